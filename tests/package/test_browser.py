@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections import Counter
 from typing import Any
 
@@ -28,6 +30,22 @@ def test_it_answers_as_natively_and_again_without_a_network(context: Any, server
     server.close()
     page.reload()
     assert answer(page) == expected
+
+
+def test_from_the_second_visit_on_it_computes_on_several_threads(
+    context: Any, server: SiteServer, expected: str
+) -> None:
+    """Whatever headers the server sends: the page's service worker isolates it."""
+    page = visit(context, server.url)
+    begin(page)
+    page.evaluate("navigator.serviceWorker.ready.then(() => true)")
+    page.reload()
+    assert page.evaluate("crossOriginIsolated") is True
+    assert answer(page) == expected
+    says = page.locator(".disclaimer").inner_text()
+    assert (os.cpu_count() or 1) == 1 or re.search(
+        r"On this device's processor, on \d threads\. There is no GPU\.", says
+    )
 
 
 def test_a_page_that_was_closed_goes_on_at_the_chunk(context: Any, server: SiteServer, expected: str) -> None:

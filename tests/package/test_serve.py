@@ -38,11 +38,14 @@ def test_chunks_may_be_kept_for_ever_and_the_page_is_asked_for_anew(address: str
         assert answer.read() == b"chunk"
         assert "immutable" in answer.headers["Cache-Control"]
         assert answer.headers["Cross-Origin-Embedder-Policy"] == "require-corp"
+        assert answer.headers["Cross-Origin-Embedder-Policy"] == "require-corp"
     with urllib.request.urlopen(f"{address}/page.js") as answer:
         assert answer.headers["Content-Type"] == "text/javascript; charset=utf-8"
         assert answer.headers["Cache-Control"] == "no-cache"
         assert answer.headers["Content-Security-Policy"] == f"{SITE_POLICY}; frame-ancestors 'none'"
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert answer.headers["Cross-Origin-Opener-Policy"] == "same-origin"
+        assert answer.headers["Cross-Origin-Embedder-Policy"] == "require-corp"
         when = answer.headers["Last-Modified"]
     again = urllib.request.Request(f"{address}/page.js", headers={"If-Modified-Since": when})
     with pytest.raises(urllib.error.HTTPError) as caught:

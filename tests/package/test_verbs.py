@@ -18,6 +18,7 @@ from tests.server.running import running
 
 from hearth import LLM
 from hearth.bundle import open_bundle
+from hearth.cli.pages import seen_from_elsewhere
 from hearth.package import Site, kept_site
 from hearth.server.keys import ApiKeys
 from hearth.server.visitors import VisitorsPage
@@ -131,3 +132,18 @@ def test_the_page_of_a_server_answers_in_a_browser_and_without_the_server(
         assert complaints == []
     page.reload()
     assert answer(page) == expected
+
+
+def test_over_the_network_the_page_says_what_it_lacks_and_answers(context: Any, site: Site, expected: str) -> None:
+    address = seen_from_elsewhere("0.0.0.0")
+    if address is None:
+        pytest.skip("this machine has no address but its own")
+    keys = ApiKeys(["sk-test-0123456789abcdef"])
+    visitors = VisitorsPage(site.path, keys)
+    with running(visitors=visitors, keys=keys, host="0.0.0.0") as server:
+        page = visit(context, f"http://{address}:{server.port}{visitors.path}")
+        assert page.evaluate("isSecureContext") is False
+        assert "over https" in page.locator(".notice").inner_text()
+        begin(page)
+        assert answer(page) == expected
+        assert "WebGPU over https" in page.locator(".disclaimer").inner_text()

@@ -4,7 +4,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { defineConfig, type Plugin } from "vite";
-import { dependenciesOf, licences, SITE_SOURCES, stamp, woff2Only } from "../build/stamp.ts";
+import { dependenciesOf, licences, SITE_SOURCES, stamp, threadAddress, woff2Only } from "../build/stamp.ts";
 
 const root = fileURLToPath(new URL(".", import.meta.url));
 const web = fileURLToPath(new URL("..", import.meta.url));
@@ -40,7 +40,7 @@ function shell(): Plugin {
 export default defineConfig({
   root,
   base: "./",
-  plugins: [woff2Only(), shell(), stamp(web, SITE_SOURCES), licences(`${web}node_modules`, PACKAGES)],
+  plugins: [woff2Only(), shell(), threadAddress(), stamp(web, SITE_SOURCES), licences(`${web}node_modules`, PACKAGES)],
   build: {
     outDir: "../../src/hearth/package/page",
     emptyOutDir: true,
@@ -49,7 +49,7 @@ export default defineConfig({
     modulePreload: false,
     reportCompressedSize: false,
     rollupOptions: {
-      input: { page: `${root}index.html`, worker: `${root}src/worker.ts`, sw: `${root}src/sw.ts` },
+      input: { page: `${root}index.html`, worker: `${root}src/worker.ts`, thread: `${web}runtime/src/thread.ts`, sw: `${root}src/sw.ts` },
       output: {
         entryFileNames: "[name].js",
         chunkFileNames: ({ name }) => `${isOfLater(name) ? LATER : ""}${NAMES[name] ?? "[name]"}.js`,

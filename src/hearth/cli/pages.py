@@ -65,7 +65,7 @@ def visitors_page(model: str, options: Mapping[str, Any], keys: Any) -> Visitors
 
 def tell_address(model: str, host: str, port: int, path: str) -> None:
     """Says where a page can be opened, and what holds there."""
-    address = _seen_from_elsewhere(host)
+    address = seen_from_elsewhere(host)
     is_local = address is not None and (address == "localhost" or ipaddress.ip_address(address).is_loopback)
     shown = "ADDRESS-OF-THIS-MACHINE" if address is None else f"[{address}]" if ":" in address else address
     click.echo(f"The page of {model}: http://{shown}:{port}{path}")
@@ -75,7 +75,7 @@ def tell_address(model: str, host: str, port: int, path: str) -> None:
         note(f"Everybody who has this link and reaches this machine can load the model. {_OVER_HTTP}")
 
 
-def _seen_from_elsewhere(host: str) -> str | None:
+def seen_from_elsewhere(host: str) -> str | None:
     """An address at which others find this machine where it listens at `host`; None where it has none."""
     host = host.strip("[]")
     if host == "localhost":

@@ -33,7 +33,8 @@ PAGE_HEADERS: Final = {
     "cross-origin-resource-policy": "same-origin",
     "permissions-policy": "camera=(), microphone=(), geolocation=(), payment=(), usb=()",
 }
-"""Of every file of a page that Hearth serves. All that it loads is its own, and nobody puts it in a frame."""
+"""Of every file of a page that Hearth serves. All that it loads is its own, and nobody puts it in a frame. Those of
+opener and embedder let a page compute on several threads (docs/browser.md)."""
 
 SITE_POLICY: Final = (
     "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self' data:; font-src 'self';"

@@ -15,9 +15,6 @@ from urllib.parse import urlsplit
 from hearth.errors import UsageError
 from hearth.package.files import SiteFile, site_file
 
-# With these a page may compute on several threads (docs/browser.md).
-ISOLATION = {"Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp"}
-
 
 class _Files(SimpleHTTPRequestHandler):
     """The files of a site; of no folder what is in it."""

@@ -1,4 +1,4 @@
-import { C as e, D as t, E as n, S as r, T as i, _ as a, a as o, b as s, c, d as l, f as u, g as d, h as f, i as p, l as m, m as h, n as g, o as _, p as v, r as y, s as b, t as x, u as S, v as C, w, x as T, y as E } from "./worker.js";
+import { A as e, C as t, D as n, M as r, O as i, S as a, T as o, a as s, b as c, c as l, d as u, f as d, g as f, h as p, i as m, k as h, l as g, m as _, n as v, o as y, p as b, r as x, s as S, t as C, v as w, w as T, y as E } from "./worker.js";
 import { i as D, n as O, t as k } from "./files.js";
 // src/api/errors.ts
 var A = {
@@ -22,34 +22,34 @@ function M(e) {
 	};
 }
 // src/store/stored.ts
-async function N(t) {
-	let n = await r();
-	if (typeof n == "string") return {
+async function N(e) {
+	let r = await o();
+	if (typeof r == "string") return {
 		models: [],
 		totalBytes: 0,
 		oldBytes: 0
 	};
-	let i = await n.sizes(), a = await s(n), o = (e) => [...new Set(e)].reduce((e, t) => e + (i.get(t) ?? 0), 0), c = a.find((n) => n.url === e(t)), l = a.filter((n) => n.url !== e(t) || n === c), u = (e) => T(i, e).reduce((e, [, t]) => e + t, 0);
+	let a = await r.sizes(), s = await t(r), c = (e) => [...new Set(e)].reduce((e, t) => e + (a.get(t) ?? 0), 0), l = s.find((t) => t.url === n(e)), u = s.filter((t) => t.url !== n(e) || t === l), d = (e) => T(a, e).reduce((e, [, t]) => e + t, 0);
 	return {
-		models: a.map(({ url: e, version: t, isComplete: n, facts: r }) => ({
+		models: s.map(({ url: e, version: t, isComplete: n, facts: r }) => ({
 			url: e,
 			name: r.name,
 			version: t,
 			isComplete: n,
-			keptBytes: o(w(r))
+			keptBytes: c(i(r))
 		})),
-		totalBytes: u([]),
-		oldBytes: u(l)
+		totalBytes: d([]),
+		oldBytes: d(u)
 	};
 }
-async function P(t) {
-	let n = await r();
-	if (typeof n == "string") return 0;
-	let i = (await s(n)).find((n) => n.url === e(t));
-	return E(n, (n) => n.url !== e(t) || n.version === i?.version);
+async function P(e) {
+	let r = await o();
+	if (typeof r == "string") return 0;
+	let i = (await t(r)).find((t) => t.url === n(e));
+	return a(r, (t) => t.url !== n(e) || t.version === i?.version);
 }
-async function F(t) {
-	let n = await r();
-	return typeof n == "string" ? 0 : E(n, (n) => n.url !== e(t));
+async function F(e) {
+	let t = await o();
+	return typeof t == "string" ? 0 : a(t, (t) => t.url !== n(e));
 }
-export { f as ChatTemplate, d as Engine, D as HearthError, o as LanguageModel, u as META_FILE, i as Model, C as Package, n as Session, l as StopStrings, v as TOKENIZER_FILE, S as TextStream, b as Tokenizer, k as fetchedFiles, O as filesOf, _ as grammarConstraints, t as hasFeature, c as literalPrompt, a as loadBundle, y as localBackend, p as openAi, M as openAiError, x as openInWorker, P as removeOldVersions, F as removeStored, g as serveModel, N as stored, h as tokenizerSpec, m as trustedPrompt };
+export { f as ChatTemplate, w as Engine, D as HearthError, s as LanguageModel, b as META_FILE, h as Model, c as Package, e as Session, d as StopStrings, _ as TOKENIZER_FILE, u as TextStream, S as Tokenizer, k as fetchedFiles, O as filesOf, y as grammarConstraints, r as hasFeature, l as literalPrompt, E as loadBundle, x as localBackend, m as openAi, M as openAiError, C as openInWorker, P as removeOldVersions, F as removeStored, v as serveModel, N as stored, p as tokenizerSpec, g as trustedPrompt };

@@ -1,5 +1,5 @@
 import { i as e } from "./files.js";
-import { S as t, T as n, _ as r, a as i, b as a, i as o, n as s, r as c, t as l, u, x as d } from "./worker.js";
+import { E as t, _ as n, a as r, b as i, i as a, j as o, n as s, r as c, t as l, u, x as d } from "./worker.js";
 // src/webllm/errors.ts
 function f(e, t, n) {
 	let r = Error(t, n === void 0 ? void 0 : { cause: n });
@@ -48,7 +48,7 @@ function y(e, { model_list: t }) {
 	throw f("ModelNotFoundError", `There is no model ${e} in appConfig.model_list. It has: ${t.map(({ model_id: e }) => e).join(", ") || "none"}.`);
 }
 // src/webllm/cache.ts
-var b = (e, t) => new URL(y(e, t).model, globalThis.location?.href), x = (e) => e.pathname.endsWith(`/${a}`);
+var b = (e, t) => new URL(y(e, t).model, globalThis.location?.href), x = (e) => e.pathname.endsWith(`/${t}`);
 async function* S(e) {
 	if (globalThis.caches === void 0) return;
 	let t = `${e.href.replace(/\/*$/, "")}/`;
@@ -63,8 +63,8 @@ async function C(t) {
 		return !1;
 	}
 	try {
-		let { keptBytes: e, totalBytes: r } = await (await d.open(t)).keeping([n]);
-		return e === r;
+		let { keptBytes: e, totalBytes: n } = await (await i.open(t)).keeping([o]);
+		return e === n;
 	} catch (t) {
 		if (t instanceof e && ["network", "corrupt"].includes(t.kind)) return !1;
 		throw t;
@@ -73,7 +73,7 @@ async function C(t) {
 var ie = async (e, t = v) => C(b(e, t)), w = (e) => async (t, n = v) => {
 	let r = b(t, n);
 	if (x(r)) {
-		let t = await d.open(r);
+		let t = await i.open(r);
 		return t.forget(Object.keys(t.facts.files).filter(e));
 	}
 	for await (let [t, n] of S(r)) e(n.url) && await t.delete(n);
@@ -294,9 +294,9 @@ var F = class {
 	async getGPUVendor() {
 		return (await R())?.info.vendor ?? "";
 	}
-	async open(e, t, { beside: n, ...r }) {
-		let a = _(this.#n?.get(t)), o = await i.open(e, {
-			...r,
+	async open(e, t, { beside: n, ...i }) {
+		let a = _(this.#n?.get(t)), o = await r.open(e, {
+			...i,
 			grammars: j,
 			logitProcessor: a
 		});
@@ -309,23 +309,23 @@ var F = class {
 	async #o(e, t, n, r) {
 		let i = y(e, this.#e);
 		I.includes(this.#a) && pe(i, t).forEach((t) => console.info(`${e}: ${t}`));
-		let a = {
+		let o = {
 			...i.overrides,
 			...t
-		}, s = new F(this.#t), c = new URL(i.model, globalThis.location?.href), l = await C(c), u = a.context_window_size, d = (e, t) => s.loaded(e, t, l), f = await g(() => this.open(c.href, e, {
+		}, s = new F(this.#t), c = new URL(i.model, globalThis.location?.href), l = await C(c), u = o.context_window_size, d = (e, t) => s.loaded(e, t, l), f = await g(() => this.open(c.href, e, {
 			onProgress: d,
 			signal: r,
 			beside: n,
 			...u !== void 0 && { contextAtMost: u }
 		}));
 		s.finished(f.device);
-		let p = Object.fromEntries(P.flatMap((e) => a[e] === void 0 ? [] : [[e, a[e]]])), { backend: m, device: h } = f;
+		let p = Object.fromEntries(P.flatMap((e) => o[e] === void 0 ? [] : [[e, o[e]]])), { backend: m, device: h } = f;
 		return {
 			id: e,
 			backend: m,
 			device: h,
 			close: () => f.close(),
-			api: o(m),
+			api: a(m),
 			defaults: p,
 			running: /* @__PURE__ */ new Set(),
 			last: {
@@ -385,14 +385,14 @@ async function he(...e) {
 	globalThis.document !== void 0 && v.model_list.push(...(await B(...e)).model_list);
 }
 async function ge(e) {
-	let n = globalThis.document?.baseURI ?? globalThis.location?.href, i = new URL(e, n), o = i.pathname.endsWith("/model.json") ? i : new URL(a, `${i.href.replace(/\/*$/, "")}/`), s = await t(o), c = Math.min(s.context, r), l = s.weights_bytes + s.arena_bytes + c * s.kv_bytes_per_token;
+	let r = globalThis.document?.baseURI ?? globalThis.location?.href, i = new URL(e, r), a = i.pathname.endsWith("/model.json") ? i : new URL(t, `${i.href.replace(/\/*$/, "")}/`), o = await d(a), s = Math.min(o.context, n), c = o.weights_bytes + o.arena_bytes + s * o.kv_bytes_per_token;
 	return {
-		model: o.href,
-		model_id: s.name,
+		model: a.href,
+		model_id: o.name,
 		model_lib: "",
-		vram_required_MB: Math.round(100 * l / me) / 100,
+		vram_required_MB: Math.round(100 * c / me) / 100,
 		low_resource_required: !0,
-		overrides: { context_window_size: c }
+		overrides: { context_window_size: s }
 	};
 }
 // src/webllm/integrity.ts

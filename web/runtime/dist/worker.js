@@ -49,7 +49,7 @@ function m(e) {
 	return n.f() === t.answer;
 }
 // src/gpu/gpu.ts
-var m = [
+var h = [
 	[
 		"bufferBytes",
 		"maxBufferSize",
@@ -75,36 +75,36 @@ var m = [
 		"maxComputeWorkgroupSizeX",
 		"groups of NEEDED threads along an axis, it has at most MOST"
 	]
-], h = {
+], g = {
 	MAP_READ: 1,
 	COPY_SRC: 4,
 	COPY_DST: 8,
 	UNIFORM: 64,
 	STORAGE: 128
-}, g = [
+}, _ = [
 	"validation",
 	"out-of-memory",
 	"internal"
-], _ = "Use the processor: device: \"wasm\".", te = class t {
+], v = "Use the processor: device: \"wasm\".", ee = class t {
 	device;
 	name;
 	allocatedBytes = 0;
 	#e;
 	constructor(e, t) {
-		this.device = e, this.name = t, e.addEventListener("uncapturederror", ({ error: e }) => this.#t(ae(e, `The GPU ${t} failed.`))), e.lost.then(({ message: e }) => this.#t(ie(t, e)));
+		this.device = e, this.name = t, e.addEventListener("uncapturederror", ({ error: e }) => this.#t(ie(e, `The GPU ${t} failed.`))), e.lost.then(({ message: e }) => this.#t(re(t, e)));
 	}
 	static async open(n, r) {
-		let i = re(n);
-		for (let [t, a, o] of m) {
+		let i = ne(n);
+		for (let [t, a, o] of h) {
 			let [s, c] = [r[t], n.limits[a]];
 			if (s <= c) continue;
 			let l = `The model needs ${o.replace("NEEDED", String(s)).replace("MOST", String(c))}.`;
 			throw new e("device", `The GPU ${i} cannot run this model.`, {
 				why: l,
-				hint: _
+				hint: v
 			});
 		}
-		let a = Object.fromEntries(m.map(([, e]) => [e, n.limits[e]]));
+		let a = Object.fromEntries(h.map(([, e]) => [e, n.limits[e]]));
 		try {
 			return new t(await n.requestDevice({
 				label: "hearth",
@@ -113,7 +113,7 @@ var m = [
 		} catch (t) {
 			throw new e("device", `The GPU ${i} cannot be opened.`, {
 				why: String(t),
-				hint: _
+				hint: v
 			});
 		}
 	}
@@ -122,12 +122,12 @@ var m = [
 	}
 	async make(e, t) {
 		this.requireSound();
-		for (let e of g) this.device.pushErrorScope(e);
+		for (let e of _) this.device.pushErrorScope(e);
 		let n, r;
 		try {
 			r = t();
 		} finally {
-			n = this.popScopes(g.length, e), n.catch(() => void 0);
+			n = this.popScopes(_.length, e), n.catch(() => void 0);
 		}
 		return await n, this.requireSound(), r;
 	}
@@ -135,7 +135,7 @@ var m = [
 		let n = await Promise.all(Array.from({ length: e }, () => this.device.popErrorScope())).catch((e) => {
 			throw this.explain(e, t);
 		});
-		for (let e of n) if (e !== null) throw ae(e, t);
+		for (let e of n) if (e !== null) throw ie(e, t);
 	}
 	createBuffer(e, t, n) {
 		let r = this.device.createBuffer({
@@ -151,7 +151,7 @@ var m = [
 	explain(t, n) {
 		return this.#e === void 0 ? t instanceof e ? t : new e("device", n, {
 			why: String(t),
-			hint: _
+			hint: v
 		}) : this.#e;
 	}
 	async wait(e) {
@@ -166,51 +166,236 @@ var m = [
 		this.#e ??= e;
 	}
 };
-async function ne(t) {
+async function te(t) {
 	let n = globalThis.navigator?.gpu;
 	if (n === void 0) {
 		let t = globalThis.isSecureContext === !1 ? "Pages have WebGPU over https or on localhost only." : "This browser has no WebGPU, or it is switched off.";
 		throw new e("device", "There is no GPU.", {
 			why: t,
-			hint: _
+			hint: v
 		});
 	}
 	let r = await n.requestAdapter({ powerPreference: "high-performance" });
 	if (r === null) throw new e("device", "There is no GPU.", {
 		why: "The browser offers none of this machine's.",
-		hint: _
+		hint: v
 	});
 	if (r.info.isFallbackAdapter && !t) {
-		let t = `${re(r)} is a program that plays one, slower than the processor's own kernels.`;
+		let t = `${ne(r)} is a program that plays one, slower than the processor's own kernels.`;
 		throw new e("device", "There is no GPU.", {
 			why: t,
-			hint: _
+			hint: v
 		});
 	}
 	return r;
 }
-function re({ info: e }) {
+function ne({ info: e }) {
 	return e.description ? e.description : [
 		e.vendor,
 		e.architecture,
 		e.device
 	].filter(Boolean).join(" ") || "without a name";
 }
-function ie(t, n) {
+function re(t, n) {
 	return new e("device", `The GPU ${t} was lost.`, {
 		why: n,
 		hint: "Load the model again."
 	});
 }
-function ae(t, n) {
-	let r = typeof GPUOutOfMemoryError < "u" && t instanceof GPUOutOfMemoryError, i = r ? "Use a smaller context, a smaller model or a smaller number format, or close other pages." : _;
+function ie(t, n) {
+	let r = typeof GPUOutOfMemoryError < "u" && t instanceof GPUOutOfMemoryError, i = r ? "Use a smaller context, a smaller model or a smaller number format, or close other pages." : v;
 	return new e(r ? "memory" : "device", n, {
 		why: t.message,
 		hint: i
 	});
 }
-// src/library.ts
-var oe = [
+// src/memory.ts
+var ae = 2, oe = 0, se = 2, ce = 1, le = 65536;
+function ue(e, t, n = 0) {
+	let r = fe(e), { initial: i } = r, a = t ? `It could not grow to ${n} bytes.` : "";
+	for (let { maximum: o } = r; t && o >= i && o * le >= n; o >>= 1) try {
+		let n = new WebAssembly.Memory({
+			initial: i,
+			maximum: o,
+			shared: t
+		});
+		return {
+			module: de(e, r, 3),
+			memory: n,
+			why: ""
+		};
+	} catch (e) {
+		a = String(e);
+	}
+	let o = new WebAssembly.Memory({
+		initial: i,
+		maximum: r.maximum
+	});
+	return {
+		module: de(e, r, ce),
+		memory: o,
+		why: a
+	};
+}
+function de(e, { flagsAt: t }, n) {
+	let r = new Uint8Array(e);
+	return r[t] = n, r;
+}
+function fe(e) {
+	let t = new me(e, 8);
+	for (; t.at < e.length;) {
+		let e = t.byte(), n = t.number() + t.at;
+		if (e === ae) for (let e = t.number(); e > 0; e--) {
+			t.skip(t.number()), t.skip(t.number());
+			let e = t.byte();
+			if (e === oe) t.number();
+			else if (e === se) return pe(t);
+			else break;
+		}
+		t.at = n;
+	}
+	throw Error("It imports no memory.");
+}
+function pe(e) {
+	let t = e.at;
+	if ((e.byte() & ce) === 0) throw Error("Its memory has no maximum.");
+	return {
+		flagsAt: t,
+		initial: e.number(),
+		maximum: e.number()
+	};
+}
+var me = class {
+	#e;
+	at;
+	constructor(e, t) {
+		this.#e = e, this.at = t;
+	}
+	byte() {
+		let e = this.#e[this.at++];
+		if (e === void 0) throw Error("It ends too early.");
+		return e;
+	}
+	number() {
+		let e = 0;
+		for (let t = 0; t < 35; t += 7) {
+			let n = this.byte();
+			if (e += (n & 127) * 2 ** t, n < 128) return e;
+		}
+		throw Error("It has a number of more than 32 bits.");
+	}
+	skip(e) {
+		this.at += e;
+	}
+}, he = ((e) => globalThis.process?.getBuiltinModule?.(e)), y = 1e4, ge = () => typeof Worker < "u" || he("node:worker_threads") !== void 0;
+function _e() {
+	if (typeof Worker > "u") return ve();
+	let e = new Worker(new URL("./thread.js", import.meta.url), {
+		type: "module",
+		name: "hearth thread"
+	});
+	return {
+		up: (t) => ye((n, r) => {
+			e.onmessage = () => n(), e.onerror = ({ message: e }) => r(Error(e || "The script thread.js cannot be loaded.")), e.postMessage(t);
+		}),
+		terminate: () => e.terminate()
+	};
+}
+function ve() {
+	let e = new (he("node:worker_threads")).Worker(new URL("./thread.js", import.meta.url));
+	return {
+		async up(t) {
+			await ye((n, r) => {
+				e.once("message", () => n()).on("error", r), e.postMessage(t);
+			}), e.unref();
+		},
+		terminate: () => void e.terminate()
+	};
+}
+async function ye(e) {
+	let t;
+	try {
+		await new Promise((n, r) => {
+			t = setTimeout(() => r(/* @__PURE__ */ Error(`It has not come up in ${y / 1e3} s.`)), y), e(n, r);
+		});
+	} finally {
+		clearTimeout(t);
+	}
+}
+var be = 8, xe = 1 << 20, Se = {
+	count: 1,
+	why: ""
+};
+function Ce(t = "auto") {
+	if (t !== "auto" && !(Number.isInteger(t) && t >= 1 && t <= 64)) throw new e("usage", `threads is ${String(t)}, must be a whole number from 1 to 64, or "auto".`);
+	let n = t === "auto" ? we(Te()) : t, r = n > 1 ? Ee() : "";
+	return {
+		count: r === "" ? n : 1,
+		why: r
+	};
+}
+function we(e) {
+	return e <= 4 ? Math.max(1, e) : Math.min(be, Math.max(4, e >> 1));
+}
+function Te() {
+	return globalThis.navigator?.hardwareConcurrency ?? he("node:os")?.availableParallelism() ?? 1;
+}
+function Ee() {
+	return globalThis.crossOriginIsolated === !1 ? "1 thread, as the page is not cross-origin isolated." : typeof SharedArrayBuffer > "u" ? "1 thread, as there is no shared memory here." : ge() ? "" : "1 thread, as no workers can be started here.";
+}
+function De() {
+	try {
+		return Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 1), !0;
+	} catch {
+		return !1;
+	}
+}
+var Oe = class {
+	#e;
+	#t;
+	#n;
+	#r = [];
+	#i;
+	#a = "";
+	constructor(e, t, n, r) {
+		this.#e = e, this.#t = t, this.#n = n, this.#i = r;
+	}
+	get count() {
+		let e = Math.min(this.#i.count, this.#e.call("hth_processor_count"));
+		return this.#a === "" ? {
+			count: e,
+			why: this.#i.why
+		} : {
+			count: e,
+			why: `${e} thread${e === 1 ? "" : "s"}, as no more workers start. ${this.#a}`
+		};
+	}
+	async reserve() {
+		if (this.#a !== "") return;
+		let e = this.#i.count - this.count.count, t = (await Promise.allSettled(Array.from({ length: e }, () => this.#o()))).find((e) => e.status === "rejected");
+		t !== void 0 && (this.#a = t.reason.message);
+	}
+	close() {
+		for (let e of this.#r.splice(0)) e.terminate();
+	}
+	async #o() {
+		let e = _e();
+		this.#r.push(e);
+		try {
+			let t = this.#e.allocate(xe, "a thread"), [n, r] = [t.at, t.at + t.size], i = this.#e.call("hth_thread_create", n);
+			await e.up({
+				module: this.#t,
+				memory: this.#n,
+				timeOrigin: performance.timeOrigin,
+				thread: n,
+				stack: r,
+				locals: i
+			}), this.#e.call("hth_thread_add", n);
+		} catch (t) {
+			throw e.terminate(), t;
+		}
+	}
+}, ke = [
 	"usage",
 	"corrupt",
 	"memory",
@@ -219,7 +404,8 @@ var oe = [
 	"internal",
 	"internal",
 	"device"
-], se = 64, ce = 4096, le = class t {
+], Ae = 64, je = 4096, Me = class t {
+	threads;
 	#e;
 	#t;
 	#n;
@@ -227,11 +413,8 @@ var oe = [
 	constructor({ module: e, instance: t }, n, r, i) {
 		this.#n = r, this.#e = t.exports, this.#t = n, this.#r = new DataView(n.buffer), t.exports._initialize(), this.threads = new Oe(this, e, n, i), i.count > 1 && !De() && this.call("hth_never_sleep");
 	}
-	static async instantiate(n) {
-		let r = new ue(), i = { hearth: {
-			now: () => performance.now(),
-			...r.imports
-		} };
+	static async instantiate(n, r = Se, i = 0) {
+		let a = new Ne();
 		try {
 			let { module: e, memory: o, why: s } = ue(n, r.count > 1, i), c = s === "" ? r : {
 				count: 1,
@@ -271,10 +454,10 @@ var oe = [
 	}
 	check(t, n, ...r) {
 		let i = this.call(n, ...r), a = this.#n.takeFailure();
-		if (i !== 0) throw a === void 0 ? new e(oe[i - 1] ?? "internal", t, { why: this.text(this.call("hearth_error")) }) : a;
+		if (i !== 0) throw a === void 0 ? new e(ke[i - 1] ?? "internal", t, { why: this.text(this.call("hearth_error")) }) : a;
 	}
 	allocate(t, n) {
-		let r = Math.max(Math.ceil(t / ce), 1) * ce, i = r < 2 ** 32 ? this.call("hth_pages_allocate", r, se) : 0;
+		let r = Math.max(Math.ceil(t / je), 1) * je, i = r < 2 ** 32 ? this.call("hth_pages_allocate", r, Ae) : 0;
 		if (i === 0) throw new e("memory", `${t} bytes for ${n} cannot be had.`, {
 			why: `The module's memory has ${this.memoryBytes} bytes, and may have 4 GiB where the system gives them.`,
 			hint: "Use a smaller context, a smaller model or a smaller number format."
@@ -291,7 +474,7 @@ var oe = [
 		let t = new Uint8Array(this.#t.buffer);
 		return new TextDecoder().decode(t.slice(e, t.indexOf(0, e)));
 	}
-}, ue = class {
+}, Ne = class {
 	sessions = /* @__PURE__ */ new Map();
 	#e;
 	imports = {
@@ -313,15 +496,15 @@ var oe = [
 			return this.#e = e, 1;
 		}
 	}
-}, de = "plan.bin", fe = "gpu_plan.bin", pe = "gpu_kernels.wgsl", v = "weights.bin", me = "tokenizer_meta.json", he = "manifest.json";
-function y(t) {
+}, Pe = "plan.bin", Fe = "gpu_plan.bin", Ie = "gpu_kernels.wgsl", Le = "weights.bin", Re = "tokenizer_meta.json", ze = "manifest.json";
+function Be(t) {
 	let n;
 	try {
 		n = JSON.parse(t);
 	} catch (t) {
-		throw new e("corrupt", `${he} is no JSON.`, { why: String(t) });
+		throw new e("corrupt", `${ze} is no JSON.`, { why: String(t) });
 	}
-	if (typeof n != "object" || !n || !("format_version" in n)) throw new e("corrupt", `${he} is no manifest of a bundle: it names no format.`);
+	if (typeof n != "object" || !n || !("format_version" in n)) throw new e("corrupt", `${ze} is no manifest of a bundle: it names no format.`);
 	let r = [n.format_version, n.abi_version];
 	if (r[0] !== 6 || r[1] !== 4) throw new e("mismatch", `This bundle has format ${r.join(", runtime ")}.`, {
 		why: "This package reads format 6, runtime 4.",
@@ -333,12 +516,12 @@ function y(t) {
 	});
 	return n;
 }
-var Be = (e) => `libhearth-${e.name}.wasm`;
+var Ve = (e) => `libhearth-${e.name}.wasm`;
 // src/gpu/pipelines.ts
-function Ve(e, t) {
-	return Promise.all(t.map((t) => He(e, t)));
+function He(e, t) {
+	return Promise.all(t.map((t) => Ue(e, t)));
 }
-async function He(e, { name: t, text: n }) {
+async function Ue(e, { name: t, text: n }) {
 	let r = `The GPU ${e.name} refuses the kernel ${t}.`, i = await e.make(r, () => e.device.createShaderModule({
 		label: t,
 		code: n
@@ -358,16 +541,16 @@ async function He(e, { name: t, text: n }) {
 	}
 }
 // src/structs.ts
-var Ue = {
+var We = {
 	u32: 4,
 	pointer: 4,
 	u64: 8,
 	i64: 8
 };
-function x(e) {
+function b(e) {
 	let t = 0, n = 1, r = {};
 	for (let [i, a] of Object.entries(e)) {
-		let e = Ue[a];
+		let e = We[a];
 		r[i] = t = Math.ceil(t / e) * e, t += e, n = Math.max(n, e);
 	}
 	return {
@@ -376,17 +559,17 @@ function x(e) {
 		types: e
 	};
 }
-function We(e, t, n, r) {
+function Ge(e, t, n, r) {
 	for (let i of Object.keys(n.offsets)) {
 		let a = t + n.offsets[i], o = r[i] ?? 0;
-		Ue[n.types[i]] === 8 ? e.setBigInt64(a, BigInt(o), !0) : e.setUint32(a, o, !0);
+		We[n.types[i]] === 8 ? e.setBigInt64(a, BigInt(o), !0) : e.setUint32(a, o, !0);
 	}
 }
-function Ge(e, t, n, r) {
+function Ke(e, t, n, r) {
 	let i = t + n.offsets[r];
-	return Ue[n.types[r]] === 8 ? Number(e.getBigInt64(i, !0)) : e.getUint32(i, !0);
+	return We[n.types[r]] === 8 ? Number(e.getBigInt64(i, !0)) : e.getUint32(i, !0);
 }
-var Ke = x({
+var qe = b({
 	struct_size: "u32",
 	use_mmap: "u32",
 	load_threads: "u32",
@@ -396,16 +579,16 @@ var Ke = x({
 	progress_user: "pointer",
 	isa: "pointer",
 	device: "pointer"
-}), qe = x({
+}), Je = b({
 	name: "pointer",
 	value: "i64"
-}), Je = x({
+}), Ye = b({
 	struct_size: "u32",
 	threads: "u32",
 	sizes: "pointer",
 	num_sizes: "u32",
 	reserved: "u32"
-}), Ye = x({
+}), Xe = b({
 	struct_size: "u32",
 	num_tokens: "u32",
 	num_seqs: "u32",
@@ -423,20 +606,20 @@ var Ke = x({
 	embedded_tokens: "pointer",
 	last_seen: "pointer",
 	rope_positions: "pointer"
-}), Xe = x({
+}), Ze = b({
 	data: "pointer",
 	dtype: "u32",
 	rows: "u32",
 	cols: "u32",
 	row_stride: "u32"
-}), Ze = x({
+}), Qe = b({
 	struct_size: "u32",
 	reserved: "u32"
-}), Qe = [
+}), $e = [
 	"logits",
 	"argmax",
 	"hidden"
-], ke = b({
+], x = b({
 	name: "pointer",
 	data: "pointer",
 	dtype: "u32",
@@ -450,7 +633,7 @@ var Ke = x({
 	shape6: "i64",
 	shape7: "i64",
 	row_stride: "i64"
-}), Ae = (e) => `shape${e}`, je = 8, Me = b({
+}), et = (e) => `shape${e}`, tt = 8, nt = b({
 	strings: "pointer",
 	args: "pointer",
 	arena_bytes: "pointer",
@@ -465,74 +648,74 @@ var Ke = x({
 	num_kernels: "u32",
 	num_steps: "u32",
 	num_inputs: "u32"
-}), Ne = b({
+}), rt = b({
 	kind: "u32",
 	index: "u32",
 	offset: "u64",
 	size: "u64"
-}), Pe = b({
+}), it = b({
 	name: "u32",
 	zero: "u32",
 	offset: "u64",
 	size: "u64"
-}), Fe = b({
+}), at = b({
 	name: "u32",
 	symbol: "u32",
 	unit_bytes: "u64"
-}), Ie = b({
+}), ot = b({
 	name: "u32",
 	num_buffers: "u32",
 	num_scalars: "u32",
 	zero: "u32"
-}), Le = b({
+}), st = b({
 	kernel: "u32",
 	first_arg: "u32",
 	units: "u32",
 	grain: "u32",
 	label: "u32",
 	flags: "u32"
-}), Re = b({
+}), ct = b({
 	changing_bytes: "u64",
 	input_bytes: "pointer",
 	input_offsets: "pointer",
 	state_bytes: "pointer"
-}), ze = b({
+}), lt = b({
 	offset: "u64",
 	arena: "u32",
 	size: "u32",
 	to: "pointer"
-}), Be = [
+}), ut = [
 	"arena",
 	"weight",
 	"state",
 	"input"
 ];
-function Ve(e, t, n, r, i) {
+function dt(e, t, n, r, i) {
 	let a = e.view;
-	return Array.from({ length: n }, (e, n) => i((e) => Ge(a, t + n * r.size, r, e)));
+	return Array.from({ length: n }, (e, n) => i((e) => Ke(a, t + n * r.size, r, e)));
 }
-var He = (e, t, n) => Array.from({ length: n }, (n, r) => Number(e.view.getBigUint64(t + 8 * r, !0)));
-function Ue(e, t) {
-	let n = e.call("hth_web_plan", t), r = (t) => xe(e.view, n, Me, t), i = (t) => e.text(r("strings") + t), a = Ve(e, r("buffers"), r("num_buffers"), Ne, (e) => ({
-		kind: Be[e("kind")],
+var ft = (e, t, n) => Array.from({ length: n }, (n, r) => Number(e.view.getBigUint64(t + 8 * r, !0)));
+function pt(e, t) {
+	let n = e.call("hth_web_plan", t), r = (t) => Ke(e.view, n, nt, t), i = (t) => e.text(r("strings") + t), a = dt(e, r("buffers"), r("num_buffers"), rt, (e) => ({
+		kind: ut[e("kind")],
 		index: e("index"),
 		offset: e("offset"),
 		size: e("size")
-	})), o = Ve(e, r("kernels"), r("num_kernels"), Ie, (e) => ({
+	})), o = dt(e, r("kernels"), r("num_kernels"), ot, (e) => ({
 		name: i(e("name")),
 		numBuffers: e("num_buffers")
 	})), s = r("args");
 	return {
-		arenaBytes: He(e, r("arena_bytes"), je),
+		arenaBytes: ft(e, r("arena_bytes"), tt),
 		buffers: a,
-		weights: Ve(e, r("weights"), r("num_weights"), Pe, (e) => ({
+		weights: dt(e, r("weights"), r("num_weights"), it, (e) => ({
 			name: i(e("name")),
 			offset: e("offset"),
 			size: e("size")
 		})),
-		states: Ve(e, r("states"), r("num_states"), Fe, (e) => ({ name: i(e("name")) })),
+		states: dt(e, r("states"), r("num_states"), at, (e) => ({ name: i(e("name")) })),
 		kernels: o,
-		steps: Ve(e, r("steps"), r("num_steps"), Le, (t) => ({
+		steps: dt(e, r("steps"), r("num_steps"), st, (t) => ({
 			label: i(t("label")),
 			kernel: t("kernel"),
 			buffers: Array.from({ length: o[t("kernel")].numBuffers }, (n, r) => a[e.view.getUint32(s + 4 * (t("first_arg") + r), !0)])
@@ -540,19 +723,19 @@ function Ue(e, t) {
 		numInputs: r("num_inputs")
 	};
 }
-function We(e, t, n) {
-	let r = e.call("hth_web_session", t), i = (t) => xe(e.view, r, Re, t), a = He(e, i("input_offsets"), n.numInputs), o = He(e, i("input_bytes"), n.numInputs);
+function mt(e, t, n) {
+	let r = e.call("hth_web_session", t), i = (t) => Ke(e.view, r, ct, t), a = ft(e, i("input_offsets"), n.numInputs), o = ft(e, i("input_bytes"), n.numInputs);
 	return {
 		changingBytes: i("changing_bytes"),
 		inputs: a.map((e, t) => ({
 			offset: e,
 			size: o[t]
 		})),
-		stateBytes: He(e, i("state_bytes"), n.states.length)
+		stateBytes: ft(e, i("state_bytes"), n.states.length)
 	};
 }
-function Ge(e, t, n) {
-	return Ve(e, t, n, ze, (e) => ({
+function ht(e, t, n) {
+	return dt(e, t, n, lt, (e) => ({
 		arena: e("arena"),
 		offset: e("offset"),
 		size: e("size"),
@@ -560,11 +743,11 @@ function Ge(e, t, n) {
 	}));
 }
 // src/gpu/session.ts
-var Ke = 256, qe = 32768, Je = 65536, Ye = 16, Xe = (e) => Math.ceil(Math.max(e, 1) / Ye) * Ye;
-function Ze(e, t) {
-	return e.reduce((e, t) => e + Math.ceil(t / Ke) * Ke, 0) + t.stateBytes.reduce((e, t) => e + t, 0) + t.changingBytes;
+var S = 256, gt = 32768, _t = 65536, vt = 16, yt = (e) => Math.ceil(Math.max(e, 1) / vt) * vt;
+function bt(e, t) {
+	return e.reduce((e, t) => e + Math.ceil(t / S) * S, 0) + t.stateBytes.reduce((e, t) => e + t, 0) + t.changingBytes;
 }
-var Qe = class {
+var xt = class {
 	#e;
 	#t;
 	#n;
@@ -586,16 +769,16 @@ var Qe = class {
 		objects: 0
 	};
 	constructor(e, t, n) {
-		let { gpu: r, plan: i } = t, { STORAGE: a, UNIFORM: o, COPY_SRC: s, COPY_DST: c } = h;
+		let { gpu: r, plan: i } = t, { STORAGE: a, UNIFORM: o, COPY_SRC: s, COPY_DST: c } = g;
 		this.#e = e, this.#t = t, this.#n = n, this.#r = i.arenaBytes.map((e, t) => {
-			let n = Math.ceil(e / Ke) * Ke;
+			let n = Math.ceil(e / S) * S;
 			return e > 0 ? r.createBuffer(`arena ${t}`, n, a | s) : void 0;
 		}), this.#i = i.states.map(({ name: e }, t) => r.createBuffer(e, n.stateBytes[t], a | c));
 		let l = a | o | c;
-		this.#a = r.createBuffer("uniforms and inputs", Math.max(n.changingBytes, Ke), l), this.#o = i.steps.map((e, t) => this.#f(e, t));
+		this.#a = r.createBuffer("uniforms and inputs", Math.max(n.changingBytes, S), l), this.#o = i.steps.map((e, t) => this.#f(e, t));
 	}
 	get counters() {
-		let { weightBytes: e, plan: t, gpu: n } = this.#t, r = e + Ze(t.arenaBytes, this.#n);
+		let { weightBytes: e, plan: t, gpu: n } = this.#t, r = e + bt(t.arenaBytes, this.#n);
 		return {
 			...this.#d,
 			plannedBytes: r,
@@ -608,7 +791,7 @@ var Qe = class {
 	run(e, t, n, r, i) {
 		let { gpu: a } = this.#t;
 		a.requireSound();
-		let o = Ge(this.#e, r, i), s = o.reduce((e, { size: t }) => e + t, 0);
+		let o = ht(this.#e, r, i), s = o.reduce((e, { size: t }) => e + t, 0);
 		this.#d = {
 			dispatches: 0,
 			passes: 0,
@@ -647,8 +830,8 @@ var Qe = class {
 	#f(e, t) {
 		let n = {
 			buffer: this.#a,
-			offset: t * Ke,
-			size: Ke
+			offset: t * S,
+			size: S
 		}, r = [...e.buffers.map((e) => this.#p(e)), n], i = this.#t.pipelines[e.kernel].getBindGroupLayout(0), a = r.map((e, t) => ({
 			binding: t,
 			resource: e
@@ -664,11 +847,11 @@ var Qe = class {
 			case "arena": return {
 				buffer: this.#r[e.index],
 				offset: e.offset,
-				size: Xe(e.size)
+				size: yt(e.size)
 			};
 			case "weight": return {
 				...this.#t.weightPlace(e),
-				size: Xe(e.size)
+				size: yt(e.size)
 			};
 			case "state": return { buffer: this.#i[e.index] };
 			case "input": {
@@ -676,7 +859,7 @@ var Qe = class {
 				return {
 					buffer: this.#a,
 					offset: t,
-					size: Xe(n)
+					size: yt(n)
 				};
 			}
 		}
@@ -689,16 +872,16 @@ var Qe = class {
 			s ??= e.beginComputePass();
 			let u = a[i.steps[t + l].kernel];
 			u !== c && s.setPipeline(u), c = u, s.setBindGroup(0, this.#o[t + l]);
-			let d = Math.min(n, qe);
+			let d = Math.min(n, gt);
 			s.dispatchWorkgroups(d, 1, Math.ceil(n / d)), this.#d.dispatches++;
 		}
 		s?.end(), s !== void 0 && this.#d.passes++;
 	}
 	#h(e) {
 		if (this.#s !== void 0 && this.#s.size >= e) return;
-		let t = this.#s?.size ?? Je;
+		let t = this.#s?.size ?? _t;
 		for (; t < e;) t *= 2;
-		this.#s !== void 0 && this.#t.gpu.destroyBuffer(this.#s), this.#s = this.#t.gpu.createBuffer("outputs", t, h.MAP_READ | h.COPY_DST), this.#d.objects++;
+		this.#s !== void 0 && this.#t.gpu.destroyBuffer(this.#s), this.#s = this.#t.gpu.createBuffer("outputs", t, g.MAP_READ | g.COPY_DST), this.#d.objects++;
 	}
 	async #g(e, t, n) {
 		let { gpu: r } = this.#t, i = this.#s, a = n > 0 ? i.mapAsync(1, 0, n) : void 0, o = await Promise.allSettled([e, a]);
@@ -710,7 +893,7 @@ var Qe = class {
 		i.unmap();
 	}
 };
-function $e(t, n) {
+function St(t, n) {
 	let { gpu: r, plan: i } = t, a = Math.min(r.device.limits.maxStorageBufferBindingSize, r.device.limits.maxBufferSize);
 	i.states.forEach(({ name: t }, i) => {
 		if (n.stateBytes[i] <= a) return;
@@ -722,12 +905,12 @@ function $e(t, n) {
 	});
 }
 // src/gpu/shaders.ts
-var et = /^\/\/@ .*$/gm, tt = /^\/\/@ ([A-Za-z_]\w*) (\d{1,3}) ([a-z0-9+]+)$/, nt = "Compile the model again: hearth compile MODEL --target wasm32";
-function rt(t) {
-	let n = [...t.matchAll(et)];
+var Ct = /^\/\/@ .*$/gm, wt = /^\/\/@ ([A-Za-z_]\w*) (\d{1,3}) ([a-z0-9+]+)$/, Tt = "Compile the model again: hearth compile MODEL --target wasm32";
+function Et(t) {
+	let n = [...t.matchAll(Ct)];
 	return n.map((r, i) => {
-		let a = tt.exec(r[0]);
-		if (a === null) throw new e("corrupt", `The bundle's shaders have a line that says nothing: ${r[0]}`, { hint: nt });
+		let a = wt.exec(r[0]);
+		if (a === null) throw new e("corrupt", `The bundle's shaders have a line that says nothing: ${r[0]}`, { hint: Tt });
 		return {
 			name: a[1],
 			threads: Number(a[2]),
@@ -736,17 +919,17 @@ function rt(t) {
 		};
 	});
 }
-function it(t, n) {
+function Dt(t, n) {
 	let r = new Map(t.filter(({ features: e }) => e.length === 0).map((e) => [e.name, e]));
 	return n.map(({ name: t }) => {
 		let n = r.get(t);
 		if (n !== void 0) return n;
-		throw new e("mismatch", `The bundle has no shader for the kernel ${t}, which its plan asks for.`, { hint: nt });
+		throw new e("mismatch", `The bundle has no shader for the kernel ${t}, which its plan asks for.`, { hint: Tt });
 	});
 }
 // src/gpu/weights.ts
-var at = 256 << 20, ot = 4 << 20, st = 64 << 20, ct = 256, lt = (e, t) => Math.ceil(e / t) * t;
-function ut(e) {
+var Ot = 256 << 20, kt = 4 << 20, At = 64 << 20, jt = 256, Mt = (e, t) => Math.ceil(e / t) * t;
+function Nt(e) {
 	let t = (t) => e.weights[t.index].offset + t.offset, n = e.buffers.filter(({ kind: e }) => e === "weight").sort((e, n) => t(e) - t(n) || e.index - n.index), r = [], i = [];
 	n.forEach((e, a) => {
 		let o = r.at(-1), [s, c] = [t(e), t(e) + e.size];
@@ -759,8 +942,8 @@ function ut(e) {
 	});
 	let a = [];
 	for (let e of r) {
-		let t = lt(e.size, ct);
-		(a.length === 0 || a.at(-1) + t > at) && a.push(0), e.buffer = a.length - 1, e.offset = a.at(-1), a[e.buffer] += t;
+		let t = Mt(e.size, jt);
+		(a.length === 0 || a.at(-1) + t > Ot) && a.push(0), e.buffer = a.length - 1, e.offset = a.at(-1), a[e.buffer] += t;
 	}
 	return {
 		spans: r,
@@ -774,39 +957,39 @@ function ut(e) {
 		}))
 	};
 }
-async function dt(t, n, r, i) {
+async function Pt(t, n, r, i) {
 	let a = "The weights cannot be sent to the GPU.", [o, s, c] = [
 		0,
 		0,
 		0
 	];
-	for await (let e of ft(i)) {
+	for await (let e of Ft(i)) {
 		t.requireSound();
 		let i = s + e.length;
 		for (; c < n.spans.length; c++) {
-			let a = n.spans[c], l = Math.max(a.fileOffset, s), u = Math.min(lt(a.fileOffset + a.size, 4), i);
+			let a = n.spans[c], l = Math.max(a.fileOffset, s), u = Math.min(Mt(a.fileOffset + a.size, 4), i);
 			if (l < u) {
 				let n = a.offset + l - a.fileOffset;
 				t.device.queue.writeBuffer(r[a.buffer], n, e, l - s, u - l), o += u - l;
 			}
 			if (a.fileOffset + a.size > i) break;
 		}
-		s = i, o < st || (await t.wait(a), o = 0);
+		s = i, o < At || (await t.wait(a), o = 0);
 	}
 	await t.wait(a);
 	let l = n.spans.at(-1);
 	if (l !== void 0 && s < l.fileOffset + l.size) throw new e("corrupt", `weights.bin has ${s} bytes, its plan reads up to ${l.fileOffset + l.size}.`);
 }
-async function* ft(e) {
-	let t = new Uint8Array(ot), n = 0;
+async function* Ft(e) {
+	let t = new Uint8Array(kt), n = 0;
 	for await (let r of e) for (let e = 0; e < r.length;) {
-		let i = r.subarray(e, e + ot - n);
-		t.set(i, n), e += i.length, n += i.length, n < ot || (yield t, n = 0);
+		let i = r.subarray(e, e + kt - n);
+		t.set(i, n), e += i.length, n += i.length, n < kt || (yield t, n = 0);
 	}
-	n !== 0 && (t.fill(0, n, lt(n, 4)), yield t.subarray(0, lt(n, 4)));
+	n !== 0 && (t.fill(0, n, Mt(n, 4)), yield t.subarray(0, Mt(n, 4)));
 }
 // src/gpu/model.ts
-var pt = class e {
+var It = class e {
 	gpu;
 	plan;
 	pipelines;
@@ -819,20 +1002,20 @@ var pt = class e {
 		this.#e = e, this.gpu = t, this.plan = n, this.pipelines = r, this.#t = i, this.#n = a, this.#r = o;
 	}
 	static async open(t, n, r, i, { adapter: a, memoryLimitBytes: o = Infinity }) {
-		let s = Ue(t, n), c = it(rt(r), s.kernels), l = ut(s);
-		ht("The weights do not fit the GPU.", mt(l), o);
-		let u = await te.open(a, gt(s, l, c));
+		let s = pt(t, n), c = Dt(Et(r), s.kernels), l = Nt(s);
+		Rt("The weights do not fit the GPU.", Lt(l), o);
+		let u = await ee.open(a, zt(s, l, c));
 		try {
-			let n = Ve(u, c);
+			let n = He(u, c);
 			n.catch(() => void 0);
-			let r = await u.make(`The GPU ${u.name} has no memory for the weights.`, () => l.bufferBytes.map((e, t) => u.createBuffer(`weights ${t}`, e, h.STORAGE | h.COPY_DST)));
-			return await dt(u, l, r, i()), new e(t, u, s, await n, l, r, o);
+			let r = await u.make(`The GPU ${u.name} has no memory for the weights.`, () => l.bufferBytes.map((e, t) => u.createBuffer(`weights ${t}`, e, g.STORAGE | g.COPY_DST)));
+			return await Pt(u, l, r, i()), new e(t, u, s, await n, l, r, o);
 		} catch (e) {
 			throw u.close(), e;
 		}
 	}
 	get weightBytes() {
-		return mt(this.#t);
+		return Lt(this.#t);
 	}
 	weightPlace(e) {
 		let { buffer: t, offset: n } = this.#t.places.get(e);
@@ -842,11 +1025,11 @@ var pt = class e {
 		};
 	}
 	async session(e) {
-		let t = We(this.#e, e, this.plan), n = Ze(this.plan.arenaBytes, t);
-		ht("The session does not fit the GPU.", [...this.#i.values()].reduce((e, t) => e + t, this.weightBytes) + n, this.#r), $e(this, t);
+		let t = mt(this.#e, e, this.plan), n = bt(this.plan.arenaBytes, t);
+		Rt("The session does not fit the GPU.", [...this.#i.values()].reduce((e, t) => e + t, this.weightBytes) + n, this.#r), St(this, t);
 		let r = `The GPU ${this.gpu.name} has no memory for a session of ${n} bytes.`, i;
 		try {
-			return await this.gpu.make(r, () => (i = new Qe(this.#e, this, t), this.#i.set(i, n), i));
+			return await this.gpu.make(r, () => (i = new xt(this.#e, this, t), this.#i.set(i, n), i));
 		} catch (e) {
 			throw i?.close(), e;
 		}
@@ -857,8 +1040,8 @@ var pt = class e {
 	close() {
 		this.gpu.close();
 	}
-}, mt = ({ bufferBytes: e }) => e.reduce((e, t) => e + t, 0);
-function ht(t, n, r) {
+}, Lt = ({ bufferBytes: e }) => e.reduce((e, t) => e + t, 0);
+function Rt(t, n, r) {
 	if (n <= r) return;
 	let i = `It needs ${n} bytes of the GPU's memory, memoryLimitBytes allows ${r}.`;
 	throw new e("memory", t, {
@@ -866,7 +1049,7 @@ function ht(t, n, r) {
 		hint: "Use a smaller context, a smaller model or a smaller number format."
 	});
 }
-function gt(e, { bufferBytes: t }, n) {
+function zt(e, { bufferBytes: t }, n) {
 	let r = (e) => Math.max(0, ...e);
 	return {
 		bufferBytes: r([...t, ...e.arenaBytes]),
@@ -876,14 +1059,14 @@ function gt(e, { bufferBytes: t }, n) {
 	};
 }
 // src/info.ts
-var _t = [
+var Bt = [
 	"f32",
 	"i32",
 	"u8",
 	"i8",
 	"f16"
 ];
-function vt(e) {
+function Vt(e) {
 	let t = e.functions.find((e) => e.door === "text");
 	if (t === void 0) return;
 	let n = (t) => e.symbols[t]?.[1] ?? 0, r = (e) => Number(t.inputs.find(({ name: t }) => t === e)?.high) + 1;
@@ -897,14 +1080,14 @@ function vt(e) {
 		kvBytesPerPage: e.states.filter(({ unit: e }) => e === "pages").reduce((e, t) => e + t.unit_bytes, 0)
 	};
 }
-function yt(t) {
-	let n = vt(t);
+function Ht(t) {
+	let n = Vt(t);
 	if (n !== void 0) return n;
 	let r = `Its functions: ${t.functions.map(({ name: e }) => e).join(", ")}.`;
 	throw new e("usage", "This model is no language model: it takes no tokens.", { why: r });
 }
 // src/staging.ts
-var bt = 16, xt = class {
+var Ut = 16, Wt = class {
 	#e;
 	#t;
 	#n = 0;
@@ -912,7 +1095,7 @@ var bt = 16, xt = class {
 		this.#e = e;
 	}
 	begin(e, t) {
-		let n = e + t * bt;
+		let n = e + t * Ut;
 		this.#n = 0, this.#t !== void 0 && this.#t.size >= n || (this.free(), this.#t = this.#e.allocate(2 * n, "the arguments of a call"));
 	}
 	reserve(e) {
@@ -924,23 +1107,23 @@ var bt = 16, xt = class {
 		return this.#e.bytes(t, e.byteLength).set(n), t;
 	}
 	putText(e) {
-		return this.put(St(e));
+		return this.put(Gt(e));
 	}
 	free() {
 		this.#t !== void 0 && this.#e.free(this.#t), this.#t = void 0;
 	}
 	#r(e) {
 		let t = this.#t, n = t.at + this.#n;
-		if (this.#n += Math.ceil(e / bt) * bt, this.#n > t.size) throw RangeError("more was staged than begin() was told");
+		if (this.#n += Math.ceil(e / Ut) * Ut, this.#n > t.size) throw RangeError("more was staged than begin() was told");
 		return n;
 	}
-}, St = (e) => new TextEncoder().encode(`${e}\0`), Ct = {
+}, Gt = (e) => new TextEncoder().encode(`${e}\0`), Kt = {
 	f32: Float32Array,
 	i32: Int32Array,
 	u8: Uint8Array,
 	i8: Int8Array,
 	f16: Uint16Array
-}, wt = class t {
+}, qt = class t {
 	#e;
 	#t;
 	#n;
@@ -950,7 +1133,7 @@ var bt = 16, xt = class {
 	#o = 0;
 	#s = !1;
 	constructor(e, t, n, r, i) {
-		this.#e = e, this.#t = t, this.#n = new xt(e), this.#r = i, this.#i = this.#c(n, Object.entries(r));
+		this.#e = e, this.#t = t, this.#n = new Wt(e), this.#r = i, this.#i = this.#c(n, Object.entries(r), e.threads.count.count);
 	}
 	static async create(e, n, r, i, a, o) {
 		a === void 0 && await e.threads.reserve();
@@ -967,15 +1150,15 @@ var bt = 16, xt = class {
 	}
 	#c(e, t, n) {
 		let r = t.reduce((e, [t]) => e + 4 * t.length + 1, 0);
-		this.#n.begin(Je.size + 4 + t.length * qe.size + r, 3 + t.length);
-		let i = this.#n.reserve(4), a = this.#n.reserve(Je.size), o = this.#n.reserve(t.length * qe.size);
+		this.#n.begin(Ye.size + 4 + t.length * Je.size + r, 3 + t.length);
+		let i = this.#n.reserve(4), a = this.#n.reserve(Ye.size), o = this.#n.reserve(t.length * Je.size);
 		t.forEach(([e, t], n) => {
-			We(this.#e.view, o + n * qe.size, qe, {
+			Ge(this.#e.view, o + n * Je.size, Je, {
 				name: this.#n.putText(e),
 				value: t
 			});
-		}), We(this.#e.view, a, Je, {
-			struct_size: Je.size,
+		}), Ge(this.#e.view, a, Ye, {
+			struct_size: Ye.size,
 			threads: n,
 			sizes: o,
 			num_sizes: t.length
@@ -984,7 +1167,7 @@ var bt = 16, xt = class {
 		return this.#e.check(`A session with ${s || "no sizes"} cannot be made.`, "hearth_session_create", e, a, i), this.#e.view.getUint32(i, !0);
 	}
 	async forward(t) {
-		yt(this.#t);
+		Ht(this.#t);
 		let n = this.#l(), { tokenIds: r, positions: i, tokenSeq: a, blockTable: o, blockTableStride: s, logitRows: c } = t;
 		if (i.length !== r.length || a.length !== r.length) throw new e("usage", "tokenIds, positions and tokenSeq must have one entry a token.", { why: `They have ${r.length}, ${i.length} and ${a.length}.` });
 		let l = [
@@ -993,10 +1176,10 @@ var bt = 16, xt = class {
 			a,
 			o,
 			c
-		], u = Ze.size + Qe.length * Xe.size;
-		this.#n.begin(Ye.size + u + 4 * l.reduce((e, t) => e + t.length, 0), 2 + l.length);
-		let d = this.#n.reserve(Ye.size), f = this.#n.reserve(u), p = {
-			struct_size: Ye.size,
+		], u = Qe.size + $e.length * Ze.size;
+		this.#n.begin(Xe.size + u + 4 * l.reduce((e, t) => e + t.length, 0), 2 + l.length);
+		let d = this.#n.reserve(Xe.size), f = this.#n.reserve(u), p = {
+			struct_size: Xe.size,
 			num_tokens: r.length,
 			num_seqs: s > 0 ? o.length / s : 0,
 			num_logit_rows: c.length,
@@ -1007,17 +1190,17 @@ var bt = 16, xt = class {
 			token_seq: this.#n.put(a),
 			block_table: this.#n.put(o),
 			logit_rows: this.#n.put(c),
-			outputs: Tt(t.outputs)
+			outputs: Jt(t.outputs)
 		};
-		return We(this.#e.view, d, Ye, p), We(this.#e.view, f, Ze, { struct_size: u }), await this.#u("The batch cannot be run.", "hearth_forward", n, d, f), this.#f(f + Ze.size);
+		return Ge(this.#e.view, d, Xe, p), Ge(this.#e.view, f, Qe, { struct_size: u }), await this.#u("The batch cannot be run.", "hearth_forward", n, d, f), this.#f(f + Qe.size);
 	}
 	async run(e, t = {}) {
 		let n = this.#l(), r = this.#d(e), i = Object.entries(t), a = i.reduce((e, [t, { data: n }]) => e + n.byteLength + 4 * t.length + 1, 0), o = i.length + r.outputs.length;
-		this.#n.begin(a + 4 * e.length + 1 + o * ke.size, 3 + 2 * i.length);
-		let s = this.#n.reserve(i.length * ke.size), c = this.#n.reserve(r.outputs.length * ke.size);
-		i.forEach(([e, t], n) => this.#m(s + n * ke.size, e, t));
+		this.#n.begin(a + 4 * e.length + 1 + o * x.size, 3 + 2 * i.length);
+		let s = this.#n.reserve(i.length * x.size), c = this.#n.reserve(r.outputs.length * x.size);
+		i.forEach(([e, t], n) => this.#m(s + n * x.size, e, t));
 		let l = [i.length, r.outputs.length], u = this.#n.putText(e);
-		return await this.#u(`${e} cannot be run.`, "hearth_run", n, u, s, l[0], c, l[1]), this.#o++, Object.fromEntries(r.outputs.map((e, t) => [e.name, this.#h(c + t * ke.size)]));
+		return await this.#u(`${e} cannot be run.`, "hearth_run", n, u, s, l[0], c, l[1]), this.#o++, Object.fromEntries(r.outputs.map((e, t) => [e.name, this.#h(c + t * x.size)]));
 	}
 	close() {
 		this.#i !== 0 && (this.#e.attach(this.#i, void 0), this.#e.call("hearth_session_free", this.#i), this.#a?.close(), this.#n.free(), this.#i = 0, this.#r());
@@ -1047,8 +1230,8 @@ var bt = 16, xt = class {
 	#f(t) {
 		let n = ++this.#o, r = (r) => {
 			if (n !== this.#o || this.#i === 0) throw new e("usage", "A result is read after the session's next call.");
-			let i = t + r * Ee.size, a = (e) => xe(this.#e.view, i, Ee, e);
-			return this.#p(a("data"), _t[a("dtype")], a("rows"), a("cols"), a("row_stride"));
+			let i = t + r * Ze.size, a = (e) => Ke(this.#e.view, i, Ze, e);
+			return this.#p(a("data"), Bt[a("dtype")], a("rows"), a("cols"), a("row_stride"));
 		};
 		return {
 			get logits() {
@@ -1063,20 +1246,20 @@ var bt = 16, xt = class {
 		};
 	}
 	#p(e, t, n, r, i) {
-		let a = Ct[t];
+		let a = Kt[t];
 		if (e === 0) return new a(0);
 		let o = a.BYTES_PER_ELEMENT, s = new a(n * r), c = new Uint8Array(s.buffer);
 		for (let t = 0; t < n; t++) c.set(this.#e.bytes(e + t * i * o, r * o), t * r * o);
 		return s;
 	}
 	#m(t, n, { data: r, shape: i }) {
-		let a = _t.findIndex((e) => r instanceof Ct[e]), o = i.reduce((e, t) => e * t, 1);
+		let a = Bt.findIndex((e) => r instanceof Kt[e]), o = i.reduce((e, t) => e * t, 1);
 		if (a < 0 || i.length > 8 || o !== r.length) throw new e("usage", `${n} cannot be given: ${r.length} numbers for the shape (${i.join(", ")}).`);
-		let s = Object.fromEntries(i.map((e, t) => [Ae(t), e])), c = {
+		let s = Object.fromEntries(i.map((e, t) => [et(t), e])), c = {
 			name: this.#n.putText(n),
 			data: this.#n.put(r)
 		};
-		be(this.#e.view, t, ke, {
+		Ge(this.#e.view, t, x, {
 			...s,
 			...c,
 			dtype: a,
@@ -1084,18 +1267,18 @@ var bt = 16, xt = class {
 		});
 	}
 	#h(e) {
-		let t = (t) => xe(this.#e.view, e, ke, t), n = Array.from({ length: t("rank") }, (e, t) => t).map((e) => t(Ae(e))), r = n.at(-1) ?? 1, i = n.slice(0, -1).reduce((e, t) => e * t, 1), a = n.length > 0 ? t("row_stride") : 1;
+		let t = (t) => Ke(this.#e.view, e, x, t), n = Array.from({ length: t("rank") }, (e, t) => t).map((e) => t(et(e))), r = n.at(-1) ?? 1, i = n.slice(0, -1).reduce((e, t) => e * t, 1), a = n.length > 0 ? t("row_stride") : 1;
 		return {
-			data: this.#p(t("data"), _t[t("dtype")], i, r, a),
+			data: this.#p(t("data"), Bt[t("dtype")], i, r, a),
 			shape: n
 		};
 	}
 };
-function Tt(e) {
-	return e === void 0 ? 0 : e.reduce((e, t) => e | 1 << Oe.indexOf(t), 0) || 1 << Oe.length;
+function Jt(e) {
+	return e === void 0 ? 0 : e.reduce((e, t) => e | 1 << $e.indexOf(t), 0) || 1 << $e.length;
 }
 // src/model.ts
-var Et = class t {
+var Yt = class t {
 	info;
 	text;
 	manifest;
@@ -1107,28 +1290,27 @@ var Et = class t {
 	#r;
 	#i = /* @__PURE__ */ new Set();
 	constructor(e, t, n, r, i) {
-		this.#e = e, this.manifest = t.manifest, this.endIds = t.endIds, this.#r = n, this.#n = r instanceof pt ? r : void 0, this.#t = r instanceof pt ? void 0 : r, this.info = Ot(e, n), this.text = vt(this.info);
-		let a = this.#n?.gpu;
-		this.device = {
-			kind: a === void 0 ? "wasm" : "webgpu",
-			name: a?.name ?? this.info.isa,
+		this.#e = e, this.manifest = t.manifest, this.endIds = t.endIds, this.#r = n, this.#n = r instanceof It ? r : void 0, this.#t = r instanceof It ? void 0 : r, this.info = Qt(e, n), this.text = Vt(this.info), this.device = this.#n === void 0 ? Xt(this.info, e.threads.count, i) : {
+			kind: "webgpu",
+			name: this.#n.gpu.name,
+			threads: 0,
 			why: i
 		};
 	}
 	static open(e, n, r, i, a, o) {
-		return new t(e, n, Dt(e, n, r, i, a, "cpu"), i, o);
+		return new t(e, n, Zt(e, n, r, i, a, "cpu"), i, o);
 	}
 	static async openOnGpu(e, n, r, i, a, o) {
-		let s = Dt(e, n, r, void 0, 0, "gpu");
+		let s = Zt(e, n, r, void 0, 0, "gpu");
 		try {
-			return new t(e, n, s, await pt.open(e, s, i, a, o), "");
+			return new t(e, n, s, await It.open(e, s, i, a, o), "");
 		} catch (t) {
 			throw e.call("hearth_close", s), t;
 		}
 	}
 	async session(t = {}) {
 		if (this.#r === 0) throw new e("usage", "The model is closed.");
-		let n = await wt.create(this.#e, this.info, this.#r, t, this.#n, (e) => this.#i.delete(e));
+		let n = await qt.create(this.#e, this.info, this.#r, t, this.#n, (e) => this.#i.delete(e));
 		return this.#i.add(n), n;
 	}
 	get memoryBytes() {
@@ -1143,12 +1325,20 @@ var Et = class t {
 		}
 	}
 };
-function Dt(e, t, n, r, i, a) {
-	let o = new xt(e);
-	o.begin(n.length + Se.size + 4 + a.length + 1, 4);
-	let s = o.reserve(4), c = o.reserve(Se.size), l = [BigInt(n.length), BigInt(i)];
-	be(e.view, c, Se, {
-		struct_size: Se.size,
+function Xt({ isa: e }, { count: t, why: n }, r) {
+	return {
+		kind: "wasm",
+		name: `${e}, ${t} thread${t === 1 ? "" : "s"}`,
+		threads: t,
+		why: [r, n].filter(Boolean).join(" ")
+	};
+}
+function Zt(e, t, n, r, i, a) {
+	let o = new Wt(e);
+	o.begin(n.length + qe.size + 4 + a.length + 1, 4);
+	let s = o.reserve(4), c = o.reserve(qe.size), l = [BigInt(n.length), BigInt(i)];
+	Ge(e.view, c, qe, {
+		struct_size: qe.size,
 		device: o.putText(a)
 	});
 	let u = `The bundle of ${t.manifest.source_name} cannot be opened.`;
@@ -1158,42 +1348,42 @@ function Dt(e, t, n, r, i, a) {
 		o.free();
 	}
 }
-var Ot = (e, t) => JSON.parse(e.text(e.call("hearth_describe", t))), kt = 1, At = "model.json";
-function jt(t) {
+var Qt = (e, t) => JSON.parse(e.text(e.call("hearth_describe", t))), $t = 1, en = "model.json";
+function tn(t) {
 	let n;
 	try {
 		n = JSON.parse(t);
 	} catch (t) {
-		throw new e("corrupt", `${At} is no JSON.`, { why: String(t) });
+		throw new e("corrupt", `${en} is no JSON.`, { why: String(t) });
 	}
-	if (n?.format === kt && typeof n.files == "object") return n;
-	throw new e("mismatch", `${At} has format ${String(n?.format)}.`, {
-		why: `This package reads format ${kt}.`,
+	if (n?.format === $t && typeof n.files == "object") return n;
+	throw new e("mismatch", `${en} has format ${String(n?.format)}.`, {
+		why: `This package reads format ${$t}.`,
 		hint: "Package the model again with the Hearth that the page came with: hearth package web MODEL."
 	});
 }
-function Mt({ chunk_bytes: e }, { size_bytes: t, chunks: n }) {
+function nn({ chunk_bytes: e }, { size_bytes: t, chunks: n }) {
 	return n.map((n, r) => [n, Math.min(e, t - r * e)]);
 }
-var Nt = ({ files: e }) => Object.values(e).flatMap(({ chunks: e }) => e);
-function Pt(e) {
+var rn = ({ files: e }) => Object.values(e).flatMap(({ chunks: e }) => e);
+function an(e) {
 	let t = new URL(e, globalThis.location?.href);
 	return t.hash = "", t.href;
 }
 // src/store/chunks.ts
-var Ft = "hearth-chunks", It = "content-length";
-async function Lt() {
+var on = "hearth-chunks", sn = "content-length";
+async function cn() {
 	let e = [];
-	for (let t of [Rt, Bt]) try {
+	for (let t of [ln, dn]) try {
 		return await t();
 	} catch (t) {
 		e.push(t instanceof Error ? t.message : String(t));
 	}
 	return globalThis.isSecureContext === !1 ? "Pages may keep files over https or on localhost only." : e.join(" ");
 }
-async function Rt() {
+async function ln() {
 	if (globalThis.navigator?.storage?.getDirectory === void 0) throw Error("There is no private file system.");
-	let e = await (await navigator.storage.getDirectory()).getDirectoryHandle(Ft, { create: !0 });
+	let e = await (await navigator.storage.getDirectory()).getDirectoryHandle(on, { create: !0 });
 	return {
 		kind: "opfs",
 		async sizes() {
@@ -1212,12 +1402,12 @@ async function Rt() {
 			}
 		},
 		async write(t, n) {
-			await zt(await e.getFileHandle(t, { create: !0 }), n);
+			await un(await e.getFileHandle(t, { create: !0 }), n);
 		},
 		remove: (t) => e.removeEntry(t).catch(() => void 0)
 	};
 }
-async function zt(e, t) {
+async function un(e, t) {
 	if (!("createSyncAccessHandle" in e)) {
 		let n = await e.createWritable();
 		return await n.write(t), n.close();
@@ -1230,15 +1420,15 @@ async function zt(e, t) {
 		n.close();
 	}
 }
-async function Bt() {
+async function dn() {
 	if (globalThis.caches === void 0) throw Error("There is no Cache API.");
-	let e = await caches.open(Ft), t = (e) => `/${Ft}/${e}`;
+	let e = await caches.open(on), t = (e) => `/${on}/${e}`;
 	return {
 		kind: "cache",
 		async sizes() {
 			let t = /* @__PURE__ */ new Map();
 			for (let n of await e.keys()) {
-				let r = (await e.match(n))?.headers.get(It);
+				let r = (await e.match(n))?.headers.get(sn);
 				t.set(n.url.slice(n.url.lastIndexOf("/") + 1), Number(r ?? 0));
 			}
 			return t;
@@ -1247,40 +1437,40 @@ async function Bt() {
 			let r = await e.match(t(n));
 			return r && new Uint8Array(await r.arrayBuffer());
 		},
-		write: (n, r) => e.put(t(n), new Response(r, { headers: { [It]: String(r.length) } })),
+		write: (n, r) => e.put(t(n), new Response(r, { headers: { [sn]: String(r.length) } })),
 		async remove(n) {
 			await e.delete(t(n));
 		}
 	};
 }
 // src/store/sha256.ts
-var Vt = Array.from({ length: 400 }, (e, t) => t).filter((e) => e > 1 && ![...Array(e).keys()].some((t) => t > 1 && e % t === 0)), Ht = (e) => Math.floor((e - Math.floor(e)) * 2 ** 32) | 0, Ut = Int32Array.from(Vt.slice(0, 64), (e) => Ht(Math.cbrt(e))), Wt = Int32Array.from(Vt.slice(0, 8), (e) => Ht(Math.sqrt(e))), Gt = 64;
-async function Kt(e) {
+var fn = Array.from({ length: 400 }, (e, t) => t).filter((e) => e > 1 && ![...Array(e).keys()].some((t) => t > 1 && e % t === 0)), pn = (e) => Math.floor((e - Math.floor(e)) * 2 ** 32) | 0, mn = Int32Array.from(fn.slice(0, 64), (e) => pn(Math.cbrt(e))), hn = Int32Array.from(fn.slice(0, 8), (e) => pn(Math.sqrt(e))), gn = 64;
+async function _n(e) {
 	let t = globalThis.crypto?.subtle;
-	return qt(t === void 0 ? Jt(e) : new Uint8Array(await t.digest("SHA-256", e)));
+	return vn(t === void 0 ? yn(e) : new Uint8Array(await t.digest("SHA-256", e)));
 }
-var qt = (e) => Array.from(e, (e) => e.toString(16).padStart(2, "0")).join("");
-function Jt(e) {
-	let t = Wt.slice(), n = e.length - e.length % Gt, r = new DataView(e.buffer, e.byteOffset, e.byteLength);
-	for (let e = 0; e < n; e += Gt) Yt(t, r, e);
-	let i = e.subarray(n), a = new Uint8Array(i.length + 9 <= Gt ? Gt : 128);
+var vn = (e) => Array.from(e, (e) => e.toString(16).padStart(2, "0")).join("");
+function yn(e) {
+	let t = hn.slice(), n = e.length - e.length % gn, r = new DataView(e.buffer, e.byteOffset, e.byteLength);
+	for (let e = 0; e < n; e += gn) bn(t, r, e);
+	let i = e.subarray(n), a = new Uint8Array(i.length + 9 <= gn ? gn : 128);
 	a.set(i), a[i.length] = 128;
 	let o = new DataView(a.buffer);
 	o.setBigUint64(a.length - 8, BigInt(e.length) * 8n);
-	for (let e = 0; e < a.length; e += Gt) Yt(t, o, e);
+	for (let e = 0; e < a.length; e += gn) bn(t, o, e);
 	let s = /* @__PURE__ */ new DataView(/* @__PURE__ */ new ArrayBuffer(32));
 	return t.forEach((e, t) => s.setInt32(4 * t, e)), new Uint8Array(s.buffer);
 }
-var x = /* @__PURE__ */ new Int32Array(64), S = (e, t) => e >>> t | e << 32 - t;
-function Yt(e, t, n) {
-	for (let e = 0; e < 16; e++) x[e] = t.getInt32(n + 4 * e);
+var C = /* @__PURE__ */ new Int32Array(64), w = (e, t) => e >>> t | e << 32 - t;
+function bn(e, t, n) {
+	for (let e = 0; e < 16; e++) C[e] = t.getInt32(n + 4 * e);
 	for (let e = 16; e < 64; e++) {
-		let [t, n] = [x[e - 15], x[e - 2]], r = S(t, 7) ^ S(t, 18) ^ t >>> 3, i = S(n, 17) ^ S(n, 19) ^ n >>> 10;
-		x[e] = x[e - 16] + r + x[e - 7] + i;
+		let [t, n] = [C[e - 15], C[e - 2]], r = w(t, 7) ^ w(t, 18) ^ t >>> 3, i = w(n, 17) ^ w(n, 19) ^ n >>> 10;
+		C[e] = C[e - 16] + r + C[e - 7] + i;
 	}
 	let [r, i, a, o, s, c, l, u] = e;
 	for (let e = 0; e < 64; e++) {
-		let t = S(s, 6) ^ S(s, 11) ^ S(s, 25), n = u + t + (s & c ^ ~s & l) + Ut[e] + x[e] | 0, d = (S(r, 2) ^ S(r, 13) ^ S(r, 22)) + (r & i ^ r & a ^ i & a) | 0;
+		let t = w(s, 6) ^ w(s, 11) ^ w(s, 25), n = u + t + (s & c ^ ~s & l) + mn[e] + C[e] | 0, d = (w(r, 2) ^ w(r, 13) ^ w(r, 22)) + (r & i ^ r & a ^ i & a) | 0;
 		[u, l, c, s, o, a, i, r] = [
 			l,
 			c,
@@ -1304,35 +1494,35 @@ function Yt(e, t, n) {
 	].forEach((t, n) => e[n] += t);
 }
 // src/store/records.ts
-var Xt = ".json", Zt = async ({ url: e, version: t }) => await Kt(new TextEncoder().encode(`${e}\n${t}`)) + Xt;
-async function Qt(e) {
-	let t = [...(await e.sizes()).keys()].filter((e) => e.endsWith(Xt)), n = [];
+var xn = ".json", Sn = async ({ url: e, version: t }) => await _n(new TextEncoder().encode(`${e}\n${t}`)) + xn;
+async function Cn(e) {
+	let t = [...(await e.sizes()).keys()].filter((e) => e.endsWith(xn)), n = [];
 	for (let r of t) try {
 		let t = JSON.parse(new TextDecoder().decode(await e.read(r)));
-		await Zt(t) === r && typeof t.facts.files == "object" && n.push(t);
+		await Sn(t) === r && typeof t.facts.files == "object" && n.push(t);
 	} catch {}
 	return n.sort((e, t) => t.order - e.order);
 }
-async function $t(e, t) {
-	let [n] = await Qt(e), r = {
+async function wn(e, t) {
+	let [n] = await Cn(e), r = {
 		...t,
 		order: (n?.order ?? 0) + 1
 	};
-	await e.write(await Zt(t), new TextEncoder().encode(JSON.stringify(r)));
+	await e.write(await Sn(t), new TextEncoder().encode(JSON.stringify(r)));
 }
-function en(e, t) {
-	let n = new Set(t.flatMap(({ facts: e }) => Nt(e)));
-	return [...e].filter(([e]) => !e.endsWith(Xt) && !n.has(e));
+function Tn(e, t) {
+	let n = new Set(t.flatMap(({ facts: e }) => rn(e)));
+	return [...e].filter(([e]) => !e.endsWith(xn) && !n.has(e));
 }
-async function tn(e, t) {
-	let n = await e.sizes(), r = await Qt(e);
-	for (let n of r) t(n) || await e.remove(await Zt(n));
-	let i = en(n, r.filter(t));
+async function En(e, t) {
+	let n = await e.sizes(), r = await Cn(e);
+	for (let n of r) t(n) || await e.remove(await Sn(n));
+	let i = Tn(n, r.filter(t));
 	for (let [t] of i) await e.remove(t);
 	return i.reduce((e, [, t]) => e + t, 0);
 }
 // src/store/package.ts
-var nn = class n {
+var Dn = class n {
 	facts;
 	#e;
 	#t;
@@ -1344,22 +1534,22 @@ var nn = class n {
 		this.facts = e.facts, this.#e = e, this.#r = t, this.#t = n, this.#n = r, this.#i = typeof r != "string";
 	}
 	static async open(e, t = {}) {
-		let r = Pt(e), i = await Lt();
+		let r = an(e), i = await cn();
 		try {
-			return new n(await rn(r, t.signal), !0, t, i);
+			return new n(await On(r, t.signal), !0, t, i);
 		} catch (e) {
-			let a = (typeof i == "string" || !an(e) ? [] : await Qt(i)).find((e) => e.url === r && e.isComplete);
+			let a = (typeof i == "string" || !An(e) ? [] : await Cn(i)).find((e) => e.url === r && e.isComplete);
 			if (a === void 0) throw e;
 			return new n(a, !1, t, i);
 		}
 	}
 	async open(e) {
 		let n = this.facts.files[e];
-		if (n === void 0) throw t(e, `${At} does not name it.`);
+		if (n === void 0) throw t(e, `${en} does not name it.`);
 		return this.#s(e, n);
 	}
 	async keeping(e = Object.keys(this.facts.files)) {
-		let t = this.#n, n = typeof t != "string", r = n ? await t.sizes() : /* @__PURE__ */ new Map(), i = e.flatMap((e) => Mt(this.facts, this.facts.files[e])), a = (e) => e.reduce((e, [, t]) => e + t, 0), o = await globalThis.navigator?.storage?.estimate?.().catch(() => void 0), s = o?.quota === void 0 ? void 0 : Math.max(0, o.quota - (o.usage ?? 0));
+		let t = this.#n, n = typeof t != "string", r = n ? await t.sizes() : /* @__PURE__ */ new Map(), i = e.flatMap((e) => nn(this.facts, this.facts.files[e])), a = (e) => e.reduce((e, [, t]) => e + t, 0), o = await globalThis.navigator?.storage?.estimate?.().catch(() => void 0), s = o?.quota === void 0 ? void 0 : Math.max(0, o.quota - (o.usage ?? 0));
 		return {
 			kind: n ? t.kind : "memory",
 			why: n ? "" : t,
@@ -1370,28 +1560,43 @@ var nn = class n {
 	}
 	async opened() {
 		if (this.#r && this.#i && typeof this.#n != "string") try {
-			let [e] = (await Qt(this.#n)).filter(({ url: e }) => e === this.#e.url);
-			e?.version === this.#e.version && e.isComplete || await $t(this.#n, {
+			let [e] = (await Cn(this.#n)).filter(({ url: e }) => e === this.#e.url);
+			e?.version === this.#e.version && e.isComplete || await wn(this.#n, {
 				...this.#e,
 				isComplete: !0
 			}), await this.#o(this.#n);
 		} catch {}
 	}
+	async forget(e = Object.keys(this.facts.files)) {
+		let t = this.#n;
+		if (typeof t == "string") return;
+		let n = (e) => e.flatMap((e) => this.facts.files[e]?.chunks ?? []), r = Object.keys(this.facts.files).filter((t) => !e.includes(t)), i = (await Cn(t)).filter(({ url: e }) => e !== this.#e.url);
+		if (r.length === 0) {
+			await En(t, ({ url: e }) => e !== this.#e.url);
+			return;
+		}
+		await wn(t, {
+			...this.#e,
+			isComplete: !1
+		});
+		let a = /* @__PURE__ */ new Set([...n(r), ...i.flatMap(({ facts: e }) => rn(e))]);
+		for (let r of n(e)) a.has(r) || await t.remove(r);
+	}
 	#o(e) {
 		let { url: t, version: n } = this.#e;
-		return tn(e, (e) => e.url !== t || e.version === n);
+		return En(e, (e) => e.url !== t || e.version === n);
 	}
 	async *#s(e, t) {
-		for (let [n, r] of Mt(this.facts, t)) this.#t.signal?.throwIfAborted(), yield await this.#c(n) ?? await this.#l(e, n, r);
+		for (let [n, r] of nn(this.facts, t)) this.#t.signal?.throwIfAborted(), yield await this.#c(n) ?? await this.#l(e, n, r);
 	}
 	async #c(e) {
 		if (typeof this.#n == "string") return;
 		let t = await this.#n.read(e);
-		if (t === void 0 || await Kt(t) === e) return t;
+		if (t === void 0 || await _n(t) === e) return t;
 		await this.#n.remove(e);
 	}
 	async #l(t, n, r) {
-		let i = new URL(`blobs/${n}`, this.#e.url), a = this.#i ? "no-store" : "default", o = await on(i, {
+		let i = new URL(`blobs/${n}`, this.#e.url), a = this.#i ? "no-store" : "default", o = await jn(i, {
 			signal: this.#t.signal ?? null,
 			cache: a
 		}), s;
@@ -1403,7 +1608,7 @@ var nn = class n {
 				hint: "Load again: what came is kept."
 			});
 		}
-		if (s.length !== r || await Kt(s) !== n) throw new e("corrupt", `A part of ${t} is damaged.`, {
+		if (s.length !== r || await _n(s) !== n) throw new e("corrupt", `A part of ${t} is damaged.`, {
 			why: `${i.href} has ${s.length} bytes whose SHA-256 is not its name.`,
 			hint: "Load again; if that does not help, the server's copy of the site is damaged."
 		});
@@ -1426,26 +1631,26 @@ var nn = class n {
 		}
 	}
 	async #d(e) {
-		let { url: t, version: n } = this.#e, [r] = (await Qt(e)).filter((e) => e.url === t);
-		r?.version !== n && await $t(e, {
+		let { url: t, version: n } = this.#e, [r] = (await Cn(e)).filter((e) => e.url === t);
+		r?.version !== n && await wn(e, {
 			...this.#e,
 			isComplete: !1
 		});
 	}
 };
-async function rn(e, t) {
-	let n = await (await on(new URL(e), {
+async function On(e, t) {
+	let n = await (await jn(new URL(e), {
 		signal: t ?? null,
 		cache: "no-cache"
 	})).text();
 	return {
 		url: e,
-		version: await Kt(new TextEncoder().encode(n)),
-		facts: jt(n)
+		version: await _n(new TextEncoder().encode(n)),
+		facts: tn(n)
 	};
 }
-var an = (t) => t instanceof e && t.kind === "network";
-async function on(t, n) {
+var kn = async (e, t) => (await On(an(e), t)).facts, An = (t) => t instanceof e && t.kind === "network";
+async function jn(t, n) {
 	let r;
 	try {
 		r = await fetch(t, n);
@@ -1460,46 +1665,57 @@ async function on(t, n) {
 	throw new e(i, `${t.href} cannot be fetched.`, { why: `The server answered ${r.status}.` });
 }
 // src/sources.ts
-async function sn(e, t) {
-	return typeof e != "string" && !(e instanceof URL) ? e : new URL(e, globalThis.location?.href).pathname.endsWith("/model.json") ? nn.open(e, t) : n(e);
+async function Mn(e, t) {
+	return typeof e != "string" && !(e instanceof URL) ? e : new URL(e, globalThis.location?.href).pathname.endsWith("/model.json") ? Dn.open(e, t) : n(e);
 }
 // src/bundle.ts
-async function cn(e, t = {}) {
-	let n = await sn(e, t), r = await ln(n, t);
+var Nn = 2;
+async function Pn(e, t = {}) {
+	let n = await Mn(e, t), r = await Fn(n, t);
 	return await n.opened?.(), r;
 }
-async function ln(e, t) {
-	let n = y(new TextDecoder().decode(await mn(e, he, t))), r = pn(n, t.isa), i = new hn(e, n, t), a = await le.instantiate(await i.whole(ge(r))), o = {
+async function Fn(e, t) {
+	let n = Be(new TextDecoder().decode(await Vn(e, ze, t))), r = Bn(n, t.isa), i = Ce(t.threads), a = new Hn(e, n, t);
+	a.expect(Ve(r), Pe, Le);
+	let o = await a.whole(Ve(r)), s = {
 		manifest: n,
-		endIds: "tokenizer_meta.json" in n.files ? await un(e, t) : []
-	}, s = "";
+		endIds: "tokenizer_meta.json" in n.files ? await Ln(e, t) : []
+	}, c = "";
 	if (t.device !== "wasm") try {
-		return await fn(i, a, o, t);
+		return await zn(a, o, s, t);
 	} catch (e) {
-		if (t.device === "webgpu" || !dn(e)) throw e;
-		s = `${e.what} ${e.why}`.trim();
+		if (t.device === "webgpu" || !Rn(e)) throw e;
+		c = `${e.what} ${e.why}`.trim();
 	}
-	i.expect(de, v);
-	let c = await i.whole(de), l = a.allocate(i.size(v), "the weights");
-	return await i.into(a, l, v), Et.open(a, o, c, l, i.size(v), s);
+	return In(a, o, s, i, c);
 }
-async function un(e, t) {
-	let n = new TextDecoder().decode(await mn(e, me, t));
+async function In(e, t, n, r, i) {
+	e.expect(Pe, Le);
+	let a = e.size(Le), o = await Me.instantiate(t, r, Nn * a);
+	try {
+		let t = o.threads.reserve(), r = await e.whole(Pe), s = o.allocate(a, "the weights");
+		return await e.into(o, s, Le), await t, Yt.open(o, n, r, s, a, i);
+	} catch (e) {
+		throw o.close(), e;
+	}
+}
+async function Ln(e, t) {
+	let n = new TextDecoder().decode(await Vn(e, Re, t));
 	return JSON.parse(n).eos_ids;
 }
-var dn = (t) => t instanceof e && (t.kind === "device" || t.kind === "memory");
-async function fn(t, n, r, i) {
+var Rn = (t) => t instanceof e && (t.kind === "device" || t.kind === "memory");
+async function zn(t, n, r, i) {
 	let { manifest: a } = r;
 	if (a.files["gpu_plan.bin"] === void 0) throw new e("device", `The bundle of ${a.source_name} runs on the processor alone.`, { why: "It has an operation that no kernel for GPUs computes yet, or takes no tokens." });
-	let o = await ne(i.softwareGpu ?? !1);
-	t.expect(fe, pe, v);
-	let s = await t.whole(fe), c = new TextDecoder().decode(await t.whole(pe)), l = i.memoryLimitBytes;
-	return Et.openOnGpu(n, r, s, c, () => t.pieces(v), {
+	let o = await te(i.softwareGpu ?? !1);
+	t.expect(Fe, Ie, Le);
+	let s = await t.whole(Fe), c = new TextDecoder().decode(await t.whole(Ie)), l = i.memoryLimitBytes, u = () => t.pieces(Le), d = await Me.instantiate(n);
+	return Yt.openOnGpu(d, r, s, c, u, {
 		adapter: o,
 		memoryLimitBytes: l
 	});
 }
-function pn({ source_name: t, instruction_sets: n }, r) {
+function Bn({ source_name: t, instruction_sets: n }, r) {
 	let i = n.filter(({ name: e }) => r === void 0 || e === r);
 	if (i.length === 0) {
 		let i = n.map(({ name: e }) => e).join(", ");
@@ -1513,14 +1729,14 @@ function pn({ source_name: t, instruction_sets: n }, r) {
 		hint: "Use a current version of Chrome, Firefox or Safari."
 	});
 }
-async function mn(e, t, { signal: n }) {
+async function Vn(e, t, { signal: n }) {
 	let r = [];
 	for await (let i of await e.open(t)) n?.throwIfAborted(), r.push(i);
 	let i = new Uint8Array(r.reduce((e, t) => e + t.length, 0)), a = 0;
 	for (let e of r) i.set(e, a), a += e.length;
 	return i;
 }
-var hn = class {
+var Hn = class {
 	#e;
 	#t;
 	#n;
@@ -1534,11 +1750,11 @@ var hn = class {
 	}
 	size(t) {
 		let n = this.#t.files[t];
-		if (n === void 0) throw new e("corrupt", `${he} names no file ${t}.`);
+		if (n === void 0) throw new e("corrupt", `${ze} names no file ${t}.`);
 		return n.size_bytes;
 	}
 	async whole(e) {
-		let t = await mn(this.#e, e, this.#n);
+		let t = await Vn(this.#e, e, this.#n);
 		return this.#o(e, t.length), this.#a(t.length), t;
 	}
 	async *pieces(e) {
@@ -1556,11 +1772,11 @@ var hn = class {
 	#o(t, n) {
 		let r = this.size(t);
 		if (n !== r) throw new e("corrupt", `${t} has ${n > r ? "more than " : ""}${Math.min(n, r)} bytes.`, {
-			why: `${he} says ${r}.`,
+			why: `${ze} says ${r}.`,
 			hint: "Load it again; if that does not help, compile the model again."
 		});
 	}
-}, gn = class e {
+}, Un = class e {
 	page;
 	#e;
 	#t;
@@ -1583,10 +1799,10 @@ var hn = class {
 		let e = this.#e.#n;
 		e.get(this.#t) === this && e.delete(this.#t);
 	}
-}, _n = (e, t) => Math.ceil(e / t), vn = class {
+}, Wn = (e, t) => Math.ceil(e / t), Gn = class {
 	numPages;
 	pageTokens;
-	root = gn.root();
+	root = Un.root();
 	#e;
 	#t;
 	#n = /* @__PURE__ */ new Map();
@@ -1630,7 +1846,7 @@ var hn = class {
 	release(e) {
 		for (let t of [...e].reverse()) --this.#e[t] > 0 || (this.#n.has(t) ? this.#r.add(t) : this.#t.push(t));
 	}
-}, yn = ({ sequence: e, start: t, count: n }) => t + n <= e.numPromptTokens, bn = ({ sequence: e, start: t, count: n }) => t + n === e.tokens.length, xn = class {
+}, Kn = ({ sequence: e, start: t, count: n }) => t + n <= e.numPromptTokens, qn = ({ sequence: e, start: t, count: n }) => t + n === e.tokens.length, Jn = class {
 	pool;
 	#e;
 	#t;
@@ -1681,7 +1897,7 @@ var hn = class {
 		return this.#c(e, this.#e, n), [...n.values()];
 	}
 	#s(e, t) {
-		let n = (e) => _n(e.tokens.length + 1, this.pool.pageTokens), r = this.#i.reduce((e, t) => e + Math.max(0, n(t) - t.pages.length), 0);
+		let n = (e) => Wn(e.tokens.length + 1, this.pool.pageTokens), r = this.#i.reduce((e, t) => e + Math.max(0, n(t) - t.pages.length), 0);
 		for (; this.#r.length > 0 && e > 0 && this.#i.length < this.#n;) {
 			let i = this.#r[0], a = this.pool.find(i.tokens), o = this.pool.numAvailable - a.filter(({ page: e }) => this.pool.isIdle(e)).length - r;
 			if (n(i) - a.length > o && this.#i.length > 0) return;
@@ -1689,7 +1905,7 @@ var hn = class {
 		}
 	}
 	#c(e, t, n) {
-		let r = e.numPromptTokens - e.numComputed, i = Math.min(t, r > 0 ? r : e.numPending), a = _n(e.numComputed + i, this.pool.pageTokens) - e.pages.length;
+		let r = e.numPromptTokens - e.numComputed, i = Math.min(t, r > 0 ? r : e.numPending), a = Wn(e.numComputed + i, this.pool.pageTokens) - e.pages.length;
 		for (; a > this.pool.numAvailable && this.#i.length > 1;) {
 			let t = this.#i.at(-1);
 			if (this.#l(t, !1), n.delete(t), t === e) return 0;
@@ -1707,12 +1923,12 @@ var hn = class {
 	}
 };
 // src/engine/batch.ts
-function Sn(e, t, n) {
+function Yn(e, t, n) {
 	let r = e.reduce((e, { count: t }) => e + t, 0), i = new Int32Array(r), a = new Int32Array(r), o = new Int32Array(r), s = new Int32Array(e.length * t).fill(-1), c = [], l = 0, u = 0;
 	return e.forEach((e, n) => {
 		let { sequence: r, start: d, count: f } = e;
 		for (let e = 0; e < f; e++, l++) i[l] = r.tokens[d + e], a[l] = d + e, o[l] = n;
-		s.set(r.pages, n * t), yn(e) && (u = l), bn(e) && c.push(l - 1);
+		s.set(r.pages, n * t), Kn(e) && (u = l), qn(e) && c.push(l - 1);
 	}), {
 		tokenIds: i,
 		positions: a,
@@ -1724,7 +1940,7 @@ function Sn(e, t, n) {
 		outputs: n
 	};
 }
-var Cn = (e) => [...e.filter((e) => yn(e)), ...e.filter((e) => !yn(e))], wn = class {
+var Xn = (e) => [...e.filter((e) => Kn(e)), ...e.filter((e) => !Kn(e))], Zn = class {
 	#e = [];
 	#t;
 	#n = !1;
@@ -1764,7 +1980,7 @@ var Cn = (e) => [...e.filter((e) => yn(e)), ...e.filter((e) => !yn(e))], wn = cl
 	[Symbol.asyncIterator]() {
 		return this;
 	}
-}, Tn = {
+}, Qn = {
 	temperature: 1,
 	topK: 0,
 	topP: 1,
@@ -1778,7 +1994,7 @@ var Cn = (e) => [...e.filter((e) => yn(e)), ...e.filter((e) => !yn(e))], wn = cl
 	stopTokenIds: [],
 	logprobs: void 0,
 	ignoreEos: !1
-}, En = {
+}, $n = {
 	temperature: {
 		low: 0,
 		high: 100
@@ -1820,29 +2036,29 @@ var Cn = (e) => [...e.filter((e) => yn(e)), ...e.filter((e) => !yn(e))], wn = cl
 		high: 100,
 		whole: !0
 	}
-}, Dn = {
+}, er = {
 	low: -100,
 	high: 100
-}, On = (1n << 64n) - 1n;
-function kn(t = {}) {
+}, tr = (1n << 64n) - 1n;
+function nr(t = {}) {
 	let n = Object.entries(t).filter(([, e]) => e !== void 0), r = {
-		...Tn,
+		...Qn,
 		...Object.fromEntries(n)
 	};
-	for (let [e, t] of Object.entries(En)) r[e] !== void 0 && An(e, r[e], t);
-	for (let [e, t] of r.logitBias) An(`logitBias[${e}]`, t, Dn);
+	for (let [e, t] of Object.entries($n)) r[e] !== void 0 && rr(e, r[e], t);
+	for (let [e, t] of r.logitBias) rr(`logitBias[${e}]`, t, er);
 	let { seed: i } = r;
-	if (i !== void 0 && !(i >= 0 && i <= On && (typeof i == "bigint" || Number.isSafeInteger(i)))) throw new e("usage", `seed is ${i}, but must be a whole number, 0 to 2^64 - 1.`, { hint: "Give one beyond 2^53 as a BigInt." });
+	if (i !== void 0 && !(i >= 0 && i <= tr && (typeof i == "bigint" || Number.isSafeInteger(i)))) throw new e("usage", `seed is ${i}, but must be a whole number, 0 to 2^64 - 1.`, { hint: "Give one beyond 2^53 as a BigInt." });
 	return r;
 }
-function An(t, n, { low: r, high: i, above: a = !1, whole: o = !1 }) {
+function rr(t, n, { low: r, high: i, above: a = !1, whole: o = !1 }) {
 	let s = typeof n == "number" ? n : NaN;
 	if (Number.isFinite(s) && s >= r && s <= i && !(a && s === r) && (!o || Number.isInteger(s))) return;
 	let c = a ? `above ${r} and at most ${i}` : i === Infinity ? `${r} or more` : `${r} to ${i}`;
 	throw new e("usage", `${t} is ${String(n)}, but must be a ${o ? "whole number" : "number"}, ${c}.`);
 }
-var jn = (e) => e.repetitionPenalty !== 1 || e.presencePenalty !== 0 || e.frequencyPenalty !== 0, Mn = (e) => jn(e) || e.logitBias.size > 0, Nn = (e, t) => (e[t >> 5] >> (t & 31) & 1) == 1;
-function Pn(e, t) {
+var ir = (e) => e.repetitionPenalty !== 1 || e.presencePenalty !== 0 || e.frequencyPenalty !== 0, ar = (e) => ir(e) || e.logitBias.size > 0, or = (e, t) => (e[t >> 5] >> (t & 31) & 1) == 1;
+function sr(e, t) {
 	for (let n = 0; n * 32 < e.length; n++) {
 		let r = t[n];
 		if (r === -1) continue;
@@ -1850,30 +2066,30 @@ function Pn(e, t) {
 		for (let t = n * 32; t < i; t++) r >> (t & 31) & 1 || (e[t] = -Infinity);
 	}
 }
-var Fn = (t, n = "") => new e("usage", t, { why: n });
-async function In(e, t) {
+var cr = (t, n = "") => new e("usage", t, { why: n });
+async function lr(e, t) {
 	try {
 		return await t();
 	} catch (t) {
-		throw Fn(e, t instanceof Error ? t.message : String(t));
+		throw cr(e, t instanceof Error ? t.message : String(t));
 	}
 }
 // src/engine/logits.ts
-var Ln = [
+var ur = [
 	.001,
 	1e-6,
 	0
-], Rn = 1e-45;
-function zn(e) {
+], dr = 1e-45;
+function fr(e) {
 	let t = -Infinity;
 	for (let n = 0; n < e.length; n++) e[n] > t && (t = e[n]);
 	return t;
 }
-function Bn(e, t) {
-	let n = Vn(e, t);
-	return Hn(e, (e) => e >= n && e > -Infinity);
+function pr(e, t) {
+	let n = mr(e, t);
+	return hr(e, (e) => e >= n && e > -Infinity);
 }
-function Vn(e, t) {
+function mr(e, t) {
 	let n = new Float32Array(Math.min(t, e.length)).fill(-Infinity);
 	for (let t = 0; t < e.length; t++) {
 		let r = e[t];
@@ -1884,53 +2100,53 @@ function Vn(e, t) {
 	}
 	return n[0];
 }
-function Hn(e, t) {
+function hr(e, t) {
 	let n = [];
 	for (let r = 0; r < e.length; r++) t(e[r]) && n.push(r);
 	return Int32Array.from(n);
 }
-var Un = (e, t) => {
+var gr = (e, t) => {
 	let n = new Float32Array(t.length);
 	for (let r = 0; r < t.length; r++) n[r] = e[t[r]];
 	return n;
 };
-function Wn(e) {
+function _r(e) {
 	let t = 0;
 	for (let n = 0; n < e.length; n++) t += e[n];
 	return t;
 }
-function Gn(e, t) {
-	let n = t * Wn(e), r = /* @__PURE__ */ new Int32Array(), i = /* @__PURE__ */ new Float32Array();
-	for (let t of Ln) {
+function vr(e, t) {
+	let n = t * _r(e), r = /* @__PURE__ */ new Int32Array(), i = /* @__PURE__ */ new Float32Array();
+	for (let t of ur) {
 		let a = Math.fround(t);
-		if (r = Hn(e, (e) => e >= a), i = Un(e, r), Wn(i) >= n) break;
+		if (r = hr(e, (e) => e >= a), i = gr(e, r), _r(i) >= n) break;
 	}
 	let a = i.slice().sort(), o = a.length - 1, s = 0;
 	for (; o > 0 && s + a[o] < n;) s += a[o--];
 	let c = a[o], l = 0;
 	for (let e of i) e > c && (l += e);
-	let u = Math.max(1, Math.ceil((n - l) / Math.max(c, Rn))), d = r.filter((e, t) => i[t] > c), f = r.filter((e, t) => i[t] === c).subarray(0, u), p = new Int32Array(d.length + f.length);
+	let u = Math.max(1, Math.ceil((n - l) / Math.max(c, dr))), d = r.filter((e, t) => i[t] > c), f = r.filter((e, t) => i[t] === c).subarray(0, u), p = new Int32Array(d.length + f.length);
 	return p.set(d), p.set(f, d.length), p;
 }
-function Kn(e, t) {
-	let n = t * Wn(e), r = 0, i = 0;
+function yr(e, t) {
+	let n = t * _r(e), r = 0, i = 0;
 	for (let t = 0; t < e.length; t++) {
 		let a = e[t];
 		if (a !== 0 && (r += a, i = t, r > n)) break;
 	}
 	return i;
 }
-function qn(e, t, n) {
-	let r = zn(e), i = 0;
+function br(e, t, n) {
+	let r = fr(e), i = 0;
 	for (let t = 0; t < e.length; t++) i += Math.fround(Math.exp(Math.fround(e[t] - r)));
-	let a = r + Math.log(i), o = n > 0 ? [...Bn(e, Math.min(n, e.length))] : [];
+	let a = r + Math.log(i), o = n > 0 ? [...pr(e, Math.min(n, e.length))] : [];
 	return o.sort((t, n) => e[n] - e[t] || t - n), {
 		logprob: e[t] - a,
 		topLogprobs: o.slice(0, n).map((t) => [t, e[t] - a])
 	};
 }
 // src/engine/processor.ts
-function Jn(t, n) {
+function xr(t, n) {
 	let r;
 	try {
 		r = t.process(n.slice());
@@ -1941,41 +2157,41 @@ function Jn(t, n) {
 	throw new e("usage", `The logit processor must answer a Float32Array of ${n.length} logits.`);
 }
 // src/engine/random.ts
-var Yn = (1n << 64n) - 1n, Xn = (1n << 128n) - 1n, Zn = 47026247687942121848144207491837523525n, Qn = 4, $n = 16;
-function er(e, t) {
+var Sr = (1n << 64n) - 1n, Cr = (1n << 128n) - 1n, wr = 47026247687942121848144207491837523525n, Tr = 4, Er = 16;
+function Dr(e, t) {
 	let n = 1135663077, r = (e) => {
 		let t = e ^ n;
 		n = Math.imul(n, 2468251765);
 		let r = Math.imul(t, n);
-		return r ^ r >>> $n;
+		return r ^ r >>> Er;
 	}, i = (e, t) => {
 		let n = Math.imul(3389127133, e) - Math.imul(1232336661, t);
-		return n ^ n >>> $n;
-	}, a = Array.from({ length: Qn }, (t, n) => r(Number(e >> BigInt(32 * n) & 4294967295n)));
-	for (let e = 0; e < Qn; e++) for (let t = 0; t < Qn; t++) e !== t && (a[t] = i(a[t], r(a[e])));
+		return n ^ n >>> Er;
+	}, a = Array.from({ length: Tr }, (t, n) => r(Number(e >> BigInt(32 * n) & 4294967295n)));
+	for (let e = 0; e < Tr; e++) for (let t = 0; t < Tr; t++) e !== t && (a[t] = i(a[t], r(a[e])));
 	return n = 2337405405, Array.from({ length: t }, (e, t) => {
-		let r = a[t % Qn] ^ n;
+		let r = a[t % Tr] ^ n;
 		n = Math.imul(n, 1492356589);
 		let i = Math.imul(r, n);
-		return (i ^ i >>> $n) >>> 0;
+		return (i ^ i >>> Er) >>> 0;
 	});
 }
-var tr = class {
+var Or = class {
 	#e;
 	#t;
 	constructor(e) {
-		let t = er(e ?? crypto.getRandomValues(/* @__PURE__ */ new BigUint64Array(1))[0], 8).map(BigInt), n = (e) => t[e] | t[e + 1] << 32n, r = n(0) << 64n | n(2);
-		this.#t = ((n(4) << 64n | n(6)) << 1n | 1n) & Xn, this.#e = this.#t, this.#e = this.#e + r & Xn, this.#n();
+		let t = Dr(e ?? crypto.getRandomValues(/* @__PURE__ */ new BigUint64Array(1))[0], 8).map(BigInt), n = (e) => t[e] | t[e + 1] << 32n, r = n(0) << 64n | n(2);
+		this.#t = ((n(4) << 64n | n(6)) << 1n | 1n) & Cr, this.#e = this.#t, this.#e = this.#e + r & Cr, this.#n();
 	}
 	next() {
 		this.#n();
-		let e = this.#e >> 64n ^ this.#e & Yn, t = this.#e >> 122n, n = (e >> t | e << 64n - t) & Yn;
+		let e = this.#e >> 64n ^ this.#e & Sr, t = this.#e >> 122n, n = (e >> t | e << 64n - t) & Sr;
 		return Number(n >> 11n) * 2 ** -53;
 	}
 	#n() {
-		this.#e = this.#e * Zn + this.#t & Xn;
+		this.#e = this.#e * wr + this.#t & Cr;
 	}
-}, nr = "The model's weights are damaged or its arithmetic overflows: check the file, or compile with higher precision.", rr = 1e-30, ir = class {
+}, kr = "The model's weights are damaged or its arithmetic overflows: check the file, or compile with higher precision.", Ar = 1e-30, jr = class {
 	params;
 	needsLogits;
 	#e;
@@ -1984,26 +2200,26 @@ var tr = class {
 	#r;
 	#i;
 	constructor(e, t, n, r) {
-		this.params = e, this.#e = n, this.#t = r, r?.reset(), this.#n = new tr(e.seed === void 0 ? void 0 : BigInt(e.seed)), this.#r = Mn(e), this.needsLogits = e.temperature !== 0 || this.#r || e.logprobs !== void 0 || r !== void 0, jn(e) && (this.#i = new Map(Array.from(t, (e) => [e, 0])));
+		this.params = e, this.#e = n, this.#t = r, r?.reset(), this.#n = new Or(e.seed === void 0 ? void 0 : BigInt(e.seed)), this.#r = ar(e), this.needsLogits = e.temperature !== 0 || this.#r || e.logprobs !== void 0 || r !== void 0, ir(e) && (this.#i = new Map(Array.from(t, (e) => [e, 0])));
 	}
 	get mayNeedLogits() {
 		return this.needsLogits || this.#e !== void 0;
 	}
 	async sample(e, t) {
-		let n = this.#e, r = n && await In("What may come next cannot be told.", () => n.mask()), i = this.#a(e, t, r);
-		return n && await In(`The drawn token ${i.token} was refused.`, () => n.accept(i.token)), i;
+		let n = this.#e, r = n && await lr("What may come next cannot be told.", () => n.mask()), i = this.#a(e, t, r);
+		return n && await lr(`The drawn token ${i.token} was refused.`, () => n.accept(i.token)), i;
 	}
 	close() {
 		this.#e?.close();
 	}
 	#a(e, t, n) {
-		if (!this.needsLogits && (n === void 0 || Nn(n, t))) return { token: t };
-		or(e);
-		let r = this.#t ? Jn(this.#t, e) : e, i = this.#r || n !== void 0 ? this.#o(r, n) : r, a = this.params.temperature === 0 ? i === e ? t : i.indexOf(zn(i)) : this.#s(i);
-		if (i[a] === -Infinity) throw ar();
+		if (!this.needsLogits && (n === void 0 || or(n, t))) return { token: t };
+		Nr(e);
+		let r = this.#t ? xr(this.#t, e) : e, i = this.#r || n !== void 0 ? this.#o(r, n) : r, a = this.params.temperature === 0 ? i === e ? t : i.indexOf(fr(i)) : this.#s(i);
+		if (i[a] === -Infinity) throw Mr();
 		return this.#t?.sampled(a), this.#i && this.#i.set(a, (this.#i.get(a) ?? 0) + 1), this.params.logprobs === void 0 ? { token: a } : {
 			token: a,
-			...qn(e, a, this.params.logprobs)
+			...br(e, a, this.params.logprobs)
 		};
 	}
 	#o(e, t) {
@@ -2013,35 +2229,35 @@ var tr = class {
 			o = Math.fround(o > 0 ? o / r : o * r), o = Math.fround(o - Math.fround(i * t)), n[e] = o - (t > 0 ? a : 0);
 		}
 		for (let [e, t] of this.params.logitBias) n[e] += Math.fround(t);
-		return t !== void 0 && Pn(n, t), n;
+		return t !== void 0 && sr(n, t), n;
 	}
 	#s(e) {
-		let { topK: t, topP: n, minP: r, temperature: i } = this.params, a = zn(e);
-		if (a === -Infinity) throw ar();
+		let { topK: t, topP: n, minP: r, temperature: i } = this.params, a = fr(e);
+		if (a === -Infinity) throw Mr();
 		let o;
-		t > 0 && t < e.length && (o = Bn(e, t));
-		let s = o ? Un(e, o) : e.slice(), c = Math.fround(1 / Math.max(i, rr));
+		t > 0 && t < e.length && (o = pr(e, t));
+		let s = o ? gr(e, o) : e.slice(), c = Math.fround(1 / Math.max(i, Ar));
 		for (let e = 0; e < s.length; e++) {
 			let t = Math.fround(s[e] - a);
 			s[e] = t === 0 ? 1 : Math.exp(Math.fround(t * c));
 		}
 		let l = (e) => {
-			o = o ? e.map((e) => o[e]) : e, s = Un(s, e);
+			o = o ? e.map((e) => o[e]) : e, s = gr(s, e);
 		};
-		n < 1 && l(Gn(s, n));
+		n < 1 && l(vr(s, n));
 		let u = Math.fround(r);
-		r > 0 && l(Hn(s, (e) => e >= u));
-		let d = Kn(s, this.#n.next());
+		r > 0 && l(hr(s, (e) => e >= u));
+		let d = yr(s, this.#n.next());
 		return o ? o[d] : d;
 	}
-}, ar = () => Fn("The answer cannot go on: no token of the vocabulary is allowed here.", "The grammar has a dead end, or asks for text that this tokenizer cannot write.");
-function or(t) {
-	if (Number.isFinite(Wn(t))) return;
+}, Mr = () => cr("The answer cannot go on: no token of the vocabulary is allowed here.", "The grammar has a dead end, or asks for text that this tokenizer cannot write.");
+function Nr(t) {
+	if (Number.isFinite(_r(t))) return;
 	let n = t.reduce((e, t) => e + Number(!Number.isFinite(t)), 0);
-	if (n > 0) throw new e("internal", `${n} of ${t.length} logits are NaN or infinite.`, { hint: nr });
+	if (n > 0) throw new e("internal", `${n} of ${t.length} logits are NaN or infinite.`, { hint: kr });
 }
 // src/engine/sequence.ts
-var sr = class {
+var Pr = class {
 	tokens;
 	numPromptTokens;
 	sampler;
@@ -2053,7 +2269,7 @@ var sr = class {
 	#r = NaN;
 	#i = NaN;
 	constructor(e, t, n, r) {
-		this.tokens = [...e], this.numPromptTokens = e.length, this.sampler = new ir(t, e, n, r);
+		this.tokens = [...e], this.numPromptTokens = e.length, this.sampler = new jr(t, e, n, r);
 	}
 	get numOutputTokens() {
 		return this.tokens.length - this.numPromptTokens;
@@ -2091,8 +2307,8 @@ var sr = class {
 	}
 };
 // src/engine/session_forward.ts
-async function cr(e, t) {
-	let n = yt(e.info), r = e.info.functions.find(({ door: e }) => e === "text")?.outputs ?? [], i = await e.session({ pages: t });
+async function Fr(e, t) {
+	let n = Ht(e.info), r = e.info.functions.find(({ door: e }) => e === "text")?.outputs ?? [], i = await e.session({ pages: t });
 	return {
 		info: {
 			...n,
@@ -2104,7 +2320,7 @@ async function cr(e, t) {
 	};
 }
 // src/engine/turn.ts
-function lr() {
+function Ir() {
 	return new Promise((e) => {
 		let { port1: t, port2: n } = new MessageChannel();
 		n.onmessage = () => {
@@ -2113,7 +2329,7 @@ function lr() {
 	});
 }
 // src/engine/engine.ts
-var ur = 4096, dr = 128, fr = class t {
+var Lr = 4096, Rr = 128, zr = class t {
 	context;
 	#e;
 	#t;
@@ -2122,22 +2338,22 @@ var ur = 4096, dr = 128, fr = class t {
 	#i = /* @__PURE__ */ new Map();
 	#a = Promise.resolve();
 	#o = !1;
-	constructor(t, n = [], { context: r, maxSequences: i = Infinity, chunkTokens: a = dr } = {}) {
+	constructor(t, n = [], { context: r, maxSequences: i = Infinity, chunkTokens: a = Rr } = {}) {
 		let { info: o, numPages: s } = t, c = Math.min(o.maxPosition, s * o.pageTokens);
 		if (this.context = r ?? c, !(this.context >= 2 && this.context <= c)) throw new e("usage", `The context is ${this.context} tokens, but must be 2 to ${c}.`, { why: `The model takes ${o.maxPosition}, and there are ${s} pages of ${o.pageTokens}.` });
-		this.#e = t, this.#t = new Set(n), this.#r = _n(this.context, o.pageTokens), this.#n = new xn(o, new vn(s, o.pageTokens), {
+		this.#e = t, this.#t = new Set(n), this.#r = Wn(this.context, o.pageTokens), this.#n = new Jn(o, new Gn(s, o.pageTokens), {
 			maxSequences: i,
 			chunkTokens: a
 		});
 	}
 	static async create(e, n = {}) {
-		let { pageTokens: r, maxPosition: i } = yt(e.info), a = n.cacheTokens ?? Math.max(n.context ?? 0, Math.min(ur, i));
-		return new t(await cr(e, _n(a, r)), e.endIds, n);
+		let { pageTokens: r, maxPosition: i } = Ht(e.info), a = n.cacheTokens ?? Math.max(n.context ?? 0, Math.min(4096, i));
+		return new t(await Fr(e, Wn(a, r)), e.endIds, n);
 	}
 	generate(e, t = {}, { constraint: n, processor: r, signal: i } = {}) {
-		let a = kn(t);
+		let a = nr(t);
 		this.#c(e, [...a.logitBias.keys(), ...a.stopTokenIds]);
-		let o = new sr(e, a, n, r), s = () => this.#f(o, "cancelled"), c = new wn(s);
+		let o = new Pr(e, a, n, r), s = () => this.#f(o, "cancelled"), c = new Zn(s);
 		return this.#i.set(o, c), this.#n.add(o), i?.addEventListener("abort", s, { once: !0 }), i?.aborted === !0 && s(), this.#i.size === 1 && (this.#a = this.#a.then(() => this.#l())), c;
 	}
 	async close() {
@@ -2153,10 +2369,10 @@ var ur = 4096, dr = 128, fr = class t {
 		return this.#a = t.then(() => this.#l(), () => this.#l()), t;
 	}
 	async #s(e) {
-		let { hiddenSize: t, maxTokens: n, pageTokens: r } = this.#e.info, i = Array.from({ length: _n(e.length, r) }, () => this.#n.pool.allocate()), a = new Float32Array(e.length * t);
+		let { hiddenSize: t, maxTokens: n, pageTokens: r } = this.#e.info, i = Array.from({ length: Wn(e.length, r) }, () => this.#n.pool.allocate()), a = new Float32Array(e.length * t);
 		try {
 			for (let r = 0; r < e.length; r += n) {
-				let o = Math.min(n, e.length - r), s = Sn([{
+				let o = Math.min(n, e.length - r), s = Yn([{
 					sequence: {
 						tokens: [...e],
 						pages: i,
@@ -2192,17 +2408,17 @@ var ur = 4096, dr = 128, fr = class t {
 		for (; !this.#n.isIdle;) {
 			let e = this.#n.sequences;
 			try {
-				let t = Cn(this.#n.schedule());
+				let t = Xn(this.#n.schedule());
 				e = t.map(({ sequence: e }) => e), t.length > 0 && await this.#u(t);
 			} catch (t) {
 				let n = e.filter((e) => this.#i.has(e));
 				n.length > 1 ? this.#n.suspect(n) : n.forEach((e) => this.#p(e, t));
 			}
-			await lr();
+			await Ir();
 		}
 	}
 	async #u(e) {
-		let t = e.filter(bn), n = t.some(({ sequence: e }) => e.sampler.mayNeedLogits), r = t.length === 0 ? [] : n ? ["argmax", "logits"] : ["argmax"], i = await this.#e.forward(Sn(e, this.#r, r)), a = (e) => this.#i.has(e.sequence);
+		let t = e.filter(qn), n = t.some(({ sequence: e }) => e.sampler.mayNeedLogits), r = t.length === 0 ? [] : n ? ["argmax", "logits"] : ["argmax"], i = await this.#e.forward(Yn(e, this.#r, r)), a = (e) => this.#i.has(e.sequence);
 		for (let { sequence: t, count: n } of e.filter(a)) t.commit(this.#n.pool, n);
 		if (t.length === 0) return;
 		let o = i.argmax, s = n ? i.logits : /* @__PURE__ */ new Float32Array(), c = n ? this.#e.info.vocabSize : 0;
@@ -2228,18 +2444,18 @@ var ur = 4096, dr = 128, fr = class t {
 		});
 	}
 	#p(e, t) {
-		this.#m(e, !0)?.fail(pr(t));
+		this.#m(e, !0)?.fail(Br(t));
 	}
 	#m(e, t) {
 		let n = this.#i.get(e);
 		if (n !== void 0) return this.#i.delete(e), this.#n.remove(e, t), e.sampler.close(), n;
 	}
-}, pr = (t) => t instanceof e ? t : new e("internal", "The model could not be run.", { why: t instanceof Error ? t.message : String(t) }), mr = Object.defineProperty, hr = (e, t, n) => t in e ? mr(e, t, {
+}, Br = (t) => t instanceof e ? t : new e("internal", "The model could not be run.", { why: t instanceof Error ? t.message : String(t) }), Vr = Object.defineProperty, Hr = (e, t, n) => t in e ? Vr(e, t, {
 	enumerable: !0,
 	configurable: !0,
 	writable: !0,
 	value: n
-}) : e[t] = n, gr = (e, t, n) => (hr(e, typeof t == "symbol" ? t : t + "", n), n), C = Object.freeze({
+}) : e[t] = n, Ur = (e, t, n) => (Hr(e, typeof t == "symbol" ? t : t + "", n), n), T = Object.freeze({
 	Text: "Text",
 	NumericLiteral: "NumericLiteral",
 	StringLiteral: "StringLiteral",
@@ -2271,46 +2487,46 @@ var ur = 4096, dr = 128, fr = class t {
 		this.value = e, this.type = t;
 	}
 };
-function _r(e) {
+function Wr(e) {
 	return /\w/.test(e);
 }
-function Mr(e) {
+function Gr(e) {
 	return /[0-9]/.test(e);
 }
-function vr(e) {
+function Kr(e) {
 	return /\s/.test(e);
 }
-var yr = [
-	["{%", C.OpenStatement],
-	["%}", C.CloseStatement],
-	["{{", C.OpenExpression],
-	["}}", C.CloseExpression],
-	["(", C.OpenParen],
-	[")", C.CloseParen],
-	["{", C.OpenCurlyBracket],
-	["}", C.CloseCurlyBracket],
-	["[", C.OpenSquareBracket],
-	["]", C.CloseSquareBracket],
-	[",", C.Comma],
-	[".", C.Dot],
-	[":", C.Colon],
-	["|", C.Pipe],
-	["<=", C.ComparisonBinaryOperator],
-	[">=", C.ComparisonBinaryOperator],
-	["==", C.ComparisonBinaryOperator],
-	["!=", C.ComparisonBinaryOperator],
-	["<", C.ComparisonBinaryOperator],
-	[">", C.ComparisonBinaryOperator],
-	["+", C.AdditiveBinaryOperator],
-	["-", C.AdditiveBinaryOperator],
-	["~", C.AdditiveBinaryOperator],
-	["**", C.ExponentiationBinaryOperator],
-	["*", C.MultiplicativeBinaryOperator],
-	["//", C.MultiplicativeBinaryOperator],
-	["/", C.MultiplicativeBinaryOperator],
-	["%", C.MultiplicativeBinaryOperator],
-	["=", C.Equals]
-], br = /* @__PURE__ */ new Map([
+var qr = [
+	["{%", T.OpenStatement],
+	["%}", T.CloseStatement],
+	["{{", T.OpenExpression],
+	["}}", T.CloseExpression],
+	["(", T.OpenParen],
+	[")", T.CloseParen],
+	["{", T.OpenCurlyBracket],
+	["}", T.CloseCurlyBracket],
+	["[", T.OpenSquareBracket],
+	["]", T.CloseSquareBracket],
+	[",", T.Comma],
+	[".", T.Dot],
+	[":", T.Colon],
+	["|", T.Pipe],
+	["<=", T.ComparisonBinaryOperator],
+	[">=", T.ComparisonBinaryOperator],
+	["==", T.ComparisonBinaryOperator],
+	["!=", T.ComparisonBinaryOperator],
+	["<", T.ComparisonBinaryOperator],
+	[">", T.ComparisonBinaryOperator],
+	["+", T.AdditiveBinaryOperator],
+	["-", T.AdditiveBinaryOperator],
+	["~", T.AdditiveBinaryOperator],
+	["**", T.ExponentiationBinaryOperator],
+	["*", T.MultiplicativeBinaryOperator],
+	["//", T.MultiplicativeBinaryOperator],
+	["/", T.MultiplicativeBinaryOperator],
+	["%", T.MultiplicativeBinaryOperator],
+	["=", T.Equals]
+], Jr = /* @__PURE__ */ new Map([
 	["n", "\n"],
 	["t", "	"],
 	["r", "\r"],
@@ -2321,11 +2537,11 @@ var yr = [
 	["\"", "\""],
 	["\\", "\\"]
 ]);
-function xr(e, t = {}) {
+function Yr(e, t = {}) {
 	return e.endsWith("\n") && (e = e.slice(0, -1)), t.lstrip_blocks && (e = e.replace(/^[ \t]*({[#%-])/gm, "$1")), t.trim_blocks && (e = e.replace(/([#%-]})\n/g, "$1")), e.replace(/(\s*){%(-?)\s*(?:end)?generation\s*(-?)%}(\s*)/gs, (e, t, n, r, i) => (n ? "" : t) + (r ? "" : i));
 }
-function Sr(e, t = {}) {
-	let n = [], r = xr(e, t), i = 0, a = 0, o = (e) => {
+function Xr(e, t = {}) {
+	let n = [], r = Yr(e, t), i = 0, a = 0, o = (e) => {
 		let t = "";
 		for (; e(r[i]);) if (r[i] === "\\") {
 			if (++i, i >= r.length) throw SyntaxError("Unexpected end of input");
@@ -2336,7 +2552,7 @@ function Sr(e, t = {}) {
 				t += String.fromCharCode(parseInt(a, 16)), i += n;
 				continue;
 			}
-			let n = br.get(e);
+			let n = Jr.get(e);
 			if (n === void 0) throw SyntaxError(`Unexpected escaped character: ${e}`);
 			t += n;
 		} else if (t += r[i++], i >= r.length) throw SyntaxError("Unexpected end of input");
@@ -2345,7 +2561,7 @@ function Sr(e, t = {}) {
 		let e = n.at(-1);
 		e && e.type === T.Text && (e.value = e.value.trimEnd(), e.value === "" && n.pop());
 	}, c = () => {
-		for (; i < r.length && vr(r[i]);) ++i;
+		for (; i < r.length && Kr(r[i]);) ++i;
 	};
 	main: for (; i < r.length;) {
 		let e = n.at(-1)?.type;
@@ -2378,8 +2594,8 @@ function Sr(e, t = {}) {
 			s(), n.push(new E("{{", T.OpenExpression)), a = 0, i += 3;
 			continue;
 		}
-		if (o(vr), r.slice(i, i + 3) === "-%}") {
-			n.push(new w("%}", C.CloseStatement)), i += 3, c();
+		if (o(Kr), r.slice(i, i + 3) === "-%}") {
+			n.push(new E("%}", T.CloseStatement)), i += 3, c();
 			continue;
 		}
 		if (r.slice(i, i + 3) === "-}}") {
@@ -2398,10 +2614,10 @@ function Sr(e, t = {}) {
 				case T.CloseSquareBracket: break;
 				default: {
 					++i;
-					let e = o(Mr);
-					if (e.length > 0 && r[i] === "." && Mr(r[i + 1])) {
+					let e = o(Gr);
+					if (e.length > 0 && r[i] === "." && Gr(r[i + 1])) {
 						++i;
-						let t = o(Mr);
+						let t = o(Gr);
 						e = `${e}.${t}`;
 					}
 					n.push(new E(`${t}${e}`, e.length > 0 ? T.NumericLiteral : T.UnaryOperator));
@@ -2409,73 +2625,73 @@ function Sr(e, t = {}) {
 				}
 			}
 		}
-		for (let [e, t] of yr) if (!(e === "}}" && a > 0) && r.slice(i, i + e.length) === e) {
-			n.push(new w(e, t)), t === C.OpenExpression ? a = 0 : t === C.OpenCurlyBracket ? ++a : t === C.CloseCurlyBracket && --a, i += e.length;
+		for (let [e, t] of qr) if (!(e === "}}" && a > 0) && r.slice(i, i + e.length) === e) {
+			n.push(new E(e, t)), t === T.OpenExpression ? a = 0 : t === T.OpenCurlyBracket ? ++a : t === T.CloseCurlyBracket && --a, i += e.length;
 			continue main;
 		}
 		if (t === "'" || t === "\"") {
 			++i;
 			let e = o((e) => e !== t);
 			n.push(new E(e, T.StringLiteral)), ++i;
-		} else if (Mr(t)) {
-			let e = o(Mr);
-			if (n.at(-1)?.type !== T.Dot && r[i] === "." && Mr(r[i + 1])) {
+		} else if (Gr(t)) {
+			let e = o(Gr);
+			if (n.at(-1)?.type !== T.Dot && r[i] === "." && Gr(r[i + 1])) {
 				++i;
-				let t = o(Mr);
+				let t = o(Gr);
 				e = `${e}.${t}`;
 			}
-			n.push(new w(e, C.NumericLiteral));
-		} else if (_r(t)) {
-			let e = o(_r);
-			n.push(new w(e, C.Identifier));
+			n.push(new E(e, T.NumericLiteral));
+		} else if (Wr(t)) {
+			let e = o(Wr);
+			n.push(new E(e, T.Identifier));
 		} else throw SyntaxError(`Unexpected character: ${t}`);
 	}
 	return n;
 }
 var D = class {
 	type = "Statement";
-}, Cr = class extends E {
+}, Zr = class extends D {
 	constructor(e) {
 		super(), this.body = e;
 	}
 	type = "Program";
-}, wr = class extends E {
+}, Qr = class extends D {
 	constructor(e, t, n) {
 		super(), this.test = e, this.body = t, this.alternate = n;
 	}
 	type = "If";
-}, Tr = class extends E {
+}, $r = class extends D {
 	constructor(e, t, n, r) {
 		super(), this.loopvar = e, this.iterable = t, this.body = n, this.defaultBlock = r;
 	}
 	type = "For";
-}, Er = class extends E {
+}, ei = class extends D {
 	type = "Break";
-}, Dr = class extends E {
+}, ti = class extends D {
 	type = "Continue";
-}, Or = class extends E {
+}, ni = class extends D {
 	constructor(e, t, n) {
 		super(), this.assignee = e, this.value = t, this.body = n;
 	}
 	type = "Set";
-}, kr = class extends E {
+}, ri = class extends D {
 	constructor(e, t, n) {
 		super(), this.name = e, this.args = t, this.body = n;
 	}
 	type = "Macro";
-}, Ar = class extends E {
+}, ii = class extends D {
 	constructor(e) {
 		super(), this.value = e;
 	}
 	type = "Comment";
 }, O = class extends D {
 	type = "Expression";
-}, jr = class extends D {
+}, ai = class extends O {
 	constructor(e, t, n) {
 		super(), this.object = e, this.property = t, this.computed = n;
 	}
 	type = "MemberExpression";
-}, Mr = class extends D {
+}, oi = class extends O {
 	constructor(e, t) {
 		super(), this.callee = e, this.args = t;
 	}
@@ -2485,86 +2701,86 @@ var D = class {
 		super(), this.value = e;
 	}
 	type = "Identifier";
-}, Nr = class extends D {
+}, si = class extends O {
 	constructor(e) {
 		super(), this.value = e;
 	}
 	type = "Literal";
-}, Pr = class extends Nr {
+}, ci = class extends si {
 	type = "IntegerLiteral";
-}, Fr = class extends Nr {
+}, li = class extends si {
 	type = "FloatLiteral";
-}, Ir = class extends Nr {
+}, ui = class extends si {
 	type = "StringLiteral";
-}, Lr = class extends Nr {
+}, di = class extends si {
 	type = "ArrayLiteral";
-}, Rr = class extends Nr {
+}, fi = class extends si {
 	type = "TupleLiteral";
-}, zr = class extends Nr {
+}, pi = class extends si {
 	type = "ObjectLiteral";
-}, Br = class extends D {
+}, mi = class extends O {
 	constructor(e, t, n) {
 		super(), this.operator = e, this.left = t, this.right = n;
 	}
 	type = "BinaryExpression";
-}, Vr = class extends D {
+}, hi = class extends O {
 	constructor(e, t) {
 		super(), this.operand = e, this.filter = t;
 	}
 	type = "FilterExpression";
-}, Hr = class extends E {
+}, gi = class extends D {
 	constructor(e, t) {
 		super(), this.filter = e, this.body = t;
 	}
 	type = "FilterStatement";
-}, Ur = class extends D {
+}, _i = class extends O {
 	constructor(e, t) {
 		super(), this.lhs = e, this.test = t;
 	}
 	type = "SelectExpression";
-}, Wr = class extends D {
+}, vi = class extends O {
 	constructor(e, t, n) {
 		super(), this.operand = e, this.negate = t, this.test = n;
 	}
 	type = "TestExpression";
-}, Gr = class extends D {
+}, yi = class extends O {
 	constructor(e, t) {
 		super(), this.operator = e, this.argument = t;
 	}
 	type = "UnaryExpression";
-}, Kr = class extends D {
+}, bi = class extends O {
 	constructor(e = void 0, t = void 0, n = void 0) {
 		super(), this.start = e, this.stop = t, this.step = n;
 	}
 	type = "SliceExpression";
-}, qr = class extends D {
+}, xi = class extends O {
 	constructor(e, t) {
 		super(), this.key = e, this.value = t;
 	}
 	type = "KeywordArgumentExpression";
-}, Jr = class extends D {
+}, Si = class extends O {
 	constructor(e) {
 		super(), this.argument = e;
 	}
 	type = "SpreadExpression";
-}, Yr = class extends D {
+}, Ci = class extends O {
 	constructor(e) {
 		super(), this.argument = e;
 	}
 	type = "KeywordSpreadExpression";
-}, Xr = class extends E {
+}, wi = class extends D {
 	constructor(e, t, n) {
 		super(), this.call = e, this.callerArgs = t, this.body = n;
 	}
 	type = "CallStatement";
-}, Zr = class extends D {
+}, Ti = class extends O {
 	constructor(e, t, n) {
 		super(), this.condition = e, this.trueExpr = t, this.falseExpr = n;
 	}
 	type = "Ternary";
 };
-function Qr(e) {
-	let t = new Cr([]), n = 0;
+function Ei(e) {
+	let t = new Zr([]), n = 0;
 	function r(t, r) {
 		let i = e[n++];
 		if (!i || i.type !== t) throw Error(`Parser Error: ${r}. ${i.type} !== ${t}.`);
@@ -2576,10 +2792,10 @@ function Qr(e) {
 	}
 	function a() {
 		switch (e[n].type) {
-			case C.Comment: return new Ar(e[n++].value);
-			case C.Text: return l();
-			case C.OpenStatement: return u();
-			case C.OpenExpression: return d();
+			case T.Comment: return new ii(e[n++].value);
+			case T.Text: return l();
+			case T.OpenStatement: return u();
+			case T.OpenExpression: return d();
 			default: throw SyntaxError(`Unexpected token type: ${e[n].type}`);
 		}
 	}
@@ -2593,7 +2809,7 @@ function Qr(e) {
 		return n + t.length <= e.length && t.every((t, r) => e[n + r].type === "Identifier" && t === e[n + r].value);
 	}
 	function l() {
-		return new Ir(r(C.Text, "Expected text token").value);
+		return new ui(r(T.Text, "Expected text token").value);
 	}
 	function u() {
 		if (r(T.OpenStatement, "Expected opening statement token"), e[n].type !== T.Identifier) throw SyntaxError(`Unknown statement, got ${e[n].type}`);
@@ -2609,34 +2825,34 @@ function Qr(e) {
 				++n, c = m(), r(T.OpenStatement, "Expected {% token"), i("endmacro"), r(T.CloseStatement, "Expected %} token");
 				break;
 			case "for":
-				++n, c = h(), r(C.OpenStatement, "Expected {% token"), i("endfor"), r(C.CloseStatement, "Expected %} token");
+				++n, c = g(), r(T.OpenStatement, "Expected {% token"), i("endfor"), r(T.CloseStatement, "Expected %} token");
 				break;
 			case "call": {
 				++n;
 				let e = null;
-				o(C.OpenParen) && (e = ce("parameters"));
+				o(T.OpenParen) && (e = se("parameters"));
 				let t = y();
 				if (t.type !== "Identifier") throw SyntaxError("Expected identifier following call statement");
-				let l = ce("call");
-				r(C.CloseStatement, "Expected closing statement token");
+				let l = se("call");
+				r(T.CloseStatement, "Expected closing statement token");
 				let u = [];
 				for (; !s("endcall");) u.push(a());
-				r(C.OpenStatement, "Expected '{%'"), i("endcall"), r(C.CloseStatement, "Expected closing statement token"), c = new Xr(new Mr(t, l), e, u);
+				r(T.OpenStatement, "Expected '{%'"), i("endcall"), r(T.CloseStatement, "Expected closing statement token"), c = new wi(new oi(t, l), e, u);
 				break;
 			}
 			case "break":
-				++n, r(C.CloseStatement, "Expected closing statement token"), c = new Er();
+				++n, r(T.CloseStatement, "Expected closing statement token"), c = new ei();
 				break;
 			case "continue":
-				++n, r(C.CloseStatement, "Expected closing statement token"), c = new Dr();
+				++n, r(T.CloseStatement, "Expected closing statement token"), c = new ti();
 				break;
 			case "filter": {
 				++n;
 				let e = y();
-				e instanceof O && o(C.OpenParen) && (e = se(e)), r(C.CloseStatement, "Expected closing statement token");
+				e instanceof k && o(T.OpenParen) && (e = oe(e)), r(T.CloseStatement, "Expected closing statement token");
 				let t = [];
 				for (; !s("endfilter");) t.push(a());
-				r(C.OpenStatement, "Expected '{%'"), i("endfilter"), r(C.CloseStatement, "Expected '%}'"), c = new Hr(e, t);
+				r(T.OpenStatement, "Expected '{%'"), i("endfilter"), r(T.CloseStatement, "Expected '%}'"), c = new gi(e, t);
 				break;
 			}
 			default: throw SyntaxError(`Unknown statement type: ${t}`);
@@ -2644,160 +2860,160 @@ function Qr(e) {
 		return c;
 	}
 	function d() {
-		r(C.OpenExpression, "Expected opening expression token");
-		let e = g();
-		return r(C.CloseExpression, "Expected closing expression token"), e;
+		r(T.OpenExpression, "Expected opening expression token");
+		let e = _();
+		return r(T.CloseExpression, "Expected closing expression token"), e;
 	}
 	function f() {
-		let e = m(), t = null, c = [];
-		if (o(C.Equals)) ++n, t = m();
+		let e = h(), t = null, c = [];
+		if (o(T.Equals)) ++n, t = h();
 		else {
 			for (r(T.CloseStatement, "Expected %} token"); !s("endset");) c.push(a());
 			r(T.OpenStatement, "Expected {% token"), i("endset");
 		}
-		return r(C.CloseStatement, "Expected closing statement token"), new Or(e, t, c);
+		return r(T.CloseStatement, "Expected closing statement token"), new ni(e, t, c);
 	}
 	function p() {
-		let e = g();
-		r(C.CloseStatement, "Expected closing statement token");
+		let e = _();
+		r(T.CloseStatement, "Expected closing statement token");
 		let t = [], i = [];
 		for (; !s("elif", "else", "endif");) t.push(a());
 		if (s("elif")) {
 			++n, ++n;
 			let e = p();
 			i.push(e);
-		} else if (s("else")) for (++n, ++n, r(C.CloseStatement, "Expected closing statement token"); !s("endif");) i.push(a());
-		return new wr(e, t, i);
+		} else if (s("else")) for (++n, ++n, r(T.CloseStatement, "Expected closing statement token"); !s("endif");) i.push(a());
+		return new Qr(e, t, i);
 	}
-	function ee() {
+	function m() {
 		let e = y();
 		if (e.type !== "Identifier") throw SyntaxError("Expected identifier following macro statement");
-		let t = ce("parameters");
-		r(C.CloseStatement, "Expected closing statement token");
+		let t = se("parameters");
+		r(T.CloseStatement, "Expected closing statement token");
 		let n = [];
 		for (; !s("endmacro");) n.push(a());
-		return new kr(e, t, n);
+		return new ri(e, t, n);
 	}
-	function m(e = !1) {
-		let t = e ? y : g, r = [t()], i = o(C.Comma);
-		for (; i && (++n, r.push(t()), o(C.Comma)););
-		return i ? new Rr(r) : r[0];
+	function h(e = !1) {
+		let t = e ? y : _, r = [t()], i = o(T.Comma);
+		for (; i && (++n, r.push(t()), o(T.Comma)););
+		return i ? new fi(r) : r[0];
 	}
-	function h() {
-		let e = m(!0);
-		if (!(e instanceof O || e instanceof Rr)) throw SyntaxError(`Expected identifier/tuple for the loop variable, got ${e.type} instead`);
+	function g() {
+		let e = h(!0);
+		if (!(e instanceof k || e instanceof fi)) throw SyntaxError(`Expected identifier/tuple for the loop variable, got ${e.type} instead`);
 		if (!c("in")) throw SyntaxError("Expected `in` keyword following loop variable");
 		++n;
-		let t = g();
-		r(C.CloseStatement, "Expected closing statement token");
+		let t = _();
+		r(T.CloseStatement, "Expected closing statement token");
 		let i = [];
 		for (; !s("endfor", "else");) i.push(a());
 		let o = [];
-		if (s("else")) for (++n, ++n, r(C.CloseStatement, "Expected closing statement token"); !s("endfor");) o.push(a());
-		return new Tr(e, t, i, o);
-	}
-	function g() {
-		return _();
+		if (s("else")) for (++n, ++n, r(T.CloseStatement, "Expected closing statement token"); !s("endfor");) o.push(a());
+		return new $r(e, t, i, o);
 	}
 	function _() {
-		let e = te();
+		return v();
+	}
+	function v() {
+		let e = ee();
 		if (c("if")) {
 			++n;
-			let t = te();
-			return c("else") ? (++n, new Zr(t, e, _())) : new Ur(e, t);
+			let t = ee();
+			return c("else") ? (++n, new Ti(t, e, v())) : new _i(e, t);
 		}
 		return e;
 	}
-	function te() {
-		let t = ne();
+	function ee() {
+		let t = te();
 		for (; c("or");) {
 			let r = e[n];
 			++n;
+			let i = te();
+			t = new mi(r, t, i);
+		}
+		return t;
+	}
+	function te() {
+		let t = ne();
+		for (; c("and");) {
+			let r = e[n];
+			++n;
 			let i = ne();
-			t = new Br(r, t, i);
+			t = new mi(r, t, i);
 		}
 		return t;
 	}
 	function ne() {
-		let t = re();
-		for (; c("and");) {
-			let r = e[n];
-			++n;
-			let i = re();
-			t = new Br(r, t, i);
-		}
-		return t;
-	}
-	function re() {
 		let t;
 		for (; c("not");) {
 			let r = e[n];
-			++n, t = new Gr(r, re());
+			++n, t = new yi(r, ne());
 		}
-		return t ?? ie();
+		return t ?? re();
 	}
-	function ie() {
-		let t = ae();
+	function re() {
+		let t = ie();
 		for (;;) {
 			let r;
-			if (c("not", "in")) r = new w("not in", C.Identifier), n += 2;
+			if (c("not", "in")) r = new E("not in", T.Identifier), n += 2;
 			else if (c("in")) r = e[n++];
-			else if (o(C.ComparisonBinaryOperator)) r = e[n++];
+			else if (o(T.ComparisonBinaryOperator)) r = e[n++];
 			else break;
-			let i = ae();
-			t = new Br(r, t, i);
+			let i = ie();
+			t = new mi(r, t, i);
+		}
+		return t;
+	}
+	function ie() {
+		let t = de();
+		for (; o(T.AdditiveBinaryOperator);) {
+			let r = e[n];
+			++n;
+			let i = de();
+			t = new mi(r, t, i);
 		}
 		return t;
 	}
 	function ae() {
-		let t = fe();
-		for (; o(C.AdditiveBinaryOperator);) {
-			let r = e[n];
-			++n;
-			let i = fe();
-			t = new Br(r, t, i);
-		}
-		return t;
+		let e = ue(y());
+		return o(T.OpenParen) ? oe(e) : e;
 	}
-	function oe() {
-		let e = de(y());
-		return o(C.OpenParen) ? se(e) : e;
+	function oe(e) {
+		let t = new oi(e, se("call"));
+		return t = ue(t), o(T.OpenParen) && (t = oe(t)), t;
 	}
 	function se(e) {
-		let t = new Mr(e, ce("call"));
-		return t = de(t), o(C.OpenParen) && (t = se(t)), t;
+		r(T.OpenParen, "Expected opening parenthesis for arguments list");
+		let t = ce(e);
+		return r(T.CloseParen, "Expected closing parenthesis for arguments list"), t;
 	}
-	function ce(e) {
-		r(C.OpenParen, "Expected opening parenthesis for arguments list");
-		let t = le(e);
-		return r(C.CloseParen, "Expected closing parenthesis for arguments list"), t;
-	}
-	function le(t) {
+	function ce(t) {
 		let r = [], i = /* @__PURE__ */ new Set(), a = !1, s = !1;
 		for (; !o(T.CloseParen);) {
 			let c = o(T.ExponentiationBinaryOperator), l = o(T.MultiplicativeBinaryOperator) && e[n].value === "*";
 			if (t === "parameters" && (c || l)) throw SyntaxError("Argument unpacking is not allowed in parameter declarations");
 			if (c) {
-				if (++n, r.push(new Yr(g())), o(C.Comma) && ++n, !o(C.CloseParen)) throw SyntaxError("Expected closing parenthesis: `**` must be applied to the final argument");
+				if (++n, r.push(new Ci(_())), o(T.Comma) && ++n, !o(T.CloseParen)) throw SyntaxError("Expected closing parenthesis: `**` must be applied to the final argument");
 				break;
 			}
 			let u;
 			if (l) {
 				if (s) throw SyntaxError("Only one `*` argument unpacking is allowed");
-				s = !0, ++n, u = new Jr(g());
+				s = !0, ++n, u = new Si(_());
 			} else {
-				if (u = g(), o(C.Equals)) {
-					if (++n, !(u instanceof O)) throw SyntaxError(t === "parameters" ? "Expected identifier for parameter declaration" : "Expected identifier for keyword argument");
-					let e = g();
-					u = new qr(u, e);
+				if (u = _(), o(T.Equals)) {
+					if (++n, !(u instanceof k)) throw SyntaxError(t === "parameters" ? "Expected identifier for parameter declaration" : "Expected identifier for keyword argument");
+					let e = _();
+					u = new xi(u, e);
 				}
 				if (t === "parameters") {
-					if (!(u instanceof O || u instanceof qr)) throw SyntaxError("Expected identifier for parameter declaration");
-					let e = u instanceof O ? u.value : u.key.value;
+					if (!(u instanceof k || u instanceof xi)) throw SyntaxError("Expected identifier for parameter declaration");
+					let e = u instanceof k ? u.value : u.key.value;
 					if (i.has(e)) throw SyntaxError(`Duplicate parameter name: ${e}`);
 					i.add(e);
 				}
-				if (u instanceof qr) a = !0;
+				if (u instanceof xi) a = !0;
 				else if (a) throw SyntaxError(t === "call" ? "Positional arguments must come before keyword arguments" : "Non-default argument follows default argument");
 				else if (s) throw SyntaxError("Positional arguments must not follow `*` argument unpacking");
 			}
@@ -2805,62 +3021,62 @@ function Qr(e) {
 		}
 		return r;
 	}
-	function ue() {
+	function le() {
 		let e = [], t = !1;
-		for (; !o(C.CloseSquareBracket);) o(C.Colon) ? (e.push(void 0), ++n, t = !0) : (e.push(g()), o(C.Colon) && (++n, t = !0));
+		for (; !o(T.CloseSquareBracket);) o(T.Colon) ? (e.push(void 0), ++n, t = !0) : (e.push(_()), o(T.Colon) && (++n, t = !0));
 		if (e.length === 0) throw SyntaxError("Expected at least one argument for member/slice expression");
 		if (t) {
 			if (e.length > 3) throw SyntaxError("Expected 0-3 arguments for slice expression");
-			return new Kr(...e);
+			return new bi(...e);
 		}
 		return e[0];
 	}
-	function de(t) {
-		for (; o(C.Dot) || o(C.OpenSquareBracket);) {
+	function ue(t) {
+		for (; o(T.Dot) || o(T.OpenSquareBracket);) {
 			let i = e[n];
 			++n;
-			let a, o = i.type === C.OpenSquareBracket;
-			if (o) a = ue(), r(C.CloseSquareBracket, "Expected closing square bracket");
+			let a, o = i.type === T.OpenSquareBracket;
+			if (o) a = le(), r(T.CloseSquareBracket, "Expected closing square bracket");
 			else if (a = y(), a.type !== "Identifier" && a.type !== "IntegerLiteral") throw SyntaxError("Expected identifier or integer following dot operator");
-			t = new jr(t, a, o);
+			t = new ai(t, a, o);
+		}
+		return t;
+	}
+	function de() {
+		let t = fe();
+		for (; o(T.MultiplicativeBinaryOperator);) {
+			let r = e[n++], i = fe();
+			t = new mi(r, t, i);
 		}
 		return t;
 	}
 	function fe() {
 		let t = pe();
-		for (; o(C.MultiplicativeBinaryOperator);) {
+		for (; o(T.ExponentiationBinaryOperator);) {
 			let r = e[n++], i = pe();
-			t = new Br(r, t, i);
+			t = new mi(r, t, i);
 		}
 		return t;
 	}
 	function pe() {
-		let t = v();
-		for (; o(C.ExponentiationBinaryOperator);) {
-			let r = e[n++], i = v();
-			t = new Br(r, t, i);
-		}
-		return t;
-	}
-	function v() {
 		let e = me();
 		for (; c("is");) {
 			++n;
 			let t = c("not");
 			t && ++n;
 			let r = y();
-			if (!(r instanceof O)) throw SyntaxError("Expected identifier for the test");
-			e = new Wr(e, t, r);
+			if (!(r instanceof k)) throw SyntaxError("Expected identifier for the test");
+			e = new vi(e, t, r);
 		}
 		return e;
 	}
 	function me() {
 		let e = he();
-		for (; o(C.Pipe);) {
+		for (; o(T.Pipe);) {
 			++n;
 			let t = y();
-			if (!(t instanceof O)) throw SyntaxError("Expected identifier for the filter");
-			o(C.OpenParen) && (t = se(t)), e = new Vr(e, t);
+			if (!(t instanceof k)) throw SyntaxError("Expected identifier for the filter");
+			o(T.OpenParen) && (t = oe(t)), e = new hi(e, t);
 		}
 		return e;
 	}
@@ -2868,41 +3084,41 @@ function Qr(e) {
 		let t = e[n];
 		if (t && (t.type === T.UnaryOperator || t.type === T.AdditiveBinaryOperator) && (t.value === "-" || t.value === "+")) {
 			let t = e[n++];
-			return new Gr(t, he());
+			return new yi(t, he());
 		}
-		return oe();
+		return ae();
 	}
 	function y() {
 		let t = e[n++];
 		switch (t.type) {
 			case T.NumericLiteral: {
 				let e = t.value;
-				return e.includes(".") ? new Fr(Number(e)) : new Pr(Number(e));
+				return e.includes(".") ? new li(Number(e)) : new ci(Number(e));
 			}
 			case T.StringLiteral: {
 				let r = t.value;
-				for (; o(C.StringLiteral);) r += e[n++].value;
-				return new Ir(r);
+				for (; o(T.StringLiteral);) r += e[n++].value;
+				return new ui(r);
 			}
-			case C.Identifier: return new O(t.value);
-			case C.OpenParen: {
-				let e = m();
-				return r(C.CloseParen, "Expected closing parenthesis, got ${tokens[current].type} instead."), e;
+			case T.Identifier: return new k(t.value);
+			case T.OpenParen: {
+				let e = h();
+				return r(T.CloseParen, "Expected closing parenthesis, got ${tokens[current].type} instead."), e;
 			}
 			case T.OpenSquareBracket: {
 				let e = [];
-				for (; !o(C.CloseSquareBracket);) e.push(g()), o(C.Comma) && ++n;
-				return ++n, new Lr(e);
+				for (; !o(T.CloseSquareBracket);) e.push(_()), o(T.Comma) && ++n;
+				return ++n, new di(e);
 			}
 			case T.OpenCurlyBracket: {
 				let e = /* @__PURE__ */ new Map();
-				for (; !o(C.CloseCurlyBracket);) {
-					let t = g();
-					r(C.Colon, "Expected colon between key and value in object literal");
-					let i = g();
-					e.set(t, i), o(C.Comma) && ++n;
+				for (; !o(T.CloseCurlyBracket);) {
+					let t = _();
+					r(T.Colon, "Expected colon between key and value in object literal");
+					let i = _();
+					e.set(t, i), o(T.Comma) && ++n;
 				}
-				return ++n, new zr(e);
+				return ++n, new pi(e);
 			}
 			default: throw SyntaxError(`Unexpected token: ${t.type}`);
 		}
@@ -2910,27 +3126,27 @@ function Qr(e) {
 	for (; n < e.length;) t.body.push(a());
 	return t;
 }
-function $r(e, t, n = 1) {
+function Di(e, t, n = 1) {
 	if (t === void 0 && (t = e, e = 0), n === 0) throw Error("range() step must not be zero");
 	let r = [];
 	if (n > 0) for (let i = e; i < t; i += n) r.push(i);
 	else for (let i = e; i > t; i += n) r.push(i);
 	return r;
 }
-function ei(e, t, n, r = 1) {
+function Oi(e, t, n, r = 1) {
 	let i = Math.sign(r);
 	i >= 0 ? (t = (t ??= 0) < 0 ? Math.max(e.length + t, 0) : Math.min(t, e.length), n = (n ??= e.length) < 0 ? Math.max(e.length + n, 0) : Math.min(n, e.length)) : (t = (t ??= e.length - 1) < 0 ? Math.max(e.length + t, -1) : Math.min(t, e.length - 1), n = (n ??= -1) < -1 ? Math.max(e.length + n, -1) : Math.min(n, e.length - 1));
 	let a = [];
 	for (let o = t; i * o < i * n; o += r) a.push(e[o]);
 	return a;
 }
-function ti(e) {
+function ki(e) {
 	return e.replace(/\b\w/g, (e) => e.toUpperCase());
 }
-function ni(e) {
-	return ri(/* @__PURE__ */ new Date(), e);
+function Ai(e) {
+	return ji(/* @__PURE__ */ new Date(), e);
 }
-function ri(e, t) {
+function ji(e, t) {
 	let n = new Intl.DateTimeFormat(void 0, { month: "long" }), r = new Intl.DateTimeFormat(void 0, { month: "short" }), i = (e) => e < 10 ? "0" + e : e.toString();
 	return t.replace(/%[YmdbBHM%]/g, (t) => {
 		switch (t) {
@@ -2946,19 +3162,19 @@ function ri(e, t) {
 		}
 	});
 }
-function ii(e) {
+function Mi(e) {
 	return e.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
 }
-function ai(e, t, n, r) {
+function Ni(e, t, n, r) {
 	if (r === 0) return e;
-	let i = r == null || r < 0 ? Infinity : r, a = t.length === 0 ? /* @__PURE__ */ RegExp("(?=)", "gu") : new RegExp(ii(t), "gu");
+	let i = r == null || r < 0 ? Infinity : r, a = t.length === 0 ? /* @__PURE__ */ RegExp("(?=)", "gu") : new RegExp(Mi(t), "gu");
 	return e.replaceAll(a, (e) => i > 0 ? (--i, n) : e);
 }
-var oi = class extends Error {}, si = class extends Error {}, ci = /* @__PURE__ */ new Map(), k = class {
+var Pi = class extends Error {}, Fi = class extends Error {}, Ii = /* @__PURE__ */ new Map(), A = class {
 	type = "RuntimeValue";
 	value;
 	get builtins() {
-		return ci;
+		return Ii;
 	}
 	constructor(e = void 0) {
 		this.value = e;
@@ -2981,14 +3197,14 @@ var oi = class extends Error {}, si = class extends Error {}, ci = /* @__PURE__ 
 	_builtins;
 	get builtins() {
 		return this._builtins ??= /* @__PURE__ */ new Map([
-			["upper", new R(() => new M(this.value.toUpperCase()))],
-			["lower", new R(() => new M(this.value.toLowerCase()))],
-			["strip", new R(() => new M(this.value.trim()))],
-			["title", new R(() => new M(ti(this.value)))],
-			["capitalize", new R(() => new M(this.value.charAt(0).toUpperCase() + this.value.slice(1)))],
-			["length", new A(this.value.length)],
-			["rstrip", new R(() => new M(this.value.trimEnd()))],
-			["lstrip", new R(() => new M(this.value.trimStart()))],
+			["upper", new R(() => new N(this.value.toUpperCase()))],
+			["lower", new R(() => new N(this.value.toLowerCase()))],
+			["strip", new R(() => new N(this.value.trim()))],
+			["title", new R(() => new N(ki(this.value)))],
+			["capitalize", new R(() => new N(this.value.charAt(0).toUpperCase() + this.value.slice(1)))],
+			["length", new j(this.value.length)],
+			["rstrip", new R(() => new N(this.value.trimEnd()))],
+			["lstrip", new R(() => new N(this.value.trimStart()))],
 			["startswith", new R((e) => {
 				if (e.length === 0) throw Error("startswith() requires at least one argument");
 				let t = e[0];
@@ -3041,16 +3257,16 @@ var oi = class extends Error {}, si = class extends Error {}, ci = /* @__PURE__ 
 				let t = e[0], n = e[1];
 				if (!(t instanceof N && n instanceof N)) throw Error("replace() arguments must be strings");
 				let r;
-				if (r = e.length > 2 ? e[2].type === "KeywordArgumentsValue" ? e[2].value.get("count") ?? new z() : e[2] : new z(), !(r instanceof A || r instanceof z)) throw Error("replace() count argument must be a number or null");
-				return new M(ai(this.value, t.value, n.value, r.value));
+				if (r = e.length > 2 ? e[2].type === "KeywordArgumentsValue" ? e[2].value.get("count") ?? new z() : e[2] : new z(), !(r instanceof j || r instanceof z)) throw Error("replace() count argument must be a number or null");
+				return new N(Ni(this.value, t.value, n.value, r.value));
 			})]
 		]);
 	}
 }, P = class extends A {
 	type = "BooleanValue";
-}, li = /[\x7f-\uffff]/g;
-function ui(e) {
-	return e.replace(li, (e) => "\\u" + e.charCodeAt(0).toString(16).padStart(4, "0"));
+}, Li = /[\x7f-\uffff]/g;
+function Ri(e) {
+	return e.replace(Li, (e) => "\\u" + e.charCodeAt(0).toString(16).padStart(4, "0"));
 }
 function F(e, t = {}, n = 0, r = !0) {
 	let { indent: i = null, ensureAscii: a = !1, separators: o = null, sortKeys: s = !1 } = t, c, l;
@@ -3062,7 +3278,7 @@ function F(e, t = {}, n = 0, r = !0) {
 		case "BooleanValue": return JSON.stringify(e.value);
 		case "StringValue": {
 			let t = JSON.stringify(e.value);
-			return a && (t = ui(t)), t;
+			return a && (t = Ri(t)), t;
 		}
 		case "ArrayValue":
 		case "NamespaceValue":
@@ -3077,8 +3293,8 @@ function F(e, t = {}, n = 0, r = !0) {
 				s && (o = o.sort(([e], [t]) => e.localeCompare(t)));
 				let f = o.map(([e, o]) => {
 					let s = JSON.stringify(e);
-					a && (s = ui(s));
-					let c = `${s}${l}${P(o, t, n + 1, r)}`;
+					a && (s = Ri(s));
+					let c = `${s}${l}${F(o, t, n + 1, r)}`;
 					return i ? `${d}${c}` : c;
 				});
 				return i && f.length > 0 ? `{${f.join(c)}${u}}` : `{${f.join(c)}}`;
@@ -3103,15 +3319,15 @@ var I = class extends A {
 			["keys", new R(() => this.keys())],
 			["values", new R(() => this.values())],
 			["dictsort", new R((e) => {
-				let t = /* @__PURE__ */ new Map(), n = e.filter((e) => e instanceof Ei ? (t = e.value, !1) : !0), r = n.at(0) ?? t.get("case_sensitive") ?? new P(!1);
+				let t = /* @__PURE__ */ new Map(), n = e.filter((e) => e instanceof zi ? (t = e.value, !1) : !0), r = n.at(0) ?? t.get("case_sensitive") ?? new P(!1);
 				if (!(r instanceof P)) throw Error("case_sensitive must be a boolean");
 				let i = n.at(1) ?? t.get("by") ?? new N("key");
 				if (!(i instanceof N)) throw Error("by must be a string");
 				if (!["key", "value"].includes(i.value)) throw Error("by must be either 'key' or 'value'");
-				let a = n.at(2) ?? t.get("reverse") ?? new N(!1);
-				if (!(a instanceof N)) throw Error("reverse must be a boolean");
-				return new L(Array.from(this.value.entries()).map(([e, t]) => new L([new M(e), t])).sort((e, t) => {
-					let n = i.value === "key" ? 0 : 1, o = e.value[n], s = t.value[n], c = bi(o, s, r.value);
+				let a = n.at(2) ?? t.get("reverse") ?? new P(!1);
+				if (!(a instanceof P)) throw Error("reverse must be a boolean");
+				return new L(Array.from(this.value.entries()).map(([e, t]) => new L([new N(e), t])).sort((e, t) => {
+					let n = i.value === "key" ? 0 : 1, o = e.value[n], s = t.value[n], c = Yi(o, s, r.value);
 					return a.value ? -c : c;
 				}));
 			})]
@@ -3129,9 +3345,9 @@ var I = class extends A {
 	toString() {
 		return F(this, {}, 0, !1);
 	}
-}, Ei = class extends I {
+}, zi = class extends I {
 	type = "KeywordArgumentsValue";
-}, di = class extends k {
+}, Bi = class extends A {
 	type = "NamespaceValue";
 	toString() {
 		return F(this, {}, 0, !1);
@@ -3148,7 +3364,7 @@ var I = class extends A {
 	toString() {
 		return F(this, {}, 0, !1);
 	}
-}, fi = class extends L {
+}, Vi = class extends L {
 	type = "TupleValue";
 }, R = class extends A {
 	type = "FunctionValue";
@@ -3157,36 +3373,36 @@ var I = class extends A {
 }, B = class extends A {
 	type = "UndefinedValue";
 };
-function pi(e) {
+function Hi(e) {
 	let t;
 	if (e instanceof L ? t = e.value : e instanceof N && (t = Array.from(e.value, (e) => new N(e))), !t || t.length !== 2) throw Error("namespace expected an object or an iterable of [key, value] pairs");
 	let [n, r] = t;
 	if (!(n instanceof N)) throw Error("namespace keys must be strings");
 	return [n, r];
 }
-var mi = class {
+var Ui = class {
 	constructor(e) {
 		this.parent = e;
 	}
 	variables = /* @__PURE__ */ new Map([["namespace", new R((e) => {
 		let t = e.slice(), n;
-		if (t.at(-1) instanceof Ei && (n = t.pop()), t.length > 1) throw Error(`namespace expected at most 1 argument, got ${t.length}`);
+		if (t.at(-1) instanceof zi && (n = t.pop()), t.length > 1) throw Error(`namespace expected at most 1 argument, got ${t.length}`);
 		let r = /* @__PURE__ */ new Map();
 		if (t.length === 1) {
 			let e = t[0];
 			if (e instanceof I) for (let [t, n] of e.value) r.set(t, n);
 			else if (e instanceof L) for (let t of e.value) {
-				let [e, n] = pi(t);
+				let [e, n] = Hi(t);
 				r.set(e.value, n);
 			}
 			else throw Error(`'${e.type}' object is not iterable`);
 		}
 		if (n) for (let [e, t] of n.value) r.set(e, t);
-		return new di(r);
+		return new Bi(r);
 	})]]);
-	tests = mi.TESTS;
+	tests = Ui.TESTS;
 	set(e, t) {
-		return this.declareVariable(e, Ti(t));
+		return this.declareVariable(e, ea(t));
 	}
 	declareVariable(e, t) {
 		if (this.variables.has(e)) throw SyntaxError(`Variable already declared: ${e}`);
@@ -3207,8 +3423,8 @@ var mi = class {
 			return new B();
 		}
 	}
-}, V = mi;
-gr(V, "TESTS", /* @__PURE__ */ new Map([
+}, V = Ui;
+Ur(V, "TESTS", /* @__PURE__ */ new Map([
 	["boolean", (e) => e.type === "BooleanValue"],
 	["callable", (e) => e instanceof R],
 	["odd", (e) => {
@@ -3242,23 +3458,23 @@ gr(V, "TESTS", /* @__PURE__ */ new Map([
 	["equalto", (e, t) => e.value === t.value],
 	["eq", (e, t) => e.value === t.value]
 ]));
-function hi(e) {
+function Wi(e) {
 	e.set("false", !1), e.set("true", !0), e.set("none", null), e.set("raise_exception", (e) => {
 		throw Error(e);
-	}), e.set("range", $r), e.set("strftime_now", ni), e.set("True", !0), e.set("False", !1), e.set("None", null);
+	}), e.set("range", Di), e.set("strftime_now", Ai), e.set("True", !0), e.set("False", !1), e.set("None", null);
 }
-function gi(e) {
-	return e instanceof F || e instanceof di;
+function Gi(e) {
+	return e instanceof I || e instanceof Bi;
 }
-function _i(e) {
-	return e instanceof A || e instanceof j || e instanceof N;
+function Ki(e) {
+	return e instanceof j || e instanceof M || e instanceof P;
 }
-function vi(e) {
-	return e instanceof N ? Number(e.value) : e.value;
+function qi(e) {
+	return e instanceof P ? Number(e.value) : e.value;
 }
-function yi(e, t) {
+function Ji(e, t) {
 	let n = t.split("."), r = e;
-	for (let e of n) if (gi(r)) r = r.value.get(e) ?? new B();
+	for (let e of n) if (Gi(r)) r = r.value.get(e) ?? new B();
 	else if (r instanceof L) {
 		let t = parseInt(e, 10);
 		if (!isNaN(t) && t >= 0 && t < r.value.length) r = r.value[t];
@@ -3266,13 +3482,13 @@ function yi(e, t) {
 	} else return new B();
 	return r;
 }
-function bi(e, t, n = !1) {
+function Yi(e, t, n = !1) {
 	if (e instanceof z && t instanceof z) return 0;
 	if (e instanceof z || t instanceof z) throw Error(`Cannot compare ${e.type} with ${t.type}`);
 	if (e instanceof B && t instanceof B) return 0;
 	if (e instanceof B || t instanceof B) throw Error(`Cannot compare ${e.type} with ${t.type}`);
-	if (_i(e) && _i(t)) {
-		let n = vi(e), r = vi(t);
+	if (Ki(e) && Ki(t)) {
+		let n = qi(e), r = qi(t);
 		return n < r ? -1 : +(n > r);
 	}
 	if (e.type !== t.type) throw Error(`Cannot compare different types: ${e.type} and ${t.type}`);
@@ -3284,7 +3500,7 @@ function bi(e, t, n = !1) {
 		default: throw Error(`Cannot compare type: ${e.type}`);
 	}
 }
-function xi(e) {
+function Xi(e) {
 	if (e.type === "Identifier") return { name: e.value };
 	let t = e;
 	return {
@@ -3292,20 +3508,20 @@ function xi(e) {
 		defaultValue: t.value
 	};
 }
-function Si(e) {
+function Zi(e) {
 	return e === "kwargs" || e === "varargs";
 }
-function Ci(e, t) {
+function Qi(e, t) {
 	let n = /* @__PURE__ */ new Set(), r = /* @__PURE__ */ new Set(), i = (e) => {
-		Si(e) && n.add(e);
+		Zi(e) && n.add(e);
 	}, a = (e) => {
 		if (e.type === "Identifier") i(e.value);
 		else if (e.type === "TupleLiteral") for (let t of e.value) a(t);
 	}, o = (e) => {
-		i(xi(e).name);
+		i(Xi(e).name);
 	}, s = (e) => {
 		for (let t of e) {
-			let e = xi(t);
+			let e = Xi(t);
 			e.defaultValue && l(e.defaultValue);
 		}
 	}, c = (e) => {
@@ -3349,7 +3565,7 @@ function Ci(e, t) {
 			}
 			case "Identifier": {
 				let t = e.value;
-				Si(t) && !n.has(t) && r.add(t);
+				Zi(t) && !n.has(t) && r.add(t);
 				return;
 			}
 			case "MemberExpression": {
@@ -3379,7 +3595,7 @@ function Ci(e, t) {
 	for (let t of e) o(t);
 	return l(t), r;
 }
-var wi = class {
+var $i = class {
 	global;
 	constructor(e) {
 		this.global = e ?? new V();
@@ -3403,9 +3619,9 @@ var wi = class {
 			throw Error(`Cannot perform operation ${e.operator.value} on undefined values`);
 		}
 		if (n instanceof z || r instanceof z) throw Error("Cannot perform operation on null values");
-		if (e.operator.value === "~") return new M(n.value.toString() + r.value.toString());
-		if (e.operator.value === "**" && _i(n) && _i(r)) {
-			let e = vi(n), t = vi(r);
+		if (e.operator.value === "~") return new N(n.value.toString() + r.value.toString());
+		if (e.operator.value === "**" && Ki(n) && Ki(r)) {
+			let e = qi(n), t = qi(r);
 			if (e === 0 && t < 0) throw Error("0.0 cannot be raised to a negative power");
 			let i = e ** t;
 			if (!Number.isFinite(i)) throw Error("Exponentiation result is not a finite real number");
@@ -3488,9 +3704,9 @@ var wi = class {
 				case "last": return e.value[e.value.length - 1];
 				case "length": return new j(e.value.length);
 				case "reverse": return new L(e.value.slice().reverse());
-				case "sort": return new L(e.value.slice().sort((e, t) => bi(e, t, !1)));
-				case "join": return new M(e.value.map((e) => e.value).join(""));
-				case "string": return new M(P(e, {}, 0, !1));
+				case "sort": return new L(e.value.slice().sort((e, t) => Yi(e, t, !1)));
+				case "join": return new N(e.value.map((e) => e.value).join(""));
+				case "string": return new N(F(e, {}, 0, !1));
 				case "unique": {
 					let t = /* @__PURE__ */ new Set(), n = [];
 					for (let r of e.value) t.has(r.value) || (t.add(r.value), n.push(r));
@@ -3560,7 +3776,7 @@ var wi = class {
 				let o = t.get("sort_keys") ?? new P(!1);
 				if (!(o instanceof P)) throw Error("If set, sort_keys must be a boolean");
 				let s = t.get("separators") ?? new z(), c = null;
-				if (s instanceof L || s instanceof fi) {
+				if (s instanceof L || s instanceof Vi) {
 					if (s.value.length !== 2) throw Error("separators must be a tuple of two strings");
 					let [e, t] = s.value;
 					if (!(e instanceof N) || !(t instanceof N)) throw Error("separators must be a tuple of two strings");
@@ -3605,17 +3821,17 @@ var wi = class {
 						let o = t.at(1) ?? i.get("case_sensitive") ?? new P(!1);
 						if (!(o instanceof P)) throw Error("case_sensitive must be a boolean");
 						let s = t.at(2) ?? i.get("attribute") ?? new z();
-						if (!(s instanceof M || s instanceof A || s instanceof z)) throw Error("attribute must be a string, integer, or null");
-						let c = (e) => s instanceof z ? e : yi(e, s instanceof A ? String(s.value) : s.value);
+						if (!(s instanceof N || s instanceof j || s instanceof z)) throw Error("attribute must be a string, integer, or null");
+						let c = (e) => s instanceof z ? e : Ji(e, s instanceof j ? String(s.value) : s.value);
 						return new L(e.value.slice().sort((e, t) => {
-							let n = bi(c(e), c(t), o.value);
+							let n = Yi(c(e), c(t), o.value);
 							return a.value ? -n : n;
 						}));
 					}
 					case "selectattr":
 					case "rejectattr": {
 						let t = i === "selectattr";
-						if (e.value.some((e) => !gi(e))) throw Error(`\`${i}\` can only be applied to array of objects`);
+						if (e.value.some((e) => !Gi(e))) throw Error(`\`${i}\` can only be applied to array of objects`);
 						if (r.args.some((e) => e.type !== "StringLiteral")) throw Error(`arguments of \`${i}\` must be strings`);
 						let [a, o, s] = r.args.map((e) => this.evaluate(e, n)), c;
 						if (o) {
@@ -3635,8 +3851,8 @@ var wi = class {
 							if (!(n instanceof N)) throw Error("attribute must be a string");
 							let r = t.get("default");
 							return new L(e.value.map((e) => {
-								if (!gi(e)) throw Error("items in map must be an object");
-								let t = yi(e, n.value);
+								if (!Gi(e)) throw Error("items in map must be an object");
+								let t = Ji(e, n.value);
 								return t instanceof B ? r ?? new B() : t;
 							}));
 						}
@@ -3657,7 +3873,7 @@ var wi = class {
 						let t = e.builtins.get("replace");
 						if (!(t instanceof R)) throw Error("replace filter not available");
 						let [i, a] = this.evaluateArguments(r.args, n);
-						return t.value([...i, new Ei(a)], n);
+						return t.value([...i, new zi(a)], n);
 					}
 				}
 				throw Error(`Unknown StringValue filter: ${i}`);
@@ -3666,7 +3882,7 @@ var wi = class {
 				let t = e.builtins.get(i);
 				if (t && t instanceof R) {
 					let [e, i] = this.evaluateArguments(r.args, n);
-					return i.size > 0 && e.push(new Ei(i)), t.value(e, n);
+					return i.size > 0 && e.push(new zi(i)), t.value(e, n);
 				}
 				throw Error(`Unknown ObjectValue filter: ${i}`);
 			}
@@ -3722,7 +3938,7 @@ var wi = class {
 	}
 	evaluateCallExpression(e, t) {
 		let [n, r] = this.evaluateArguments(e.args, t);
-		r.size > 0 && n.push(new Ei(r));
+		r.size > 0 && n.push(new zi(r));
 		let i = this.evaluate(e.callee, t);
 		if (i.type !== "FunctionValue") throw Error(`Cannot call something that is not a function: got ${i.type}`);
 		return i.value(n, t);
@@ -3730,10 +3946,10 @@ var wi = class {
 	evaluateSliceExpression(e, t, n) {
 		if (!(e instanceof L || e instanceof N)) throw Error("Slice object must be an array or string");
 		let r = this.evaluate(t.start, n), i = this.evaluate(t.stop, n), a = this.evaluate(t.step, n);
-		if (!(r instanceof A || r instanceof B)) throw Error("Slice start must be numeric or undefined");
-		if (!(i instanceof A || i instanceof B)) throw Error("Slice stop must be numeric or undefined");
-		if (!(a instanceof A || a instanceof B)) throw Error("Slice step must be numeric or undefined");
-		return e instanceof L ? new L(ei(e.value, r.value, i.value, a.value)) : new M(ei(Array.from(e.value), r.value, i.value, a.value).join(""));
+		if (!(r instanceof j || r instanceof B)) throw Error("Slice start must be numeric or undefined");
+		if (!(i instanceof j || i instanceof B)) throw Error("Slice stop must be numeric or undefined");
+		if (!(a instanceof j || a instanceof B)) throw Error("Slice step must be numeric or undefined");
+		return e instanceof L ? new L(Oi(e.value, r.value, i.value, a.value)) : new N(Oi(Array.from(e.value), r.value, i.value, a.value).join(""));
 	}
 	evaluateMemberExpression(e, t) {
 		let n = this.evaluate(e.object, t), r;
@@ -3742,12 +3958,12 @@ var wi = class {
 			r = this.evaluate(e.property, t);
 		} else r = e.property.type === "IntegerLiteral" ? new j(e.property.value) : new N(e.property.value);
 		let i;
-		if (gi(n)) {
-			if (!(r instanceof M)) throw Error(`Cannot access property with non-string: got ${r.type}`);
-			i = n.value.get(r.value) ?? (n instanceof F ? n.builtins.get(r.value) : void 0);
-		} else if (n instanceof L || n instanceof M) {
-			if (r instanceof A) {
-				if (n instanceof M) {
+		if (Gi(n)) {
+			if (!(r instanceof N)) throw Error(`Cannot access property with non-string: got ${r.type}`);
+			i = n.value.get(r.value) ?? (n instanceof I ? n.builtins.get(r.value) : void 0);
+		} else if (n instanceof L || n instanceof N) {
+			if (r instanceof j) {
+				if (n instanceof N) {
 					let e = n.value.at(r.value);
 					i = e === void 0 ? void 0 : new N(e);
 				} else i = n.value.at(r.value);
@@ -3776,7 +3992,7 @@ var wi = class {
 			}
 		} else if (e.assignee.type === "MemberExpression") {
 			let r = e.assignee, i = this.evaluate(r.object, t);
-			if (!(i instanceof di)) throw Error("cannot assign attribute on non-namespace object");
+			if (!(i instanceof Bi)) throw Error("cannot assign attribute on non-namespace object");
 			if (r.property.type !== "Identifier") throw Error("Cannot assign to member with non-identifier property");
 			i.value.set(r.property.value, n);
 		} else throw Error(`Invalid LHS inside assignment expression: ${JSON.stringify(e.assignee)}`);
@@ -3830,8 +4046,8 @@ var wi = class {
 				let t = this.evaluateBlock(e.body, n);
 				s += t.value;
 			} catch (e) {
-				if (e instanceof si) continue;
-				if (e instanceof oi) break;
+				if (e instanceof Fi) continue;
+				if (e instanceof Pi) break;
 				throw e;
 			}
 			c = !1;
@@ -3844,10 +4060,10 @@ var wi = class {
 	}
 	bindMacroArguments(e, t, n, r, i) {
 		let a = r.slice(), o = /* @__PURE__ */ new Map();
-		a.at(-1) instanceof Ei && (o = new Map(a.pop().value));
+		a.at(-1) instanceof zi && (o = new Map(a.pop().value));
 		let s = [];
 		for (let e = 0; e < t.length; ++e) {
-			let { name: n, defaultValue: r } = xi(t[e]), c = a[e];
+			let { name: n, defaultValue: r } = Xi(t[e]), c = a[e];
 			c === void 0 && o.has(n) && (c = o.get(n), o.delete(n)), c === void 0 && r !== void 0 && s.push([n, r]), i.setVariable(n, c ?? new B());
 		}
 		if (n.has("kwargs")) i.setVariable("kwargs", new I(o));
@@ -3857,18 +4073,18 @@ var wi = class {
 		for (let [e, t] of s) i.setVariable(e, this.evaluate(t, i));
 	}
 	evaluateMacro(e, t) {
-		let n = Ci(e.args, e.body);
+		let n = Qi(e.args, e.body);
 		return t.setVariable(e.name.value, new R((t, r) => {
 			let i = new V(r);
 			return this.bindMacroArguments(`'${e.name.value}'`, e.args, n, t, i), this.evaluateBlock(e.body, i);
 		})), new z();
 	}
 	evaluateCallStatement(e, t) {
-		let n = e.callerArgs ?? [], r = Ci(n, e.body), i = new R((i) => {
+		let n = e.callerArgs ?? [], r = Qi(n, e.body), i = new R((i) => {
 			let a = new V(t);
 			return this.bindMacroArguments("None", n, r, i, a), this.evaluateBlock(e.body, a);
 		}), [a, o] = this.evaluateArguments(e.call.args, t);
-		a.push(new Ei(o));
+		a.push(new zi(o));
 		let s = this.evaluate(e.call.callee, t);
 		if (s.type !== "FunctionValue") throw Error(`Cannot call something that is not a function: got ${s.type}`);
 		let c = new V(t);
@@ -3887,13 +4103,13 @@ var wi = class {
 			case "For": return this.evaluateFor(e, t);
 			case "Macro": return this.evaluateMacro(e, t);
 			case "CallStatement": return this.evaluateCallStatement(e, t);
-			case "Break": throw new oi();
-			case "Continue": throw new si();
-			case "IntegerLiteral": return new A(e.value);
-			case "FloatLiteral": return new j(e.value);
-			case "StringLiteral": return new M(e.value);
+			case "Break": throw new Pi();
+			case "Continue": throw new Fi();
+			case "IntegerLiteral": return new j(e.value);
+			case "FloatLiteral": return new M(e.value);
+			case "StringLiteral": return new N(e.value);
 			case "ArrayLiteral": return new L(e.value.map((e) => this.evaluate(e, t)));
-			case "TupleLiteral": return new fi(e.value.map((e) => this.evaluate(e, t)));
+			case "TupleLiteral": return new Vi(e.value.map((e) => this.evaluate(e, t)));
 			case "ObjectLiteral": {
 				let n = /* @__PURE__ */ new Map();
 				for (let [r, i] of e.value) {
@@ -3918,18 +4134,18 @@ var wi = class {
 		}
 	}
 };
-function Ti(e) {
+function ea(e) {
 	switch (typeof e) {
 		case "number": return Number.isInteger(e) ? new j(e) : new M(e);
 		case "string": return new N(e);
 		case "boolean": return new P(e);
 		case "undefined": return new B();
-		case "object": return e === null ? new z() : Array.isArray(e) ? new L(e.map(Ti)) : new F(new Map(Object.entries(e).map(([e, t]) => [e, Ti(t)])));
-		case "function": return new R((t, n) => Ti(e(...t.map((e) => e.value)) ?? null));
+		case "object": return e === null ? new z() : Array.isArray(e) ? new L(e.map(ea)) : new I(new Map(Object.entries(e).map(([e, t]) => [e, ea(t)])));
+		case "function": return new R((t, n) => ea(e(...t.map((e) => e.value)) ?? null));
 		default: throw Error(`Cannot convert to runtime value: ${e}`);
 	}
 }
-var H = "\n", Ei = "{%- ", Di = " -%}", U = Object.freeze({
+var H = "\n", ta = "{%- ", na = " -%}", U = Object.freeze({
 	CONDITIONAL: 0,
 	LOGICAL_OR: 1,
 	LOGICAL_AND: 2,
@@ -3943,7 +4159,7 @@ var H = "\n", Ei = "{%- ", Di = " -%}", U = Object.freeze({
 	UNARY_SIGN: 10,
 	ATOM: 11
 });
-function Oi(e) {
+function ra(e) {
 	switch (e.operator.type) {
 		case "ExponentiationBinaryOperator": return U.EXPONENTIATION;
 		case "MultiplicativeBinaryOperator": return U.MULTIPLICATIVE;
@@ -3953,11 +4169,11 @@ function Oi(e) {
 	}
 	return U.LOGICAL_OR;
 }
-function ki(e) {
+function ia(e) {
 	switch (e.type) {
 		case "SelectExpression":
 		case "Ternary": return U.CONDITIONAL;
-		case "BinaryExpression": return Oi(e);
+		case "BinaryExpression": return ra(e);
 		case "UnaryExpression": return e.operator.value === "not" ? U.LOGICAL_NOT : U.UNARY_SIGN;
 		case "TestExpression": return U.TEST;
 		case "FilterExpression": return U.FILTER;
@@ -3966,38 +4182,38 @@ function ki(e) {
 }
 function W(e, t) {
 	let n = q(e);
-	return ki(e) < t ? `(${n})` : n;
+	return ia(e) < t ? `(${n})` : n;
 }
-function Ai(e, t = "	") {
+function aa(e, t = "	") {
 	let n = typeof t == "number" ? " ".repeat(t) : t;
 	return K(e.body, 0, n).replace(/\n$/, "");
 }
 function G(...e) {
-	return Ei + e.join(" ") + Di;
+	return ta + e.join(" ") + na;
 }
 function K(e, t, n) {
-	return e.map((e) => Mi(e, t, n)).join(H);
+	return e.map((e) => sa(e, t, n)).join(H);
 }
-function ji(e) {
+function oa(e) {
 	return e.map((e) => q(e)).join(", ");
 }
-function Mi(e, t, n) {
+function sa(e, t, n) {
 	let r = n.repeat(t);
 	switch (e.type) {
 		case "Program": return K(e.body, t, n);
-		case "If": return Ni(e, t, n);
-		case "For": return Pi(e, t, n);
-		case "Set": return Fi(e, t, n);
-		case "Macro": return Ii(e, t, n);
+		case "If": return ca(e, t, n);
+		case "For": return la(e, t, n);
+		case "Set": return ua(e, t, n);
+		case "Macro": return da(e, t, n);
 		case "Break": return r + G("break");
 		case "Continue": return r + G("continue");
-		case "CallStatement": return Li(e, t, n);
-		case "FilterStatement": return Ri(e, t, n);
+		case "CallStatement": return fa(e, t, n);
+		case "FilterStatement": return pa(e, t, n);
 		case "Comment": return r + "{# " + e.value + " #}";
 		default: return r + "{{- " + q(e) + " -}}";
 	}
 }
-function Ni(e, t, n) {
+function ca(e, t, n) {
 	let r = n.repeat(t), i = [], a = e;
 	for (; a && (i.push({
 		test: a.test,
@@ -4007,7 +4223,7 @@ function Ni(e, t, n) {
 	for (let e = 1; e < i.length; ++e) o += H + r + G("elif", q(i[e].test)) + H + K(i[e].body, t + 1, n);
 	return a && a.alternate.length > 0 && (o += H + r + G("else") + H + K(a.alternate, t + 1, n)), o += H + r + G("endif"), o;
 }
-function Pi(e, t, n) {
+function la(e, t, n) {
 	let r = n.repeat(t), i = "";
 	if (e.iterable.type === "SelectExpression") {
 		let t = e.iterable;
@@ -4016,19 +4232,19 @@ function Pi(e, t, n) {
 	let a = r + G("for", q(e.loopvar), "in", i) + H + K(e.body, t + 1, n);
 	return e.defaultBlock.length > 0 && (a += H + r + G("else") + H + K(e.defaultBlock, t + 1, n)), a += H + r + G("endfor"), a;
 }
-function Fi(e, t, n) {
+function ua(e, t, n) {
 	let r = n.repeat(t), i = q(e.assignee), a = e.value ? q(e.value) : "", o = r + G("set", `${i}${e.value ? " = " + a : ""}`);
 	return e.body.length === 0 ? o : o + H + K(e.body, t + 1, n) + H + r + G("endset");
 }
-function Ii(e, t, n) {
-	let r = n.repeat(t), i = ji(e.args);
+function da(e, t, n) {
+	let r = n.repeat(t), i = oa(e.args);
 	return r + G("macro", `${e.name.value}(${i})`) + H + K(e.body, t + 1, n) + H + r + G("endmacro");
 }
-function Li(e, t, n) {
-	let r = n.repeat(t), i = e.callerArgs && e.callerArgs.length > 0 ? `(${ji(e.callerArgs)})` : "", a = q(e.call), o = r + G(`call${i}`, a) + H;
+function fa(e, t, n) {
+	let r = n.repeat(t), i = e.callerArgs && e.callerArgs.length > 0 ? `(${oa(e.callerArgs)})` : "", a = q(e.call), o = r + G(`call${i}`, a) + H;
 	return o += K(e.body, t + 1, n) + H, o += r + G("endcall"), o;
 }
-function Ri(e, t, n) {
+function pa(e, t, n) {
 	let r = n.repeat(t), i = r + G("filter", e.filter.type === "Identifier" ? e.filter.value : q(e.filter)) + H;
 	return i += K(e.body, t + 1, n) + H, i += r + G("endfilter"), i;
 }
@@ -4044,15 +4260,15 @@ function q(e) {
 		}
 		case "StringLiteral": return JSON.stringify(e.value);
 		case "BinaryExpression": {
-			let t = e, n = Oi(t), r = W(t.left, n), i = W(t.right, n + 1);
+			let t = e, n = ra(t), r = W(t.left, n), i = W(t.right, n + 1);
 			return `${r} ${t.operator.value} ${i}`;
 		}
 		case "UnaryExpression": {
-			let t = e, n = t.argument.type === "UnaryExpression" ? ki(t) : U.ATOM;
+			let t = e, n = t.argument.type === "UnaryExpression" ? ia(t) : U.ATOM;
 			return t.operator.value + (t.operator.value === "not" ? " " : "") + W(t.argument, n);
 		}
 		case "CallExpression": {
-			let t = e, n = ji(t.args);
+			let t = e, n = oa(t.args);
 			return `${q(t.callee)}(${n})`;
 		}
 		case "MemberExpression": {
@@ -4073,7 +4289,7 @@ function q(e) {
 		}
 		case "ArrayLiteral":
 		case "TupleLiteral": {
-			let t = ji(e.value), n = e.type === "ArrayLiteral" ? "[]" : "()";
+			let t = oa(e.value), n = e.type === "ArrayLiteral" ? "[]" : "()";
 			return `${n[0]}${t}${n[1]}`;
 		}
 		case "ObjectLiteral": return `{${Array.from(e.value.entries()).map(([e, t]) => `${q(e)}: ${q(t)}`).join(", ")}}`;
@@ -4092,24 +4308,24 @@ function q(e) {
 		default: throw Error(`Unknown expression type: ${e.type}`);
 	}
 }
-var zi = class {
+var ma = class {
 	parsed;
 	constructor(e) {
-		let t = Sr(e, {
+		let t = Xr(e, {
 			lstrip_blocks: !0,
 			trim_blocks: !0
 		});
-		this.parsed = Qr(t);
+		this.parsed = Ei(t);
 	}
 	render(e) {
 		let t = new V();
-		if (hi(t), e) for (let [n, r] of Object.entries(e)) t.set(n, r);
-		return new wi(t).run(this.parsed).value;
+		if (Wi(t), e) for (let [n, r] of Object.entries(e)) t.set(n, r);
+		return new $i(t).run(this.parsed).value;
 	}
 	format(e) {
-		return Ai(this.parsed, e?.indent || "	");
+		return aa(this.parsed, e?.indent || "	");
 	}
-}, Bi = class {
+}, ha = class {
 	#e = {
 		next: /* @__PURE__ */ new Map(),
 		isEnd: !1
@@ -4147,21 +4363,21 @@ var zi = class {
 		for (let n of e.split("")) t = t?.next.get(n);
 		return (t?.next.size ?? 0) > 0;
 	}
-}, Vi = /* @__PURE__ */ new Set(["role", "type"]), Hi = /^\w{1,64}$/, Ui = 1e3, Wi = (e) => e.split("").reverse().join(""), Gi = class {
+}, ga = /* @__PURE__ */ new Set(["role", "type"]), _a = /^\w{1,64}$/, va = 1e3, ya = (e) => e.split("").reverse().join(""), ba = class {
 	#e;
 	#t;
 	#n;
 	#r;
 	constructor(e, t) {
 		let n = [...e].filter(({ length: e }) => e > 1);
-		this.#e = new Bi(n), this.#t = new Bi(n.map(Wi)), this.#n = new Bi(t), this.#r = Math.min(Ui, Math.max(0, ...n.map(({ length: e }) => e)));
+		this.#e = new ha(n), this.#t = new ha(n.map(ya)), this.#n = new ha(t), this.#r = Math.min(va, Math.max(0, ...n.map(({ length: e }) => e)));
 	}
 	mark(e, t) {
 		if (typeof e == "string") return this.#i(e, t, !0);
 		if (Array.isArray(e)) return e.map((e) => this.mark(e, t));
 		if (typeof e != "object" || !e) return e;
 		let n = Object.entries(e).map(([e, n]) => {
-			let r = Vi.has(e) && typeof n == "string" && Hi.test(n);
+			let r = ga.has(e) && typeof n == "string" && _a.test(n);
 			return [this.#i(e, t, !1), r ? n : this.mark(n, t)];
 		});
 		return Object.fromEntries(n);
@@ -4187,29 +4403,29 @@ var zi = class {
 			let i = n[r], a = e.slice(i, n[r + 1]);
 			for (let e of /* @__PURE__ */ new Set([a.length, a.trimEnd().length])) {
 				let n = a.slice(Math.max(0, e - this.#r), e);
-				for (let r of Ki(n, this.#e)) t.add(i + e - r + 1);
+				for (let r of xa(n, this.#e)) t.add(i + e - r + 1);
 			}
 			for (let e of /* @__PURE__ */ new Set([0, a.length - a.trimStart().length])) {
-				let n = Wi(a.slice(e, e + this.#r));
-				for (let r of Ki(n, this.#t)) t.add(i + e + r - 1);
+				let n = ya(a.slice(e, e + this.#r));
+				for (let r of xa(n, this.#t)) t.add(i + e + r - 1);
 			}
 		}
 		return [...t];
 	}
 };
-function Ki(e, t) {
+function xa(e, t) {
 	return Array.from({ length: e.length }, (e, t) => t + 1).filter((n) => t.continues(e.slice(-n)));
 }
 // src/text/markers.ts
-var qi = [57344, 63744], Ji = /(?<=u)[ef][0-9a-f]{3}/g, Yi = class {
+var Sa = [57344, 63744], Ca = /(?<=u)[ef][0-9a-f]{3}/g, wa = class {
 	inside;
 	#e = /* @__PURE__ */ new Set();
 	#t = /* @__PURE__ */ new Map();
-	#n = qi[0];
+	#n = Sa[0];
 	constructor(e) {
 		for (let t of e) {
 			for (let e of t) e >= "" && e < "豈" && this.#e.add(e);
-			for (let [e] of t.matchAll(Ji)) this.#e.add(String.fromCharCode(parseInt(e, 16)));
+			for (let [e] of t.matchAll(Ca)) this.#e.add(String.fromCharCode(parseInt(e, 16)));
 		}
 		this.inside = this.#i();
 	}
@@ -4221,7 +4437,7 @@ var qi = [57344, 63744], Ji = /(?<=u)[ef][0-9a-f]{3}/g, Yi = class {
 		let { plain: t, found: n } = this.#r(e), r = new Map([...this.#t].map(([e, [t]]) => [t, e])), i = new Map([...this.#t].map(([e, [, t]]) => [t, e]));
 		return {
 			text: t,
-			literal: Xi(n.map(([e, n]) => {
+			literal: Ta(n.map(([e, n]) => {
 				let a = r.get(n), o = i.get(n);
 				return a !== void 0 && t.startsWith(a, e) ? [e, e + a.length] : o !== void 0 && t.endsWith(o, e) ? [e - o.length, e] : [e, e];
 			}))
@@ -4239,14 +4455,14 @@ var qi = [57344, 63744], Ji = /(?<=u)[ef][0-9a-f]{3}/g, Yi = class {
 		};
 	}
 	#i() {
-		for (; this.#n < qi[1];) {
+		for (; this.#n < Sa[1];) {
 			let e = String.fromCharCode(this.#n++);
 			if (!this.#e.has(e)) return e;
 		}
 		throw new e("usage", "The messages hold nearly every private-use character there is.");
 	}
 };
-function Xi(e) {
+function Ta(e) {
 	let t = [];
 	for (let [n, r] of [...e].sort((e, t) => e[0] - t[0] || e[1] - t[1])) {
 		let e = t.at(-1);
@@ -4255,7 +4471,7 @@ function Xi(e) {
 	return t;
 }
 // src/text/template.ts
-var Zi = 1e5, Qi = /^[A-Za-z][A-Za-z0-9_-]{0,31}$/, $i = /'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"/g, ea = 3, ta = /[^\p{L}\p{N}_\s]/u, na = ["<think>", "</think>"], ra = [
+var Ea = 1e5, Da = /^[A-Za-z][A-Za-z0-9_-]{0,31}$/, Oa = /'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"/g, ka = 3, Aa = /[^\p{L}\p{N}_\s]/u, ja = ["<think>", "</think>"], Ma = [
 	"<|im_end|>",
 	"<|eot_id|>",
 	"<|eom_id|>",
@@ -4270,15 +4486,15 @@ var Zi = 1e5, Qi = /^[A-Za-z][A-Za-z0-9_-]{0,31}$/, $i = /'((?:[^'\\]|\\.)*)'|"(
 	"<|end_of_turn|>",
 	"<｜end▁of▁sentence｜>",
 	"</s>"
-], ia = class {
+], Na = class {
 	source;
 	endIds;
 	#e;
 	#t;
 	#n;
 	constructor(e, t) {
-		if (e.length > Zi) throw la(`It is ${e.length} characters long; ${Zi} are accepted.`);
-		this.source = e, this.#e = ca(() => new zi(e)), this.#t = new Gi(t.control.keys(), aa(e)), this.endIds = ra.filter((t) => e.includes(t)).flatMap((e) => t.idOf(e) ?? []);
+		if (e.length > Ea) throw Ra(`It is ${e.length} characters long; ${Ea} are accepted.`);
+		this.source = e, this.#e = La(() => new ma(e)), this.#t = new ba(t.control.keys(), Pa(e)), this.endIds = Ma.filter((t) => e.includes(t)).flatMap((e) => t.idOf(e) ?? []);
 		let { special: n, additional_special: r } = t.spec.meta;
 		this.#n = {
 			bos_token: "",
@@ -4288,62 +4504,62 @@ var Zi = 1e5, Qi = /^[A-Za-z][A-Za-z0-9_-]{0,31}$/, $i = /'((?:[^'\\]|\\.)*)'|"(
 		};
 	}
 	render(t, n = {}, r = !0) {
-		let i = t.find(({ role: e }) => typeof e != "string" || !Qi.test(e));
+		let i = t.find(({ role: e }) => typeof e != "string" || !Da.test(e));
 		if (i !== void 0) throw new e("usage", `A message's role is ${String(i.role)}; it must be a word such as user.`);
 		let a = {
 			tools: null,
 			...n,
 			messages: t
-		}, o = new Yi([this.source, JSON.stringify(a)]), s = this.#t.mark(a, o), c = {
+		}, o = new wa([this.source, JSON.stringify(a)]), s = this.#t.mark(a, o), c = {
 			...this.#n,
 			...s,
 			add_generation_prompt: r
 		};
-		return o.unmark(ca(() => this.#e.render(c)));
+		return o.unmark(La(() => this.#e.render(c)));
 	}
 };
-function aa(e) {
-	let t = Array.from(e.matchAll($i), ([, e, t]) => sa(e ?? t ?? ""));
-	return /* @__PURE__ */ new Set([...na, ...t.filter((e) => e.length >= ea && ta.test(e))]);
+function Pa(e) {
+	let t = Array.from(e.matchAll(Oa), ([, e, t]) => Ia(e ?? t ?? ""));
+	return /* @__PURE__ */ new Set([...ja, ...t.filter((e) => e.length >= ka && Aa.test(e))]);
 }
-var oa = {
+var Fa = {
 	n: "\n",
 	t: "	",
 	r: "\r"
-}, sa = (e) => e.replace(/\\(.)/gs, (e, t) => oa[t] ?? t);
-function ca(e) {
+}, Ia = (e) => e.replace(/\\(.)/gs, (e, t) => Fa[t] ?? t);
+function La(e) {
 	try {
 		return e();
 	} catch (e) {
-		throw la(e instanceof Error ? e.message : String(e));
+		throw Ra(e instanceof Error ? e.message : String(e));
 	}
 }
-var la = (t) => new e("template", "The model's chat template cannot be used for this conversation.", { why: t }), ua = "tokenizer.json", da = "tokenizer_meta.json", fa = 2;
-function pa(e, t) {
+var Ra = (t) => new e("template", "The model's chat template cannot be used for this conversation.", { why: t }), za = "tokenizer.json", Ba = "tokenizer_meta.json", Va = 2;
+function Ha(e, t) {
 	let n = {
-		json: ma(e, ua),
-		meta: ma(t, da)
+		json: Ua(e, za),
+		meta: Ua(t, Ba)
 	};
-	if (n.meta.version !== fa) throw ha(da, `Its version is ${n.meta.version}, this package reads ${fa}.`);
-	if (typeof n.json.model?.vocab != "object") throw ha(ua, "It has no vocabulary.");
+	if (n.meta.version !== Va) throw Wa(Ba, `Its version is ${n.meta.version}, this package reads ${Va}.`);
+	if (typeof n.json.model?.vocab != "object") throw Wa(za, "It has no vocabulary.");
 	return n;
 }
-function ma(e, t) {
+function Ua(e, t) {
 	try {
 		return JSON.parse(e);
 	} catch (e) {
-		throw ha(t, String(e));
+		throw Wa(t, String(e));
 	}
 }
-var ha = (t, n) => new e("corrupt", `The tokenizer file ${t} is damaged.`, {
+var Wa = (t, n) => new e("corrupt", `The tokenizer file ${t} is damaged.`, {
 	why: n,
 	hint: "Compile the model again with --force."
-}), ga = 64, _a = 4096, va = class {
+}), Ga = 64, Ka = 4096, qa = class {
 	#e;
 	#t = "";
 	found;
 	constructor(t) {
-		if (t.length > ga || t.some(({ length: e }) => e === 0 || e > _a)) throw new e("usage", `Up to ${ga} stop strings of 1 to ${_a} characters are possible.`);
+		if (t.length > Ga || t.some(({ length: e }) => e === 0 || e > Ka)) throw new e("usage", `Up to ${Ga} stop strings of 1 to ${Ka} characters are possible.`);
 		this.#e = t;
 	}
 	push(e) {
@@ -4379,7 +4595,7 @@ var ha = (t, n) => new e("corrupt", `The tokenizer file ${t} is damaged.`, {
 		}
 		return 0;
 	}
-}, ya = class {
+}, Ja = class {
 	#e;
 	#t;
 	#n = new TextDecoder("utf-8", { ignoreBOM: !0 });
@@ -4410,15 +4626,15 @@ var ha = (t, n) => new e("corrupt", `The tokenizer file ${t} is damaged.`, {
 	}
 };
 // src/text/around.ts
-function ba({ json: e, meta: t }, n) {
-	return t.added_by_json ? xa(e.post_processor ?? null, n) : {
+function Ya({ json: e, meta: t }, n) {
+	return t.added_by_json ? Xa(e.post_processor ?? null, n) : {
 		before: t.add_bos && t.bos_id !== null ? [t.bos_id] : [],
 		after: t.add_eos ? t.eos_ids.slice(0, 1) : []
 	};
 }
-function xa(e, t) {
+function Xa(e, t) {
 	if (e?.type === "Sequence") {
-		let n = e.processors.map((e) => xa(e, t));
+		let n = e.processors.map((e) => Xa(e, t));
 		return {
 			before: n.flatMap(({ before: e }) => e),
 			after: n.flatMap(({ after: e }) => e)
@@ -4441,7 +4657,7 @@ function xa(e, t) {
 		after: a(n.slice(i + 1))
 	};
 }
-var Sa = class {
+var Za = class {
 	constructor(e) {
 		this.trie = this._build_trie(e);
 	}
@@ -4466,11 +4682,11 @@ var Sa = class {
 		}
 		return r < n && t.push(e.slice(r)), t;
 	}
-}, Ca = class {
+}, Qa = class {
 	constructor(e) {
 		this.content = e.content, this.id = e.id, this.single_word = e.single_word ?? !1, this.lstrip = e.lstrip ?? !1, this.rstrip = e.rstrip ?? !1, this.special = e.special ?? !1, this.normalized = e.normalized ?? !this.special;
 	}
-}, wa = (e, t) => {
+}, $a = (e, t) => {
 	try {
 		return new RegExp(e, t);
 	} catch (n) {
@@ -4497,45 +4713,45 @@ var Sa = class {
 			throw n;
 		}
 	}
-}, Ta = (e) => e.replace(/ \./g, ".").replace(/ \?/g, "?").replace(/ \!/g, "!").replace(/ ,/g, ",").replace(/ \' /g, "'").replace(/ n't/g, "n't").replace(/ 'm/g, "'m").replace(/ 's/g, "'s").replace(/ 've/g, "'ve").replace(/ 're/g, "'re"), Ea = (e, t = !0) => {
-	if (e.Regex !== void 0) return wa(co(Za(e.Regex)), "gu");
+}, eo = (e) => e.replace(/ \./g, ".").replace(/ \?/g, "?").replace(/ \!/g, "!").replace(/ ,/g, ",").replace(/ \' /g, "'").replace(/ n't/g, "n't").replace(/ 'm/g, "'m").replace(/ 's/g, "'s").replace(/ 've/g, "'ve").replace(/ 're/g, "'re"), to = (e, t = !0) => {
+	if (e.Regex !== void 0) return $a(Ro(Do(e.Regex)), "gu");
 	if (e.String !== void 0) {
-		let n = lo(e.String);
+		let n = zo(e.String);
 		return new RegExp(t ? n : `(${n})`, "gu");
 	}
 	return console.warn("Unknown pattern type:", e), null;
-}, Da = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}", Oa = `${Da}\\u00B2\\u00B3\\u00B9\\u00BC-\\u00BE`, J = `[${Oa}]`, ka = `[^${Oa}]`, Aa = `(?:(?<!${J})(?=${J})|(?<=${J})(?!${J}))`, ja = `(?:(?<!${J})(?!${J})|(?<=${J})(?=${J}))`, Ma = "(?:(?<![\\s\\S])|(?<=\\n))", Na = "(?:(?=\\n)|(?![\\s\\S]))", Pa = "0-9A-Fa-f", Fa = /* @__PURE__ */ new Map([
+}, no = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}", ro = `${no}\\u00B2\\u00B3\\u00B9\\u00BC-\\u00BE`, J = `[${ro}]`, io = `[^${ro}]`, ao = `(?:(?<!${J})(?=${J})|(?<=${J})(?!${J}))`, oo = `(?:(?<!${J})(?!${J})|(?<=${J})(?=${J}))`, so = "(?:(?<![\\s\\S])|(?<=\\n))", co = "(?:(?=\\n)|(?![\\s\\S]))", lo = "0-9A-Fa-f", uo = /* @__PURE__ */ new Map([
 	["A", "(?<![\\s\\S])"],
 	["z", "(?![\\s\\S])"],
 	["Z", "(?=\\n?(?![\\s\\S]))"],
-	["h", `[${Pa}]`],
-	["H", `[^${Pa}]`],
+	["h", `[${lo}]`],
+	["H", `[^${lo}]`],
 	["w", J],
-	["W", ka],
+	["W", io],
 	["d", "\\p{Nd}"],
 	["D", "\\P{Nd}"],
 	["s", "\\p{White_Space}"],
 	["S", "\\P{White_Space}"],
-	["b", Aa],
-	["B", ja],
+	["b", ao],
+	["B", oo],
 	["a", "\\x07"],
 	["e", "\\x1B"]
-]), Ia = /* @__PURE__ */ new Map([
-	["h", Pa],
-	["w", Da],
+]), fo = /* @__PURE__ */ new Map([
+	["h", lo],
+	["w", no],
 	["d", "\\p{Nd}"],
 	["D", "\\P{Nd}"],
 	["s", "\\p{White_Space}"],
 	["S", "\\P{White_Space}"],
 	["a", "\\x07"],
 	["e", "\\x1B"]
-]), La = /* @__PURE__ */ new Map([["W", `[^${Da}]`], ["H", `[^${Pa}]`]]), Ra = /* @__PURE__ */ new Map([
+]), po = /* @__PURE__ */ new Map([["W", `[^${no}]`], ["H", `[^${lo}]`]]), mo = /* @__PURE__ */ new Map([
 	["\n", "\\n"],
 	["\r", "\\r"],
 	["	", "\\t"],
 	["\f", "\\f"],
 	["\v", "\\v"]
-]), za = /* @__PURE__ */ new Map([
+]), ho = /* @__PURE__ */ new Map([
 	["alpha", "\\p{Alphabetic}"],
 	["alnum", "\\p{Alphabetic}\\p{Nd}"],
 	["digit", "\\p{Nd}"],
@@ -4545,55 +4761,55 @@ var Sa = class {
 	["blank", "\\t\\p{Zs}"],
 	["punct", "\\p{P}\\p{S}"],
 	["cntrl", "\\p{Cc}"],
-	["word", Da],
-	["xdigit", Pa]
-]), Ba = "^$\\.*+?()[]{}|/", Va = /^\(\?(?:<[=!]|<[A-Za-z_][A-Za-z0-9_]*>|[:=!>])/, Ha = /^\\([pPxu])\{([^}]*)\}/, Ua = /^\{(\d+(?:,\d*)?|,\d+)\}/, Wa = /^\[:(\^?)(\p{Alphabetic}+):\]/u, Ga = /^\[:\^:\]/, Ka = /^\[(?:\.[^\]]*\.\]|=[^\]]*=\])/, qa = /^(?:\\x[0-9A-Fa-f]{2}|\\u[0-9A-Fa-f]{4}|\\c[A-Za-z])/, Ja = (e) => e >= "A" && e <= "Z" || e >= "a" && e <= "z", Ya = (e, t) => String.fromCodePoint(e.codePointAt(t)), Xa = (e) => {
+	["word", no],
+	["xdigit", lo]
+]), go = "^$\\.*+?()[]{}|/", _o = /^\(\?(?:<[=!]|<[A-Za-z_][A-Za-z0-9_]*>|[:=!>])/, vo = /^\\([pPxu])\{([^}]*)\}/, yo = /^\{(\d+(?:,\d*)?|,\d+)\}/, bo = /^\[:(\^?)(\p{Alphabetic}+):\]/u, xo = /^\[:\^:\]/, So = /^\[(?:\.[^\]]*\.\]|=[^\]]*=\])/, Co = /^(?:\\x[0-9A-Fa-f]{2}|\\u[0-9A-Fa-f]{4}|\\c[A-Za-z])/, wo = (e) => e >= "A" && e <= "Z" || e >= "a" && e <= "z", To = (e, t) => String.fromCodePoint(e.codePointAt(t)), Eo = (e) => {
 	if (!/^[0-9A-Fa-f]{1,8}$/.test(e)) return null;
 	let t = Number.parseInt(e, 16);
 	if (t > 127) return null;
 	let n = String.fromCharCode(t);
-	return Ja(n) ? `[${n.toLowerCase()}${n.toUpperCase()}]` : null;
-}, Za = (e) => e.replace(/\[\^\(\\s\|\[([^\]]+)\]\)\]/g, "[^()|\\s$1]"), Qa = "[\\s\\S]", $a = 256, eo = () => ({
+	return wo(n) ? `[${n.toLowerCase()}${n.toUpperCase()}]` : null;
+}, Do = (e) => e.replace(/\[\^\(\\s\|\[([^\]]+)\]\)\]/g, "[^()|\\s$1]"), Oo = "[\\s\\S]", ko = 256, Ao = () => ({
 	fragment: "",
 	alternatives: [],
 	tail: null,
 	contains_complex_set: !1
-}), to = (e) => {
+}), jo = (e) => {
 	throw SyntaxError(`Unsupported range with a set-valued character-class operand at index ${e}`);
-}, no = (e, t, n, r = !0) => {
-	e.tail === "range" && to(n), e.alternatives.push(t), e.tail = "set", e.contains_complex_set = e.contains_complex_set || r;
+}, Mo = (e, t, n, r = !0) => {
+	e.tail === "range" && jo(n), e.alternatives.push(t), e.tail = "set", e.contains_complex_set = e.contains_complex_set || r;
 }, Y = (e, t, n = !1, r = -1) => {
-	n && e.tail === "range" && to(r), e.tail === "range" ? (e.fragment += t, e.tail = "complete_range") : (e.fragment += t, e.tail = n ? "set" : "scalar", e.contains_complex_set = e.contains_complex_set || n);
-}, ro = (e, t, n) => {
-	let r = Ha.exec(e.slice(t));
+	n && e.tail === "range" && jo(r), e.tail === "range" ? (e.fragment += t, e.tail = "complete_range") : (e.fragment += t, e.tail = n ? "set" : "scalar", e.contains_complex_set = e.contains_complex_set || n);
+}, No = (e, t, n) => {
+	let r = vo.exec(e.slice(t));
 	if (r) {
 		let [e, i, a] = r;
-		return i === "P" && a === "Word" ? no(n, `[^${Da}]`, t) : Y(n, i === "x" ? `\\u{${a}}` : i === "p" && a === "Word" ? Da : e, i === "p" || i === "P", t), t + e.length;
+		return i === "P" && a === "Word" ? Mo(n, `[^${no}]`, t) : Y(n, i === "x" ? `\\u{${a}}` : i === "p" && a === "Word" ? no : e, i === "p" || i === "P", t), t + e.length;
 	}
-	let i = qa.exec(e.slice(t));
+	let i = Co.exec(e.slice(t));
 	if (i) return Y(n, i[0]), t + i[0].length;
 	if (t + 1 >= e.length) throw SyntaxError(`Unterminated escape in character class at index ${t}`);
-	let a = Ya(e, t + 1), o = t + 1 + a.length, s = Ra.get(a);
+	let a = To(e, t + 1), o = t + 1 + a.length, s = mo.get(a);
 	if (s !== void 0) return Y(n, s), o;
-	let c = La.get(a);
-	if (c !== void 0) return no(n, c, t), o;
-	let l = Ia.get(a), u, d = !1;
-	return l === void 0 ? u = /[A-Za-z0-9]/.test(a) || Ba.includes(a) || a === "-" ? `\\${a}` : a : (u = l, d = a !== "a" && a !== "e"), Y(n, u, d, t), o;
-}, io = (e) => e.length === 1 ? e[0] : `(?:(?=(?:${e.join("|")}))${Qa})`, ao = (e) => io(e.fragment.length === 0 ? e.alternatives : [`[${e.fragment}]`, ...e.alternatives]), oo = (e) => {
-	let t = wa(`^(?:${e})$`, "u"), n = "";
+	let c = po.get(a);
+	if (c !== void 0) return Mo(n, c, t), o;
+	let l = fo.get(a), u, d = !1;
+	return l === void 0 ? u = /[A-Za-z0-9]/.test(a) || go.includes(a) || a === "-" ? `\\${a}` : a : (u = l, d = a !== "a" && a !== "e"), Y(n, u, d, t), o;
+}, Po = (e) => e.length === 1 ? e[0] : `(?:(?=(?:${e.join("|")}))${Oo})`, Fo = (e) => Po(e.fragment.length === 0 ? e.alternatives : [`[${e.fragment}]`, ...e.alternatives]), Io = (e) => {
+	let t = $a(`^(?:${e})$`, "u"), n = "";
 	for (let e = 0; e < 26; ++e) {
 		let r = String.fromCharCode(65 + e), i = String.fromCharCode(97 + e), a = t.test(r);
 		a !== t.test(i) && (n += a ? i : r);
 	}
 	return n;
-}, so = (e, t, n, r = !0, i = 1) => {
-	if (i > $a) throw SyntaxError(`Maximum character-class nesting depth of ${$a} exceeded at index ${t}`);
+}, Lo = (e, t, n, r = !0, i = 1) => {
+	if (i > ko) throw SyntaxError(`Maximum character-class nesting depth of ${ko} exceeded at index ${t}`);
 	let a = t + 1, o = e[a] === "^";
 	o && ++a;
-	let s = a, c = [eo()], l = c[0], u = !1;
+	let s = a, c = [Ao()], l = c[0], u = !1;
 	for (; a < e.length;) {
-		let d = Ya(e, a);
-		if (d === "\\") a = ro(e, a, l);
+		let d = To(e, a);
+		if (d === "\\") a = No(e, a, l);
 		else {
 			if (d === "]") {
 				if (a === s) {
@@ -4603,19 +4819,19 @@ var Sa = class {
 				if (l.tail === null) throw c.length > 1 ? SyntaxError(`Malformed character-class intersection with an empty operand at index ${a}`) : SyntaxError(`Empty character class at index ${t}`);
 				let e = c.some((e) => e.contains_complex_set);
 				if (o && c.length > 1 && u) throw SyntaxError(`Unsupported outer-negated character-class intersection with a nested negated class containing a Unicode property, POSIX class, or shorthand at index ${t}`);
-				let i = ao(c[0]), d = i;
+				let i = Fo(c[0]), d = i;
 				if (c.length > 1) {
 					let e = "";
-					for (let t = 1; t < c.length; ++t) e += `(?=${ao(c[t])})`;
+					for (let t = 1; t < c.length; ++t) e += `(?=${Fo(c[t])})`;
 					d = `(?:${e}${i})`;
 				}
 				let f = c.length === 1 && l.alternatives.length === 0, p = l.fragment;
 				if (n && r) {
-					let e = oo(d);
-					e.length > 0 && (f ? (p += e, d = `[${p}]`) : d = io([d, `[${e}]`]));
+					let e = Io(d);
+					e.length > 0 && (f ? (p += e, d = `[${p}]`) : d = Po([d, `[${e}]`]));
 				}
 				return {
-					atom: o ? f ? `[^${p}]` : `(?:(?!${d})${Qa})` : d,
+					atom: o ? f ? `[^${p}]` : `(?:(?!${d})${Oo})` : d,
 					end: a + 1,
 					negated: o,
 					contains_complex_set: e,
@@ -4624,67 +4840,67 @@ var Sa = class {
 			}
 			if (e.startsWith("&&", a)) {
 				if (l.tail === null) throw SyntaxError(`Malformed character-class intersection with an empty operand at index ${a}`);
-				l = eo(), c.push(l), a += 2;
+				l = Ao(), c.push(l), a += 2;
 			} else if (d === "[") {
 				let t = e.slice(a);
-				if (Ga.test(t)) throw SyntaxError(`Malformed empty negated POSIX character class at index ${a}`);
-				let r = Wa.exec(t);
+				if (xo.test(t)) throw SyntaxError(`Malformed empty negated POSIX character class at index ${a}`);
+				let r = bo.exec(t);
 				if (r) {
-					let [, e, t] = r, i = za.get(t);
+					let [, e, t] = r, i = ho.get(t);
 					if (i === void 0) throw SyntaxError(`Unsupported POSIX character class "${t}" at index ${a}`);
 					if (n && e && (t === "lower" || t === "upper")) throw SyntaxError(`Unsupported negated POSIX ${t} class inside an inline case-insensitive group`);
-					e ? no(l, `[^${i}]`, a) : Y(l, i, !0, a), a += r[0].length;
+					e ? Mo(l, `[^${i}]`, a) : Y(l, i, !0, a), a += r[0].length;
 					continue;
 				}
-				if (Ka.test(t)) throw SyntaxError(`Unsupported POSIX collating or equivalence bracket expression at index ${a}`);
-				let o = so(e, a, n, !1, i + 1);
-				no(l, o.atom, a, o.contains_complex_set), u ||= o.contains_nested_negated_complex_set || o.negated && o.contains_complex_set, a = o.end;
+				if (So.test(t)) throw SyntaxError(`Unsupported POSIX collating or equivalence bracket expression at index ${a}`);
+				let o = Lo(e, a, n, !1, i + 1);
+				Mo(l, o.atom, a, o.contains_complex_set), u ||= o.contains_nested_negated_complex_set || o.negated && o.contains_complex_set, a = o.end;
 			} else if (d === "-") {
 				let t = e[a + 1] === "]" || e.startsWith("&&", a + 1);
-				l.tail === "set" && !t && to(a), l.tail === null || l.tail === "range" || l.tail === "complete_range" || t ? Y(l, "\\-") : (l.fragment += "-", l.tail = "range"), ++a;
+				l.tail === "set" && !t && jo(a), l.tail === null || l.tail === "range" || l.tail === "complete_range" || t ? Y(l, "\\-") : (l.fragment += "-", l.tail = "range"), ++a;
 			} else Y(l, d === "^" && l.fragment.length === 0 ? "\\^" : d), a += d.length;
 		}
 	}
 	throw SyntaxError(`${c.length > 1 ? "Unterminated character-class intersection" : "Unterminated character class"} at index ${t}`);
-}, co = (e) => {
+}, Ro = (e) => {
 	let t = "", n = -1, r = !1, i = !1, a = [], o = (e) => {
 		n = t.length, t += e, r = !1;
 	};
 	for (let s = 0; s < e.length;) {
-		let c = Ya(e, s);
+		let c = To(e, s);
 		if (c === "\\") {
-			let n = Ha.exec(e.slice(s));
+			let n = vo.exec(e.slice(s));
 			if (n) {
 				let [e, t, r] = n, a = e;
 				if (t === "x") {
 					let e = `\\u{${r}}`;
-					a = i ? Xa(r) ?? e : e;
-				} else r === "Word" && (a = t === "p" ? J : ka);
+					a = i ? Eo(r) ?? e : e;
+				} else r === "Word" && (a = t === "p" ? J : io);
 				o(a), s += e.length;
 				continue;
 			}
-			let r = qa.exec(e.slice(s));
+			let r = Co.exec(e.slice(s));
 			if (r) {
 				let e = r[0];
-				o(i && e[1] !== "c" ? Xa(e.slice(2)) ?? e : e), s += e.length;
+				o(i && e[1] !== "c" ? Eo(e.slice(2)) ?? e : e), s += e.length;
 				continue;
 			}
 			if (s + 1 >= e.length) {
 				t += c;
 				break;
 			}
-			let a = Ya(e, s + 1);
+			let a = To(e, s + 1);
 			if (s += 1 + a.length, a === "G") continue;
-			let l = Ra.get(a);
+			let l = mo.get(a);
 			if (l !== void 0) {
 				o(l);
 				continue;
 			}
-			let u = Fa.get(a), d;
-			d = u === void 0 ? /[A-Za-z0-9]/.test(a) || Ba.includes(a) ? `\\${a}` : a : u, o(d);
+			let u = uo.get(a), d;
+			d = u === void 0 ? /[A-Za-z0-9]/.test(a) || go.includes(a) ? `\\${a}` : a : u, o(d);
 		} else switch (c) {
 			case "[": {
-				let t = so(e, s, i);
+				let t = Lo(e, s, i);
 				o(t.atom), s = t.end;
 				continue;
 			}
@@ -4695,13 +4911,13 @@ var Sa = class {
 				o("[^\\n]"), ++s;
 				continue;
 			case "^":
-				o(Ma), ++s;
+				o(so), ++s;
 				continue;
 			case "$":
-				o(Na), ++s;
+				o(co), ++s;
 				continue;
 			case "(": {
-				let n = e.startsWith("(?i:", s), o = n ? "(?i:" : Va.exec(e.slice(s))?.[0] ?? "(", c = n || o === "(?>" ? "(?:" : o;
+				let n = e.startsWith("(?i:", s), o = n ? "(?i:" : _o.exec(e.slice(s))?.[0] ?? "(", c = n || o === "(?>" ? "(?:" : o;
 				a.push([t.length, i]), n && (i = !0), t += c, r = !1, s += o.length;
 				continue;
 			}
@@ -4712,7 +4928,7 @@ var Sa = class {
 				t += c, n = -1, r = !1, ++s;
 				continue;
 			case "{": {
-				let i = Ua.exec(e.slice(s));
+				let i = yo.exec(e.slice(s));
 				if (!i || n < 0) {
 					o("\\{"), ++s;
 					continue;
@@ -4738,51 +4954,51 @@ var Sa = class {
 				t += c, r = !0, ++s;
 				continue;
 			default:
-				o(i && Ja(c) ? `[${c.toLowerCase()}${c.toUpperCase()}]` : c), s += c.length;
+				o(i && wo(c) ? `[${c.toLowerCase()}${c.toUpperCase()}]` : c), s += c.length;
 				continue;
 		}
 	}
 	return t;
-}, lo = (e) => e.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"), uo = (e, t, n) => {
+}, zo = (e) => e.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"), Bo = (e, t, n) => {
 	let r = [], i = 0;
 	for (; i < e.length;) if (r.push(e[i]), (t.get(e[i]) ?? n) !== n) ++i;
 	else for (; ++i < e.length && (t.get(e[i]) ?? n) === n;) t.get(r.at(-1)) !== n && (r[r.length - 1] += e[i]);
 	return r;
-}, fo = (e) => e >= 19968 && e <= 40959 || e >= 13312 && e <= 19903 || e >= 131072 && e <= 173791 || e >= 173824 && e <= 177983 || e >= 177984 && e <= 178207 || e >= 178208 && e <= 183983 || e >= 63744 && e <= 64255 || e >= 194560 && e <= 195103, po = (e) => Number.isInteger(e) || typeof e == "bigint", mo = (e) => {
+}, Vo = (e) => e >= 19968 && e <= 40959 || e >= 13312 && e <= 19903 || e >= 131072 && e <= 173791 || e >= 173824 && e <= 177983 || e >= 177984 && e <= 178207 || e >= 178208 && e <= 183983 || e >= 63744 && e <= 64255 || e >= 194560 && e <= 195103, Ho = (e) => Number.isInteger(e) || typeof e == "bigint", Uo = (e) => {
 	let t = 0;
 	for (let n of e) ++t;
 	return t;
-}, ho = (e) => vo(e.toLowerCase()), X = (...e) => Array.prototype.concat.apply([], e), go = (e) => new Map(Object.entries(e)), _o = (e, t) => {
+}, Wo = (e) => qo(e.toLowerCase()), X = (...e) => Array.prototype.concat.apply([], e), Go = (e) => new Map(Object.entries(e)), Ko = (e, t) => {
 	let n = [], r = 0;
 	for (let i of e.matchAll(t)) {
 		let t = i[0];
 		r < i.index && n.push(e.slice(r, i.index)), t.length > 0 && n.push(t), r = i.index + t.length;
 	}
 	return r < e.length && n.push(e.slice(r)), n;
-}, vo = (e) => e.replace(/\p{M}/gu, ""), yo = (e, t, n = []) => {
+}, qo = (e) => e.replace(/\p{M}/gu, ""), Jo = (e, t, n = []) => {
 	if (!e || Array.isArray(e) || typeof e != "object") return `${t} must be a valid object`;
 	for (let r of n) if (!(r in e)) return `${t} must contain a "${r}" property`;
 	return null;
-}, bo = (e) => e.match(/\S+/g) || [], xo = class {
+}, Yo = (e) => e.match(/\S+/g) || [], Xo = class {
 	constructor() {
 		let e = function(...t) {
 			return e._call(...t);
 		};
 		return Object.setPrototypeOf(e, new.target.prototype);
 	}
-}, Z = class extends xo {
+}, Z = class extends Xo {
 	constructor(e) {
 		super(), this.config = e;
 	}
 	_call(e) {
 		return this.normalize(e);
 	}
-}, So = class extends Z {
+}, Zo = class extends Z {
 	tokenize_chinese_chars(e) {
 		let t = [];
 		for (let n = 0; n < e.length; ++n) {
 			let r = e[n];
-			fo(r.charCodeAt(0)) ? (t.push(" "), t.push(r), t.push(" ")) : t.push(r);
+			Vo(r.charCodeAt(0)) ? (t.push(" "), t.push(r), t.push(" ")) : t.push(r);
 		}
 		return t.join("");
 	}
@@ -4808,93 +5024,93 @@ var Sa = class {
 	normalize(e) {
 		return this.config.clean_text && (e = this.clean_text(e)), this.config.handle_chinese_chars && (e = this.tokenize_chinese_chars(e)), this.config.lowercase ? (e = e.toLowerCase(), this.config.strip_accents !== !1 && (e = this.strip_accents(e))) : this.config.strip_accents && (e = this.strip_accents(e)), e;
 	}
-}, Co = class extends Z {
+}, Qo = class extends Z {
 	constructor(e) {
 		super(e), this.charsmap = e.precompiled_charsmap ?? null;
 	}
 	normalize(e) {
 		return e = e.replace(/[\u0001-\u0008\u000B\u000E-\u001F\u007F\u008F\u009F]/gm, ""), e = e.replace(/[\u0009\u000A\u000C\u000D\u00A0\u1680\u2000-\u200F\u2028\u2029\u202F\u205F\u2581\u3000\uFEFF\uFFFD]/gm, " "), e = e.includes("～") ? e.split("～").map((e) => e.normalize("NFKC")).join("～") : e.normalize("NFKC"), e;
 	}
-}, wo = class extends Z {
+}, $o = class extends Z {
 	constructor(e) {
-		super(e), this.normalizers = (e.normalizers ?? []).map((e) => Io(e));
+		super(e), this.normalizers = (e.normalizers ?? []).map((e) => ds(e));
 	}
 	normalize(e) {
 		return this.normalizers.reduce((e, t) => t ? t.normalize(e) : e, e);
 	}
-}, To = class extends Z {
+}, es = class extends Z {
 	constructor(e) {
-		super(e), this.pattern = Ea(this.config.pattern ?? {});
+		super(e), this.pattern = to(this.config.pattern ?? {});
 	}
 	normalize(e) {
 		return this.pattern === null ? e : e.replaceAll(this.pattern, this.config.content ?? "");
 	}
-}, Eo = class extends Z {
+}, ts = class extends Z {
 	constructor() {
 		super(...arguments), this.form = "NFC";
 	}
 	normalize(e) {
 		return e = e.normalize(this.form), e;
 	}
-}, Do = class extends Eo {
+}, ns = class extends ts {
 	constructor() {
 		super(...arguments), this.form = "NFC";
 	}
-}, Oo = class extends Eo {
+}, rs = class extends ts {
 	constructor() {
 		super(...arguments), this.form = "NFD";
 	}
-}, ko = class extends Eo {
+}, is = class extends ts {
 	constructor() {
 		super(...arguments), this.form = "NFKC";
 	}
-}, Ao = class extends Eo {
+}, as = class extends ts {
 	constructor() {
 		super(...arguments), this.form = "NFKD";
 	}
-}, jo = class extends Z {
+}, os = class extends Z {
 	normalize(e) {
 		return this.config.strip_left && this.config.strip_right ? e = e.trim() : (this.config.strip_left && (e = e.trimStart()), this.config.strip_right && (e = e.trimEnd())), e;
 	}
-}, Mo = class extends Z {
+}, ss = class extends Z {
 	normalize(e) {
-		return vo(e);
+		return qo(e);
 	}
-}, No = class extends Z {
+}, cs = class extends Z {
 	normalize(e) {
 		return e.toLowerCase();
 	}
-}, Po = class extends Z {
+}, ls = class extends Z {
 	normalize(e) {
 		return e = this.config.prepend + e, e;
 	}
 };
-function Fo(e) {
+function us(e) {
 	if (e === null) return null;
 	switch (e.type) {
-		case "BertNormalizer": return new So(e);
-		case "Precompiled": return new Co(e);
-		case "Sequence": return new wo(e);
-		case "Replace": return new To(e);
-		case "NFC": return new Do(e);
-		case "NFD": return new Oo(e);
-		case "NFKC": return new ko(e);
-		case "NFKD": return new Ao(e);
-		case "Strip": return new jo(e);
-		case "StripAccents": return new Mo(e);
-		case "Lowercase": return new No(e);
-		case "Prepend": return new Po(e);
+		case "BertNormalizer": return new Zo(e);
+		case "Precompiled": return new Qo(e);
+		case "Sequence": return new $o(e);
+		case "Replace": return new es(e);
+		case "NFC": return new ns(e);
+		case "NFD": return new rs(e);
+		case "NFKC": return new is(e);
+		case "NFKD": return new as(e);
+		case "Strip": return new os(e);
+		case "StripAccents": return new ss(e);
+		case "Lowercase": return new cs(e);
+		case "Prepend": return new ls(e);
 		default: throw Error(`Unknown Normalizer type: ${e.type}`);
 	}
 }
-var Io = Fo, Q = class extends xo {
+var ds = us, Q = class extends Xo {
 	pre_tokenize(e, t) {
 		return (Array.isArray(e) ? e.map((e) => this.pre_tokenize_text(e, t)) : this.pre_tokenize_text(e, t)).flat();
 	}
 	_call(e, t) {
 		return this.pre_tokenize(e, t);
 	}
-}, Lo = (() => {
+}, fs = (() => {
 	let e = [
 		...Array.from({ length: 94 }, (e, t) => t + 33),
 		...Array.from({ length: 12 }, (e, t) => t + 161),
@@ -4903,18 +5119,18 @@ var Io = Fo, Q = class extends xo {
 	for (let r = 0; r < 256; ++r) e.includes(r) || (e.push(r), t.push(256 + n), n += 1);
 	let r = t.map((e) => String.fromCharCode(e));
 	return Object.fromEntries(e.map((e, t) => [e, r[t]]));
-})(), Ro = ((e) => Object.fromEntries(Object.entries(e).map(([e, t]) => [t, e])))(Lo), zo = "\\p{P}\\u0021-\\u002F\\u003A-\\u0040\\u005B-\\u0060\\u007B-\\u007E", Bo = class extends Q {
+})(), ps = ((e) => Object.fromEntries(Object.entries(e).map(([e, t]) => [t, e])))(fs), ms = "\\p{P}\\u0021-\\u002F\\u003A-\\u0040\\u005B-\\u0060\\u007B-\\u007E", hs = class extends Q {
 	constructor(e) {
-		super(), this.config = e, this.add_prefix_space = this.config.add_prefix_space ?? !1, this.trim_offsets = this.config.trim_offsets ?? !1, this.use_regex = this.config.use_regex ?? !0, this.pattern = /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+/gu, this.byte_encoder = Lo, this.text_encoder = new TextEncoder();
+		super(), this.config = e, this.add_prefix_space = this.config.add_prefix_space ?? !1, this.trim_offsets = this.config.trim_offsets ?? !1, this.use_regex = this.config.use_regex ?? !0, this.pattern = /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+/gu, this.byte_encoder = fs, this.text_encoder = new TextEncoder();
 	}
 	pre_tokenize_text(e, t) {
 		return this.add_prefix_space && !e.startsWith(" ") && (e = " " + e), (this.use_regex ? e.match(this.pattern) || [] : [e]).map((e) => Array.from(this.text_encoder.encode(e), (e) => this.byte_encoder[e]).join(""));
 	}
-}, Vo = class extends Q {
+}, gs = class extends Q {
 	pre_tokenize_text(e, t) {
 		return e.match(/\w+|[^\w\s]+/g) || [];
 	}
-}, Ho = class extends Q {
+}, _s = class extends Q {
 	constructor(e) {
 		super(), this.replacement = e.replacement ?? "▁", this.str_rep = e.str_rep || this.replacement, this.prepend_scheme = e.prepend_scheme ?? "always";
 	}
@@ -4922,21 +5138,21 @@ var Io = Fo, Q = class extends xo {
 		let { section_index: n = void 0 } = t ?? {}, r = e.replaceAll(" ", this.str_rep);
 		return !r.startsWith(this.replacement) && (this.prepend_scheme === "always" || this.prepend_scheme === "first" && n === 0) && (r = this.str_rep + r), [r];
 	}
-}, Uo = class extends Q {
+}, vs = class extends Q {
 	constructor(e) {
-		super(), this.config = e, this.pattern = Ea(this.config.pattern ?? {}, this.config.invert ?? !0);
+		super(), this.config = e, this.pattern = to(this.config.pattern ?? {}, this.config.invert ?? !0);
 	}
 	pre_tokenize_text(e) {
-		return this.pattern === null ? [] : this.config.invert ? (e.match(this.pattern) || []).filter((e) => e) : this.config.behavior?.toLowerCase() === "removed" ? e.split(this.pattern).filter((e) => e) : _o(e, this.pattern);
+		return this.pattern === null ? [] : this.config.invert ? (e.match(this.pattern) || []).filter((e) => e) : this.config.behavior?.toLowerCase() === "removed" ? e.split(this.pattern).filter((e) => e) : Ko(e, this.pattern);
 	}
-}, Wo = class extends Q {
+}, ys = class extends Q {
 	constructor(e) {
-		super(), this.config = e, this.pattern = RegExp(`[^${zo}]+|[${zo}]+`, "gu");
+		super(), this.config = e, this.pattern = RegExp(`[^${ms}]+|[${ms}]+`, "gu");
 	}
 	pre_tokenize_text(e) {
 		return e.match(this.pattern) || [];
 	}
-}, Go = class extends Q {
+}, bs = class extends Q {
 	constructor(e) {
 		super(), this.config = e;
 		let t = `[^\\d]+|\\d${this.config.individual_digits ? "" : "+"}`;
@@ -4945,32 +5161,32 @@ var Io = Fo, Q = class extends xo {
 	pre_tokenize_text(e) {
 		return e.match(this.pattern) || [];
 	}
-}, Ko = class extends Q {
+}, xs = class extends Q {
 	constructor() {
-		super(), this.pattern = RegExp(`[^\\s${zo}]+|[${zo}]`, "gu");
+		super(), this.pattern = RegExp(`[^\\s${ms}]+|[${ms}]`, "gu");
 	}
 	pre_tokenize_text(e, t) {
 		return e.trim().match(this.pattern) || [];
 	}
-}, qo = class extends Q {
+}, Ss = class extends Q {
 	constructor(e) {
-		super(), this.config = e, this.pattern = Ea(this.config.pattern ?? {}), this.content = this.config.content ?? "";
+		super(), this.config = e, this.pattern = to(this.config.pattern ?? {}), this.content = this.config.content ?? "";
 	}
 	pre_tokenize_text(e) {
 		return this.pattern === null ? [e] : [e.replaceAll(this.pattern, this.config.content ?? "")];
 	}
-}, Jo = class extends Q {
+}, Cs = class extends Q {
 	constructor(e) {
-		super(), this.tokenizers = (e.pretokenizers ?? []).map((e) => Qo(e));
+		super(), this.tokenizers = (e.pretokenizers ?? []).map((e) => Ds(e));
 	}
 	pre_tokenize_text(e, t) {
 		return this.tokenizers.reduce((e, n) => n ? n.pre_tokenize(e, t) : e, [e]);
 	}
-}, Yo = class extends Q {
+}, ws = class extends Q {
 	pre_tokenize_text(e) {
-		return bo(e);
+		return Yo(e);
 	}
-}, Xo = class extends Q {
+}, Ts = class extends Q {
 	constructor(e) {
 		super(), this.config = e, this._length = e.length;
 	}
@@ -4980,34 +5196,34 @@ var Io = Fo, Q = class extends xo {
 		return t;
 	}
 };
-function Zo(e) {
+function Es(e) {
 	if (e === null) return null;
 	switch (e.type) {
-		case "BertPreTokenizer": return new Ko();
-		case "Sequence": return new Jo(e);
-		case "Whitespace": return new Vo();
-		case "WhitespaceSplit": return new Yo();
-		case "Metaspace": return new Ho(e);
-		case "ByteLevel": return new Bo(e);
-		case "Split": return new Uo(e);
-		case "Punctuation": return new Wo(e);
-		case "Digits": return new Go(e);
-		case "Replace": return new qo(e);
-		case "FixedLength": return new Xo(e);
+		case "BertPreTokenizer": return new xs();
+		case "Sequence": return new Cs(e);
+		case "Whitespace": return new gs();
+		case "WhitespaceSplit": return new ws();
+		case "Metaspace": return new _s(e);
+		case "ByteLevel": return new hs(e);
+		case "Split": return new vs(e);
+		case "Punctuation": return new ys(e);
+		case "Digits": return new bs(e);
+		case "Replace": return new Ss(e);
+		case "FixedLength": return new Ts(e);
 		default: throw Error(`Unknown PreTokenizer type: ${e.type}`);
 	}
 }
-var Qo = Zo, $o = class extends xo {
+var Ds = Es, Os = class extends Xo {
 	constructor(e) {
 		super(), this.config = e, this.vocab = [], this.tokens_to_ids = /* @__PURE__ */ new Map(), this.unk_token_id = void 0, this.unk_token = void 0, this.end_of_word_suffix = void 0, this.fuse_unk = this.config.fuse_unk ?? !1;
 	}
 	_call(e) {
 		let t = this.encode(e);
-		return this.fuse_unk && (t = uo(t, this.tokens_to_ids, this.unk_token_id)), t;
+		return this.fuse_unk && (t = Bo(t, this.tokens_to_ids, this.unk_token_id)), t;
 	}
-}, es = class extends $o {
+}, ks = class extends Os {
 	constructor(e) {
-		super(e), this.max_input_chars_per_word = 100, this.tokens_to_ids = go(e.vocab), this.unk_token_id = this.tokens_to_ids.get(e.unk_token), this.unk_token = e.unk_token, this.max_input_chars_per_word = e.max_input_chars_per_word ?? 100, this.vocab = Array(this.tokens_to_ids.size);
+		super(e), this.max_input_chars_per_word = 100, this.tokens_to_ids = Go(e.vocab), this.unk_token_id = this.tokens_to_ids.get(e.unk_token), this.unk_token = e.unk_token, this.max_input_chars_per_word = e.max_input_chars_per_word ?? 100, this.vocab = Array(this.tokens_to_ids.size);
 		for (let [e, t] of this.tokens_to_ids) this.vocab[t] = e;
 	}
 	encode(e) {
@@ -5039,16 +5255,16 @@ var Qo = Zo, $o = class extends xo {
 		}
 		return t;
 	}
-}, ts = class e {
+}, As = class e {
 	constructor(e, t) {
 		this.is_leaf = e, this.children = t;
 	}
 	static default() {
 		return new e(!1, /* @__PURE__ */ new Map());
 	}
-}, ns = class {
+}, js = class {
 	constructor() {
-		this.root = ts.default();
+		this.root = As.default();
 	}
 	extend(e) {
 		for (let t of e) this.push(t);
@@ -5057,7 +5273,7 @@ var Qo = Zo, $o = class extends xo {
 		let t = this.root;
 		for (let n of e) {
 			let e = t.children.get(n);
-			e === void 0 && (e = ts.default(), t.children.set(n, e)), t = e;
+			e === void 0 && (e = As.default(), t.children.set(n, e)), t = e;
 		}
 		t.is_leaf = !0;
 	}
@@ -5071,7 +5287,7 @@ var Qo = Zo, $o = class extends xo {
 			n.is_leaf && (yield r);
 		}
 	}
-}, rs = class e {
+}, Ms = class e {
 	constructor(e, t, n, r, i) {
 		this.token_id = e, this.node_id = t, this.pos = n, this.length = r, this.score = i, this.prev = null, this.backtrace_score = 0;
 	}
@@ -5079,14 +5295,14 @@ var Qo = Zo, $o = class extends xo {
 		let t = new e(this.token_id, this.node_id, this.pos, this.length, this.score);
 		return t.prev = this.prev, t.backtrace_score = this.backtrace_score, t;
 	}
-}, is = class {
+}, Ns = class {
 	constructor(e, t, n) {
 		this.chars = Array.from(e), this.len = this.chars.length, this.bos_token_id = t, this.eos_token_id = n, this.nodes = [], this.begin_nodes = Array.from({ length: this.len + 1 }, () => []), this.end_nodes = Array.from({ length: this.len + 1 }, () => []);
-		let r = new rs(this.bos_token_id ?? 0, 0, 0, 0, 0), i = new rs(this.eos_token_id ?? 0, 1, this.len, 0, 0);
+		let r = new Ms(this.bos_token_id ?? 0, 0, 0, 0, 0), i = new Ms(this.eos_token_id ?? 0, 1, this.len, 0, 0);
 		this.nodes.push(r.clone()), this.nodes.push(i.clone()), this.begin_nodes[this.len].push(i), this.end_nodes[0].push(r);
 	}
 	insert(e, t, n, r) {
-		let i = this.nodes.length, a = new rs(r, i, e, t, n);
+		let i = this.nodes.length, a = new Ms(r, i, e, t, n);
 		this.begin_nodes[e].push(a), this.end_nodes[e + t].push(a), this.nodes.push(a);
 	}
 	viterbi() {
@@ -5121,33 +5337,33 @@ var Qo = Zo, $o = class extends xo {
 		return this.viterbi().map((e) => e.token_id);
 	}
 };
-function as(e) {
+function Ps(e) {
 	if (e.length === 0) throw Error("Array must not be empty");
 	let t = e[0], n = 0;
 	for (let r = 1; r < e.length; ++r) e[r] < t && (t = e[r], n = r);
 	return [t, n];
 }
-var os = class extends $o {
+var Fs = class extends Os {
 	constructor(e, t) {
 		super(e);
 		let n = e.vocab.length;
 		this.vocab = Array(n), this.scores = Array(n);
 		for (let t = 0; t < n; ++t) [this.vocab[t], this.scores[t]] = e.vocab[t];
-		this.unk_token_id = e.unk_id, this.unk_token = this.vocab[e.unk_id], this.tokens_to_ids = new Map(this.vocab.map((e, t) => [e, t])), this.bos_token = " ", this.bos_token_id = this.tokens_to_ids.get(this.bos_token), this.eos_token = t, this.eos_token_id = this.tokens_to_ids.get(this.eos_token), this.unk_token = this.vocab[this.unk_token_id], this.min_score = as(this.scores)[0], this.unk_score = this.min_score - 10, this.scores[this.unk_token_id] = this.unk_score, this.trie = new ns(), this.trie.extend(this.vocab), this.fuse_unk = !0;
+		this.unk_token_id = e.unk_id, this.unk_token = this.vocab[e.unk_id], this.tokens_to_ids = new Map(this.vocab.map((e, t) => [e, t])), this.bos_token = " ", this.bos_token_id = this.tokens_to_ids.get(this.bos_token), this.eos_token = t, this.eos_token_id = this.tokens_to_ids.get(this.eos_token), this.unk_token = this.vocab[this.unk_token_id], this.min_score = Ps(this.scores)[0], this.unk_score = this.min_score - 10, this.scores[this.unk_token_id] = this.unk_score, this.trie = new js(), this.trie.extend(this.vocab), this.fuse_unk = !0;
 	}
 	populate_nodes(e) {
 		let t = e.chars, n = 0;
 		for (; n < t.length;) {
 			let r = !1, i = this.trie.common_prefix_search(t, n);
 			for (let t of i) {
-				let i = this.tokens_to_ids.get(t), a = this.scores[i], o = mo(t);
+				let i = this.tokens_to_ids.get(t), a = this.scores[i], o = Uo(t);
 				e.insert(n, o, a, i), !r && o === 1 && (r = !0);
 			}
 			r || e.insert(n, 1, this.unk_score, this.unk_token_id), n += 1;
 		}
 	}
 	tokenize(e) {
-		let t = new is(e, this.bos_token_id, this.eos_token_id);
+		let t = new Ns(e, this.bos_token_id, this.eos_token_id);
 		return this.populate_nodes(t), t.tokens();
 	}
 	encode(e) {
@@ -5158,7 +5374,7 @@ var os = class extends $o {
 		}
 		return t;
 	}
-}, ss = class {
+}, Is = class {
 	constructor(e = (e, t) => e > t, t = Infinity) {
 		this._heap = [], this._comparator = e, this._max_size = t;
 	}
@@ -5222,7 +5438,7 @@ var os = class extends $o {
 	_smallest() {
 		return 2 ** Math.floor(Math.log2(this.size)) - 1;
 	}
-}, cs = class {
+}, Ls = class {
 	constructor(e) {
 		this.capacity = e, this.cache = /* @__PURE__ */ new Map();
 	}
@@ -5237,12 +5453,12 @@ var os = class extends $o {
 	clear() {
 		this.cache.clear();
 	}
-}, ls = class extends $o {
+}, Rs = class extends Os {
 	constructor(e) {
-		super(e), this.tokens_to_ids = go(e.vocab), this.unk_token_id = this.tokens_to_ids.get(e.unk_token), this.unk_token = e.unk_token, this.vocab = Array(this.tokens_to_ids.size);
+		super(e), this.tokens_to_ids = Go(e.vocab), this.unk_token_id = this.tokens_to_ids.get(e.unk_token), this.unk_token = e.unk_token, this.vocab = Array(this.tokens_to_ids.size);
 		for (let [e, t] of this.tokens_to_ids) this.vocab[t] = e;
 		let t = Array.isArray(e.merges[0]);
-		this.merges = t ? e.merges : e.merges.map((e) => e.split(" ", 2)), this.bpe_ranks = new Map(this.merges.map((e, t) => [JSON.stringify(e), t])), this.end_of_word_suffix = e.end_of_word_suffix, this.continuing_subword_suffix = e.continuing_subword_suffix ?? null, this.byte_fallback = this.config.byte_fallback ?? !1, this.byte_fallback && (this.text_encoder = new TextEncoder()), this.ignore_merges = this.config.ignore_merges ?? !1, this.max_length_to_cache = 256, this.cache_capacity = 1e4, this.cache = new cs(this.cache_capacity);
+		this.merges = t ? e.merges : e.merges.map((e) => e.split(" ", 2)), this.bpe_ranks = new Map(this.merges.map((e, t) => [JSON.stringify(e), t])), this.end_of_word_suffix = e.end_of_word_suffix, this.continuing_subword_suffix = e.continuing_subword_suffix ?? null, this.byte_fallback = this.config.byte_fallback ?? !1, this.byte_fallback && (this.text_encoder = new TextEncoder()), this.ignore_merges = this.config.ignore_merges ?? !1, this.max_length_to_cache = 256, this.cache_capacity = 1e4, this.cache = new Ls(this.cache_capacity);
 	}
 	clear_cache() {
 		this.cache.clear();
@@ -5255,7 +5471,7 @@ var os = class extends $o {
 		this.end_of_word_suffix && (n[n.length - 1] += this.end_of_word_suffix);
 		let r = [];
 		if (n.length > 1) {
-			let e = new ss((e, t) => e.score < t.score), t = {
+			let e = new Is((e, t) => e.score < t.score), t = {
 				token: n[0],
 				bias: 0,
 				prev: null,
@@ -5310,24 +5526,24 @@ var os = class extends $o {
 		}
 		return t;
 	}
-}, us = class extends $o {
+}, zs = class extends Os {
 	constructor(e, t) {
 		super(e);
 		let n = e.vocab;
-		this.tokens_to_ids = go(t.target_lang ? n[t.target_lang] : n), this.bos_token = t.bos_token, this.bos_token_id = this.tokens_to_ids.get(this.bos_token), this.eos_token = t.eos_token, this.eos_token_id = this.tokens_to_ids.get(this.eos_token), this.pad_token = t.pad_token, this.pad_token_id = this.tokens_to_ids.get(this.pad_token), this.unk_token = t.unk_token, this.unk_token_id = this.tokens_to_ids.get(this.unk_token), this.vocab = Array(this.tokens_to_ids.size);
+		this.tokens_to_ids = Go(t.target_lang ? n[t.target_lang] : n), this.bos_token = t.bos_token, this.bos_token_id = this.tokens_to_ids.get(this.bos_token), this.eos_token = t.eos_token, this.eos_token_id = this.tokens_to_ids.get(this.eos_token), this.pad_token = t.pad_token, this.pad_token_id = this.tokens_to_ids.get(this.pad_token), this.unk_token = t.unk_token, this.unk_token_id = this.tokens_to_ids.get(this.unk_token), this.vocab = Array(this.tokens_to_ids.size);
 		for (let [e, t] of this.tokens_to_ids) this.vocab[t] = e;
 	}
 	encode(e) {
 		return e;
 	}
 };
-function ds(e, t) {
+function Bs(e, t) {
 	switch (e.type) {
-		case "WordPiece": return new es(e);
-		case "Unigram": return new os(e, t.eos_token);
-		case "BPE": return new ls(e);
+		case "WordPiece": return new ks(e);
+		case "Unigram": return new Fs(e, t.eos_token);
+		case "BPE": return new Rs(e);
 		default:
-			if (e.vocab) return Array.isArray(e.vocab) ? new os(e, t.eos_token) : Object.hasOwn(e, "continuing_subword_prefix") && Object.hasOwn(e, "unk_token") ? Object.hasOwn(e, "merges") ? new ls(e) : new es(e) : new us(e, {
+			if (e.vocab) return Array.isArray(e.vocab) ? new Fs(e, t.eos_token) : Object.hasOwn(e, "continuing_subword_prefix") && Object.hasOwn(e, "unk_token") ? Object.hasOwn(e, "merges") ? new Rs(e) : new ks(e) : new zs(e, {
 				target_lang: t.target_lang,
 				bos_token: t.bos_token,
 				eos_token: t.eos_token,
@@ -5337,14 +5553,14 @@ function ds(e, t) {
 			throw Error(`Unknown TokenizerModel type: ${e?.type}`);
 	}
 }
-var fs = ds, ps = class extends xo {
+var Vs = Bs, Hs = class extends Xo {
 	constructor(e) {
 		super(), this.config = e;
 	}
 	_call(e, ...t) {
 		return this.post_process(e, ...t);
 	}
-}, ms = class extends ps {
+}, Us = class extends Hs {
 	post_process(e, t = null, n = !0) {
 		let r = t === null ? this.config.single : this.config.pair, i = [], a = [];
 		for (let o of r) "SpecialToken" in o ? n && (i.push(o.SpecialToken.id), a.push(o.SpecialToken.type_id)) : "Sequence" in o && (o.Sequence.id === "A" ? (i = X(i, e), a = X(a, Array(e.length).fill(o.Sequence.type_id))) : o.Sequence.id === "B" && (i = X(i, t), a = X(a, Array(t.length).fill(o.Sequence.type_id))));
@@ -5353,14 +5569,14 @@ var fs = ds, ps = class extends xo {
 			token_type_ids: a
 		};
 	}
-}, hs = class extends ps {
+}, Ws = class extends Hs {
 	post_process(e, t = null) {
 		return {
 			tokens: e,
 			tokens_pair: t
 		};
 	}
-}, gs = class extends ps {
+}, Gs = class extends Hs {
 	constructor(e) {
 		super(e), this.sep = e.sep, this.cls = e.cls;
 	}
@@ -5376,7 +5592,7 @@ var fs = ds, ps = class extends xo {
 			token_type_ids: r
 		};
 	}
-}, _s = class extends ps {
+}, Ks = class extends Hs {
 	constructor(e) {
 		super(e), this.sep = e.sep, this.cls = e.cls;
 	}
@@ -5392,9 +5608,9 @@ var fs = ds, ps = class extends xo {
 			token_type_ids: r
 		};
 	}
-}, vs = class extends ps {
+}, qs = class extends Hs {
 	constructor(e) {
-		super(e), this.processors = (e.processors ?? []).map((e) => bs(e));
+		super(e), this.processors = (e.processors ?? []).map((e) => Ys(e));
 	}
 	post_process(e, t = null, n = !0) {
 		let r = {
@@ -5405,18 +5621,18 @@ var fs = ds, ps = class extends xo {
 		return r;
 	}
 };
-function ys(e) {
+function Js(e) {
 	if (e === null) return null;
 	switch (e.type) {
-		case "TemplateProcessing": return new ms(e);
-		case "ByteLevel": return new hs(e);
-		case "BertProcessing": return new gs(e);
-		case "RobertaProcessing": return new _s(e);
-		case "Sequence": return new vs(e);
+		case "TemplateProcessing": return new Us(e);
+		case "ByteLevel": return new Ws(e);
+		case "BertProcessing": return new Gs(e);
+		case "RobertaProcessing": return new Ks(e);
+		case "Sequence": return new qs(e);
 		default: throw Error(`Unknown PostProcessor type: ${e.type}`);
 	}
 }
-var bs = ys, $ = class extends xo {
+var Ys = Js, $ = class extends Xo {
 	constructor(e) {
 		super(), this.config = e, this.added_tokens = [], this.end_of_word_suffix = null, this.trim_offsets = "trim_offsets" in e && e.trim_offsets;
 	}
@@ -5426,9 +5642,9 @@ var bs = ys, $ = class extends xo {
 	decode(e) {
 		return this.decode_chain(e).join("");
 	}
-}, xs = class extends $ {
+}, Xs = class extends $ {
 	constructor(e) {
-		super(e), this.byte_decoder = Ro, this.text_decoder = new TextDecoder("utf-8", {
+		super(e), this.byte_decoder = ps, this.text_decoder = new TextDecoder("utf-8", {
 			fatal: !1,
 			ignoreBOM: !0
 		}), this.end_of_word_suffix = null;
@@ -5442,7 +5658,7 @@ var bs = ys, $ = class extends xo {
 		for (let r of e) this.added_tokens.find((e) => e.content === r) === void 0 ? n.push(r) : (n.length > 0 && (t.push(this.convert_tokens_to_string(n)), n = []), t.push(r));
 		return n.length > 0 && t.push(this.convert_tokens_to_string(n)), t;
 	}
-}, Ss = class extends $ {
+}, Zs = class extends $ {
 	constructor(e) {
 		super(e), this.cleanup = e.cleanup;
 	}
@@ -5452,10 +5668,10 @@ var bs = ys, $ = class extends xo {
 				let t = this.config.prefix;
 				e = t && e.startsWith(t) ? e.replace(t, "") : " " + e;
 			}
-			return this.cleanup && (e = Ta(e)), e;
+			return this.cleanup && (e = eo(e)), e;
 		});
 	}
-}, Cs = class extends $ {
+}, Qs = class extends $ {
 	constructor(e) {
 		super(e), this.replacement = e.replacement ?? "▁";
 	}
@@ -5467,14 +5683,14 @@ var bs = ys, $ = class extends xo {
 		}
 		return t;
 	}
-}, ws = class extends $ {
+}, $s = class extends $ {
 	constructor(e) {
 		super(e), this.suffix = e.suffix ?? "";
 	}
 	decode_chain(e) {
 		return e.map((t, n) => t.replaceAll(this.suffix, n === e.length - 1 ? "" : " "));
 	}
-}, Ts = class extends $ {
+}, ec = class extends $ {
 	constructor(e) {
 		super(e), this.pad_token = e.pad_token ?? "", this.word_delimiter_token = e.word_delimiter_token ?? "", this.cleanup = e.cleanup;
 	}
@@ -5483,31 +5699,31 @@ var bs = ys, $ = class extends xo {
 		let t = [e[0]];
 		for (let n = 1; n < e.length; ++n) e[n] !== t.at(-1) && t.push(e[n]);
 		let n = t.filter((e) => e !== this.pad_token).join("");
-		return this.cleanup && (n = Ta(n).replaceAll(this.word_delimiter_token, " ").trim()), n;
+		return this.cleanup && (n = eo(n).replaceAll(this.word_delimiter_token, " ").trim()), n;
 	}
 	decode_chain(e) {
 		return [this.convert_tokens_to_string(e)];
 	}
-}, Es = class extends $ {
+}, tc = class extends $ {
 	constructor(e) {
-		super(e), this.decoders = (e.decoders ?? []).map((e) => Ms(e));
+		super(e), this.decoders = (e.decoders ?? []).map((e) => sc(e));
 	}
 	decode_chain(e) {
 		return this.decoders.reduce((e, t) => t.decode_chain(e), e);
 	}
-}, Ds = class extends $ {
+}, nc = class extends $ {
 	constructor(e) {
-		super(e), this.pattern = Ea(this.config.pattern);
+		super(e), this.pattern = to(this.config.pattern);
 	}
 	decode_chain(e) {
 		let t = this.config.content ?? "", n = this.pattern;
 		return n === null ? e : e.map((e) => e.replaceAll(n, t));
 	}
-}, Os = class extends $ {
+}, rc = class extends $ {
 	decode_chain(e) {
 		return [e.join("")];
 	}
-}, ks = class extends $ {
+}, ic = class extends $ {
 	constructor(e) {
 		super(e), this.content = e.content ?? "", this.start = e.start ?? 0, this.stop = e.stop ?? 0;
 	}
@@ -5524,7 +5740,7 @@ var bs = ys, $ = class extends xo {
 			return e.slice(t, n);
 		});
 	}
-}, As = class extends $ {
+}, ac = class extends $ {
 	constructor(e) {
 		super(e), this.text_decoder = new TextDecoder();
 	}
@@ -5552,25 +5768,25 @@ var bs = ys, $ = class extends xo {
 		return t;
 	}
 };
-function js(e) {
+function oc(e) {
 	if (e === null) return null;
 	switch (e.type) {
-		case "ByteLevel": return new xs(e);
-		case "WordPiece": return new Ss(e);
-		case "Metaspace": return new Cs(e);
-		case "BPEDecoder": return new ws(e);
-		case "CTC": return new Ts(e);
-		case "Sequence": return new Es(e);
-		case "Replace": return new Ds(e);
-		case "Fuse": return new Os(e);
-		case "Strip": return new ks(e);
-		case "ByteFallback": return new As(e);
+		case "ByteLevel": return new Xs(e);
+		case "WordPiece": return new Zs(e);
+		case "Metaspace": return new Qs(e);
+		case "BPEDecoder": return new $s(e);
+		case "CTC": return new ec(e);
+		case "Sequence": return new tc(e);
+		case "Replace": return new nc(e);
+		case "Fuse": return new rc(e);
+		case "Strip": return new ic(e);
+		case "ByteFallback": return new ac(e);
 		default: throw Error(`Unknown Decoder type: ${e.type}`);
 	}
 }
-var Ms = js, Ns = class {
+var sc = oc, cc = class {
 	constructor(e, t) {
-		let n = yo(e, "Tokenizer", [
+		let n = Jo(e, "Tokenizer", [
 			"model",
 			"decoder",
 			"post_processor",
@@ -5578,13 +5794,13 @@ var Ms = js, Ns = class {
 			"normalizer"
 		]);
 		if (n) throw Error(n);
-		let r = yo(t, "Config");
+		let r = Jo(t, "Config");
 		if (r) throw Error(r);
-		this.tokenizer = e, this.config = t, this.normalizer = Io(this.tokenizer.normalizer), this.pre_tokenizer = Qo(this.tokenizer.pre_tokenizer), this.model = fs(this.tokenizer.model, this.config), this.post_processor = bs(this.tokenizer.post_processor), this.decoder = Ms(this.tokenizer.decoder), this.special_tokens = [], this.all_special_ids = [], this.added_tokens = [];
+		this.tokenizer = e, this.config = t, this.normalizer = ds(this.tokenizer.normalizer), this.pre_tokenizer = Ds(this.tokenizer.pre_tokenizer), this.model = Vs(this.tokenizer.model, this.config), this.post_processor = Ys(this.tokenizer.post_processor), this.decoder = sc(this.tokenizer.decoder), this.special_tokens = [], this.all_special_ids = [], this.added_tokens = [];
 		let i = [], a = [];
 		this.added_tokens_map = /* @__PURE__ */ new Map();
 		for (let e of this.tokenizer.added_tokens) {
-			let t = new Ca(e);
+			let t = new Qa(e);
 			if (this.added_tokens.push(t), this.model.tokens_to_ids.set(t.content, t.id), this.model.vocab[t.id] = t.content, t.special && (this.special_tokens.push(t.content), this.all_special_ids.push(t.id)), this.added_tokens_map.set(t.content, t), t.normalized && this.normalizer !== null) {
 				let e = this.normalizer(t.content);
 				a.push(e), this.added_tokens_map.set(e, t);
@@ -5592,7 +5808,7 @@ var Ms = js, Ns = class {
 		}
 		(this.config.additional_special_tokens ?? []).forEach((e) => {
 			this.special_tokens.includes(e) || this.special_tokens.push(e);
-		}), this.decoder && (this.decoder.added_tokens = this.added_tokens, this.decoder.end_of_word_suffix = this.model.end_of_word_suffix), this.splitter_unnormalized = new Sa(i), this.splitter_normalized = new Sa(a), this.remove_space = this.config.remove_space, this.clean_up_tokenization_spaces = this.config.clean_up_tokenization_spaces ?? !0, this.do_lowercase_and_remove_accent = this.config.do_lowercase_and_remove_accent ?? !1;
+		}), this.decoder && (this.decoder.added_tokens = this.added_tokens, this.decoder.end_of_word_suffix = this.model.end_of_word_suffix), this.splitter_unnormalized = new Za(i), this.splitter_normalized = new Za(a), this.remove_space = this.config.remove_space, this.clean_up_tokenization_spaces = this.config.clean_up_tokenization_spaces ?? !0, this.do_lowercase_and_remove_accent = this.config.do_lowercase_and_remove_accent ?? !1;
 	}
 	encode(e, { text_pair: t = null, add_special_tokens: n = !0, return_token_type_ids: r = null } = {}) {
 		let { tokens: i, token_type_ids: a } = this.tokenize_helper(e, {
@@ -5606,11 +5822,11 @@ var Ms = js, Ns = class {
 		return r && a && (s.token_type_ids = a), s;
 	}
 	decode(e, t = {}) {
-		if (!Array.isArray(e) || e.length === 0 || !po(e[0])) throw Error("token_ids must be a non-empty array of integers.");
+		if (!Array.isArray(e) || e.length === 0 || !Ho(e[0])) throw Error("token_ids must be a non-empty array of integers.");
 		let n = e.map((e) => this.model.vocab[Number(e)] ?? this.model.unk_token);
 		t.skip_special_tokens && (n = n.filter((e) => !this.special_tokens.includes(e)));
 		let r = this.decoder ? this.decoder(n) : n.join(" ");
-		return this.decoder && this.decoder.end_of_word_suffix && (r = r.replaceAll(this.decoder.end_of_word_suffix, " "), t.skip_special_tokens && (r = r.trim())), (t.clean_up_tokenization_spaces ?? this.clean_up_tokenization_spaces) && (r = Ta(r)), r;
+		return this.decoder && this.decoder.end_of_word_suffix && (r = r.replaceAll(this.decoder.end_of_word_suffix, " "), t.skip_special_tokens && (r = r.trim())), (t.clean_up_tokenization_spaces ?? this.clean_up_tokenization_spaces) && (r = eo(r)), r;
 	}
 	tokenize(e, { text_pair: t = null, add_special_tokens: n = !1 } = {}) {
 		return this.tokenize_helper(e, {
@@ -5627,7 +5843,7 @@ var Ms = js, Ns = class {
 		}), t.flatMap((e, t) => {
 			if (e.length === 0) return [];
 			if (this.added_tokens_map.has(e)) return [e];
-			if (this.remove_space === !0 && (e = e.trim().split(/\s+/).join(" ")), this.do_lowercase_and_remove_accent && (e = ho(e)), this.normalizer !== null && (e = this.normalizer(e)), e.length === 0) return [];
+			if (this.remove_space === !0 && (e = e.trim().split(/\s+/).join(" ")), this.do_lowercase_and_remove_accent && (e = Wo(e)), this.normalizer !== null && (e = this.normalizer(e)), e.length === 0) return [];
 			let n = this.splitter_normalized.split(e);
 			return n.forEach((e, t) => {
 				let r = this.added_tokens_map.get(e);
@@ -5663,22 +5879,22 @@ var Ms = js, Ns = class {
 		}
 		return t;
 	}
-}, Ps = 16, Fs = () => Array.from(crypto.getRandomValues(new Uint8Array(Ps)), (e) => e.toString(16).padStart(2, "0")).join(""), Is = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+", Ls = class {
+}, lc = 16, uc = () => Array.from(crypto.getRandomValues(new Uint8Array(lc)), (e) => e.toString(16).padStart(2, "0")).join(""), dc = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+", fc = class {
 	#e;
 	#t;
 	#n;
 	constructor(t, n) {
-		let r = Fs(), i = (e) => n.has(e) ? `\u{f0000}${r}${e}` : e, a = {
+		let r = uc(), i = (e) => n.has(e) ? `\u{f0000}${r}${e}` : e, a = {
 			...t,
-			...Rs,
+			...pc,
 			normalizer: t.normalizer ?? null,
 			decoder: t.decoder ?? null
 		};
 		try {
-			this.#e = new Ns({
+			this.#e = new cc({
 				...a,
-				pre_tokenizer: Bs(t.pre_tokenizer ?? null),
-				model: zs(t.model, i)
+				pre_tokenizer: hc(t.pre_tokenizer ?? null),
+				model: mc(t.model, i)
 			}, {});
 		} catch (t) {
 			let n = t instanceof Error ? t.message : String(t);
@@ -5706,11 +5922,11 @@ var Ms = js, Ns = class {
 	decode(e) {
 		return this.#e.decoder?.(e) ?? e.join(" ");
 	}
-}, Rs = {
+}, pc = {
 	added_tokens: [],
 	post_processor: null
 };
-function zs(e, t) {
+function mc(e, t) {
 	let n = ((e) => Array.isArray(e))(e.vocab) ? e.vocab.map(([e, n]) => [t(e), n]) : Object.fromEntries(Object.entries(e.vocab).map(([e, n]) => [t(e), n])), r = (e, n) => [
 		e,
 		n,
@@ -5726,10 +5942,10 @@ function zs(e, t) {
 		...e.unk_token && { unk_token: t(e.unk_token) }
 	};
 }
-function Bs(e) {
+function hc(e) {
 	return e === null ? null : e.type === "Sequence" ? {
 		...e,
-		pretokenizers: e.pretokenizers.map(Bs)
+		pretokenizers: e.pretokenizers.map(hc)
 	} : e.type === "Metaspace" && e.prepend_scheme === void 0 ? {
 		...e,
 		prepend_scheme: e.add_prefix_space === !1 ? "never" : "always"
@@ -5737,7 +5953,7 @@ function Bs(e) {
 		type: "Sequence",
 		pretokenizers: [{
 			type: "Split",
-			pattern: { Regex: Is },
+			pattern: { Regex: dc },
 			behavior: "Isolated",
 			invert: !1
 		}, {
@@ -5747,25 +5963,25 @@ function Bs(e) {
 	} : e;
 }
 // src/text/pieces.ts
-var Vs = /^<0x([0-9A-Fa-f]{2})>$/, Hs = {
+var gc = /^<0x([0-9A-Fa-f]{2})>$/, _c = {
 	byteLevel: !1,
 	replace: [],
 	byteFallback: !1,
 	stripSpaces: 0,
 	dropInFirst: void 0
 };
-function Us(e) {
-	let t = e ? Gs(e) : [], n = t.findIndex(({ type: e }) => e === "Fuse"), r = t.filter(({ type: e }) => e !== "Fuse");
+function vc(e) {
+	let t = e ? bc(e) : [], n = t.findIndex(({ type: e }) => e === "Fuse"), r = t.filter(({ type: e }) => e !== "Fuse");
 	if (r.length === 1 && r[0].type === "ByteLevel") return {
-		...Hs,
+		..._c,
 		byteLevel: !0
 	};
-	let i = t.length > 0 ? Hs : void 0;
+	let i = t.length > 0 ? _c : void 0;
 	return t.forEach((e, t) => {
-		i !== void 0 && e.type !== "Fuse" && (i = Ws(i, e, n >= 0 && t > n));
+		i !== void 0 && e.type !== "Fuse" && (i = yc(i, e, n >= 0 && t > n));
 	}), i;
 }
-function Ws(e, t, n) {
+function yc(e, t, n) {
 	let { type: r } = t;
 	if (r === "Replace" && !n) {
 		let n = t.pattern.String;
@@ -5791,29 +6007,29 @@ function Ws(e, t, n) {
 		};
 	}
 }
-var Gs = (e) => e.type === "Sequence" ? e.decoders.flatMap(Gs) : [e], Ks = (() => {
+var bc = (e) => e.type === "Sequence" ? e.decoders.flatMap(bc) : [e], xc = (() => {
 	let e = (e) => e >= 33 && e < 127 || e >= 161 && e !== 173, t = 256;
 	return new Map(Array.from({ length: 256 }, (n, r) => [String.fromCharCode(e(r) ? r : t++), r]));
-})(), qs = new TextEncoder();
-function Js(e, t, n) {
+})(), Sc = new TextEncoder();
+function Cc(e, t, n) {
 	if (e.byteLevel) {
-		let e = Array.from(t, (e) => Ks.get(e));
-		return e.includes(void 0) ? qs.encode(t) : Uint8Array.from(e);
+		let e = Array.from(t, (e) => xc.get(e));
+		return e.includes(void 0) ? Sc.encode(t) : Uint8Array.from(e);
 	}
 	let r = n && e.dropInFirst !== void 0 ? t.replaceAll(e.dropInFirst, "") : t;
 	for (let [t, n] of e.replace) r = r.replaceAll(t, n);
-	let i = e.byteFallback ? Vs.exec(r) : null;
-	return i ? Uint8Array.of(parseInt(i[1], 16)) : qs.encode(r);
+	let i = e.byteFallback ? gc.exec(r) : null;
+	return i ? Uint8Array.of(parseInt(i[1], 16)) : Sc.encode(r);
 }
 // src/text/prompt.ts
-var Ys = (e) => ({
+var wc = (e) => ({
 	text: e,
 	literal: [[0, e.length]]
-}), Xs = (e) => ({
+}), Tc = (e) => ({
 	text: e,
 	literal: []
 });
-function* Zs({ text: e, literal: t }, n) {
+function* Ec({ text: e, literal: t }, n) {
 	let r = 0;
 	for (let i = n.search(e); i !== void 0;) {
 		for (; r < t.length && t[r][1] <= i.begin;) r++;
@@ -5822,7 +6038,7 @@ function* Zs({ text: e, literal: t }, n) {
 	}
 }
 // src/text/sections.ts
-var Qs = /\p{White_Space}+$/u, $s = /^\p{White_Space}+/u, ec = /[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}]$/u, tc = /^[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}]/u, nc = class {
+var Dc = /\p{White_Space}+$/u, Oc = /^\p{White_Space}+/u, kc = /[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}]$/u, Ac = /^[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}]/u, jc = class {
 	#e;
 	#t;
 	#n;
@@ -5832,13 +6048,13 @@ var Qs = /\p{White_Space}+$/u, $s = /^\p{White_Space}+/u, ec = /[\p{Alphabetic}\
 	#o;
 	constructor(e, t, n) {
 		let r = t.filter(({ content: e }) => !n.has(e)), i = ({ normalized: e, special: t }) => e ?? t !== !0;
-		this.#e = e, this.#t = n, this.#r = new Map(r.filter((e) => !i(e)).map((e) => [e.content, e])), this.#a = new Map(r.filter(i).map((t) => [e.normalize(t.content), t])), this.#n = new Bi(n.keys()), this.#i = new Bi(this.#r.keys()), this.#o = new Bi(this.#a.keys());
+		this.#e = e, this.#t = n, this.#r = new Map(r.filter((e) => !i(e)).map((e) => [e.content, e])), this.#a = new Map(r.filter(i).map((t) => [e.normalize(t.content), t])), this.#n = new ha(n.keys()), this.#i = new ha(this.#r.keys()), this.#o = new ha(this.#a.keys());
 	}
 	encode(e) {
-		return rc({
+		return Mc({
 			text: e.text,
 			begin: 0
-		}, Zs(e, this.#n), this.#t).flatMap((e) => this.#s(e, this.#i, this.#r)).flatMap((e) => {
+		}, Ec(e, this.#n), this.#t).flatMap((e) => this.#s(e, this.#i, this.#r)).flatMap((e) => {
 			if ("id" in e) return [e.id];
 			let t = {
 				text: this.#e.normalize(e.text),
@@ -5848,10 +6064,10 @@ var Qs = /\p{White_Space}+$/u, $s = /^\p{White_Space}+/u, ec = /[\p{Alphabetic}\
 		});
 	}
 	#s(e, t, n) {
-		return "id" in e ? [e] : rc(e, t.matches(e.text), n);
+		return "id" in e ? [e] : Mc(e, t.matches(e.text), n);
 	}
 };
-function rc({ text: e, begin: t }, n, r) {
+function Mc({ text: e, begin: t }, n, r) {
 	let i = [], a = 0, o = (n) => {
 		n > a && i.push({
 			text: e.slice(a, n),
@@ -5860,18 +6076,18 @@ function rc({ text: e, begin: t }, n, r) {
 	};
 	for (let t of n) {
 		let n = r.get(t.word), [s, c] = [e.slice(a, t.begin), e.slice(t.end)];
-		n.single_word && (ec.test(s) || tc.test(c)) || (o(t.begin - (n.lstrip ? Qs.exec(s)?.[0].length ?? 0 : 0)), i.push({ id: n.id }), a = t.end + (n.rstrip ? $s.exec(c)?.[0].length ?? 0 : 0));
+		n.single_word && (kc.test(s) || Ac.test(c)) || (o(t.begin - (n.lstrip ? Dc.exec(s)?.[0].length ?? 0 : 0)), i.push({ id: n.id }), a = t.end + (n.rstrip ? Oc.exec(c)?.[0].length ?? 0 : 0));
 	}
 	return o(e.length), i;
 }
 // src/text/tokens.ts
-var ic = /^(?:<\|[^|>]*\|>|<｜[^｜>]*｜>)$/;
-function ac({ json: e, meta: t }) {
+var Nc = /^(?:<\|[^|>]*\|>|<｜[^｜>]*｜>)$/;
+function Pc({ json: e, meta: t }) {
 	let n = new Set(Object.values(t.special));
-	return new Map((e.added_tokens ?? []).filter(({ id: e, content: r, special: i }) => i === !0 || t.eos_ids.includes(e) || e === t.bos_id || n.has(r) || ic.test(r)).map((e) => [e.content, e]));
+	return new Map((e.added_tokens ?? []).filter(({ id: e, content: r, special: i }) => i === !0 || t.eos_ids.includes(e) || e === t.bos_id || n.has(r) || Nc.test(r)).map((e) => [e.content, e]));
 }
 // src/text/tokenizer.ts
-var oc = /\p{Surrogate}/u, sc = class {
+var Fc = /\p{Surrogate}/u, Ic = class {
 	spec;
 	control;
 	size;
@@ -5885,12 +6101,12 @@ var oc = /\p{Surrogate}/u, sc = class {
 	#s;
 	constructor(e) {
 		let { json: t, meta: n } = e, r = t.added_tokens ?? [];
-		this.spec = e, this.control = ac(e), this.#e = new Ls(t, new Set(this.control.keys())), this.#t = new nc(this.#e, r, this.control), this.#n = new Map(r.map(({ id: e, content: t }) => [e, t])), this.#r = new Map(r.map(({ id: e, content: t }) => [t, e])), this.size = Math.max(this.#e.size, ...r.map(({ id: e }) => e + 1));
+		this.spec = e, this.control = Pc(e), this.#e = new fc(t, new Set(this.control.keys())), this.#t = new jc(this.#e, r, this.control), this.#n = new Map(r.map(({ id: e, content: t }) => [e, t])), this.#r = new Map(r.map(({ id: e, content: t }) => [t, e])), this.size = Math.max(this.#e.size, ...r.map(({ id: e }) => e + 1));
 		let { vocab: i } = t.model, a = Array.isArray(i) ? new Map(i.map(([e], t) => [e, t])) : void 0;
-		this.#i = (e) => a ? a.get(e) : i[e], this.#a = Us(t.decoder), this.#o = /* @__PURE__ */ new Set([...Array.from(this.control.values(), ({ id: e }) => e), ...n.eos_ids]), this.#s = ba(e, (e) => this.idOf(e));
+		this.#i = (e) => a ? a.get(e) : i[e], this.#a = vc(t.decoder), this.#o = /* @__PURE__ */ new Set([...Array.from(this.control.values(), ({ id: e }) => e), ...n.eos_ids]), this.#s = Ya(e, (e) => this.idOf(e));
 	}
 	encode(t, n = !0) {
-		let r = typeof t == "string" ? Ys(t) : t, i = oc.exec(r.text);
+		let r = typeof t == "string" ? wc(t) : t, i = Fc.exec(r.text);
 		if (i !== null) throw new e("usage", `The text holds half of a character at position ${i.index}.`, {
 			why: "UTF-8 cannot hold it.",
 			hint: "Cut texts between characters."
@@ -5907,7 +6123,7 @@ var oc = /\p{Surrogate}/u, sc = class {
 		return Array.from(e, (e) => n.push(e)).join("") + n.finish();
 	}
 	stream(e = {}) {
-		return new ya(this.#c, e);
+		return new Ja(this.#c, e);
 	}
 	tokenText(e) {
 		return this.decode([e], {
@@ -5935,14 +6151,14 @@ var oc = /\p{Surrogate}/u, sc = class {
 		isHidden: (t) => e.#o.has(t),
 		bytesOf: (t, n) => {
 			let r = e.#l(t);
-			return r === void 0 ? /* @__PURE__ */ new Uint8Array() : e.#a && Js(e.#a, r, n);
+			return r === void 0 ? /* @__PURE__ */ new Uint8Array() : e.#a && Cc(e.#a, r, n);
 		},
 		decodeAll: (t) => e.#e.decode(t.flatMap((t) => e.#l(t) ?? []))
 	}))(this);
 	#l(e) {
 		return this.#n.get(e) ?? this.#e.tokenOf(e);
 	}
-}, cc = [
+}, Lc = [
 	"multipleOf",
 	"uniqueItems",
 	"not",
@@ -5953,48 +6169,48 @@ var oc = /\p{Surrogate}/u, sc = class {
 	"dependentRequired",
 	"dependentSchemas",
 	"dependencies"
-], lc = [
+], Rc = [
 	"items",
 	"additionalProperties",
 	"propertyNames",
 	"unevaluatedItems",
 	"unevaluatedProperties"
-], uc = [
+], zc = [
 	"prefixItems",
 	"anyOf",
 	"oneOf",
 	"allOf"
-], dc = [
+], Bc = [
 	"properties",
 	"patternProperties",
 	"$defs",
 	"definitions"
-], fc = [
+], Vc = [
 	"minimum",
 	"maximum",
 	"exclusiveMinimum",
 	"exclusiveMaximum"
-], pc = (e) => typeof e == "object" && !!e && !Array.isArray(e);
-function mc(t) {
+], Hc = (e) => typeof e == "object" && !!e && !Array.isArray(e);
+function Uc(t) {
 	let n;
 	try {
 		n = JSON.parse(t);
 	} catch (t) {
 		throw new e("usage", "The JSON schema is no JSON.", { why: String(t) });
 	}
-	return JSON.stringify(hc(n));
+	return JSON.stringify(Wc(n));
 }
-function hc(e) {
-	if (!pc(e)) return e;
-	let t = cc.find((t) => t in e) ?? (Array.isArray(e.allOf) && e.allOf.length > 1 ? "allOf" : void 0);
-	if (t !== void 0) throw _c(t);
-	let n = Object.entries(gc(e)).map(([e, t]) => lc.includes(e) ? [e, hc(t)] : uc.includes(e) && Array.isArray(t) ? [e, t.map(hc)] : dc.includes(e) && pc(t) ? [e, Object.fromEntries(Object.entries(t).map(([e, t]) => [e, hc(t)]))] : [e, t]);
+function Wc(e) {
+	if (!Hc(e)) return e;
+	let t = Lc.find((t) => t in e) ?? (Array.isArray(e.allOf) && e.allOf.length > 1 ? "allOf" : void 0);
+	if (t !== void 0) throw Kc(t);
+	let n = Object.entries(Gc(e)).map(([e, t]) => Rc.includes(e) ? [e, Wc(t)] : zc.includes(e) && Array.isArray(t) ? [e, t.map(Wc)] : Bc.includes(e) && Hc(t) ? [e, Object.fromEntries(Object.entries(t).map(([e, t]) => [e, Wc(t)]))] : [e, t]);
 	return Object.fromEntries(n);
 }
-function gc(e) {
-	let t = fc.find((t) => t in e);
+function Gc(e) {
+	let t = Vc.find((t) => t in e);
 	if (t === void 0) return e;
-	if (e.type !== "integer") throw _c(t);
+	if (e.type !== "integer") throw Kc(t);
 	let n = (t, n) => Number(e[t] ?? n), { exclusiveMinimum: r, exclusiveMaximum: i, ...a } = e, o = Math.ceil(n("minimum", -(2 ** 53 - 1))), s = Math.floor(n("maximum", 2 ** 53 - 1));
 	return {
 		...a,
@@ -6002,13 +6218,13 @@ function gc(e) {
 		maximum: i === void 0 ? s : Math.min(s, Math.ceil(Number(i)) - 1)
 	};
 }
-var _c = (t) => new e("usage", `The JSON schema says ${t}, which an answer cannot be kept to in a page.`, {
+var Kc = (t) => new e("usage", `The JSON schema says ${t}, which an answer cannot be kept to in a page.`, {
 	why: "The grammar engine would pass over it.",
 	hint: "Leave it out, and check the answer yourself."
-}), vc = 32;
-function yc(t, n, r, i) {
+}), qc = 32;
+function Jc(t, n, r, i) {
 	let a, o = async () => {
-		let e = bc(await t()), { kind: a, tokens: o } = n.vocabulary(), s = await e.TokenizerInfo.createTokenizerInfo(o, a, !1, r, [...i]);
+		let e = Yc(await t()), { kind: a, tokens: o } = n.vocabulary(), s = await e.TokenizerInfo.createTokenizerInfo(o, a, !1, r, [...i]);
 		return {
 			grammars: e,
 			compiler: await e.GrammarCompiler.createGrammarCompiler(s)
@@ -6016,14 +6232,14 @@ function yc(t, n, r, i) {
 	};
 	return async (t) => {
 		try {
-			let { grammars: e, compiler: n } = await (a ??= o()), r = await xc(n, t);
-			return new Sc(await e.GrammarMatcher.createGrammarMatcher(r), r);
+			let { grammars: e, compiler: n } = await (a ??= o()), r = await Xc(n, t);
+			return new Zc(await e.GrammarMatcher.createGrammarMatcher(r), r);
 		} catch (t) {
 			throw t instanceof e ? t : new e("usage", "The structure that the answer must have cannot be used.", { why: t instanceof Error ? t.message : String(t) });
 		}
 	};
 }
-function bc(e) {
+function Yc(e) {
 	let t = [
 		e,
 		e.default,
@@ -6032,15 +6248,15 @@ function bc(e) {
 	if (t === void 0) throw Error("What was loaded is not @mlc-ai/web-xgrammar.");
 	return t;
 }
-function xc(e, t) {
+function Xc(e, t) {
 	switch (t.kind) {
 		case "json": return e.compileBuiltinJSONGrammar();
-		case "schema": return e.compileJSONSchema(mc(t.schema), !0, void 0, void 0, !0, vc);
+		case "schema": return e.compileJSONSchema(Uc(t.schema), !0, void 0, void 0, !0, qc);
 		case "grammar": return e.compileGrammar(t.grammar);
 		case "structural_tag": return e.compileStructuralTag(t.tag);
 	}
 }
-var Sc = class {
+var Zc = class {
 	#e;
 	#t;
 	constructor(e, t) {
@@ -6055,7 +6271,7 @@ var Sc = class {
 	close() {
 		this.#e.dispose(), this.#t.dispose();
 	}
-}, Cc = "tool_use", wc = class t {
+}, Qc = "tool_use", $c = class t {
 	name;
 	engine;
 	tokenizer;
@@ -6069,15 +6285,18 @@ var Sc = class {
 		this.name = e, this.engine = t, this.tokenizer = n, this.device = i, this.logitProcessor = o, this.#e = r, this.#t = a, this.#n = s;
 	}
 	static async open(e, n = {}) {
-		let r = await sn(e, n), [i, a] = await Promise.all([Tc(r, ua), Tc(r, da)]), o = new sc(pa(i, a)), s = await cn(r, n), { endIds: c } = s, l = s.text?.vocabSize ?? 0;
+		let r = await Mn(e, n), [i, a] = await Promise.all([el(r, za), el(r, Ba)]), o = new Ic(Ha(i, a)), s = await Pn(r, n), { endIds: c } = s, { vocabSize: l, maxPosition: u } = Ht(s.info), d = n.contextAtMost === void 0 ? n.context : Math.min(n.contextAtMost, u);
 		return new t({
 			name: s.manifest.source_name,
-			engine: await fr.create(s, n),
+			engine: await zr.create(s, {
+				...n,
+				context: d
+			}),
 			tokenizer: o,
 			endIds: c,
 			device: s.device,
 			logitProcessor: n.logitProcessor,
-			constraints: n.grammars && yc(n.grammars, o, l, c),
+			constraints: n.grammars && Jc(n.grammars, o, l, c),
 			close: () => s.close()
 		});
 	}
@@ -6086,7 +6305,7 @@ var Sc = class {
 	}
 	#i(e) {
 		let { chat_template: t, named_templates: n } = this.tokenizer.spec.meta;
-		return (e ? n[Cc] : void 0) ?? t ?? n.default;
+		return (e ? n[Qc] : void 0) ?? t ?? n.default;
 	}
 	template(t) {
 		let n = this.#i(t);
@@ -6095,7 +6314,7 @@ var Sc = class {
 			hint: "Ask for a text completion with a prompt of your own."
 		});
 		let r = this.#r.get(n);
-		return r === void 0 && this.#r.set(n, r = new ia(n, this.tokenizer)), r;
+		return r === void 0 && this.#r.set(n, r = new Na(n, this.tokenizer)), r;
 	}
 	endIds(e) {
 		return /* @__PURE__ */ new Set([...this.#e, ...e?.endIds ?? []]);
@@ -6108,22 +6327,22 @@ var Sc = class {
 		await this.engine.close(), this.#n?.();
 	}
 };
-async function Tc(e, t) {
+async function el(e, t) {
 	let n = new TextDecoder(), r = "";
 	for await (let i of await e.open(t)) r += n.decode(i, { stream: !0 });
 	return r + n.decode();
 }
 // src/api/answer.ts
-async function* Ec(e, t, n) {
+async function* tl(e, t, n) {
 	let r = new AbortController(), i = () => r.abort();
 	n.signal?.addEventListener("abort", i, { once: !0 }), n.signal?.aborted === !0 && r.abort();
-	let a = t.stream(n), o = new va(n.stops), s = [];
+	let a = t.stream(n), o = new qa(n.stops), s = [], c = [];
 	try {
 		for await (let i of e(r.signal)) {
-			let { token: e, finish: c, usage: l } = i, u = c === "stop" && n.endIds.has(e), d = "";
-			if (e !== void 0 && !u && o.found === void 0 && (d = o.push(a.push(e)), i.logprob !== void 0 && s.push(Dc(i, t))), c !== void 0) {
-				d += o.push(a.finish()) + o.finish();
-				let e = o.found === void 0 ? c === "cancelled" ? "abort" : c : "stop";
+			let { token: e, finish: l, usage: u } = i, d = l === "stop" && n.endIds.has(e), f = "";
+			if (e !== void 0 && o.found === void 0 && c.push(e), e !== void 0 && !d && o.found === void 0 && (f = o.push(a.push(e)), i.logprob !== void 0 && s.push(nl(i, t))), l !== void 0) {
+				f += o.push(a.finish()) + o.finish();
+				let e = o.found === void 0 ? l === "cancelled" ? "abort" : l : "stop";
 				yield {
 					text: f,
 					logprobs: s,
@@ -6142,7 +6361,7 @@ async function* Ec(e, t, n) {
 		n.signal?.removeEventListener("abort", i);
 	}
 }
-function Dc(e, t) {
+function nl(e, t) {
 	let n = (e, n) => ({
 		token: t.tokenText(e),
 		bytes: [...t.tokenBytes(e)],
@@ -6154,7 +6373,7 @@ function Dc(e, t) {
 	};
 }
 // src/api/calls.ts
-var Oc = [
+var rl = [
 	{
 		begin: "<tool_call>",
 		end: "</tool_call>",
@@ -6170,18 +6389,18 @@ var Oc = [
 		end: "<|/tool_call|>",
 		argumentsField: "arguments"
 	}
-], kc = {
+], il = {
 	begin: "{",
 	end: "",
 	argumentsField: "parameters"
-}, Ac = (e) => Oc.find(({ begin: t }) => e.includes(t)) ?? kc;
-function jc(e, t) {
-	let n = t.begin === kc.begin, r = e.indexOf(t.begin);
+}, al = (e) => rl.find(({ begin: t }) => e.includes(t)) ?? il;
+function ol(e, t) {
+	let n = t.begin === il.begin, r = e.indexOf(t.begin);
 	if (r < 0 || n && e.slice(0, r).trim() !== "") return {
 		content: e,
 		calls: []
 	};
-	let i = (n ? [e.slice(r)] : e.slice(r).split(t.begin).slice(1)).map((e) => Mc(t.end === "" ? e : e.split(t.end)[0]));
+	let i = (n ? [e.slice(r)] : e.slice(r).split(t.begin).slice(1)).map((e) => sl(t.end === "" ? e : e.split(t.end)[0]));
 	return i.some((e) => e === void 0) ? {
 		content: e,
 		calls: []
@@ -6190,7 +6409,7 @@ function jc(e, t) {
 		calls: i.flatMap((e) => e)
 	};
 }
-function Mc(e) {
+function sl(e) {
 	let t;
 	try {
 		t = JSON.parse(e);
@@ -6203,7 +6422,7 @@ function Mc(e) {
 		if (typeof t != "string" || typeof i != "object" && typeof i != "string") return;
 		let a = typeof i == "string" ? i : JSON.stringify(i);
 		return {
-			id: `call_${Fs()}`,
+			id: `call_${uc()}`,
 			type: "function",
 			function: {
 				name: t,
@@ -6213,7 +6432,7 @@ function Mc(e) {
 	});
 	return n.includes(void 0) ? void 0 : n;
 }
-var Nc = class {
+var cl = class {
 	#e;
 	#t = "";
 	#n = "";
@@ -6225,7 +6444,7 @@ var Nc = class {
 		this.#t += e;
 		let { begin: t } = this.#e;
 		if (this.#r) return "";
-		let n = this.#t.indexOf(t), r = t === kc.begin;
+		let n = this.#t.indexOf(t), r = t === il.begin;
 		if (r && (this.#n + this.#t).trim() !== "" && !(this.#n + this.#t).trimStart().startsWith(t)) return this.#i(this.#t.length);
 		if (n >= 0) return this.#r = !0, r ? "" : this.#i(n);
 		if (r) return "";
@@ -6234,7 +6453,7 @@ var Nc = class {
 		return this.#i(this.#t.length - i);
 	}
 	finish() {
-		let e = jc(this.#t, this.#e);
+		let e = ol(this.#t, this.#e);
 		return e.calls.length > 0 ? e : {
 			content: this.#t,
 			calls: []
@@ -6246,7 +6465,7 @@ var Nc = class {
 	}
 };
 // src/api/merged.ts
-async function* Pc(e) {
+async function* ll(e) {
 	let t = (e, t) => e.next().then((e) => ({
 		place: t,
 		result: e
@@ -6261,7 +6480,7 @@ async function* Pc(e) {
 	}
 }
 // src/api/settings.ts
-var Fc = 16, Ic = {
+var ul = 16, dl = {
 	temperature: "temperature",
 	topK: "top_k",
 	topP: "top_p",
@@ -6270,8 +6489,8 @@ var Fc = 16, Ic = {
 	presencePenalty: "presence_penalty",
 	frequencyPenalty: "frequency_penalty"
 };
-function Lc(e, t, n) {
-	let r = Object.entries(Ic).flatMap(([t, n]) => e[n] == null ? [] : [[t, e[n]]]), i = Object.entries(e.logit_bias ?? {}).map(([e, t]) => [Number(e), t]);
+function fl(e, t, n) {
+	let r = Object.entries(dl).flatMap(([t, n]) => e[n] == null ? [] : [[t, e[n]]]), i = Object.entries(e.logit_bias ?? {}).map(([e, t]) => [Number(e), t]);
 	return {
 		...Object.fromEntries(r),
 		logitBias: new Map(i),
@@ -6281,15 +6500,15 @@ function Lc(e, t, n) {
 		ignoreEos: e.ignore_eos ?? !1
 	};
 }
-var Rc = ({ stop: e }) => typeof e == "string" ? [e] : e ?? [];
-function zc({ n: t, seed: n }) {
+var pl = ({ stop: e }) => typeof e == "string" ? [e] : e ?? [];
+function ml({ n: t, seed: n }) {
 	if (n != null && !Number.isSafeInteger(n)) throw new e("usage", `seed is ${n}, but must be a whole number.`);
 	let r = t ?? 1;
-	if (Number.isInteger(r) && r >= 1 && r <= Fc) return r;
-	throw new e("usage", `n is ${r}, but must be a whole number, 1 to ${Fc}.`);
+	if (Number.isInteger(r) && r >= 1 && r <= ul) return r;
+	throw new e("usage", `n is ${r}, but must be a whole number, 1 to ${ul}.`);
 }
 // src/api/structure.ts
-function Bc({ response_format: t }) {
+function hl({ response_format: t }) {
 	switch (t?.type) {
 		case void 0:
 		case "text": return;
@@ -6312,13 +6531,13 @@ function Bc({ response_format: t }) {
 		default: throw new e("usage", `response_format.type is ${String(t.type)}.`, { why: "Known: text, json_object, json_schema, grammar, structural_tag." });
 	}
 }
-function Vc({ tools: e, tool_choice: t }) {
+function gl({ tools: e, tool_choice: t }) {
 	return t === "none" ? [] : e ?? [];
 }
-function Hc(t, n) {
+function _l(t, n) {
 	let { tool_choice: r } = t;
 	if (r == null || r === "none" || r === "auto") return;
-	let i = r === "required" ? void 0 : r.function.name, a = Vc(t).filter((e) => i === void 0 || e.function.name === i);
+	let i = r === "required" ? void 0 : r.function.name, a = gl(t).filter((e) => i === void 0 || e.function.name === i);
 	if (a.length === 0) throw new e("usage", i === void 0 ? "tool_choice wants a call, but there are no tools." : `There is no tool ${i}.`);
 	let o = a.map(({ function: e }) => ({
 		type: "object",
@@ -6355,8 +6574,8 @@ function Hc(t, n) {
 	};
 }
 // src/api/usage.ts
-var Uc = (e, t) => t > 0 ? 1e3 * e / t : 0;
-function Wc(e) {
+var vl = (e, t) => t > 0 ? 1e3 * e / t : 0;
+function yl(e) {
 	let t = e[0], n = e.reduce((e, { outputTokens: t }) => e + t, 0), r = performance.now(), i = Math.min(...e.map(({ begunMs: e }) => e)), a = Math.min(...e.map(({ firstTokenMs: e }) => e || r)), o = Math.max(...e.map(({ lastTokenMs: e }) => e || r)), s = Math.max(0, n - e.length);
 	return {
 		prompt_tokens: t.promptTokens,
@@ -6365,53 +6584,53 @@ function Wc(e) {
 		prompt_tokens_details: { cached_tokens: t.cachedTokens },
 		extra: {
 			e2e_latency_s: (r - i) / 1e3,
-			prefill_tokens_per_s: Uc(t.promptTokens - t.cachedTokens, a - i),
-			decode_tokens_per_s: Uc(s, o - a),
+			prefill_tokens_per_s: vl(t.promptTokens - t.cachedTokens, a - i),
+			decode_tokens_per_s: vl(s, o - a),
 			time_to_first_token_s: (a - i) / 1e3,
 			time_per_output_token_s: s > 0 ? (o - a) / 1e3 / s : 0
 		}
 	};
 }
 // src/api/chat.ts
-async function* Gc(e, t, n) {
-	let r = Vc(t), i = e.template(r.length > 0), a = t.extra_body?.enable_thinking, o = {
+async function* bl(e, t, n) {
+	let r = gl(t), i = e.template(r.length > 0), a = t.extra_body?.enable_thinking, o = {
 		...t.chat_template_kwargs,
 		...a != null && { enable_thinking: a },
 		...r.length > 0 && { tools: r }
-	}, s = i.render(t.messages.map(Yc), o), c = e.tokenizer.encode(s, !1), l = Ac(i.source), u = Bc(t) ?? Hc(t, l), d = e.endIds(i), f = t.logprobs === !0 ? t.top_logprobs ?? 0 : void 0, p = r.length > 0 ? [l.begin, l.end].flatMap((t) => e.tokenizer.idOf(t) ?? []) : [], ee = await Promise.all(Array.from({ length: zc(t) }, async (r, i) => {
+	}, s = i.render(t.messages.map(wl), o), c = e.tokenizer.encode(s, !1), l = al(i.source), u = hl(t) ?? _l(t, l), d = e.endIds(i), f = t.logprobs === !0 ? t.top_logprobs ?? 0 : void 0, p = r.length > 0 ? [l.begin, l.end].flatMap((t) => e.tokenizer.idOf(t) ?? []) : [], m = await Promise.all(Array.from({ length: ml(t) }, async (r, i) => {
 		let a = {
-			...Lc(t, f, i),
+			...fl(t, f, i),
 			stopTokenIds: [...d]
 		}, o = u && await e.constraints(u);
-		return Ec((t) => e.engine.generate(c, a, {
+		return tl((t) => e.engine.generate(c, a, {
 			constraint: o,
 			processor: e.logitProcessor,
 			signal: t
 		}), e.tokenizer, {
-			stops: Rc(t),
+			stops: pl(t),
 			endIds: d,
 			keep: new Set(p),
 			signal: n
 		});
-	})), m = {
-		id: `chatcmpl-${Fs()}`,
+	})), h = {
+		id: `chatcmpl-${uc()}`,
 		created: Math.floor(Date.now() / 1e3),
 		model: e.name
-	}, h = (e) => ({
-		...m,
+	}, g = (e) => ({
+		...h,
 		object: "chat.completion.chunk",
 		choices: e
-	}), g = ee.map(() => r.length > 0 ? new Nc(l) : void 0), _ = /* @__PURE__ */ new Set(), te = [];
-	for await (let [e, t] of Pc(ee)) {
-		let n = _.has(e) ? {} : { role: "assistant" };
-		_.add(e);
-		let { delta: r, isCall: i } = Jc(t, g[e]);
-		t.usage && te.push(t.usage);
+	}), _ = m.map(() => r.length > 0 ? new cl(l) : void 0), v = /* @__PURE__ */ new Set(), ee = [];
+	for await (let [e, t] of ll(m)) {
+		let n = v.has(e) ? {} : { role: "assistant" };
+		v.add(e);
+		let { delta: r, isCall: i } = Cl(t, _[e]);
+		t.usage && ee.push(t.usage);
 		let a = f === void 0 ? {} : { logprobs: { content: [...t.logprobs] } }, o = t.finish === void 0 ? null : i ? "tool_calls" : t.finish;
 		(o !== null || Object.keys({
 			...n,
 			...r
-		}).length > 0 || t.logprobs.length > 0) && (yield h([{
+		}).length > 0 || t.logprobs.length > 0) && (yield g([{
 			index: e,
 			delta: {
 				...n,
@@ -6422,13 +6641,13 @@ async function* Gc(e, t, n) {
 		}]));
 	}
 	yield {
-		...h([]),
-		usage: Wc(te)
+		...g([]),
+		usage: yl(ee)
 	};
 }
-async function Kc(t, n, r) {
+async function xl(t, n, r) {
 	let i = [];
-	for await (let e of Gc(t, n, r)) {
+	for await (let e of bl(t, n, r)) {
 		for (let { index: t, delta: n, finish_reason: r, logprobs: a } of e.choices) {
 			let e = i[t] ??= {
 				index: t,
@@ -6439,7 +6658,7 @@ async function Kc(t, n, r) {
 				finish_reason: "stop",
 				logprobs: null
 			};
-			e.message.content += n.content ?? "", n.tool_calls && (e.message.tool_calls = n.tool_calls.map(({ index: e, ...t }) => t)), a && (e.logprobs = qc(e.logprobs, a)), r !== null && (e.finish_reason = r);
+			e.message.content += n.content ?? "", n.tool_calls && (e.message.tool_calls = n.tool_calls.map(({ index: e, ...t }) => t)), a && (e.logprobs = Sl(e.logprobs, a)), r !== null && (e.finish_reason = r);
 		}
 		if (e.usage) {
 			for (let { message: e } of i) e.tool_calls && e.content === "" && (e.content = null);
@@ -6455,8 +6674,8 @@ async function Kc(t, n, r) {
 	}
 	throw new e("internal", "The answer ended without its last chunk.");
 }
-var qc = (e, t) => ({ content: [...e?.content ?? [], ...t.content ?? []] });
-function Jc(e, t) {
+var Sl = (e, t) => ({ content: [...e?.content ?? [], ...t.content ?? []] });
+function Cl(e, t) {
 	let n = t ? t.push(e.text) : e.text, r = e.finish === void 0 ? void 0 : t?.finish(), i = r?.calls ?? [], a = n + (r?.content ?? "");
 	return {
 		delta: {
@@ -6469,22 +6688,22 @@ function Jc(e, t) {
 		isCall: i.length > 0
 	};
 }
-function Yc(e) {
+function wl(e) {
 	let { content: t, tool_calls: n, ...r } = e;
 	return {
 		...r,
-		content: Xc(t),
-		...n && { tool_calls: n.map(Zc) }
+		content: Tl(t),
+		...n && { tool_calls: n.map(El) }
 	};
 }
-function Xc(t) {
+function Tl(t) {
 	if (t == null) return "";
 	if (typeof t == "string") return t;
 	let n = t.find(({ type: e }) => e !== "text");
 	if (n !== void 0) throw new e("usage", `A message has a part of type ${n.type}; this model takes text.`);
 	return t.map((e) => e.text).join("");
 }
-function Zc(t) {
+function El(t) {
 	try {
 		return {
 			...t,
@@ -6498,38 +6717,29 @@ function Zc(t) {
 	}
 }
 // src/api/completions.ts
-async function* Qc(t, n, r) {
-	if (typeof n.prompt != "string") throw new e("usage", "prompt must be a text.");
-	let i = t.tokenizer.encode(n.prompt), a = Bc(n), o = t.endIds(), s = n.logprobs, c = s === !0 ? n.top_logprobs ?? 0 : typeof s == "number" ? s : void 0, l = await Promise.all(Array.from({ length: zc(n) }, async (e, s) => {
-		let l = a && await t.constraints(a), u = Lc(n, c, s);
-		return Ec((e) => t.engine.generate(i, u, {
-			constraint: l,
-			processor: t.logitProcessor,
+async function* Dl(t, n, r) {
+	let { prompt: i } = n, a = typeof i == "string";
+	if (!a && !(Array.isArray(i) && i.every((e) => typeof e == "number"))) throw new e("usage", "prompt must be a text, or a list of tokens.");
+	let o = a ? t.tokenizer.encode(i) : i, s = hl(n), c = t.endIds(), l = n.logprobs, u = l === !0 ? n.top_logprobs ?? 0 : typeof l == "number" ? l : void 0, d = n.goes_on === !0 ? kl(t.logitProcessor) : t.logitProcessor, f = await Promise.all(Array.from({ length: ml(n) }, async (e, i) => {
+		let a = s && await t.constraints(s), l = fl(n, u, i);
+		return tl((e) => t.engine.generate(o, l, {
+			constraint: a,
+			processor: d,
 			signal: e
 		}), t.tokenizer, {
-			stops: Rc(n),
-			endIds: o,
+			stops: pl(n),
+			endIds: c,
 			continues: !0,
 			signal: r
 		});
-	})), u = {
-		id: `cmpl-${Fs()}`,
+	})), p = {
+		id: `cmpl-${uc()}`,
 		object: "text_completion",
 		created: Math.floor(Date.now() / 1e3),
 		model: t.name
 	};
-	n.echo === !0 && (yield {
-		...u,
-		choices: l.map((e, t) => ({
-			index: t,
-			text: n.prompt,
-			finish_reason: null
-		}))
-	});
-	let d = [];
-	for await (let [e, t] of Pc(l)) {
-		t.usage && d.push(t.usage);
-		let n = c === void 0 ? {} : { logprobs: { content: [...t.logprobs] } };
+	if (n.echo === !0) {
+		let e = a ? i : t.tokenizer.decode(i);
 		yield {
 			...p,
 			choices: f.map((t, n) => ({
@@ -6540,7 +6750,7 @@ async function* Qc(t, n, r) {
 		};
 	}
 	let m = [];
-	for await (let [e, t] of Xc(f)) {
+	for await (let [e, t] of ll(f)) {
 		t.usage && m.push(t.usage);
 		let r = u === void 0 ? {} : { logprobs: { content: [...t.logprobs] } };
 		yield {
@@ -6557,13 +6767,13 @@ async function* Qc(t, n, r) {
 	yield {
 		...p,
 		choices: [],
-		usage: Wc(d)
+		usage: yl(m)
 	};
 }
-async function $c(t, n, r) {
+async function Ol(t, n, r) {
 	let i = [];
-	for await (let e of Qc(t, n, r)) {
-		for (let { index: t, text: n, finish_reason: r, logprobs: a } of e.choices) {
+	for await (let e of Dl(t, n, r)) {
+		for (let { index: t, text: n, finish_reason: r, logprobs: a, token_ids: o } of e.choices) {
 			let e = i[t] ??= {
 				index: t,
 				text: "",
@@ -6579,17 +6789,17 @@ async function $c(t, n, r) {
 	}
 	throw new e("internal", "The completion ended without its last chunk.");
 }
-var gl = (e) => e && {
+var kl = (e) => e && {
 	reset: () => void 0,
 	process: (t) => e.process(t),
 	sampled: (t) => e.sampled(t)
 };
 // src/api/embeddings.ts
-async function el(t, n) {
+async function Al(t, n) {
 	if (n.encoding_format === "base64") throw new e("usage", "encoding_format is base64; known: float.");
-	let r = performance.now(), i = tl(n.input).map((e) => typeof e == "string" ? t.tokenizer.encode(e) : [...e]), a = [];
+	let r = performance.now(), i = jl(n.input).map((e) => typeof e == "string" ? t.tokenizer.encode(e) : [...e]), a = [];
 	for (let [e, r] of i.entries()) {
-		let i = nl(await t.engine.hidden(r), r.length).slice(0, n.dimensions), o = Math.hypot(...i) || 1;
+		let i = Ml(await t.engine.hidden(r), r.length).slice(0, n.dimensions), o = Math.hypot(...i) || 1;
 		a.push({
 			object: "embedding",
 			index: e,
@@ -6608,36 +6818,36 @@ async function el(t, n) {
 		}
 	};
 }
-function tl(t) {
+function jl(t) {
 	if (typeof t == "string") return [t];
 	if (t.length === 0) throw new e("usage", "There is nothing to embed.");
 	return typeof t[0] == "number" ? [t] : t;
 }
-function nl(e, t) {
+function Ml(e, t) {
 	let n = e.length / t, r = new Float64Array(n);
 	for (let i = 0; i < e.length; i++) r[i % n] += e[i] / t;
 	return r;
 }
 // src/api/open_ai.ts
-var rl = (e) => ({
-	chatChunks: (t, n) => Gc(e, t, n),
-	chatCompletion: (t, n) => Kc(e, t, n),
-	textChunks: (t, n) => Qc(e, t, n),
-	textCompletion: (t, n) => $c(e, t, n),
-	embeddings: (t) => el(e, t)
+var Nl = (e) => ({
+	chatChunks: (t, n) => bl(e, t, n),
+	chatCompletion: (t, n) => xl(e, t, n),
+	textChunks: (t, n) => Dl(e, t, n),
+	textCompletion: (t, n) => Ol(e, t, n),
+	embeddings: (t) => Al(e, t)
 });
-function il(e) {
-	let t = al(e.chatChunks, e.chatCompletion), n = al(e.textChunks, e.textCompletion);
+function Pl(e) {
+	let t = Fl(e.chatChunks, e.chatCompletion), n = Fl(e.textChunks, e.textCompletion);
 	return {
 		chat: { completions: { create: t } },
 		completions: { create: n },
 		embeddings: { create: (t) => e.embeddings(t) }
 	};
 }
-function al(e, t) {
-	return async (n, { signal: r } = {}) => n.stream === !0 ? ol(e(n, r), n.stream_options?.include_usage === !0) : t(n, r);
+function Fl(e, t) {
+	return async (n, { signal: r } = {}) => n.stream === !0 ? Il(e(n, r), n.stream_options?.include_usage === !0) : t(n, r);
 }
-async function ol(e, t) {
+async function Il(e, t) {
 	let n = e[Symbol.asyncIterator](), r = await n.next();
 	return (async function* () {
 		try {
@@ -6648,16 +6858,16 @@ async function ol(e, t) {
 	})();
 }
 // src/api/remote_calls.ts
-function sl(e, t) {
+function Ll(e, t) {
 	let n = (e) => {
 		let n = e.data, r = e.ports[0];
 		if (n?.hearth !== "call" || r === void 0) return;
-		let i = cl(r, n, t);
+		let i = Rl(r, n, t);
 		e.waitUntil?.(i);
 	};
 	return e.addEventListener("message", n), e.start?.(), () => e.removeEventListener("message", n);
 }
-async function cl(t, { name: n, argument: r }, i) {
+async function Rl(t, { name: n, argument: r }, i) {
 	let a = new AbortController(), o = (e) => t.postMessage(e);
 	t.onmessage = () => a.abort();
 	try {
@@ -6676,8 +6886,8 @@ async function cl(t, { name: n, argument: r }, i) {
 		t.onmessage = null;
 	}
 }
-function ll(t, n, r, i) {
-	let { port1: a, port2: o } = new MessageChannel(), s = () => a.postMessage("end"), c = new wn(s), l = new Promise((t, n) => {
+function zl(t, n, r, i) {
+	let { port1: a, port2: o } = new MessageChannel(), s = () => a.postMessage("end"), c = new Zn(s), l = new Promise((t, n) => {
 		a.onmessage = ({ data: r }) => {
 			if ("item" in r) return c.push(r.item);
 			if (a.close(), i?.removeEventListener("abort", s), "value" in r) return c.end(), t(r.value);
@@ -6698,24 +6908,29 @@ function ll(t, n, r, i) {
 	};
 }
 // src/api/worker.ts
-function ul(t, n = {}, r = wc.open) {
-	let i, a = async () => {
-		if (i === void 0) throw new e("unloaded", "The worker has no model open.", { hint: "Open one with openInWorker." });
-		return rl(await i.model);
-	}, o = async () => {
-		let e = i;
-		i = void 0, await (await e?.model.catch(() => void 0))?.close();
-	}, s = (e) => async (t, n, r) => {
-		let i = await a();
-		for await (let a of e(i).call(i, t, r)) n(a);
+function Bl(t, n = {}, r = $c.open) {
+	let i = /* @__PURE__ */ new Map(), a = (e) => JSON.stringify(e), o = async (t) => {
+		let n = i.get(a(t));
+		if (n === void 0) throw new e("unloaded", "The worker has this model not open.", { hint: "Open it with openInWorker." });
+		return Nl(await n);
+	}, s = async (e) => {
+		let t = e.map((e) => i.get(e));
+		e.forEach((e) => i.delete(e));
+		for (let e of t) await (await e?.catch(() => void 0))?.close();
+	}, c = (e) => async (t, n, r) => {
+		let { model: i, request: a } = t;
+		return e(await o(i), a, r);
+	}, l = (e) => async (t, n, r) => {
+		let { model: i, request: a } = t;
+		for await (let t of e(await o(i), a, r)) n(t);
 	};
-	return sl(t, {
-		async open(e, t, a) {
-			let { url: s, options: c } = e, l = JSON.stringify(e);
-			if (i?.key !== l) {
-				await o();
-				let e = typeof n == "function" ? n(c.id) : n, u = r(s, {
-					...c,
+	return Ll(t, {
+		async open(e, t, o) {
+			let { model: c, beside: l } = e, { url: u, options: d } = c, f = a(c), p = l === !0 ? Promise.resolve() : s([...i.keys()].filter((e) => e !== f)), m = i.get(f);
+			if (m === void 0) {
+				let e = typeof n == "function" ? n(d.id) : n;
+				m = p.then(() => r(u, {
+					...d,
 					...e,
 					signal: o,
 					onProgress: (e, n) => t([e, n]),
@@ -6739,25 +6954,34 @@ function ul(t, n = {}, r = wc.open) {
 		embeddings: c((e, t) => e.embeddings(t))
 	});
 }
-async function dl(t, n, r = {}) {
-	let { onProgress: i, onNotice: a, signal: o, ...s } = r, c = {
+async function Vl(t, n, r = {}) {
+	let { onProgress: i, onNotice: a, signal: o, beside: s = !1, ...c } = r, l = {
 		url: new URL(n, globalThis.location?.href).href,
-		options: s
-	}, l = async () => {
-		let { items: e, value: n } = ll(t, "open", c, o);
-		for await (let t of e) typeof t == "string" ? a?.(t) : i?.(...t);
-		return await n;
-	}, u = async (t) => {
+		options: c
+	}, u = async (e) => {
+		let { items: n, value: r } = zl(t, "open", {
+			model: l,
+			beside: e
+		}, o);
+		for await (let e of n) typeof e == "string" ? a?.(e) : i?.(...e);
+		return await r;
+	}, d = async (t) => {
 		try {
 			return await t();
 		} catch (n) {
 			if (!(n instanceof e && n.kind === "unloaded")) throw n;
 			return await u(!0), t();
 		}
-	}, d = (e, n, r) => u(async () => await ll(t, e, n, r).value);
-	async function* f(e, n, r) {
-		let [i, a] = await u(async () => {
-			let { items: i } = ll(t, e, n, r);
+	}, f = (e, n, r) => d(async () => await zl(t, e, {
+		model: l,
+		request: n
+	}, r).value);
+	async function* p(e, n, r) {
+		let [i, a] = await d(async () => {
+			let { items: i } = zl(t, e, {
+				model: l,
+				request: n
+			}, r);
 			return [i, await i.next()];
 		});
 		try {
@@ -6774,10 +6998,10 @@ async function dl(t, n, r = {}) {
 		embeddings: (e) => f("embeddings", e)
 	};
 	return {
-		...await l(),
-		backend: p,
-		...il(p),
-		close: async () => void await ll(t, "close", null).value
+		...await u(s),
+		backend: m,
+		...Pl(m),
+		close: async () => void await zl(t, "close", { model: l }).value
 	};
 }
-export { Pt as C, ee as D, wt as E, Lt as S, Et as T, cn as _, wc as a, Qt as b, Ys as c, va as d, da as f, fr as g, ia as h, il as i, Xs as l, pa as m, ul as n, yc as o, ua as p, rl as r, sc as s, dl as t, ya as u, nn as v, Nt as w, en as x, tn as y };
+export { qt as A, Cn as C, an as D, en as E, m as M, rn as O, En as S, cn as T, Lr as _, $c as a, Dn as b, wc as c, Ja as d, qa as f, Na as g, Ha as h, Pl as i, Le as j, Yt as k, Tc as l, za as m, Bl as n, Jc as o, Ba as p, Nl as r, Ic as s, Vl as t, uc as u, zr as v, Tn as w, kn as x, Pn as y };

@@ -1,6 +1,7 @@
 // The page without a network. Its own files come from the server where that answers, so that they are never old, and else as
 // they came last; the model is the page's own to keep. What only some answers need (colours of code, formulas) is kept when the
-// model is there: who does not load that is not made to load them.
+// model is there: who does not load that is not made to load them. Whatever headers the server sends, the page it gives is
+// cross-origin isolated, so that the model may compute on several threads: from the second visit on, when it gives the first.
 
 export {};
 
@@ -49,7 +50,7 @@ scope.addEventListener("activate", (event) => event.waitUntil(scope.clients.clai
 scope.addEventListener("fetch", (event) => {
   const { request } = event;
   const isPage = request.url.startsWith(scope.registration.scope) && !/\/(?:blobs\/|model\.json)/.test(request.url);
-  if (request.method === "GET" && isPage) event.respondWith(fresh(event));
+  if (request.method === "GET" && isPage) event.respondWith(fresh(event).then(isolated));
 });
 
 async function fresh(event: FetchEvent): Promise<Response> {

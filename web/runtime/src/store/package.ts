@@ -5,7 +5,7 @@
 import { HearthError } from "../errors.ts";
 import { type BundleFiles, missing } from "../files.ts";
 import { type ChunkStore, openStore } from "./chunks.ts";
-import { addressOf, chunkSizes, PACKAGE_FILE, type PackageFacts, type PackageFile, readFacts } from "./facts.ts";
+import { addressOf, chunkNames, chunkSizes, PACKAGE_FILE, type PackageFacts, type PackageFile, readFacts } from "./facts.ts";
 import { keepOnly, type ModelRecord, readRecords, writeRecord } from "./records.ts";
 import { sha256 } from "./sha256.ts";
 
@@ -101,6 +101,22 @@ export class Package implements BundleFiles {
     }
   }
 
+  /** Gives back what is kept of some of its files, by default of all. What other models have, too, stays. */
+  async forget(names: readonly string[] = Object.keys(this.facts.files)): Promise<void> {
+    const place = this.#place;
+    if (typeof place === "string") return;
+    const chunksOf = (files: readonly string[]): readonly string[] => files.flatMap((name) => this.facts.files[name]?.chunks ?? []);
+    const left = Object.keys(this.facts.files).filter((name) => !names.includes(name));
+    const others = (await readRecords(place)).filter(({ url }) => url !== this.#identity.url);
+    if (left.length === 0) {
+      await keepOnly(place, ({ url }) => url !== this.#identity.url);
+      return;
+    }
+    await writeRecord(place, { ...this.#identity, isComplete: false });
+    const staying = new Set([...chunksOf(left), ...others.flatMap(({ facts }) => chunkNames(facts))]);
+    for (const chunk of chunksOf(names)) if (!staying.has(chunk)) await place.remove(chunk);
+  }
+
   /** Frees what other versions of this model have. */
   #removeOthers(place: ChunkStore): Promise<number> {
     const { url, version } = this.#identity;
@@ -180,6 +196,9 @@ async function toldAt(url: string, signal: AbortSignal | undefined): Promise<Ide
   const text = await response.text();
   return { url, version: await sha256(new TextEncoder().encode(text)), facts: readFacts(text) };
 }
+
+/** What the model.json at a URL says. */
+export const packageFacts = async (url: URL, signal?: AbortSignal): Promise<PackageFacts> => (await toldAt(addressOf(url), signal)).facts;
 
 const isOfNetwork = (error: unknown): boolean => error instanceof HearthError && error.kind === "network";
 

@@ -3,7 +3,8 @@
 
 import { HearthError } from "../errors.ts";
 import { WEIGHTS } from "../manifest.ts";
-import { Package, PACKAGE_FILE } from "../store/package.ts";
+import { PACKAGE_FILE } from "../store/facts.ts";
+import { Package } from "../store/package.ts";
 import { type AppConfig, modelRecord, prebuiltAppConfig } from "./config.ts";
 
 const urlOf = (modelId: string, appConfig: AppConfig): URL => new URL(modelRecord(modelId, appConfig).model, globalThis.location?.href);

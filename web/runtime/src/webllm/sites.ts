@@ -1,7 +1,8 @@
 // The models of packaged sites as web-llm's programs list them.
 
 import { DEFAULT_CACHE_TOKENS } from "../engine/engine.ts";
-import { PACKAGE_FILE, packageFacts } from "../store/package.ts";
+import { PACKAGE_FILE } from "../store/facts.ts";
+import { packageFacts } from "../store/package.ts";
 import { type AppConfig, type ModelRecord, prebuiltAppConfig } from "./config.ts";
 
 const MEGABYTE = 1 << 20;

@@ -151,3 +151,19 @@ test("a record that was cut off is none: its chunks are nobody's, and loading ag
   expect(await load(A)).toBe("abc");
   expect((await stored(A)).oldBytes).toBe(0);
 });
+
+test("files that a program gives back are fetched again, and until then nothing opens without a network", async () => {
+  publish(A, "abc");
+  publish(B, "cx");
+  await load(A);
+  await load(B);
+  const found = await Package.open(A);
+  await found.forget(["weights.bin"]);
+  expect(keptLetters()).toBe("cx");
+  isOnline = false;
+  await expect(load(A)).rejects.toThrow("cannot be fetched");
+  isOnline = true;
+  expect(await load(A)).toBe("abc");
+  await found.forget([]);
+  expect(keptLetters()).toBe("abcx");
+});
