@@ -17,7 +17,7 @@ from tests.compiler.compiled import relative_error
 from tests.wasm.conftest import Bundles
 from tests.wasm.node import HERE
 from tests.wasm.test_forward import greedy
-from tests.web.conftest import ARGUMENTS, CHROMIUM
+from tests.web.browsers import BROWSERS, launched
 
 from hearth.compiler.cpu.targets import ISAS
 from hearth.runtime import Model, TextSession
@@ -70,16 +70,10 @@ def root(exact: Bundles, int8: Bundles, tmp_path_factory: pytest.TempPathFactory
     return root
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    if CHROMIUM is None:
-        pytest.skip("needs Chromium (apt-get install chromium)")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+@pytest.fixture(scope="module", params=BROWSERS)
+def browser(request: pytest.FixtureRequest) -> Iterator[Any]:
+    with launched(request.param) as browser:
         yield browser
-        browser.close()
 
 
 def open_page(browser: Any, origin: str) -> Any:

@@ -15,7 +15,7 @@ import pytest
 from tests.compiler.compiled import compile_here
 from tests.wasm.node import HERE
 from tests.wasm.test_browser import DIST, Handler
-from tests.web.conftest import ARGUMENTS, CHROMIUM
+from tests.web.browsers import ARGUMENTS, CHROMIUM
 
 REQUEST = {"prompt": "", "max_tokens": 48, "temperature": 0.0}
 SCRIPTS = ("model_page.js", "model_worker.js", "webllm_worker.js")

@@ -7,7 +7,6 @@ Content-Security-Policy fails the test.
 from __future__ import annotations
 
 import itertools
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from tests.waiting import slow_steps
+from tests.web.browsers import launched
 
 from hearth import LLM
 from hearth.server.chatpage import Entry, chat_page
@@ -23,31 +23,12 @@ from hearth.server.models import Models, ModelSettings
 from hearth.store import Store
 from server.running import Running, running
 
-CHROMIUM = shutil.which("chromium")
-
-# Nothing that the browser does of its own accord: updates, experiments, a GPU that is not there.
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-
 
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Any]:
     # Not for the whole session: while it is open no other test of this thread can run an event loop.
-    if CHROMIUM is None:
-        pytest.skip("needs Chromium (apt-get install chromium)")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+    with launched("chromium") as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="package")

@@ -19,7 +19,8 @@ import pytest
 from hearth.server.chatpage import Entry
 from server.running import Running
 
-from .conftest import ARGUMENTS, CHROMIUM, OpenWindow, token_of
+from .browsers import ARGUMENTS, CHROMIUM
+from .conftest import OpenWindow, token_of
 from .steps import ANSWER, QUESTION, answers, ask, expect
 
 SECRET = "The spare key lies under the blue flowerpot."
