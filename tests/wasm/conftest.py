@@ -15,6 +15,7 @@ from tests.compiler.compiled import compile_here
 from tests.runtime.conftest import CACHE
 from tests.runtime.gpu_plans import GpuWriter
 from tests.wasm import gpu_page as pages
+from tests.web.browsers import launched
 
 from golden import CASES
 from hearth.bundle import ABI_VERSION, FORMAT_VERSION, WASM_LIBRARY
@@ -53,11 +54,10 @@ def int8(tmp_path_factory: pytest.TempPathFactory) -> Bundles:
 
 
 @pytest.fixture(scope="module")
-def gpu_browser() -> Iterator[Any]:
+def gpu_browser(request: pytest.FixtureRequest) -> Iterator[Any]:
+    """Chromium, or what a module marked `in_all_browsers` asks for."""
     # Not for longer: while it is open no other test of this thread can run an event loop.
-    if pages.CHROMIUM is None:
-        pytest.skip("needs Chromium (apt-get install chromium)")
-    with pages.chromium() as opened:
+    with launched(getattr(request, "param", "chromium"), gpu=True) as opened:
         yield opened
 
 

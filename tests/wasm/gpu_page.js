@@ -20,6 +20,19 @@ GPUDevice.prototype.createBuffer = function (about) {
   return create.call(this, about.label === without ? { ...about, size: 2 ** 40 } : about);
 };
 
+// How often the GPU is given something to do, and how often what it did is read; nudges are submits of nothing.
+const done = { submits: 0, readBacks: 0, nudges: 0 };
+const submit = GPUQueue.prototype.submit;
+GPUQueue.prototype.submit = function (commands) {
+  done[commands.length > 0 ? "submits" : "nudges"]++;
+  return submit.call(this, commands);
+};
+const map = GPUBuffer.prototype.mapAsync;
+GPUBuffer.prototype.mapAsync = function (...args) {
+  done.readBacks++;
+  return map.apply(this, args);
+};
+
 function base64(array) {
   const bytes = new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
   return btoa(Array.from({ length: bytes.length }, (_, i) => String.fromCharCode(bytes[i])).join(""));
@@ -43,6 +56,12 @@ const ASKED = {
     const result = await sessions[session].forward(outputs === null ? batch : { ...batch, outputs });
     return Object.fromEntries(["logits", "argmax", "hidden"].map((name) => [name, base64(result[name])]));
   },
+  async decode({ session, steps, submitMs, outputs: _, ...batch }) {
+    const arrays = ["tokenIds", "positions", "tokenSeq", "blockTable", "logitRows"];
+    for (const key of arrays) batch[key] = Int32Array.from(batch[key]);
+    const tokens = await sessions[session].decode(batch, steps, { submitMs: submitMs ?? Infinity });
+    return { tokens: tokens.map((each) => [...each]) };
+  },
   async run({ session, name, inputs }) {
     const tensors = Object.entries(inputs).map(([input, { dtype, shape, data }]) => {
       return [input, { data: new ARRAYS[dtype](fromBase64(data).buffer), shape }];
@@ -51,8 +70,9 @@ const ASKED = {
     return Object.fromEntries(outputs.map(([output, { data, shape }]) => [output, { data: base64(data), shape }]));
   },
   /** What the engine writes after each of several prompts, all at the same time. */
-  async generate({ model, prompts, params }) {
-    const engine = await Engine.create(models[model], { cacheTokens: 1024 });
+  async generate({ model, prompts, params, engine: options }) {
+    const engine = await Engine.create(models[model], { cacheTokens: 1024, ...options });
+    const before = { ...done };
     const answers = await Promise.all(
       prompts.map(async (prompt) => {
         const tokens = [];
@@ -61,7 +81,7 @@ const ASKED = {
       }),
     );
     engine.close();
-    return { answers };
+    return { answers, ...Object.fromEntries(Object.keys(done).map((what) => [what, done[what] - before[what]])) };
   },
   limitBuffers: ({ label }) => {
     without = label;

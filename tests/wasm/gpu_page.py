@@ -1,31 +1,27 @@
-"""The npm package in a page of Chromium, whose GPU a program plays: sessions with the face of `TextSession`."""
+"""The npm package in a page of a browser, whose GPU a program plays: sessions with the face of `TextSession`."""
 
 from __future__ import annotations
 
 import base64
-import shutil
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from tests.wasm.node import Refused
+from tests.web.browsers import BROWSERS, CHROMIUM
 
 HERE = Path(__file__).parent
-CHROMIUM = shutil.which("chromium")
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (apt-get install chromium)")
+# Of a module: its tests run in each browser, and skip where the machine lacks that.
+in_all_browsers = pytest.mark.parametrize("gpu_browser", BROWSERS, indirect=True)
 
-# A GPU that is a program has to be asked for, and Playwright's own arguments would switch it off. What writes zeroes to
-# a workgroup's memory takes this program five times as long to compile as the kernels, which read only what they wrote.
-_ARGUMENTS = ["--no-sandbox", "--headless=new", "--enable-unsafe-webgpu", "--no-first-run"]
-_ARGUMENTS += ["--enable-dawn-features=disable_workgroup_init"]
-_WITHOUT = ["--headless", "--disable-gpu", "--enable-unsafe-swiftshader"]
 _PAGE = b'<!doctype html><title>Hearth</title><script type="module" src="/gpu_page.js"></script>'
 
 _DTYPES = {"float32": "f32", "int32": "i32", "uint8": "u8", "int8": "i8"}
@@ -101,14 +97,24 @@ class PageModel:
     def session(self, **sizes: int) -> PageSession:
         return PageSession(self.page, self.page.ask("session", model=self.number, sizes=sizes)["session"], sizes)
 
-    def generate(self, prompts: list[list[int]], **params: float) -> list[list[int]]:
+    def generate(self, prompts: list[list[int]], **params: Any) -> list[list[int]]:
         """What the package's engine writes after prompts, all at the same time."""
-        answer = self.page.ask("generate", model=self.number, prompts=prompts, params=params)
-        tokens: list[list[int]] = answer["answers"]
-        return tokens
+        return self.generated(prompts, {}, **params).tokens
+
+    def generated(self, prompts: list[list[int]], engine: Mapping[str, Any], **params: Any) -> Generated:
+        """The same with options of the engine, and what it had the GPU do."""
+        answer = self.page.ask("generate", model=self.number, prompts=prompts, params=params, engine=engine)
+        return Generated(answer["answers"], answer["submits"], answer["readBacks"], answer["nudges"])
 
     def close(self) -> None:
         self.page.ask("closeModel", model=self.number)
+
+
+class Generated(NamedTuple):
+    tokens: list[list[int]]
+    submits: int
+    read_backs: int
+    nudges: int
 
 
 class PageResult:
@@ -131,6 +137,16 @@ class PageSession:
     ) -> PageResult:
         batch = self.batch(ids, positions, rows, table, logit_rows, wanted)
         return PageResult(len(batch["tokenIds"]), len(batch["logitRows"]), self._page.ask("forward", **batch))
+
+    def decode(self, ids: Any, positions: Any, table: Any, steps: int, submit_ms: float | None = None) -> Any:
+        """One token of each sequence, then the likeliest ones: int32 (steps, sequences).
+
+        Args:
+            submit_ms: how long a submit may keep the GPU busy; None: for as long as it takes.
+        """
+        rows = range(len(ids))
+        batch = self.batch(ids, positions, rows, table, rows)
+        return np.array(self._page.ask("decode", steps=steps, submitMs=submit_ms, **batch)["tokens"], np.int32)
 
     def batch(
         self, ids: Any, positions: Any, rows: Any, table: Any, logit_rows: Any = (), wanted: Any = None
@@ -171,21 +187,9 @@ def _array(text: str, dtype: Any) -> NDArray[Any]:
 
 
 @contextmanager
-def chromium() -> Iterator[Any]:
-    """A browser with WebGPU."""
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=_ARGUMENTS, ignore_default_args=_WITHOUT)
-        try:
-            yield browser
-        finally:
-            browser.close()
-
-
-@contextmanager
 def open_page(browser: Any) -> Iterator[Page]:
-    """A page with an origin of its own, where nothing may have been thrown without being caught at the end."""
+    """A page with an origin of its own, and a GPU: the test skips where there is none. At the end nothing may have been
+    thrown without being caught."""
     roots = {"runtime": HERE.parents[1] / "web" / "runtime" / "dist", "gpu_page.js": HERE / "gpu_page.js"}
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, roots=roots))
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -197,6 +201,8 @@ def open_page(browser: Any) -> Iterator[Page]:
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.goto(f"http://127.0.0.1:{server.server_port}/")
         page.wait_for_function("globalThis.ask !== undefined")
+        if not page.evaluate("navigator.gpu.requestAdapter().then((adapter) => adapter !== null)"):
+            pytest.skip("needs a GPU, or a program that plays one (apt-get install mesa-vulkan-drivers)")
         yield Page(page, roots)
         assert errors == []
     finally:

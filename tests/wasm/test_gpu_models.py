@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from tests.compiler.compiled import compile_here, open_session, relative_error
 from tests.wasm.conftest import INT8, LLAMA, Bundles, compiled_both
-from tests.wasm.gpu_page import Page, PageModel, needs_chromium
+from tests.wasm.gpu_page import Page, PageModel, in_all_browsers
 from tests.wasm.test_forward import PAGES, greedy, mixed_batches
 
 from hearth.runtime import Model
 
-pytestmark = needs_chromium
+pytestmark = in_all_browsers
 
 TABLE = np.arange(PAGES, dtype=np.int32)[None]
 
@@ -68,6 +68,31 @@ def test_the_engine_answers_several_at_once(on_gpu: PageModel, exact: Bundles) -
     with Model(exact.native) as model:
         expected = [greedy(open_session(model, pages=PAGES), prompt, 12) for prompt in prompts]
     assert on_gpu.generate(prompts, temperature=0, maxTokens=12) == expected
+
+
+def test_the_engine_reads_several_tokens_at_once_and_they_are_the_same(on_gpu: PageModel, exact: Bundles) -> None:
+    prompts = [[1, 20, 33, 9], [1, 20, 33, 9, *range(5, 60)], [7]]
+    one_by_one = on_gpu.generated(prompts, {"tokensPerReadBack": 1}, temperature=0, maxTokens=33)
+    at_once = on_gpu.generated(prompts, {"tokensPerReadBack": 8, "submitMs": 1e9}, temperature=0, maxTokens=33)
+    with Model(exact.native) as model:
+        expected = [greedy(open_session(model, pages=PAGES), prompt, 33) for prompt in prompts]
+    assert one_by_one.tokens == at_once.tokens == expected
+    assert one_by_one.submits == one_by_one.read_backs == 33
+    # All prompts, then 32 tokens by eights. What a step takes the first eight tell, each submitted by itself.
+    assert (at_once.submits, at_once.read_backs) == (1 + 8 + 3, 1 + 4)
+    # An answer that ends in the middle of eight, beside others that go on.
+    (end,) = {expected[0][10]} - set(expected[0][:10])
+    stopped = on_gpu.generated(
+        prompts, {"tokensPerReadBack": 8, "submitMs": 1e9}, temperature=0, maxTokens=33, stopTokenIds=[end]
+    )
+    assert stopped.tokens == [each[: [*each, end].index(end) + 1] for each in expected]
+
+
+def test_firefox_is_made_to_look_whether_the_gpu_is_done(on_gpu: PageModel, request: pytest.FixtureRequest) -> None:
+    if request.node.callspec.params["gpu_browser"] != "firefox":
+        pytest.skip("Chromium tells of itself")
+    # Left alone it looks ten times a second, so that there would be ten tokens in one.
+    assert on_gpu.generated([[7]], {}, temperature=0, maxTokens=8).nudges > 0
 
 
 @pytest.mark.slow

@@ -10,9 +10,10 @@ from tests.runtime.gpu_plans import WRITE, GpuWriter
 from tests.runtime.test_forward import TABLE, one
 from tests.runtime.test_gpu import chain, counting, sums_of_parts
 from tests.wasm.conftest import PlanBundle
-from tests.wasm.gpu_page import Page, PageModel, PageSession, needs_chromium
+from tests.wasm.gpu_page import Page, PageModel, PageSession, in_all_browsers
+from tests.wasm.node import Refused
 
-pytestmark = needs_chromium
+pytestmark = in_all_browsers
 
 
 @pytest.fixture
@@ -64,6 +65,53 @@ def test_a_decoded_token_is_one_pass_makes_nothing_and_brings_4_bytes_back(sessi
         assert (counters["objects"], counters["readBytes"]) == (0, 4)
     assert counters["writes"] == 1
     assert counters["allocatedBytes"] == first["allocatedBytes"]
+
+
+def greedy(tokens: list[int], steps: int) -> list[int]:
+    """What the tiny model itself goes on with."""
+    written = list(tokens)
+    for _ in range(steps):
+        written.append(int(tiny_model.logits_of(written)[-1].argmax()))
+    return written[len(tokens) :]
+
+
+@pytest.mark.parametrize(("submit_ms", "submits"), [(None, 1), (0.0, 6)])
+def test_several_decoded_tokens_are_read_once_and_are_the_same(
+    text: PageModel, submit_ms: float | None, submits: int
+) -> None:
+    a, b, table = [5, 17, 99], [3, 42, 42, 8, 61, 7, 7], [[7, 2], [0, 1]]
+    session = text.session(pages=8)
+    session.forward(a[:-1] + b[:-1], [*range(2), *range(6)], [0] * 2 + [1] * 6, table)
+    for _ in range(2):  # the second time there is no buffer to be made any more
+        decoded = session.decode([a[-1], b[-1]], [2, 6], table, 6, submit_ms)
+        np.testing.assert_array_equal(decoded.T, [greedy(a, 6), greedy(b, 6)])
+        counters = session.counters()
+    assert (counters["steps"], counters["passes"], counters["submits"]) == (6, 6, submits)
+    assert (counters["readBacks"], counters["readBytes"], counters["objects"]) == (1, 6 * 2 * 4, 0)
+    assert counters["writes"] <= 2 if submits == 1 else counters["writes"] <= submits
+
+
+def test_what_the_gpu_took_as_tokens_is_not_taken_for_what_was_written(session: PageSession) -> None:
+    tokens = [5, 17, 99]
+    session.forward(*one(tokens[:2]), TABLE)
+    tokens += session.decode(tokens[2:], [2], TABLE, 4)[:, 0].tolist()
+    # The placeholder of the last steps, as a token of its own.
+    result = session.forward(*one([0], 6), TABLE, [0])
+    np.testing.assert_array_equal(result.logits[0], tiny_model.logits_of([*tokens[:6], 0])[-1])
+
+
+def test_a_step_that_cannot_be_decoded_leaves_the_session_sound(session: PageSession) -> None:
+    tokens = [5, 17, 99]
+    session.forward(*one(tokens[:2]), TABLE)
+    few = np.asarray(TABLE)[:, :1]
+    with pytest.raises(Refused, match="needs 2 pages, block_table has 1 columns"):
+        session.decode(tokens[2:], [2], few, tiny_model.PAGE)
+    tokens += session.decode(tokens[2:], [2], TABLE, 3)[:, 0].tolist()
+    assert tokens[3:] == greedy(tokens[:3], 3)
+    with pytest.raises(Refused, match="0 steps, 1 tokens of 1 sequences"):
+        session.decode(tokens[-1:], [5], TABLE, 0)
+    result = session.forward(*one([0], 5), TABLE, [0])
+    np.testing.assert_array_equal(result.logits[0], tiny_model.logits_of([*tokens[:5], 0])[-1])
 
 
 def test_what_did_not_change_is_not_written(session: PageSession) -> None:

@@ -181,7 +181,7 @@ async function te(t) {
 		hint: v
 	});
 	if (r.info.isFallbackAdapter && !t) {
-		let t = `${ne(r)} is a program that plays one, slower than the processor's own kernels.`;
+		let t = `The GPU ${re(r)} is a program that plays one, slower than the processor's own kernels.`;
 		throw new e("device", "There is no GPU.", {
 			why: t,
 			hint: v
@@ -540,8 +540,100 @@ async function Ue(e, { name: t, text: n }) {
 		throw e.explain(t, r);
 	}
 }
+// src/gpu/pace.ts
+var Ge = 1 / 16, Ke = 16, qe = 250, Je = .3, Ye = .1, Xe = class {
+	#e;
+	#t;
+	constructor(e) {
+		this.#e = e;
+	}
+	get steps() {
+		if (this.#t === void 0) return 1;
+		let e = Math.ceil(this.#e() / Ge / this.#t);
+		return Math.max(1, Math.min(e, Ke, Math.floor(qe / this.#t)));
+	}
+	stepsWithin(e) {
+		return this.#t === void 0 && e !== Infinity ? 1 : Math.max(1, Math.floor(e / (this.#t ?? 1)));
+	}
+	expectedMs(e) {
+		return e * (this.#t ?? 0);
+	}
+	took(e, t) {
+		let n = Math.max(Ye, (t - this.#e()) / e);
+		this.#t = this.#t === void 0 ? n : this.#t + Je * (n - this.#t);
+	}
+}, Ze = 65536, Qe = 8, $e = 20, et = 1, tt = 4, nt = class {
+	latencyMs = 0;
+	#e;
+	#t;
+	#n = !1;
+	constructor(e) {
+		this.#e = e;
+	}
+	reserve(e) {
+		if (this.#t !== void 0 && this.#t.size >= e) return this.#t;
+		let t = this.#t?.size ?? Ze;
+		for (; t < e;) t *= 2;
+		return this.close(), this.#t = this.#e.createBuffer("outputs", t, h.MAP_READ | h.COPY_DST), this.#t;
+	}
+	async read(e, t) {
+		let n = this.#t, r = n.mapAsync(1, 0, e);
+		this.#n && await this.#r(r, t), await r;
+		let i = new Uint8Array(n.getMappedRange(0, e)).slice();
+		return n.unmap(), i;
+	}
+	async measure() {
+		await this.#e.make(`The GPU ${this.#e.name} has no memory for outputs.`, () => this.reserve(4));
+		let e = [];
+		for (; e.length < Qe;) {
+			let t = performance.now(), n = this.#e.device.createCommandEncoder();
+			n.clearBuffer(this.#t, 0, 4), this.#e.device.queue.submit([n.finish()]);
+			let r = this.read(4, 0).catch((e) => {
+				throw this.#e.explain(e, "What the GPU computed cannot be read.");
+			}), i = this.#n || await it(r, $e);
+			i || (this.#n = !0, await this.#r(r, 0)), await r, i ? e.push(performance.now() - t) : e.length = 0;
+		}
+		let t = e.reduce((e, t) => e + t, 0) / Qe;
+		this.latencyMs = this.#n ? Math.max(t, tt) : t, this.close();
+	}
+	close() {
+		this.#t !== void 0 && this.#e.destroyBuffer(this.#t), this.#t = void 0;
+	}
+	async #r(e, t) {
+		let { queue: n } = this.#e.device;
+		if (t > 8 && await it(e, t / 2)) return;
+		let r = !1;
+		it(e, Infinity).then(() => r = !0);
+		let i = new rt(), a = performance.now();
+		for (let t = -Infinity; !r; await i.next()) {
+			let r = performance.now();
+			if (!(r - t < et)) {
+				if (r - a > tt && await it(e, tt)) break;
+				n.submit([]), t = r;
+			}
+		}
+		i.close();
+	}
+}, rt = class {
+	#e = new MessageChannel();
+	next() {
+		let { port1: e, port2: t } = this.#e;
+		return new Promise((n) => {
+			t.onmessage = () => n(), e.postMessage(void 0);
+		});
+	}
+	close() {
+		this.#e.port2.close();
+	}
+};
+async function it(e, t) {
+	let n, r = new Promise((e) => {
+		t !== Infinity && (n = setTimeout(e, t, !1));
+	}), i = e.then(() => !0, () => !0), a = await Promise.race([i, r]);
+	return clearTimeout(n), a;
+}
 // src/structs.ts
-var We = {
+var at = {
 	u32: 4,
 	pointer: 4,
 	u64: 8,
@@ -550,7 +642,7 @@ var We = {
 function b(e) {
 	let t = 0, n = 1, r = {};
 	for (let [i, a] of Object.entries(e)) {
-		let e = We[a];
+		let e = at[a];
 		r[i] = t = Math.ceil(t / e) * e, t += e, n = Math.max(n, e);
 	}
 	return {
@@ -559,17 +651,17 @@ function b(e) {
 		types: e
 	};
 }
-function Ge(e, t, n, r) {
+function ot(e, t, n, r) {
 	for (let i of Object.keys(n.offsets)) {
 		let a = t + n.offsets[i], o = r[i] ?? 0;
-		We[n.types[i]] === 8 ? e.setBigInt64(a, BigInt(o), !0) : e.setUint32(a, o, !0);
+		at[n.types[i]] === 8 ? e.setBigInt64(a, BigInt(o), !0) : e.setUint32(a, o, !0);
 	}
 }
-function Ke(e, t, n, r) {
+function st(e, t, n, r) {
 	let i = t + n.offsets[r];
-	return We[n.types[r]] === 8 ? Number(e.getBigInt64(i, !0)) : e.getUint32(i, !0);
+	return at[n.types[r]] === 8 ? Number(e.getBigInt64(i, !0)) : e.getUint32(i, !0);
 }
-var qe = b({
+var ct = y({
 	struct_size: "u32",
 	use_mmap: "u32",
 	load_threads: "u32",
@@ -579,16 +671,16 @@ var qe = b({
 	progress_user: "pointer",
 	isa: "pointer",
 	device: "pointer"
-}), Je = b({
+}), lt = y({
 	name: "pointer",
 	value: "i64"
-}), Ye = b({
+}), ut = y({
 	struct_size: "u32",
 	threads: "u32",
 	sizes: "pointer",
 	num_sizes: "u32",
 	reserved: "u32"
-}), Xe = b({
+}), dt = y({
 	struct_size: "u32",
 	num_tokens: "u32",
 	num_seqs: "u32",
@@ -606,16 +698,16 @@ var qe = b({
 	embedded_tokens: "pointer",
 	last_seen: "pointer",
 	rope_positions: "pointer"
-}), Ze = b({
+}), ft = y({
 	data: "pointer",
 	dtype: "u32",
 	rows: "u32",
 	cols: "u32",
 	row_stride: "u32"
-}), Qe = b({
+}), pt = y({
 	struct_size: "u32",
 	reserved: "u32"
-}), $e = [
+}), mt = [
 	"logits",
 	"argmax",
 	"hidden"
@@ -633,7 +725,7 @@ var qe = b({
 	shape6: "i64",
 	shape7: "i64",
 	row_stride: "i64"
-}), et = (e) => `shape${e}`, tt = 8, nt = b({
+}), ht = (e) => `shape${e}`, gt = 8, _t = y({
 	strings: "pointer",
 	args: "pointer",
 	arena_bytes: "pointer",
@@ -648,74 +740,74 @@ var qe = b({
 	num_kernels: "u32",
 	num_steps: "u32",
 	num_inputs: "u32"
-}), rt = b({
+}), vt = y({
 	kind: "u32",
 	index: "u32",
 	offset: "u64",
 	size: "u64"
-}), it = b({
+}), yt = y({
 	name: "u32",
 	zero: "u32",
 	offset: "u64",
 	size: "u64"
-}), at = b({
+}), bt = y({
 	name: "u32",
 	symbol: "u32",
 	unit_bytes: "u64"
-}), ot = b({
+}), xt = y({
 	name: "u32",
 	num_buffers: "u32",
 	num_scalars: "u32",
 	zero: "u32"
-}), st = b({
+}), St = y({
 	kernel: "u32",
 	first_arg: "u32",
 	units: "u32",
 	grain: "u32",
 	label: "u32",
 	flags: "u32"
-}), ct = b({
+}), Ct = y({
 	changing_bytes: "u64",
 	input_bytes: "pointer",
 	input_offsets: "pointer",
 	state_bytes: "pointer"
-}), lt = b({
+}), wt = y({
 	offset: "u64",
 	arena: "u32",
 	size: "u32",
 	to: "pointer"
-}), ut = [
+}), Tt = [
 	"arena",
 	"weight",
 	"state",
 	"input"
 ];
-function dt(e, t, n, r, i) {
+function Et(e, t, n, r, i) {
 	let a = e.view;
-	return Array.from({ length: n }, (e, n) => i((e) => Ke(a, t + n * r.size, r, e)));
+	return Array.from({ length: n }, (e, n) => i((e) => st(a, t + n * r.size, r, e)));
 }
-var ft = (e, t, n) => Array.from({ length: n }, (n, r) => Number(e.view.getBigUint64(t + 8 * r, !0)));
-function pt(e, t) {
-	let n = e.call("hth_web_plan", t), r = (t) => Ke(e.view, n, nt, t), i = (t) => e.text(r("strings") + t), a = dt(e, r("buffers"), r("num_buffers"), rt, (e) => ({
-		kind: ut[e("kind")],
+var Dt = (e, t, n) => Array.from({ length: n }, (n, r) => Number(e.view.getBigUint64(t + 8 * r, !0)));
+function Ot(e, t) {
+	let n = e.call("hth_web_plan", t), r = (t) => st(e.view, n, _t, t), i = (t) => e.text(r("strings") + t), a = Et(e, r("buffers"), r("num_buffers"), vt, (e) => ({
+		kind: Tt[e("kind")],
 		index: e("index"),
 		offset: e("offset"),
 		size: e("size")
-	})), o = dt(e, r("kernels"), r("num_kernels"), ot, (e) => ({
+	})), o = Et(e, r("kernels"), r("num_kernels"), xt, (e) => ({
 		name: i(e("name")),
 		numBuffers: e("num_buffers")
 	})), s = r("args");
 	return {
-		arenaBytes: ft(e, r("arena_bytes"), tt),
+		arenaBytes: Dt(e, r("arena_bytes"), gt),
 		buffers: a,
-		weights: dt(e, r("weights"), r("num_weights"), it, (e) => ({
+		weights: Et(e, r("weights"), r("num_weights"), yt, (e) => ({
 			name: i(e("name")),
 			offset: e("offset"),
 			size: e("size")
 		})),
-		states: dt(e, r("states"), r("num_states"), at, (e) => ({ name: i(e("name")) })),
+		states: Et(e, r("states"), r("num_states"), bt, (e) => ({ name: i(e("name")) })),
 		kernels: o,
-		steps: dt(e, r("steps"), r("num_steps"), st, (t) => ({
+		steps: Et(e, r("steps"), r("num_steps"), St, (t) => ({
 			label: i(t("label")),
 			kernel: t("kernel"),
 			buffers: Array.from({ length: o[t("kernel")].numBuffers }, (n, r) => a[e.view.getUint32(s + 4 * (t("first_arg") + r), !0)])
@@ -723,31 +815,37 @@ function pt(e, t) {
 		numInputs: r("num_inputs")
 	};
 }
-function mt(e, t, n) {
-	let r = e.call("hth_web_session", t), i = (t) => Ke(e.view, r, ct, t), a = ft(e, i("input_offsets"), n.numInputs), o = ft(e, i("input_bytes"), n.numInputs);
+function kt(e, t, n) {
+	let r = e.call("hth_web_session", t), i = (t) => st(e.view, r, Ct, t), a = Dt(e, i("input_offsets"), n.numInputs), o = Dt(e, i("input_bytes"), n.numInputs);
 	return {
 		changingBytes: i("changing_bytes"),
 		inputs: a.map((e, t) => ({
 			offset: e,
 			size: o[t]
 		})),
-		stateBytes: ft(e, i("state_bytes"), n.states.length)
+		stateBytes: Dt(e, i("state_bytes"), n.states.length)
 	};
 }
-function ht(e, t, n) {
-	return dt(e, t, n, lt, (e) => ({
+function At(e, t, n) {
+	return Et(e, t, n, wt, (e) => ({
 		arena: e("arena"),
 		offset: e("offset"),
 		size: e("size"),
 		to: e("to")
 	}));
 }
-// src/gpu/session.ts
-var S = 256, gt = 32768, _t = 65536, vt = 16, yt = (e) => Math.ceil(Math.max(e, 1) / vt) * vt;
-function bt(e, t) {
-	return e.reduce((e, t) => e + Math.ceil(t / S) * S, 0) + t.stateBytes.reduce((e, t) => e + t, 0) + t.changingBytes;
-}
-var xt = class {
+// src/gpu/calls.ts
+var jt = 32768, Mt = 16384, Nt = 200, Pt = {
+	steps: 0,
+	dispatches: 0,
+	passes: 0,
+	submits: 0,
+	readBacks: 0,
+	writes: 0,
+	writtenBytes: 0,
+	readBytes: 0,
+	objects: 0
+}, Ft = class {
 	#e;
 	#t;
 	#n;
@@ -755,145 +853,232 @@ var xt = class {
 	#i;
 	#a;
 	#o;
-	#s;
-	#c;
+	#s = [];
+	#c = [];
 	#l = 0;
-	#u = 0;
-	#d = {
-		dispatches: 0,
-		passes: 0,
-		submits: 0,
-		writes: 0,
-		writtenBytes: 0,
-		readBytes: 0,
-		objects: 0
-	};
+	#u = !1;
+	#d = { ...Pt };
+	#f = Pt;
 	constructor(e, t, n) {
-		let { gpu: r, plan: i } = t, { STORAGE: a, UNIFORM: o, COPY_SRC: s, COPY_DST: c } = g;
-		this.#e = e, this.#t = t, this.#n = n, this.#r = i.arenaBytes.map((e, t) => {
-			let n = Math.ceil(e / S) * S;
+		this.#e = e, this.#t = t, this.#n = n, this.#r = new nt(t.gpu), this.#i = new Xe(() => this.#r.latencyMs);
+	}
+	async measure() {
+		await this.#r.measure();
+	}
+	get costs() {
+		return this.#f;
+	}
+	get stepsWorthReading() {
+		return this.#i.steps;
+	}
+	write(e, t, n) {
+		let r = this.#e.bytes(t, n);
+		this.#s.length > 0 ? this.#c.push({
+			offset: e,
+			bytes: r.slice()
+		}) : this.#h(this.#n.changing, e, r);
+	}
+	run(e, t, n, r, i) {
+		this.#t.gpu.requireSound();
+		let a = this.#e.view, o = Array.from({ length: t }, (e, t) => a.getUint32(n + 8 * t, !0)), s = At(this.#e, r, i);
+		if (this.#s.push({
+			firstStep: e,
+			units: o,
+			copies: s,
+			changes: this.#c,
+			follows: this.#l > 0
+		}), this.#c = [], this.#u) return;
+		let c = It(s), l = this.#p(0, c);
+		this.#o = this.#v(l, s, c), this.#o.catch(() => void 0);
+	}
+	async decode(e, t, n, { submitMs: r = 8 }) {
+		let i = performance.now(), a = [], o = this.#i.stepsWithin(r), s = 0;
+		this.#u = !0;
+		try {
+			for (let r = 0; r < e; r++) t(r), s = It(this.#s.at(-1).copies), this.#l++, this.#s.length < o && r < e - 1 || a.push(this.#p(n, s * e));
+		} finally {
+			this.#_(a, n, s, e);
+		}
+		let c = await this.#y(Promise.all(a), s * e, this.#i.expectedMs(e));
+		return this.#i.took(e, performance.now() - i), Array.from({ length: e }, (e, t) => new Int32Array(c.buffer, t * s, s / 4));
+	}
+	async finish() {
+		await this.#o;
+	}
+	close() {
+		this.#a !== void 0 && this.#t.gpu.destroyBuffer(this.#a), this.#r.close();
+	}
+	#p(e, t) {
+		let { gpu: n } = this.#t;
+		n.device.pushErrorScope("out-of-memory"), n.device.pushErrorScope("validation");
+		let r = n.allocatedBytes, i = t > 0 ? this.#r.reserve(t) : void 0;
+		n.allocatedBytes !== r && this.#d.objects++, this.#m();
+		let a = n.device.createCommandEncoder(), o = this.#l - this.#s.length, s = 0;
+		return this.#s.forEach((t, n) => {
+			for (let { offset: e, bytes: n } of t.changes) a.copyBufferToBuffer(this.#a, s, this.#n.changing, e, n.length), s += n.length;
+			if (t.follows) {
+				let [{ arena: n, offset: r, size: i }] = t.copies;
+				a.copyBufferToBuffer(this.#n.arenas[n], r, this.#n.changing, e, i);
+			}
+			this.#g(a, t), t.follows && a.clearBuffer(this.#n.changing, e, It(t.copies));
+			let r = this.#u ? (o + n) * It(t.copies) : 0;
+			for (let { arena: e, offset: n, size: o } of t.copies) a.copyBufferToBuffer(this.#n.arenas[e], n, i, r, o), r += o;
+		}), n.device.queue.submit([a.finish()]), this.#d.steps += this.#s.length, this.#d.submits++, this.#s = [], n.popScopes(2, "The GPU refuses a call.");
+	}
+	#m() {
+		let e = this.#s.flatMap((e) => e.changes), t = e.reduce((e, { bytes: t }) => e + t.length, 0);
+		if (t === 0) return;
+		let { gpu: n } = this.#t;
+		if (this.#a === void 0 || this.#a.size < t) {
+			let e = this.#a?.size ?? Mt;
+			for (; e < t;) e *= 2;
+			this.#a !== void 0 && n.destroyBuffer(this.#a), this.#a = n.createBuffer("inputs of later steps", e, h.COPY_SRC | h.COPY_DST), this.#d.objects++;
+		}
+		let r = new Uint8Array(t), i = 0;
+		for (let { bytes: t } of e) r.set(t, i), i += t.length;
+		this.#h(this.#a, 0, r);
+	}
+	#h(e, t, n) {
+		this.#t.gpu.device.queue.writeBuffer(e, t, n), this.#d.writes++, this.#d.writtenBytes += n.length;
+	}
+	#g(e, { firstStep: t, units: n }) {
+		let { plan: r, pipelines: i } = this.#t, a, o;
+		n.forEach((n, s) => {
+			if (n === 0) return;
+			a ??= e.beginComputePass();
+			let c = i[r.steps[t + s].kernel];
+			c !== o && a.setPipeline(c), o = c, a.setBindGroup(0, this.#n.groups[t + s]);
+			let l = Math.min(n, jt);
+			a.dispatchWorkgroups(l, 1, Math.ceil(n / l)), this.#d.dispatches++;
+		}), a?.end(), a !== void 0 && this.#d.passes++;
+	}
+	#_(e, t, n, r) {
+		this.#s.length > 0 && e.push(this.#p(t, n * r));
+		for (let { offset: e, bytes: t } of this.#c) this.#h(this.#n.changing, e, t);
+		for (let t of e) t.catch(() => void 0);
+		this.#c = [], this.#l = 0, this.#u = !1;
+	}
+	async #v(e, t, n) {
+		let r = await this.#y(e, n, 0), i = 0;
+		for (let { size: e, to: n } of t) this.#e.bytes(n, e).set(r.subarray(i, i + e)), i += e;
+	}
+	async #y(e, t, n) {
+		let { gpu: r } = this.#t;
+		this.#f = {
+			...this.#d,
+			readBytes: t,
+			readBacks: +(t > 0)
+		}, this.#d = { ...Pt };
+		let [i, a] = await Promise.allSettled([e, t > 0 ? this.#r.read(t, n) : /* @__PURE__ */ new Uint8Array()]);
+		a.status === "rejected" && await it(r.device.lost, Nt), r.requireSound();
+		for (let e of [i, a]) if (e.status === "rejected") throw r.explain(e.reason, "What the GPU computed cannot be read.");
+		return a.value;
+	}
+}, It = (e) => e.reduce((e, { size: t }) => e + t, 0), x = 256, Lt = 16, Rt = (e) => Math.ceil(Math.max(e, 1) / Lt) * Lt;
+function zt(e, t) {
+	return e.reduce((e, t) => e + Math.ceil(t / x) * x, 0) + t.stateBytes.reduce((e, t) => e + t, 0) + t.changingBytes;
+}
+var Bt = class {
+	#e;
+	#t;
+	#n;
+	#r;
+	#i;
+	#a;
+	constructor(e, t, n) {
+		let { gpu: r, plan: i } = t, { STORAGE: a, UNIFORM: o, COPY_SRC: s, COPY_DST: c } = h;
+		this.#e = t, this.#t = n, this.#n = i.arenaBytes.map((e, t) => {
+			let n = Math.ceil(e / x) * x;
 			return e > 0 ? r.createBuffer(`arena ${t}`, n, a | s) : void 0;
-		}), this.#i = i.states.map(({ name: e }, t) => r.createBuffer(e, n.stateBytes[t], a | c));
+		}), this.#r = i.states.map(({ name: e }, t) => r.createBuffer(e, n.stateBytes[t], a | c));
 		let l = a | o | c;
-		this.#a = r.createBuffer("uniforms and inputs", Math.max(n.changingBytes, S), l), this.#o = i.steps.map((e, t) => this.#f(e, t));
+		this.#i = r.createBuffer("uniforms and inputs", Math.max(n.changingBytes, x), l);
+		let u = i.steps.map((e, t) => this.#o(e, t));
+		this.#a = new Ft(e, t, {
+			arenas: this.#n,
+			changing: this.#i,
+			groups: u
+		});
+	}
+	async measure() {
+		await this.#a.measure();
+	}
+	get stepsWorthReading() {
+		return this.#a.stepsWorthReading;
 	}
 	get counters() {
-		let { weightBytes: e, plan: t, gpu: n } = this.#t, r = e + bt(t.arenaBytes, this.#n);
+		let { weightBytes: e, plan: t, gpu: n } = this.#e, r = e + zt(t.arenaBytes, this.#t);
 		return {
-			...this.#d,
+			...this.#a.costs,
 			plannedBytes: r,
 			allocatedBytes: n.allocatedBytes
 		};
 	}
 	write(e, t, n) {
-		this.#t.gpu.device.queue.writeBuffer(this.#a, e, this.#e.bytes(t, n)), this.#l++, this.#u += n;
+		this.#a.write(e, t, n);
 	}
 	run(e, t, n, r, i) {
-		let { gpu: a } = this.#t;
-		a.requireSound();
-		let o = ht(this.#e, r, i), s = o.reduce((e, { size: t }) => e + t, 0);
-		this.#d = {
-			dispatches: 0,
-			passes: 0,
-			submits: 1,
-			writes: this.#l,
-			writtenBytes: this.#u,
-			readBytes: s,
-			objects: 0
-		}, this.#l = this.#u = 0, a.device.pushErrorScope("out-of-memory"), a.device.pushErrorScope("validation"), s > 0 && this.#h(s);
-		let c = a.device.createCommandEncoder();
-		this.#m(c, e, t, n);
-		let l = 0;
-		for (let { arena: e, offset: t, size: n } of o) c.copyBufferToBuffer(this.#r[e], t, this.#s, l, n), l += n;
-		a.device.queue.submit([c.finish()]);
-		let u = a.popScopes(2, "The GPU refuses a call.");
-		this.#c = this.#g(u, o, s), this.#c.catch(() => void 0);
+		this.#a.run(e, t, n, r, i);
+	}
+	decode(e, t, n, r) {
+		return this.#a.decode(e, t, this.#t.inputs[n].offset, r);
 	}
 	clearStates() {
-		let e = this.#t.gpu.device.createCommandEncoder();
-		for (let t of this.#i) e.clearBuffer(t);
-		this.#t.gpu.device.queue.submit([e.finish()]);
+		let e = this.#e.gpu.device.createCommandEncoder();
+		for (let t of this.#r) e.clearBuffer(t);
+		this.#e.gpu.device.queue.submit([e.finish()]);
 	}
 	async finish() {
-		await this.#c;
+		await this.#a.finish();
 	}
 	close() {
 		let e = [
+			...this.#n,
 			...this.#r,
-			...this.#i,
-			this.#a,
-			this.#s
+			this.#i
 		];
-		for (let t of e) t !== void 0 && this.#t.gpu.destroyBuffer(t);
-		this.#t.forget(this);
+		for (let t of e) t !== void 0 && this.#e.gpu.destroyBuffer(t);
+		this.#a.close(), this.#e.forget(this);
 	}
-	#f(e, t) {
+	#o(e, t) {
 		let n = {
-			buffer: this.#a,
-			offset: t * S,
-			size: S
-		}, r = [...e.buffers.map((e) => this.#p(e)), n], i = this.#t.pipelines[e.kernel].getBindGroupLayout(0), a = r.map((e, t) => ({
+			buffer: this.#i,
+			offset: t * x,
+			size: x
+		}, r = [...e.buffers.map((e) => this.#s(e)), n], i = this.#e.pipelines[e.kernel].getBindGroupLayout(0), a = r.map((e, t) => ({
 			binding: t,
 			resource: e
 		}));
-		return this.#t.gpu.device.createBindGroup({
+		return this.#e.gpu.device.createBindGroup({
 			label: e.label,
 			layout: i,
 			entries: a
 		});
 	}
-	#p(e) {
+	#s(e) {
 		switch (e.kind) {
 			case "arena": return {
-				buffer: this.#r[e.index],
+				buffer: this.#n[e.index],
 				offset: e.offset,
-				size: yt(e.size)
+				size: Rt(e.size)
 			};
 			case "weight": return {
-				...this.#t.weightPlace(e),
-				size: yt(e.size)
+				...this.#e.weightPlace(e),
+				size: Rt(e.size)
 			};
-			case "state": return { buffer: this.#i[e.index] };
+			case "state": return { buffer: this.#r[e.index] };
 			case "input": {
-				let { offset: t, size: n } = this.#n.inputs[e.index];
+				let { offset: t, size: n } = this.#t.inputs[e.index];
 				return {
-					buffer: this.#a,
+					buffer: this.#i,
 					offset: t,
-					size: yt(n)
+					size: Rt(n)
 				};
 			}
 		}
 	}
-	#m(e, t, n, r) {
-		let { plan: i, pipelines: a } = this.#t, o = this.#e.view, s, c;
-		for (let l = 0; l < n; l++) {
-			let n = o.getUint32(r + 8 * l, !0);
-			if (n === 0) continue;
-			s ??= e.beginComputePass();
-			let u = a[i.steps[t + l].kernel];
-			u !== c && s.setPipeline(u), c = u, s.setBindGroup(0, this.#o[t + l]);
-			let d = Math.min(n, gt);
-			s.dispatchWorkgroups(d, 1, Math.ceil(n / d)), this.#d.dispatches++;
-		}
-		s?.end(), s !== void 0 && this.#d.passes++;
-	}
-	#h(e) {
-		if (this.#s !== void 0 && this.#s.size >= e) return;
-		let t = this.#s?.size ?? _t;
-		for (; t < e;) t *= 2;
-		this.#s !== void 0 && this.#t.gpu.destroyBuffer(this.#s), this.#s = this.#t.gpu.createBuffer("outputs", t, g.MAP_READ | g.COPY_DST), this.#d.objects++;
-	}
-	async #g(e, t, n) {
-		let { gpu: r } = this.#t, i = this.#s, a = n > 0 ? i.mapAsync(1, 0, n) : void 0, o = await Promise.allSettled([e, a]);
-		r.requireSound();
-		for (let e of o) if (e.status === "rejected") throw r.explain(e.reason, "What the GPU computed cannot be read.");
-		if (n === 0) return;
-		let s = new Uint8Array(i.getMappedRange(0, n)), c = 0;
-		for (let { size: e, to: n } of t) this.#e.bytes(n, e).set(s.subarray(c, c + e)), c += e;
-		i.unmap();
-	}
 };
-function St(t, n) {
+function Vt(t, n) {
 	let { gpu: r, plan: i } = t, a = Math.min(r.device.limits.maxStorageBufferBindingSize, r.device.limits.maxBufferSize);
 	i.states.forEach(({ name: t }, i) => {
 		if (n.stateBytes[i] <= a) return;
@@ -905,12 +1090,12 @@ function St(t, n) {
 	});
 }
 // src/gpu/shaders.ts
-var Ct = /^\/\/@ .*$/gm, wt = /^\/\/@ ([A-Za-z_]\w*) (\d{1,3}) ([a-z0-9+]+)$/, Tt = "Compile the model again: hearth compile MODEL --target wasm32";
-function Et(t) {
-	let n = [...t.matchAll(Ct)];
+var Ht = /^\/\/@ .*$/gm, Ut = /^\/\/@ ([A-Za-z_]\w*) (\d{1,3}) ([a-z0-9+]+)$/, Wt = "Compile the model again: hearth compile MODEL --target wasm32";
+function Gt(t) {
+	let n = [...t.matchAll(Ht)];
 	return n.map((r, i) => {
-		let a = wt.exec(r[0]);
-		if (a === null) throw new e("corrupt", `The bundle's shaders have a line that says nothing: ${r[0]}`, { hint: Tt });
+		let a = Ut.exec(r[0]);
+		if (a === null) throw new e("corrupt", `The bundle's shaders have a line that says nothing: ${r[0]}`, { hint: Wt });
 		return {
 			name: a[1],
 			threads: Number(a[2]),
@@ -919,17 +1104,17 @@ function Et(t) {
 		};
 	});
 }
-function Dt(t, n) {
+function Kt(t, n) {
 	let r = new Map(t.filter(({ features: e }) => e.length === 0).map((e) => [e.name, e]));
 	return n.map(({ name: t }) => {
 		let n = r.get(t);
 		if (n !== void 0) return n;
-		throw new e("mismatch", `The bundle has no shader for the kernel ${t}, which its plan asks for.`, { hint: Tt });
+		throw new e("mismatch", `The bundle has no shader for the kernel ${t}, which its plan asks for.`, { hint: Wt });
 	});
 }
 // src/gpu/weights.ts
-var Ot = 256 << 20, kt = 4 << 20, At = 64 << 20, jt = 256, Mt = (e, t) => Math.ceil(e / t) * t;
-function Nt(e) {
+var qt = 256 << 20, Jt = 4 << 20, Yt = 64 << 20, Xt = 256, Zt = (e, t) => Math.ceil(e / t) * t;
+function Qt(e) {
 	let t = (t) => e.weights[t.index].offset + t.offset, n = e.buffers.filter(({ kind: e }) => e === "weight").sort((e, n) => t(e) - t(n) || e.index - n.index), r = [], i = [];
 	n.forEach((e, a) => {
 		let o = r.at(-1), [s, c] = [t(e), t(e) + e.size];
@@ -942,8 +1127,8 @@ function Nt(e) {
 	});
 	let a = [];
 	for (let e of r) {
-		let t = Mt(e.size, jt);
-		(a.length === 0 || a.at(-1) + t > Ot) && a.push(0), e.buffer = a.length - 1, e.offset = a.at(-1), a[e.buffer] += t;
+		let t = Zt(e.size, Xt);
+		(a.length === 0 || a.at(-1) + t > qt) && a.push(0), e.buffer = a.length - 1, e.offset = a.at(-1), a[e.buffer] += t;
 	}
 	return {
 		spans: r,
@@ -957,39 +1142,39 @@ function Nt(e) {
 		}))
 	};
 }
-async function Pt(t, n, r, i) {
+async function $t(t, n, r, i) {
 	let a = "The weights cannot be sent to the GPU.", [o, s, c] = [
 		0,
 		0,
 		0
 	];
-	for await (let e of Ft(i)) {
+	for await (let e of en(i)) {
 		t.requireSound();
 		let i = s + e.length;
 		for (; c < n.spans.length; c++) {
-			let a = n.spans[c], l = Math.max(a.fileOffset, s), u = Math.min(Mt(a.fileOffset + a.size, 4), i);
+			let a = n.spans[c], l = Math.max(a.fileOffset, s), u = Math.min(Zt(a.fileOffset + a.size, 4), i);
 			if (l < u) {
 				let n = a.offset + l - a.fileOffset;
 				t.device.queue.writeBuffer(r[a.buffer], n, e, l - s, u - l), o += u - l;
 			}
 			if (a.fileOffset + a.size > i) break;
 		}
-		s = i, o < At || (await t.wait(a), o = 0);
+		s = i, o < Yt || (await t.wait(a), o = 0);
 	}
 	await t.wait(a);
 	let l = n.spans.at(-1);
 	if (l !== void 0 && s < l.fileOffset + l.size) throw new e("corrupt", `weights.bin has ${s} bytes, its plan reads up to ${l.fileOffset + l.size}.`);
 }
-async function* Ft(e) {
-	let t = new Uint8Array(kt), n = 0;
+async function* en(e) {
+	let t = new Uint8Array(Jt), n = 0;
 	for await (let r of e) for (let e = 0; e < r.length;) {
-		let i = r.subarray(e, e + kt - n);
-		t.set(i, n), e += i.length, n += i.length, n < kt || (yield t, n = 0);
+		let i = r.subarray(e, e + Jt - n);
+		t.set(i, n), e += i.length, n += i.length, n < Jt || (yield t, n = 0);
 	}
-	n !== 0 && (t.fill(0, n, Mt(n, 4)), yield t.subarray(0, Mt(n, 4)));
+	n !== 0 && (t.fill(0, n, Zt(n, 4)), yield t.subarray(0, Zt(n, 4)));
 }
 // src/gpu/model.ts
-var It = class e {
+var tn = class e {
 	gpu;
 	plan;
 	pipelines;
@@ -1002,20 +1187,20 @@ var It = class e {
 		this.#e = e, this.gpu = t, this.plan = n, this.pipelines = r, this.#t = i, this.#n = a, this.#r = o;
 	}
 	static async open(t, n, r, i, { adapter: a, memoryLimitBytes: o = Infinity }) {
-		let s = pt(t, n), c = Dt(Et(r), s.kernels), l = Nt(s);
-		Rt("The weights do not fit the GPU.", Lt(l), o);
-		let u = await ee.open(a, zt(s, l, c));
+		let s = Ot(t, n), c = Kt(Gt(r), s.kernels), l = Qt(s);
+		rn("The weights do not fit the GPU.", nn(l), o);
+		let u = await te.open(a, an(s, l, c));
 		try {
 			let n = He(u, c);
 			n.catch(() => void 0);
-			let r = await u.make(`The GPU ${u.name} has no memory for the weights.`, () => l.bufferBytes.map((e, t) => u.createBuffer(`weights ${t}`, e, g.STORAGE | g.COPY_DST)));
-			return await Pt(u, l, r, i()), new e(t, u, s, await n, l, r, o);
+			let r = await u.make(`The GPU ${u.name} has no memory for the weights.`, () => l.bufferBytes.map((e, t) => u.createBuffer(`weights ${t}`, e, h.STORAGE | h.COPY_DST)));
+			return await $t(u, l, r, i()), new e(t, u, s, await n, l, r, o);
 		} catch (e) {
 			throw u.close(), e;
 		}
 	}
 	get weightBytes() {
-		return Lt(this.#t);
+		return nn(this.#t);
 	}
 	weightPlace(e) {
 		let { buffer: t, offset: n } = this.#t.places.get(e);
@@ -1025,11 +1210,11 @@ var It = class e {
 		};
 	}
 	async session(e) {
-		let t = mt(this.#e, e, this.plan), n = bt(this.plan.arenaBytes, t);
-		Rt("The session does not fit the GPU.", [...this.#i.values()].reduce((e, t) => e + t, this.weightBytes) + n, this.#r), St(this, t);
+		let t = kt(this.#e, e, this.plan), n = zt(this.plan.arenaBytes, t);
+		rn("The session does not fit the GPU.", [...this.#i.values()].reduce((e, t) => e + t, this.weightBytes) + n, this.#r), Vt(this, t);
 		let r = `The GPU ${this.gpu.name} has no memory for a session of ${n} bytes.`, i;
 		try {
-			return await this.gpu.make(r, () => (i = new xt(this.#e, this, t), this.#i.set(i, n), i));
+			return await this.gpu.make(r, () => (i = new Bt(this.#e, this, t), this.#i.set(i, n), i));
 		} catch (e) {
 			throw i?.close(), e;
 		}
@@ -1040,8 +1225,8 @@ var It = class e {
 	close() {
 		this.gpu.close();
 	}
-}, Lt = ({ bufferBytes: e }) => e.reduce((e, t) => e + t, 0);
-function Rt(t, n, r) {
+}, nn = ({ bufferBytes: e }) => e.reduce((e, t) => e + t, 0);
+function rn(t, n, r) {
 	if (n <= r) return;
 	let i = `It needs ${n} bytes of the GPU's memory, memoryLimitBytes allows ${r}.`;
 	throw new e("memory", t, {
@@ -1049,7 +1234,7 @@ function Rt(t, n, r) {
 		hint: "Use a smaller context, a smaller model or a smaller number format."
 	});
 }
-function zt(e, { bufferBytes: t }, n) {
+function an(e, { bufferBytes: t }, n) {
 	let r = (e) => Math.max(0, ...e);
 	return {
 		bufferBytes: r([...t, ...e.arenaBytes]),
@@ -1059,14 +1244,14 @@ function zt(e, { bufferBytes: t }, n) {
 	};
 }
 // src/info.ts
-var Bt = [
+var on = [
 	"f32",
 	"i32",
 	"u8",
 	"i8",
 	"f16"
 ];
-function Vt(e) {
+function sn(e) {
 	let t = e.functions.find((e) => e.door === "text");
 	if (t === void 0) return;
 	let n = (t) => e.symbols[t]?.[1] ?? 0, r = (e) => Number(t.inputs.find(({ name: t }) => t === e)?.high) + 1;
@@ -1080,14 +1265,14 @@ function Vt(e) {
 		kvBytesPerPage: e.states.filter(({ unit: e }) => e === "pages").reduce((e, t) => e + t.unit_bytes, 0)
 	};
 }
-function Ht(t) {
-	let n = Vt(t);
+function cn(t) {
+	let n = sn(t);
 	if (n !== void 0) return n;
 	let r = `Its functions: ${t.functions.map(({ name: e }) => e).join(", ")}.`;
 	throw new e("usage", "This model is no language model: it takes no tokens.", { why: r });
 }
 // src/staging.ts
-var Ut = 16, Wt = class {
+var ln = 16, un = class {
 	#e;
 	#t;
 	#n = 0;
@@ -1095,7 +1280,7 @@ var Ut = 16, Wt = class {
 		this.#e = e;
 	}
 	begin(e, t) {
-		let n = e + t * Ut;
+		let n = e + t * ln;
 		this.#n = 0, this.#t !== void 0 && this.#t.size >= n || (this.free(), this.#t = this.#e.allocate(2 * n, "the arguments of a call"));
 	}
 	reserve(e) {
@@ -1107,23 +1292,23 @@ var Ut = 16, Wt = class {
 		return this.#e.bytes(t, e.byteLength).set(n), t;
 	}
 	putText(e) {
-		return this.put(Gt(e));
+		return this.put(dn(e));
 	}
 	free() {
 		this.#t !== void 0 && this.#e.free(this.#t), this.#t = void 0;
 	}
 	#r(e) {
 		let t = this.#t, n = t.at + this.#n;
-		if (this.#n += Math.ceil(e / Ut) * Ut, this.#n > t.size) throw RangeError("more was staged than begin() was told");
+		if (this.#n += Math.ceil(e / ln) * ln, this.#n > t.size) throw RangeError("more was staged than begin() was told");
 		return n;
 	}
-}, Gt = (e) => new TextEncoder().encode(`${e}\0`), Kt = {
+}, dn = (e) => new TextEncoder().encode(`${e}\0`), fn = {
 	f32: Float32Array,
 	i32: Int32Array,
 	u8: Uint8Array,
 	i8: Int8Array,
 	f16: Uint16Array
-}, qt = class t {
+}, pn = class t {
 	#e;
 	#t;
 	#n;
@@ -1133,13 +1318,13 @@ var Ut = 16, Wt = class {
 	#o = 0;
 	#s = !1;
 	constructor(e, t, n, r, i) {
-		this.#e = e, this.#t = t, this.#n = new Wt(e), this.#r = i, this.#i = this.#c(n, Object.entries(r), e.threads.count.count);
+		this.#e = e, this.#t = t, this.#n = new un(e), this.#r = i, this.#i = this.#c(n, Object.entries(r), e.threads.count.count);
 	}
 	static async create(e, n, r, i, a, o) {
 		a === void 0 && await e.threads.reserve();
 		let s = new t(e, n, r, i, () => o(s));
 		try {
-			s.#a = await a?.session(s.#i);
+			s.#a = await a?.session(s.#i), await s.#a?.measure();
 		} catch (e) {
 			throw s.close(), e;
 		}
@@ -1150,15 +1335,15 @@ var Ut = 16, Wt = class {
 	}
 	#c(e, t, n) {
 		let r = t.reduce((e, [t]) => e + 4 * t.length + 1, 0);
-		this.#n.begin(Ye.size + 4 + t.length * Je.size + r, 3 + t.length);
-		let i = this.#n.reserve(4), a = this.#n.reserve(Ye.size), o = this.#n.reserve(t.length * Je.size);
+		this.#n.begin(ut.size + 4 + t.length * lt.size + r, 3 + t.length);
+		let i = this.#n.reserve(4), a = this.#n.reserve(ut.size), o = this.#n.reserve(t.length * lt.size);
 		t.forEach(([e, t], n) => {
-			Ge(this.#e.view, o + n * Je.size, Je, {
+			ot(this.#e.view, o + n * lt.size, lt, {
 				name: this.#n.putText(e),
 				value: t
 			});
-		}), Ge(this.#e.view, a, Ye, {
-			struct_size: Ye.size,
+		}), ot(this.#e.view, a, ut, {
+			struct_size: ut.size,
 			threads: n,
 			sizes: o,
 			num_sizes: t.length
@@ -1166,9 +1351,42 @@ var Ut = 16, Wt = class {
 		let s = t.map(([e, t]) => `${t} ${e}`).join(", ");
 		return this.#e.check(`A session with ${s || "no sizes"} cannot be made.`, "hearth_session_create", e, a, i), this.#e.view.getUint32(i, !0);
 	}
-	async forward(t) {
-		Ht(this.#t);
-		let n = this.#l(), { tokenIds: r, positions: i, tokenSeq: a, blockTable: o, blockTableStride: s, logitRows: c } = t;
+	async forward(e) {
+		let t = this.#u(this.#d(), e);
+		return await this.#f(() => this.#a.finish()), this.#m(t + pt.size);
+	}
+	get stepsWorthReading() {
+		return this.#a?.stepsWorthReading ?? 1;
+	}
+	async decode(e, t, n = {}) {
+		let r = this.#d();
+		this.#l(e, t);
+		let i = this.#a;
+		if (i === void 0) {
+			let n = [];
+			for (; n.length < t;) {
+				let { argmax: t } = await this.forward(mn(e, n.length, n.at(-1)));
+				n.push(t);
+			}
+			return n;
+		}
+		let a = (t) => this.#u(r, mn(e, t));
+		this.#o++;
+		let o = [];
+		return await this.#f(async () => {
+			o = await i.decode(t, a, hn(this.#t, "token_ids"), n);
+		}), o;
+	}
+	#l({ tokenIds: t, logitRows: n, tokenSeq: r }, i) {
+		let { functions: a } = this.#t, o = a.some(({ door: e, outputs: t }) => e === "text" && t.some(({ name: e }) => e === "argmax")), s = new Set(r).size === t.length && n.length === t.length;
+		if (!(o && s && n.every((e, t) => e === t) && Number.isInteger(i) && i >= 1)) throw new e("usage", "These tokens cannot be decoded.", {
+			why: o ? `${i} steps, ${t.length} tokens of ${new Set(r).size} sequences, of which ${n.length} rows are wanted.` : "The plan does not say which token is the likeliest.",
+			hint: "Give one token of each sequence, and the rows of all of them in their order."
+		});
+	}
+	#u(t, n) {
+		cn(this.#t);
+		let { tokenIds: r, positions: i, tokenSeq: a, blockTable: o, blockTableStride: s, logitRows: c } = n;
 		if (i.length !== r.length || a.length !== r.length) throw new e("usage", "tokenIds, positions and tokenSeq must have one entry a token.", { why: `They have ${r.length}, ${i.length} and ${a.length}.` });
 		let l = [
 			r,
@@ -1176,62 +1394,62 @@ var Ut = 16, Wt = class {
 			a,
 			o,
 			c
-		], u = Qe.size + $e.length * Ze.size;
-		this.#n.begin(Xe.size + u + 4 * l.reduce((e, t) => e + t.length, 0), 2 + l.length);
-		let d = this.#n.reserve(Xe.size), f = this.#n.reserve(u), p = {
-			struct_size: Xe.size,
+		], u = pt.size + mt.length * ft.size;
+		this.#n.begin(dt.size + u + 4 * l.reduce((e, t) => e + t.length, 0), 2 + l.length);
+		let d = this.#n.reserve(dt.size), f = this.#n.reserve(u), p = {
+			struct_size: dt.size,
 			num_tokens: r.length,
 			num_seqs: s > 0 ? o.length / s : 0,
 			num_logit_rows: c.length,
 			block_table_stride: s,
-			num_prompt_tokens: t.numPromptTokens ?? 0,
+			num_prompt_tokens: n.numPromptTokens ?? 0,
 			token_ids: this.#n.put(r),
 			positions: this.#n.put(i),
 			token_seq: this.#n.put(a),
 			block_table: this.#n.put(o),
 			logit_rows: this.#n.put(c),
-			outputs: Jt(t.outputs)
+			outputs: gn(n.outputs)
 		};
-		return Ge(this.#e.view, d, Xe, p), Ge(this.#e.view, f, Qe, { struct_size: u }), await this.#u("The batch cannot be run.", "hearth_forward", n, d, f), this.#f(f + Qe.size);
+		return ot(this.#e.view, d, dt, p), ot(this.#e.view, f, pt, { struct_size: u }), this.#e.check("The batch cannot be run.", "hearth_forward", t, d, f), f;
 	}
 	async run(e, t = {}) {
-		let n = this.#l(), r = this.#d(e), i = Object.entries(t), a = i.reduce((e, [t, { data: n }]) => e + n.byteLength + 4 * t.length + 1, 0), o = i.length + r.outputs.length;
-		this.#n.begin(a + 4 * e.length + 1 + o * x.size, 3 + 2 * i.length);
-		let s = this.#n.reserve(i.length * x.size), c = this.#n.reserve(r.outputs.length * x.size);
-		i.forEach(([e, t], n) => this.#m(s + n * x.size, e, t));
-		let l = [i.length, r.outputs.length], u = this.#n.putText(e);
-		return await this.#u(`${e} cannot be run.`, "hearth_run", n, u, s, l[0], c, l[1]), this.#o++, Object.fromEntries(r.outputs.map((e, t) => [e.name, this.#h(c + t * x.size)]));
+		let n = this.#d(), r = this.#p(e), i = Object.entries(t), a = i.reduce((e, [t, { data: n }]) => e + n.byteLength + 4 * t.length + 1, 0), o = i.length + r.outputs.length;
+		this.#n.begin(a + 4 * e.length + 1 + o * b.size, 3 + 2 * i.length);
+		let s = this.#n.reserve(i.length * b.size), c = this.#n.reserve(r.outputs.length * b.size);
+		i.forEach(([e, t], n) => this.#g(s + n * b.size, e, t));
+		let l = [i.length, r.outputs.length], u = this.#n.putText(e), d = `${e} cannot be run.`;
+		return this.#e.check(d, "hearth_run", n, u, s, l[0], c, l[1]), await this.#f(() => this.#a.finish()), this.#o++, Object.fromEntries(r.outputs.map((e, t) => [e.name, this.#_(c + t * b.size)]));
 	}
 	close() {
 		this.#i !== 0 && (this.#e.attach(this.#i, void 0), this.#e.call("hearth_session_free", this.#i), this.#a?.close(), this.#n.free(), this.#i = 0, this.#r());
 	}
-	#l() {
+	#d() {
 		if (this.#i === 0) throw new e("usage", "The session is closed.");
 		if (this.#s) throw new e("usage", "Another call runs in this session.", { hint: "Await it first." });
 		return this.#i;
 	}
-	async #u(e, t, ...n) {
-		if (this.#e.check(e, t, ...n), this.#a !== void 0) {
+	async #f(e) {
+		if (this.#a !== void 0) {
 			this.#s = !0;
 			try {
-				await this.#a.finish();
+				await e();
 			} finally {
 				this.#s = !1;
 			}
-			this.#l();
+			this.#d();
 		}
 	}
-	#d(t) {
+	#p(t) {
 		let n = this.#t.functions.find((e) => e.name === t);
 		if (n !== void 0) return n;
 		let r = this.#t.functions.map((e) => e.name).join(", ");
 		throw new e("usage", `The model has no function ${t}.`, { why: `It has: ${r}.` });
 	}
-	#f(t) {
+	#m(t) {
 		let n = ++this.#o, r = (r) => {
 			if (n !== this.#o || this.#i === 0) throw new e("usage", "A result is read after the session's next call.");
-			let i = t + r * Ze.size, a = (e) => Ke(this.#e.view, i, Ze, e);
-			return this.#p(a("data"), Bt[a("dtype")], a("rows"), a("cols"), a("row_stride"));
+			let i = t + r * ft.size, a = (e) => st(this.#e.view, i, ft, e);
+			return this.#h(a("data"), on[a("dtype")], a("rows"), a("cols"), a("row_stride"));
 		};
 		return {
 			get logits() {
@@ -1245,40 +1463,58 @@ var Ut = 16, Wt = class {
 			}
 		};
 	}
-	#p(e, t, n, r, i) {
-		let a = Kt[t];
+	#h(e, t, n, r, i) {
+		let a = fn[t];
 		if (e === 0) return new a(0);
 		let o = a.BYTES_PER_ELEMENT, s = new a(n * r), c = new Uint8Array(s.buffer);
 		for (let t = 0; t < n; t++) c.set(this.#e.bytes(e + t * i * o, r * o), t * r * o);
 		return s;
 	}
-	#m(t, n, { data: r, shape: i }) {
-		let a = Bt.findIndex((e) => r instanceof Kt[e]), o = i.reduce((e, t) => e * t, 1);
+	#g(t, n, { data: r, shape: i }) {
+		let a = on.findIndex((e) => r instanceof fn[e]), o = i.reduce((e, t) => e * t, 1);
 		if (a < 0 || i.length > 8 || o !== r.length) throw new e("usage", `${n} cannot be given: ${r.length} numbers for the shape (${i.join(", ")}).`);
-		let s = Object.fromEntries(i.map((e, t) => [et(t), e])), c = {
+		let s = Object.fromEntries(i.map((e, t) => [ht(t), e])), c = {
 			name: this.#n.putText(n),
 			data: this.#n.put(r)
 		};
-		Ge(this.#e.view, t, x, {
+		ot(this.#e.view, t, b, {
 			...s,
 			...c,
 			dtype: a,
 			rank: i.length
 		});
 	}
-	#h(e) {
-		let t = (t) => Ke(this.#e.view, e, x, t), n = Array.from({ length: t("rank") }, (e, t) => t).map((e) => t(et(e))), r = n.at(-1) ?? 1, i = n.slice(0, -1).reduce((e, t) => e * t, 1), a = n.length > 0 ? t("row_stride") : 1;
+	#_(e) {
+		let t = (t) => st(this.#e.view, e, b, t), n = Array.from({ length: t("rank") }, (e, t) => t).map((e) => t(ht(e))), r = n.at(-1) ?? 1, i = n.slice(0, -1).reduce((e, t) => e * t, 1), a = n.length > 0 ? t("row_stride") : 1;
 		return {
-			data: this.#p(t("data"), Bt[t("dtype")], i, r, a),
+			data: this.#h(t("data"), on[t("dtype")], i, r, a),
 			shape: n
 		};
 	}
 };
-function Jt(e) {
-	return e === void 0 ? 0 : e.reduce((e, t) => e | 1 << $e.indexOf(t), 0) || 1 << $e.length;
+function mn(e, t, n = new Int32Array(e.tokenIds.length)) {
+	if (t === 0) return {
+		...e,
+		outputs: ["argmax"]
+	};
+	let r = e.positions.map((e) => e + t);
+	return {
+		...e,
+		tokenIds: n,
+		positions: r,
+		numPromptTokens: 0,
+		outputs: ["argmax"]
+	};
+}
+function hn({ functions: e }, t) {
+	let n = e.findIndex(({ door: e }) => e === "text");
+	return e.slice(0, n).reduce((e, { inputs: t }) => e + t.length, 0) + e[n].inputs.findIndex(({ name: e }) => e === t);
+}
+function gn(e) {
+	return e === void 0 ? 0 : e.reduce((e, t) => e | 1 << mt.indexOf(t), 0) || 1 << mt.length;
 }
 // src/model.ts
-var Yt = class t {
+var _n = class t {
 	info;
 	text;
 	manifest;
@@ -1290,7 +1526,7 @@ var Yt = class t {
 	#r;
 	#i = /* @__PURE__ */ new Set();
 	constructor(e, t, n, r, i) {
-		this.#e = e, this.manifest = t.manifest, this.endIds = t.endIds, this.#r = n, this.#n = r instanceof It ? r : void 0, this.#t = r instanceof It ? void 0 : r, this.info = Qt(e, n), this.text = Vt(this.info), this.device = this.#n === void 0 ? Xt(this.info, e.threads.count, i) : {
+		this.#e = e, this.manifest = t.manifest, this.endIds = t.endIds, this.#r = n, this.#n = r instanceof tn ? r : void 0, this.#t = r instanceof tn ? void 0 : r, this.info = bn(e, n), this.text = sn(this.info), this.device = this.#n === void 0 ? vn(this.info, e.threads.count, i) : {
 			kind: "webgpu",
 			name: this.#n.gpu.name,
 			threads: 0,
@@ -1298,19 +1534,19 @@ var Yt = class t {
 		};
 	}
 	static open(e, n, r, i, a, o) {
-		return new t(e, n, Zt(e, n, r, i, a, "cpu"), i, o);
+		return new t(e, n, yn(e, n, r, i, a, "cpu"), i, o);
 	}
 	static async openOnGpu(e, n, r, i, a, o) {
-		let s = Zt(e, n, r, void 0, 0, "gpu");
+		let s = yn(e, n, r, void 0, 0, "gpu");
 		try {
-			return new t(e, n, s, await It.open(e, s, i, a, o), "");
+			return new t(e, n, s, await tn.open(e, s, i, a, o), "");
 		} catch (t) {
 			throw e.call("hearth_close", s), t;
 		}
 	}
 	async session(t = {}) {
 		if (this.#r === 0) throw new e("usage", "The model is closed.");
-		let n = await qt.create(this.#e, this.info, this.#r, t, this.#n, (e) => this.#i.delete(e));
+		let n = await pn.create(this.#e, this.info, this.#r, t, this.#n, (e) => this.#i.delete(e));
 		return this.#i.add(n), n;
 	}
 	get memoryBytes() {
@@ -1325,7 +1561,7 @@ var Yt = class t {
 		}
 	}
 };
-function Xt({ isa: e }, { count: t, why: n }, r) {
+function vn({ isa: e }, { count: t, why: n }, r) {
 	return {
 		kind: "wasm",
 		name: `${e}, ${t} thread${t === 1 ? "" : "s"}`,
@@ -1333,12 +1569,12 @@ function Xt({ isa: e }, { count: t, why: n }, r) {
 		why: [r, n].filter(Boolean).join(" ")
 	};
 }
-function Zt(e, t, n, r, i, a) {
-	let o = new Wt(e);
-	o.begin(n.length + qe.size + 4 + a.length + 1, 4);
-	let s = o.reserve(4), c = o.reserve(qe.size), l = [BigInt(n.length), BigInt(i)];
-	Ge(e.view, c, qe, {
-		struct_size: qe.size,
+function yn(e, t, n, r, i, a) {
+	let o = new un(e);
+	o.begin(n.length + ct.size + 4 + a.length + 1, 4);
+	let s = o.reserve(4), c = o.reserve(ct.size), l = [BigInt(n.length), BigInt(i)];
+	ot(e.view, c, ct, {
+		struct_size: ct.size,
 		device: o.putText(a)
 	});
 	let u = `The bundle of ${t.manifest.source_name} cannot be opened.`;
@@ -1348,42 +1584,19 @@ function Zt(e, t, n, r, i, a) {
 		o.free();
 	}
 }
-var Qt = (e, t) => JSON.parse(e.text(e.call("hearth_describe", t))), $t = 1, en = "model.json";
-function tn(t) {
-	let n;
-	try {
-		n = JSON.parse(t);
-	} catch (t) {
-		throw new e("corrupt", `${en} is no JSON.`, { why: String(t) });
-	}
-	if (n?.format === $t && typeof n.files == "object") return n;
-	throw new e("mismatch", `${en} has format ${String(n?.format)}.`, {
-		why: `This package reads format ${$t}.`,
-		hint: "Package the model again with the Hearth that the page came with: hearth package web MODEL."
-	});
-}
-function nn({ chunk_bytes: e }, { size_bytes: t, chunks: n }) {
-	return n.map((n, r) => [n, Math.min(e, t - r * e)]);
-}
-var rn = ({ files: e }) => Object.values(e).flatMap(({ chunks: e }) => e);
-function an(e) {
-	let t = new URL(e, globalThis.location?.href);
-	return t.hash = "", t.href;
-}
-// src/store/chunks.ts
-var on = "hearth-chunks", sn = "content-length";
-async function cn() {
+var bn = (e, t) => JSON.parse(e.text(e.call("hearth_describe", t))), xn = "hearth-chunks";
+async function Sn() {
 	let e = [];
-	for (let t of [ln, dn]) try {
+	for (let t of [Cn, Tn]) try {
 		return await t();
 	} catch (t) {
 		e.push(t instanceof Error ? t.message : String(t));
 	}
 	return globalThis.isSecureContext === !1 ? "Pages may keep files over https or on localhost only." : e.join(" ");
 }
-async function ln() {
+async function Cn() {
 	if (globalThis.navigator?.storage?.getDirectory === void 0) throw Error("There is no private file system.");
-	let e = await (await navigator.storage.getDirectory()).getDirectoryHandle(on, { create: !0 });
+	let e = await (await navigator.storage.getDirectory()).getDirectoryHandle(xn, { create: !0 });
 	return {
 		kind: "opfs",
 		async sizes() {
@@ -1402,12 +1615,12 @@ async function ln() {
 			}
 		},
 		async write(t, n) {
-			await un(await e.getFileHandle(t, { create: !0 }), n);
+			await wn(await e.getFileHandle(t, { create: !0 }), n);
 		},
 		remove: (t) => e.removeEntry(t).catch(() => void 0)
 	};
 }
-async function un(e, t) {
+async function wn(e, t) {
 	if (!("createSyncAccessHandle" in e)) {
 		let n = await e.createWritable();
 		return await n.write(t), n.close();
@@ -1420,9 +1633,9 @@ async function un(e, t) {
 		n.close();
 	}
 }
-async function dn() {
+async function Tn() {
 	if (globalThis.caches === void 0) throw Error("There is no Cache API.");
-	let e = await caches.open(on), t = (e) => `/${on}/${e}`;
+	let e = await caches.open(xn), t = (e) => `/${xn}/${e}`;
 	return {
 		kind: "cache",
 		async sizes() {
@@ -1444,33 +1657,33 @@ async function dn() {
 	};
 }
 // src/store/sha256.ts
-var fn = Array.from({ length: 400 }, (e, t) => t).filter((e) => e > 1 && ![...Array(e).keys()].some((t) => t > 1 && e % t === 0)), pn = (e) => Math.floor((e - Math.floor(e)) * 2 ** 32) | 0, mn = Int32Array.from(fn.slice(0, 64), (e) => pn(Math.cbrt(e))), hn = Int32Array.from(fn.slice(0, 8), (e) => pn(Math.sqrt(e))), gn = 64;
-async function _n(e) {
+var En = Array.from({ length: 400 }, (e, t) => t).filter((e) => e > 1 && ![...Array(e).keys()].some((t) => t > 1 && e % t === 0)), Dn = (e) => Math.floor((e - Math.floor(e)) * 2 ** 32) | 0, On = Int32Array.from(En.slice(0, 64), (e) => Dn(Math.cbrt(e))), kn = Int32Array.from(En.slice(0, 8), (e) => Dn(Math.sqrt(e))), An = 64;
+async function jn(e) {
 	let t = globalThis.crypto?.subtle;
-	return vn(t === void 0 ? yn(e) : new Uint8Array(await t.digest("SHA-256", e)));
+	return Mn(t === void 0 ? Nn(e) : new Uint8Array(await t.digest("SHA-256", e)));
 }
-var vn = (e) => Array.from(e, (e) => e.toString(16).padStart(2, "0")).join("");
-function yn(e) {
-	let t = hn.slice(), n = e.length - e.length % gn, r = new DataView(e.buffer, e.byteOffset, e.byteLength);
-	for (let e = 0; e < n; e += gn) bn(t, r, e);
-	let i = e.subarray(n), a = new Uint8Array(i.length + 9 <= gn ? gn : 128);
+var Mn = (e) => Array.from(e, (e) => e.toString(16).padStart(2, "0")).join("");
+function Nn(e) {
+	let t = kn.slice(), n = e.length - e.length % An, r = new DataView(e.buffer, e.byteOffset, e.byteLength);
+	for (let e = 0; e < n; e += An) Pn(t, r, e);
+	let i = e.subarray(n), a = new Uint8Array(i.length + 9 <= An ? An : 128);
 	a.set(i), a[i.length] = 128;
 	let o = new DataView(a.buffer);
 	o.setBigUint64(a.length - 8, BigInt(e.length) * 8n);
-	for (let e = 0; e < a.length; e += gn) bn(t, o, e);
+	for (let e = 0; e < a.length; e += An) Pn(t, o, e);
 	let s = /* @__PURE__ */ new DataView(/* @__PURE__ */ new ArrayBuffer(32));
 	return t.forEach((e, t) => s.setInt32(4 * t, e)), new Uint8Array(s.buffer);
 }
-var C = /* @__PURE__ */ new Int32Array(64), w = (e, t) => e >>> t | e << 32 - t;
-function bn(e, t, n) {
-	for (let e = 0; e < 16; e++) C[e] = t.getInt32(n + 4 * e);
+var S = /* @__PURE__ */ new Int32Array(64), C = (e, t) => e >>> t | e << 32 - t;
+function Pn(e, t, n) {
+	for (let e = 0; e < 16; e++) S[e] = t.getInt32(n + 4 * e);
 	for (let e = 16; e < 64; e++) {
 		let [t, n] = [C[e - 15], C[e - 2]], r = w(t, 7) ^ w(t, 18) ^ t >>> 3, i = w(n, 17) ^ w(n, 19) ^ n >>> 10;
 		C[e] = C[e - 16] + r + C[e - 7] + i;
 	}
 	let [r, i, a, o, s, c, l, u] = e;
 	for (let e = 0; e < 64; e++) {
-		let t = w(s, 6) ^ w(s, 11) ^ w(s, 25), n = u + t + (s & c ^ ~s & l) + mn[e] + C[e] | 0, d = (w(r, 2) ^ w(r, 13) ^ w(r, 22)) + (r & i ^ r & a ^ i & a) | 0;
+		let t = C(s, 6) ^ C(s, 11) ^ C(s, 25), n = u + t + (s & c ^ ~s & l) + On[e] + S[e] | 0, d = (C(r, 2) ^ C(r, 13) ^ C(r, 22)) + (r & i ^ r & a ^ i & a) | 0;
 		[u, l, c, s, o, a, i, r] = [
 			l,
 			c,
@@ -1522,7 +1735,7 @@ async function En(e, t) {
 	return i.reduce((e, [, t]) => e + t, 0);
 }
 // src/store/package.ts
-var Dn = class n {
+var Fn = 1, In = "model.json", Ln = class n {
 	facts;
 	#e;
 	#t;
@@ -1534,19 +1747,16 @@ var Dn = class n {
 		this.facts = e.facts, this.#e = e, this.#r = t, this.#t = n, this.#n = r, this.#i = typeof r != "string";
 	}
 	static async open(e, t = {}) {
-		let r = an(e), i = await cn();
-		try {
-			return new n(await On(r, t.signal), !0, t, i);
-		} catch (e) {
-			let a = (typeof i == "string" || !An(e) ? [] : await Cn(i)).find((e) => e.url === r && e.isComplete);
-			if (a === void 0) throw e;
-			return new n(a, !1, t, i);
-		}
+		let r = new URL(e, globalThis.location?.href), i = await Rn(r, {
+			signal: t.signal ?? null,
+			cache: "no-cache"
+		});
+		return new n(zn(await i.text()), r, t, await Sn());
 	}
 	async open(e) {
 		let n = this.facts.files[e];
-		if (n === void 0) throw t(e, `${en} does not name it.`);
-		return this.#s(e, n);
+		if (n === void 0) throw t(e, `${In} does not name it.`);
+		return this.#a(e, n);
 	}
 	async keeping(e = Object.keys(this.facts.files)) {
 		let t = this.#n, n = typeof t != "string", r = n ? await t.sizes() : /* @__PURE__ */ new Map(), i = e.flatMap((e) => nn(this.facts, this.facts.files[e])), a = (e) => e.reduce((e, [, t]) => e + t, 0), o = await globalThis.navigator?.storage?.estimate?.().catch(() => void 0), s = o?.quota === void 0 ? void 0 : Math.max(0, o.quota - (o.usage ?? 0));
@@ -1592,11 +1802,11 @@ var Dn = class n {
 	async #c(e) {
 		if (typeof this.#n == "string") return;
 		let t = await this.#n.read(e);
-		if (t === void 0 || await _n(t) === e) return t;
+		if (t === void 0 || await jn(t) === e) return t;
 		await this.#n.remove(e);
 	}
-	async #l(t, n, r) {
-		let i = new URL(`blobs/${n}`, this.#e.url), a = this.#i ? "no-store" : "default", o = await jn(i, {
+	async #s(t, n, r) {
+		let i = new URL(n, this.#e), a = this.#r ? "no-store" : "default", o = await Rn(i, {
 			signal: this.#t.signal ?? null,
 			cache: a
 		}), s;
@@ -1608,7 +1818,7 @@ var Dn = class n {
 				hint: "Load again: what came is kept."
 			});
 		}
-		if (s.length !== r || await _n(s) !== n) throw new e("corrupt", `A part of ${t} is damaged.`, {
+		if (s.length !== r || await jn(s) !== n) throw new e("corrupt", `A part of ${t} is damaged.`, {
 			why: `${i.href} has ${s.length} bytes whose SHA-256 is not its name.`,
 			hint: "Load again; if that does not help, the server's copy of the site is damaged."
 		});
@@ -1638,19 +1848,7 @@ var Dn = class n {
 		});
 	}
 };
-async function On(e, t) {
-	let n = await (await jn(new URL(e), {
-		signal: t ?? null,
-		cache: "no-cache"
-	})).text();
-	return {
-		url: e,
-		version: await _n(new TextEncoder().encode(n)),
-		facts: tn(n)
-	};
-}
-var kn = async (e, t) => (await On(an(e), t)).facts, An = (t) => t instanceof e && t.kind === "network";
-async function jn(t, n) {
+async function Rn(t, n) {
 	let r;
 	try {
 		r = await fetch(t, n);
@@ -1664,58 +1862,65 @@ async function jn(t, n) {
 	let i = r.status === 404 ? "corrupt" : "network";
 	throw new e(i, `${t.href} cannot be fetched.`, { why: `The server answered ${r.status}.` });
 }
+function zn(t) {
+	let n;
+	try {
+		n = JSON.parse(t);
+	} catch (t) {
+		throw new e("corrupt", `${In} is no JSON.`, { why: String(t) });
+	}
+	if (n?.format === Fn && typeof n.files == "object") return n;
+	throw new e("mismatch", `${In} has format ${String(n?.format)}.`, {
+		why: `This package reads format ${Fn}.`,
+		hint: "Package the model again with the Hearth that the page came with: hearth package web MODEL."
+	});
+}
 // src/sources.ts
-async function Mn(e, t) {
-	return typeof e != "string" && !(e instanceof URL) ? e : new URL(e, globalThis.location?.href).pathname.endsWith("/model.json") ? Dn.open(e, t) : n(e);
+async function Bn(e, t) {
+	return typeof e != "string" && !(e instanceof URL) ? e : new URL(e, globalThis.location?.href).pathname.endsWith("/model.json") ? Ln.open(e, t) : n(e);
 }
 // src/bundle.ts
-var Nn = 2;
-async function Pn(e, t = {}) {
-	let n = await Mn(e, t), r = await Fn(n, t);
-	return await n.opened?.(), r;
-}
-async function Fn(e, t) {
-	let n = Be(new TextDecoder().decode(await Vn(e, ze, t))), r = Bn(n, t.isa), i = Ce(t.threads), a = new Hn(e, n, t);
-	a.expect(Ve(r), Pe, Le);
-	let o = await a.whole(Ve(r)), s = {
-		manifest: n,
-		endIds: "tokenizer_meta.json" in n.files ? await Ln(e, t) : []
-	}, c = "";
+var Vn = 2;
+async function Hn(e, t = {}) {
+	let n = await Bn(e, t), r = Ve(new TextDecoder().decode(await Jn(n, Be, t))), i = qn(r, t.isa), a = we(t.threads), o = new Yn(n, r, t), s = await o.whole(He(i)), c = {
+		manifest: r,
+		endIds: "tokenizer_meta.json" in r.files ? await Wn(n, t) : []
+	}, l = "";
 	if (t.device !== "wasm") try {
-		return await zn(a, o, s, t);
+		return await Kn(o, s, c, t);
 	} catch (e) {
-		if (t.device === "webgpu" || !Rn(e)) throw e;
-		c = `${e.what} ${e.why}`.trim();
+		if (t.device === "webgpu" || !Gn(e)) throw e;
+		l = e.message;
 	}
-	return In(a, o, s, i, c);
+	return Un(o, s, c, a, l);
 }
-async function In(e, t, n, r, i) {
-	e.expect(Pe, Le);
-	let a = e.size(Le), o = await Me.instantiate(t, r, Nn * a);
+async function Un(e, t, n, r, i) {
+	e.expect(Fe, Re);
+	let a = e.size(Re), o = await Ne.instantiate(t, r, Vn * a);
 	try {
-		let t = o.threads.reserve(), r = await e.whole(Pe), s = o.allocate(a, "the weights");
-		return await e.into(o, s, Le), await t, Yt.open(o, n, r, s, a, i);
+		let t = o.threads.reserve(), r = await e.whole(Fe), s = o.allocate(a, "the weights");
+		return await e.into(o, s, Re), await t, _n.open(o, n, r, s, a, i);
 	} catch (e) {
 		throw o.close(), e;
 	}
 }
-async function Ln(e, t) {
-	let n = new TextDecoder().decode(await Vn(e, Re, t));
+async function Wn(e, t) {
+	let n = new TextDecoder().decode(await Jn(e, ze, t));
 	return JSON.parse(n).eos_ids;
 }
-var Rn = (t) => t instanceof e && (t.kind === "device" || t.kind === "memory");
-async function zn(t, n, r, i) {
+var Gn = (t) => t instanceof e && (t.kind === "device" || t.kind === "memory");
+async function Kn(t, n, r, i) {
 	let { manifest: a } = r;
 	if (a.files["gpu_plan.bin"] === void 0) throw new e("device", `The bundle of ${a.source_name} runs on the processor alone.`, { why: "It has an operation that no kernel for GPUs computes yet, or takes no tokens." });
-	let o = await te(i.softwareGpu ?? !1);
-	t.expect(Fe, Ie, Le);
-	let s = await t.whole(Fe), c = new TextDecoder().decode(await t.whole(Ie)), l = i.memoryLimitBytes, u = () => t.pieces(Le), d = await Me.instantiate(n);
-	return Yt.openOnGpu(d, r, s, c, u, {
+	let o = await ne(i.softwareGpu ?? !1);
+	t.expect(Ie, Le, Re);
+	let s = await t.whole(Ie), c = new TextDecoder().decode(await t.whole(Le)), l = i.memoryLimitBytes, u = () => t.pieces(Re), d = await Ne.instantiate(n);
+	return _n.openOnGpu(d, r, s, c, u, {
 		adapter: o,
 		memoryLimitBytes: l
 	});
 }
-function Bn({ source_name: t, instruction_sets: n }, r) {
+function qn({ source_name: t, instruction_sets: n }, r) {
 	let i = n.filter(({ name: e }) => r === void 0 || e === r);
 	if (i.length === 0) {
 		let i = n.map(({ name: e }) => e).join(", ");
@@ -1729,14 +1934,14 @@ function Bn({ source_name: t, instruction_sets: n }, r) {
 		hint: "Use a current version of Chrome, Firefox or Safari."
 	});
 }
-async function Vn(e, t, { signal: n }) {
+async function Jn(e, t, { signal: n }) {
 	let r = [];
 	for await (let i of await e.open(t)) n?.throwIfAborted(), r.push(i);
 	let i = new Uint8Array(r.reduce((e, t) => e + t.length, 0)), a = 0;
 	for (let e of r) i.set(e, a), a += e.length;
 	return i;
 }
-var Hn = class {
+var Yn = class {
 	#e;
 	#t;
 	#n;
@@ -1754,7 +1959,7 @@ var Hn = class {
 		return n.size_bytes;
 	}
 	async whole(e) {
-		let t = await Vn(this.#e, e, this.#n);
+		let t = await Jn(this.#e, e, this.#n);
 		return this.#o(e, t.length), this.#a(t.length), t;
 	}
 	async *pieces(e) {
@@ -1776,7 +1981,7 @@ var Hn = class {
 			hint: "Load it again; if that does not help, compile the model again."
 		});
 	}
-}, Un = class e {
+}, Xn = class e {
 	page;
 	#e;
 	#t;
@@ -1799,10 +2004,10 @@ var Hn = class {
 		let e = this.#e.#n;
 		e.get(this.#t) === this && e.delete(this.#t);
 	}
-}, Wn = (e, t) => Math.ceil(e / t), Gn = class {
+}, Zn = (e, t) => Math.ceil(e / t), Qn = class {
 	numPages;
 	pageTokens;
-	root = Un.root();
+	root = Xn.root();
 	#e;
 	#t;
 	#n = /* @__PURE__ */ new Map();
@@ -1846,7 +2051,7 @@ var Hn = class {
 	release(e) {
 		for (let t of [...e].reverse()) --this.#e[t] > 0 || (this.#n.has(t) ? this.#r.add(t) : this.#t.push(t));
 	}
-}, Kn = ({ sequence: e, start: t, count: n }) => t + n <= e.numPromptTokens, qn = ({ sequence: e, start: t, count: n }) => t + n === e.tokens.length, Jn = class {
+}, $n = ({ sequence: e, start: t, count: n }) => t + n <= e.numPromptTokens, er = ({ sequence: e, start: t, count: n }) => t + n === e.tokens.length, tr = class {
 	pool;
 	#e;
 	#t;
@@ -1890,6 +2095,14 @@ var Hn = class {
 		for (let e of [...this.#i]) r > 0 && this.#i.includes(e) && e.numPending > 1 && (r -= this.#c(e, r, t));
 		return this.#r.length === n && this.#s(r, t), [...t.values()];
 	}
+	reserve(e, t) {
+		if (this.#a.size > 0) return 1;
+		let { pageTokens: n, numAvailable: r } = this.pool, i = (t) => e.map(({ sequence: e, start: r }) => Zn(r + t, n) - e.pages.length), a = t;
+		for (; a > 1 && i(a).reduce((e, t) => e + Math.max(0, t), 0) > r;) a--;
+		return i(a).forEach((t, n) => {
+			for (let r = 0; r < t; r++) e[n].sequence.pages.push(this.pool.allocate());
+		}), a;
+	}
 	#o(e) {
 		let t = this.#r.indexOf(e);
 		t >= 0 && (this.#r.splice(t, 1), e.start(this.pool, this.pool.find(e.tokens)), this.#i.unshift(e));
@@ -1897,7 +2110,7 @@ var Hn = class {
 		return this.#c(e, this.#e, n), [...n.values()];
 	}
 	#s(e, t) {
-		let n = (e) => Wn(e.tokens.length + 1, this.pool.pageTokens), r = this.#i.reduce((e, t) => e + Math.max(0, n(t) - t.pages.length), 0);
+		let n = (e) => Zn(e.tokens.length + 1, this.pool.pageTokens), r = this.#i.reduce((e, t) => e + Math.max(0, n(t) - t.pages.length), 0);
 		for (; this.#r.length > 0 && e > 0 && this.#i.length < this.#n;) {
 			let i = this.#r[0], a = this.pool.find(i.tokens), o = this.pool.numAvailable - a.filter(({ page: e }) => this.pool.isIdle(e)).length - r;
 			if (n(i) - a.length > o && this.#i.length > 0) return;
@@ -1905,7 +2118,7 @@ var Hn = class {
 		}
 	}
 	#c(e, t, n) {
-		let r = e.numPromptTokens - e.numComputed, i = Math.min(t, r > 0 ? r : e.numPending), a = Wn(e.numComputed + i, this.pool.pageTokens) - e.pages.length;
+		let r = e.numPromptTokens - e.numComputed, i = Math.min(t, r > 0 ? r : e.numPending), a = Zn(e.numComputed + i, this.pool.pageTokens) - e.pages.length;
 		for (; a > this.pool.numAvailable && this.#i.length > 1;) {
 			let t = this.#i.at(-1);
 			if (this.#l(t, !1), n.delete(t), t === e) return 0;
@@ -1923,12 +2136,12 @@ var Hn = class {
 	}
 };
 // src/engine/batch.ts
-function Yn(e, t, n) {
+function nr(e, t, n) {
 	let r = e.reduce((e, { count: t }) => e + t, 0), i = new Int32Array(r), a = new Int32Array(r), o = new Int32Array(r), s = new Int32Array(e.length * t).fill(-1), c = [], l = 0, u = 0;
 	return e.forEach((e, n) => {
 		let { sequence: r, start: d, count: f } = e;
 		for (let e = 0; e < f; e++, l++) i[l] = r.tokens[d + e], a[l] = d + e, o[l] = n;
-		s.set(r.pages, n * t), Kn(e) && (u = l), qn(e) && c.push(l - 1);
+		s.set(r.pages, n * t), $n(e) && (u = l), er(e) && c.push(l - 1);
 	}), {
 		tokenIds: i,
 		positions: a,
@@ -1940,7 +2153,7 @@ function Yn(e, t, n) {
 		outputs: n
 	};
 }
-var Xn = (e) => [...e.filter((e) => Kn(e)), ...e.filter((e) => !Kn(e))], Zn = class {
+var rr = (e) => [...e.filter((e) => $n(e)), ...e.filter((e) => !$n(e))], ir = class {
 	#e = [];
 	#t;
 	#n = !1;
@@ -1980,7 +2193,7 @@ var Xn = (e) => [...e.filter((e) => Kn(e)), ...e.filter((e) => !Kn(e))], Zn = cl
 	[Symbol.asyncIterator]() {
 		return this;
 	}
-}, Qn = {
+}, ar = {
 	temperature: 1,
 	topK: 0,
 	topP: 1,
@@ -1994,7 +2207,7 @@ var Xn = (e) => [...e.filter((e) => Kn(e)), ...e.filter((e) => !Kn(e))], Zn = cl
 	stopTokenIds: [],
 	logprobs: void 0,
 	ignoreEos: !1
-}, $n = {
+}, or = {
 	temperature: {
 		low: 0,
 		high: 100
@@ -2036,29 +2249,29 @@ var Xn = (e) => [...e.filter((e) => Kn(e)), ...e.filter((e) => !Kn(e))], Zn = cl
 		high: 100,
 		whole: !0
 	}
-}, er = {
+}, sr = {
 	low: -100,
 	high: 100
-}, tr = (1n << 64n) - 1n;
-function nr(t = {}) {
+}, cr = (1n << 64n) - 1n;
+function lr(t = {}) {
 	let n = Object.entries(t).filter(([, e]) => e !== void 0), r = {
-		...Qn,
+		...ar,
 		...Object.fromEntries(n)
 	};
-	for (let [e, t] of Object.entries($n)) r[e] !== void 0 && rr(e, r[e], t);
-	for (let [e, t] of r.logitBias) rr(`logitBias[${e}]`, t, er);
+	for (let [e, t] of Object.entries(or)) r[e] !== void 0 && ur(e, r[e], t);
+	for (let [e, t] of r.logitBias) ur(`logitBias[${e}]`, t, sr);
 	let { seed: i } = r;
-	if (i !== void 0 && !(i >= 0 && i <= tr && (typeof i == "bigint" || Number.isSafeInteger(i)))) throw new e("usage", `seed is ${i}, but must be a whole number, 0 to 2^64 - 1.`, { hint: "Give one beyond 2^53 as a BigInt." });
+	if (i !== void 0 && !(i >= 0 && i <= cr && (typeof i == "bigint" || Number.isSafeInteger(i)))) throw new e("usage", `seed is ${i}, but must be a whole number, 0 to 2^64 - 1.`, { hint: "Give one beyond 2^53 as a BigInt." });
 	return r;
 }
-function rr(t, n, { low: r, high: i, above: a = !1, whole: o = !1 }) {
+function ur(t, n, { low: r, high: i, above: a = !1, whole: o = !1 }) {
 	let s = typeof n == "number" ? n : NaN;
 	if (Number.isFinite(s) && s >= r && s <= i && !(a && s === r) && (!o || Number.isInteger(s))) return;
 	let c = a ? `above ${r} and at most ${i}` : i === Infinity ? `${r} or more` : `${r} to ${i}`;
 	throw new e("usage", `${t} is ${String(n)}, but must be a ${o ? "whole number" : "number"}, ${c}.`);
 }
-var ir = (e) => e.repetitionPenalty !== 1 || e.presencePenalty !== 0 || e.frequencyPenalty !== 0, ar = (e) => ir(e) || e.logitBias.size > 0, or = (e, t) => (e[t >> 5] >> (t & 31) & 1) == 1;
-function sr(e, t) {
+var dr = (e) => e.repetitionPenalty !== 1 || e.presencePenalty !== 0 || e.frequencyPenalty !== 0, fr = (e) => dr(e) || e.logitBias.size > 0, pr = (e, t) => (e[t >> 5] >> (t & 31) & 1) == 1;
+function mr(e, t) {
 	for (let n = 0; n * 32 < e.length; n++) {
 		let r = t[n];
 		if (r === -1) continue;
@@ -2066,30 +2279,30 @@ function sr(e, t) {
 		for (let t = n * 32; t < i; t++) r >> (t & 31) & 1 || (e[t] = -Infinity);
 	}
 }
-var cr = (t, n = "") => new e("usage", t, { why: n });
-async function lr(e, t) {
+var hr = (t, n = "") => new e("usage", t, { why: n });
+async function gr(e, t) {
 	try {
 		return await t();
 	} catch (t) {
-		throw cr(e, t instanceof Error ? t.message : String(t));
+		throw hr(e, t instanceof Error ? t.message : String(t));
 	}
 }
 // src/engine/logits.ts
-var ur = [
+var _r = [
 	.001,
 	1e-6,
 	0
-], dr = 1e-45;
-function fr(e) {
+], vr = 1e-45;
+function yr(e) {
 	let t = -Infinity;
 	for (let n = 0; n < e.length; n++) e[n] > t && (t = e[n]);
 	return t;
 }
-function pr(e, t) {
-	let n = mr(e, t);
-	return hr(e, (e) => e >= n && e > -Infinity);
+function br(e, t) {
+	let n = xr(e, t);
+	return Sr(e, (e) => e >= n && e > -Infinity);
 }
-function mr(e, t) {
+function xr(e, t) {
 	let n = new Float32Array(Math.min(t, e.length)).fill(-Infinity);
 	for (let t = 0; t < e.length; t++) {
 		let r = e[t];
@@ -2100,53 +2313,53 @@ function mr(e, t) {
 	}
 	return n[0];
 }
-function hr(e, t) {
+function Sr(e, t) {
 	let n = [];
 	for (let r = 0; r < e.length; r++) t(e[r]) && n.push(r);
 	return Int32Array.from(n);
 }
-var gr = (e, t) => {
+var Cr = (e, t) => {
 	let n = new Float32Array(t.length);
 	for (let r = 0; r < t.length; r++) n[r] = e[t[r]];
 	return n;
 };
-function _r(e) {
+function wr(e) {
 	let t = 0;
 	for (let n = 0; n < e.length; n++) t += e[n];
 	return t;
 }
-function vr(e, t) {
-	let n = t * _r(e), r = /* @__PURE__ */ new Int32Array(), i = /* @__PURE__ */ new Float32Array();
-	for (let t of ur) {
+function Tr(e, t) {
+	let n = t * wr(e), r = /* @__PURE__ */ new Int32Array(), i = /* @__PURE__ */ new Float32Array();
+	for (let t of _r) {
 		let a = Math.fround(t);
-		if (r = hr(e, (e) => e >= a), i = gr(e, r), _r(i) >= n) break;
+		if (r = Sr(e, (e) => e >= a), i = Cr(e, r), wr(i) >= n) break;
 	}
 	let a = i.slice().sort(), o = a.length - 1, s = 0;
 	for (; o > 0 && s + a[o] < n;) s += a[o--];
 	let c = a[o], l = 0;
 	for (let e of i) e > c && (l += e);
-	let u = Math.max(1, Math.ceil((n - l) / Math.max(c, dr))), d = r.filter((e, t) => i[t] > c), f = r.filter((e, t) => i[t] === c).subarray(0, u), p = new Int32Array(d.length + f.length);
+	let u = Math.max(1, Math.ceil((n - l) / Math.max(c, vr))), d = r.filter((e, t) => i[t] > c), f = r.filter((e, t) => i[t] === c).subarray(0, u), p = new Int32Array(d.length + f.length);
 	return p.set(d), p.set(f, d.length), p;
 }
-function yr(e, t) {
-	let n = t * _r(e), r = 0, i = 0;
+function Er(e, t) {
+	let n = t * wr(e), r = 0, i = 0;
 	for (let t = 0; t < e.length; t++) {
 		let a = e[t];
 		if (a !== 0 && (r += a, i = t, r > n)) break;
 	}
 	return i;
 }
-function br(e, t, n) {
-	let r = fr(e), i = 0;
+function Dr(e, t, n) {
+	let r = yr(e), i = 0;
 	for (let t = 0; t < e.length; t++) i += Math.fround(Math.exp(Math.fround(e[t] - r)));
-	let a = r + Math.log(i), o = n > 0 ? [...pr(e, Math.min(n, e.length))] : [];
+	let a = r + Math.log(i), o = n > 0 ? [...br(e, Math.min(n, e.length))] : [];
 	return o.sort((t, n) => e[n] - e[t] || t - n), {
 		logprob: e[t] - a,
 		topLogprobs: o.slice(0, n).map((t) => [t, e[t] - a])
 	};
 }
 // src/engine/processor.ts
-function xr(t, n) {
+function Or(t, n) {
 	let r;
 	try {
 		r = t.process(n.slice());
@@ -2157,41 +2370,41 @@ function xr(t, n) {
 	throw new e("usage", `The logit processor must answer a Float32Array of ${n.length} logits.`);
 }
 // src/engine/random.ts
-var Sr = (1n << 64n) - 1n, Cr = (1n << 128n) - 1n, wr = 47026247687942121848144207491837523525n, Tr = 4, Er = 16;
-function Dr(e, t) {
+var kr = (1n << 64n) - 1n, Ar = (1n << 128n) - 1n, jr = 47026247687942121848144207491837523525n, Mr = 4, Nr = 16;
+function Pr(e, t) {
 	let n = 1135663077, r = (e) => {
 		let t = e ^ n;
 		n = Math.imul(n, 2468251765);
 		let r = Math.imul(t, n);
-		return r ^ r >>> Er;
+		return r ^ r >>> Nr;
 	}, i = (e, t) => {
 		let n = Math.imul(3389127133, e) - Math.imul(1232336661, t);
-		return n ^ n >>> Er;
-	}, a = Array.from({ length: Tr }, (t, n) => r(Number(e >> BigInt(32 * n) & 4294967295n)));
-	for (let e = 0; e < Tr; e++) for (let t = 0; t < Tr; t++) e !== t && (a[t] = i(a[t], r(a[e])));
+		return n ^ n >>> Nr;
+	}, a = Array.from({ length: Mr }, (t, n) => r(Number(e >> BigInt(32 * n) & 4294967295n)));
+	for (let e = 0; e < Mr; e++) for (let t = 0; t < Mr; t++) e !== t && (a[t] = i(a[t], r(a[e])));
 	return n = 2337405405, Array.from({ length: t }, (e, t) => {
-		let r = a[t % Tr] ^ n;
+		let r = a[t % Mr] ^ n;
 		n = Math.imul(n, 1492356589);
 		let i = Math.imul(r, n);
-		return (i ^ i >>> Er) >>> 0;
+		return (i ^ i >>> Nr) >>> 0;
 	});
 }
-var Or = class {
+var Fr = class {
 	#e;
 	#t;
 	constructor(e) {
-		let t = Dr(e ?? crypto.getRandomValues(/* @__PURE__ */ new BigUint64Array(1))[0], 8).map(BigInt), n = (e) => t[e] | t[e + 1] << 32n, r = n(0) << 64n | n(2);
-		this.#t = ((n(4) << 64n | n(6)) << 1n | 1n) & Cr, this.#e = this.#t, this.#e = this.#e + r & Cr, this.#n();
+		let t = Pr(e ?? crypto.getRandomValues(/* @__PURE__ */ new BigUint64Array(1))[0], 8).map(BigInt), n = (e) => t[e] | t[e + 1] << 32n, r = n(0) << 64n | n(2);
+		this.#t = ((n(4) << 64n | n(6)) << 1n | 1n) & Ar, this.#e = this.#t, this.#e = this.#e + r & Ar, this.#n();
 	}
 	next() {
 		this.#n();
-		let e = this.#e >> 64n ^ this.#e & Sr, t = this.#e >> 122n, n = (e >> t | e << 64n - t) & Sr;
+		let e = this.#e >> 64n ^ this.#e & kr, t = this.#e >> 122n, n = (e >> t | e << 64n - t) & kr;
 		return Number(n >> 11n) * 2 ** -53;
 	}
 	#n() {
-		this.#e = this.#e * wr + this.#t & Cr;
+		this.#e = this.#e * jr + this.#t & Ar;
 	}
-}, kr = "The model's weights are damaged or its arithmetic overflows: check the file, or compile with higher precision.", Ar = 1e-30, jr = class {
+}, Ir = "The model's weights are damaged or its arithmetic overflows: check the file, or compile with higher precision.", Lr = 1e-30, Rr = class {
 	params;
 	needsLogits;
 	#e;
@@ -2200,26 +2413,26 @@ var Or = class {
 	#r;
 	#i;
 	constructor(e, t, n, r) {
-		this.params = e, this.#e = n, this.#t = r, r?.reset(), this.#n = new Or(e.seed === void 0 ? void 0 : BigInt(e.seed)), this.#r = ar(e), this.needsLogits = e.temperature !== 0 || this.#r || e.logprobs !== void 0 || r !== void 0, ir(e) && (this.#i = new Map(Array.from(t, (e) => [e, 0])));
+		this.params = e, this.#e = n, this.#t = r, r?.reset(), this.#n = new Fr(e.seed === void 0 ? void 0 : BigInt(e.seed)), this.#r = fr(e), this.needsLogits = e.temperature !== 0 || this.#r || e.logprobs !== void 0 || r !== void 0, dr(e) && (this.#i = new Map(Array.from(t, (e) => [e, 0])));
 	}
 	get mayNeedLogits() {
 		return this.needsLogits || this.#e !== void 0;
 	}
 	async sample(e, t) {
-		let n = this.#e, r = n && await lr("What may come next cannot be told.", () => n.mask()), i = this.#a(e, t, r);
-		return n && await lr(`The drawn token ${i.token} was refused.`, () => n.accept(i.token)), i;
+		let n = this.#e, r = n && await gr("What may come next cannot be told.", () => n.mask()), i = this.#a(e, t, r);
+		return n && await gr(`The drawn token ${i.token} was refused.`, () => n.accept(i.token)), i;
 	}
 	close() {
 		this.#e?.close();
 	}
 	#a(e, t, n) {
-		if (!this.needsLogits && (n === void 0 || or(n, t))) return { token: t };
-		Nr(e);
-		let r = this.#t ? xr(this.#t, e) : e, i = this.#r || n !== void 0 ? this.#o(r, n) : r, a = this.params.temperature === 0 ? i === e ? t : i.indexOf(fr(i)) : this.#s(i);
-		if (i[a] === -Infinity) throw Mr();
+		if (!this.needsLogits && (n === void 0 || pr(n, t))) return { token: t };
+		Br(e);
+		let r = this.#t ? Or(this.#t, e) : e, i = this.#r || n !== void 0 ? this.#o(r, n) : r, a = this.params.temperature === 0 ? i === e ? t : i.indexOf(yr(i)) : this.#s(i);
+		if (i[a] === -Infinity) throw zr();
 		return this.#t?.sampled(a), this.#i && this.#i.set(a, (this.#i.get(a) ?? 0) + 1), this.params.logprobs === void 0 ? { token: a } : {
 			token: a,
-			...br(e, a, this.params.logprobs)
+			...Dr(e, a, this.params.logprobs)
 		};
 	}
 	#o(e, t) {
@@ -2229,35 +2442,35 @@ var Or = class {
 			o = Math.fround(o > 0 ? o / r : o * r), o = Math.fround(o - Math.fround(i * t)), n[e] = o - (t > 0 ? a : 0);
 		}
 		for (let [e, t] of this.params.logitBias) n[e] += Math.fround(t);
-		return t !== void 0 && sr(n, t), n;
+		return t !== void 0 && mr(n, t), n;
 	}
 	#s(e) {
-		let { topK: t, topP: n, minP: r, temperature: i } = this.params, a = fr(e);
-		if (a === -Infinity) throw Mr();
+		let { topK: t, topP: n, minP: r, temperature: i } = this.params, a = yr(e);
+		if (a === -Infinity) throw zr();
 		let o;
-		t > 0 && t < e.length && (o = pr(e, t));
-		let s = o ? gr(e, o) : e.slice(), c = Math.fround(1 / Math.max(i, Ar));
+		t > 0 && t < e.length && (o = br(e, t));
+		let s = o ? Cr(e, o) : e.slice(), c = Math.fround(1 / Math.max(i, Lr));
 		for (let e = 0; e < s.length; e++) {
 			let t = Math.fround(s[e] - a);
 			s[e] = t === 0 ? 1 : Math.exp(Math.fround(t * c));
 		}
 		let l = (e) => {
-			o = o ? e.map((e) => o[e]) : e, s = gr(s, e);
+			o = o ? e.map((e) => o[e]) : e, s = Cr(s, e);
 		};
-		n < 1 && l(vr(s, n));
+		n < 1 && l(Tr(s, n));
 		let u = Math.fround(r);
-		r > 0 && l(hr(s, (e) => e >= u));
-		let d = yr(s, this.#n.next());
+		r > 0 && l(Sr(s, (e) => e >= u));
+		let d = Er(s, this.#n.next());
 		return o ? o[d] : d;
 	}
-}, Mr = () => cr("The answer cannot go on: no token of the vocabulary is allowed here.", "The grammar has a dead end, or asks for text that this tokenizer cannot write.");
-function Nr(t) {
-	if (Number.isFinite(_r(t))) return;
+}, zr = () => hr("The answer cannot go on: no token of the vocabulary is allowed here.", "The grammar has a dead end, or asks for text that this tokenizer cannot write.");
+function Br(t) {
+	if (Number.isFinite(wr(t))) return;
 	let n = t.reduce((e, t) => e + Number(!Number.isFinite(t)), 0);
-	if (n > 0) throw new e("internal", `${n} of ${t.length} logits are NaN or infinite.`, { hint: kr });
+	if (n > 0) throw new e("internal", `${n} of ${t.length} logits are NaN or infinite.`, { hint: Ir });
 }
 // src/engine/sequence.ts
-var Pr = class {
+var Vr = class {
 	tokens;
 	numPromptTokens;
 	sampler;
@@ -2269,7 +2482,7 @@ var Pr = class {
 	#r = NaN;
 	#i = NaN;
 	constructor(e, t, n, r) {
-		this.tokens = [...e], this.numPromptTokens = e.length, this.sampler = new jr(t, e, n, r);
+		this.tokens = [...e], this.numPromptTokens = e.length, this.sampler = new Rr(t, e, n, r);
 	}
 	get numOutputTokens() {
 		return this.tokens.length - this.numPromptTokens;
@@ -2307,20 +2520,27 @@ var Pr = class {
 	}
 };
 // src/engine/session_forward.ts
-async function Fr(e, t) {
-	let n = Ht(e.info), r = e.info.functions.find(({ door: e }) => e === "text")?.outputs ?? [], i = await e.session({ pages: t });
+async function Hr(e, t, n) {
+	let r = cn(e.info), i = e.info.functions.find(({ door: e }) => e === "text")?.outputs ?? [], a = await e.session({ pages: t });
 	return {
 		info: {
-			...n,
-			hiddenSize: r.find(({ name: e }) => e === "hidden")?.most.at(-1) ?? 0
+			...r,
+			hiddenSize: i.find(({ name: e }) => e === "hidden")?.most.at(-1) ?? 0
 		},
 		numPages: t,
-		forward: async (e) => i.forward(e),
-		close: () => i.close()
+		forward: async (e) => a.forward(e),
+		ahead: e.device.kind === "webgpu" ? Ur(a, n) : void 0,
+		close: () => a.close()
 	};
 }
+var Ur = (e, t) => ({
+	get worthwhile() {
+		return e.stepsWorthReading;
+	},
+	decode: (n, r) => e.decode(n, r, { submitMs: t })
+});
 // src/engine/turn.ts
-function Ir() {
+function Wr() {
 	return new Promise((e) => {
 		let { port1: t, port2: n } = new MessageChannel();
 		n.onmessage = () => {
@@ -2329,50 +2549,52 @@ function Ir() {
 	});
 }
 // src/engine/engine.ts
-var Lr = 4096, Rr = 128, zr = class t {
+var Gr = 4096, Kr = 128, qr = 64, Jr = class t {
 	context;
 	#e;
 	#t;
 	#n;
 	#r;
-	#i = /* @__PURE__ */ new Map();
-	#a = Promise.resolve();
-	#o = !1;
-	constructor(t, n = [], { context: r, maxSequences: i = Infinity, chunkTokens: a = Rr } = {}) {
-		let { info: o, numPages: s } = t, c = Math.min(o.maxPosition, s * o.pageTokens);
-		if (this.context = r ?? c, !(this.context >= 2 && this.context <= c)) throw new e("usage", `The context is ${this.context} tokens, but must be 2 to ${c}.`, { why: `The model takes ${o.maxPosition}, and there are ${s} pages of ${o.pageTokens}.` });
-		this.#e = t, this.#t = new Set(n), this.#r = Wn(this.context, o.pageTokens), this.#n = new Jn(o, new Gn(s, o.pageTokens), {
-			maxSequences: i,
-			chunkTokens: a
+	#i;
+	#a = /* @__PURE__ */ new Map();
+	#o = Promise.resolve();
+	#s = !1;
+	constructor(t, n = [], r = {}) {
+		let { context: i, maxSequences: a = Infinity, chunkTokens: o = Kr, tokensPerReadBack: s = "auto" } = r, { info: c, numPages: l } = t, u = Math.min(c.maxPosition, l * c.pageTokens);
+		if (this.context = i ?? u, !(this.context >= 2 && this.context <= u)) throw new e("usage", `The context is ${this.context} tokens, but must be 2 to ${u}.`, { why: `The model takes ${c.maxPosition}, and there are ${l} pages of ${c.pageTokens}.` });
+		if (!(Number.isInteger(s) && Number(s) >= 1 && Number(s) <= qr) && s !== "auto") throw new e("usage", `tokensPerReadBack is ${s}, but must be 1 to ${qr}, or "auto".`);
+		this.#e = t, this.#i = s, this.#t = new Set(n), this.#r = Zn(this.context, c.pageTokens), this.#n = new tr(c, new Qn(l, c.pageTokens), {
+			maxSequences: a,
+			chunkTokens: o
 		});
 	}
 	static async create(e, n = {}) {
-		let { pageTokens: r, maxPosition: i } = Ht(e.info), a = n.cacheTokens ?? Math.max(n.context ?? 0, Math.min(4096, i));
-		return new t(await Fr(e, Wn(a, r)), e.endIds, n);
+		let { pageTokens: r, maxPosition: i } = cn(e.info), a = n.cacheTokens ?? Math.max(n.context ?? 0, Math.min(Gr, i));
+		return new t(await Hr(e, Zn(a, r), n.submitMs), e.endIds, n);
 	}
 	generate(e, t = {}, { constraint: n, processor: r, signal: i } = {}) {
-		let a = nr(t);
-		this.#c(e, [...a.logitBias.keys(), ...a.stopTokenIds]);
-		let o = new Pr(e, a, n, r), s = () => this.#f(o, "cancelled"), c = new Zn(s);
-		return this.#i.set(o, c), this.#n.add(o), i?.addEventListener("abort", s, { once: !0 }), i?.aborted === !0 && s(), this.#i.size === 1 && (this.#a = this.#a.then(() => this.#l())), c;
+		let a = lr(t);
+		this.#l(e, [...a.logitBias.keys(), ...a.stopTokenIds]);
+		let o = new Vr(e, a, n, r), s = () => this.#h(o, "cancelled"), c = new ir(s);
+		return this.#a.set(o, c), this.#n.add(o), i?.addEventListener("abort", s, { once: !0 }), i?.aborted === !0 && s(), this.#a.size === 1 && (this.#o = this.#o.then(() => this.#u())), c;
 	}
 	async close() {
-		if (!this.#o) {
-			this.#o = !0;
-			for (let e of this.#n.sequences) this.#f(e, "cancelled");
-			await this.#a, this.#e.close();
+		if (!this.#s) {
+			this.#s = !0;
+			for (let e of this.#n.sequences) this.#h(e, "cancelled");
+			await this.#o, this.#e.close();
 		}
 	}
 	async hidden(e) {
-		this.#c(e);
-		let t = this.#a.then(() => this.#s(e));
-		return this.#a = t.then(() => this.#l(), () => this.#l()), t;
+		this.#l(e);
+		let t = this.#o.then(() => this.#c(e));
+		return this.#o = t.then(() => this.#u(), () => this.#u()), t;
 	}
-	async #s(e) {
-		let { hiddenSize: t, maxTokens: n, pageTokens: r } = this.#e.info, i = Array.from({ length: Wn(e.length, r) }, () => this.#n.pool.allocate()), a = new Float32Array(e.length * t);
+	async #c(e) {
+		let { hiddenSize: t, maxTokens: n, pageTokens: r } = this.#e.info, i = Array.from({ length: Zn(e.length, r) }, () => this.#n.pool.allocate()), a = new Float32Array(e.length * t);
 		try {
 			for (let r = 0; r < e.length; r += n) {
-				let o = Math.min(n, e.length - r), s = Yn([{
+				let o = Math.min(n, e.length - r), s = nr([{
 					sequence: {
 						tokens: [...e],
 						pages: i,
@@ -2391,8 +2613,8 @@ var Lr = 4096, Rr = 128, zr = class t {
 		}
 		return a;
 	}
-	#c(t, n = []) {
-		if (this.#o) throw new e("usage", "The engine is closed.");
+	#l(t, n = []) {
+		if (this.#s) throw new e("usage", "The engine is closed.");
 		let { vocabSize: r } = this.#e.info, i = [...t, ...n].find((e) => !(Number.isInteger(e) && e >= 0 && e < r));
 		if (i !== void 0) {
 			let t = `The model's tokens are numbers from 0 to ${r - 1}.`;
@@ -2404,58 +2626,70 @@ var Lr = 4096, Rr = 128, zr = class t {
 			hint: "Shorten the prompt, or use a larger context."
 		});
 	}
-	async #l() {
+	async #u() {
 		for (; !this.#n.isIdle;) {
 			let e = this.#n.sequences;
 			try {
-				let t = Xn(this.#n.schedule());
-				e = t.map(({ sequence: e }) => e), t.length > 0 && await this.#u(t);
+				let t = rr(this.#n.schedule());
+				e = t.map(({ sequence: e }) => e), t.length > 0 && await this.#d(t);
 			} catch (t) {
-				let n = e.filter((e) => this.#i.has(e));
-				n.length > 1 ? this.#n.suspect(n) : n.forEach((e) => this.#p(e, t));
+				let n = e.filter((e) => this.#a.has(e));
+				n.length > 1 ? this.#n.suspect(n) : n.forEach((e) => this.#g(e, t));
 			}
-			await Ir();
+			await Wr();
 		}
 	}
-	async #u(e) {
-		let t = e.filter(qn), n = t.some(({ sequence: e }) => e.sampler.mayNeedLogits), r = t.length === 0 ? [] : n ? ["argmax", "logits"] : ["argmax"], i = await this.#e.forward(Yn(e, this.#r, r)), a = (e) => this.#i.has(e.sequence);
-		for (let { sequence: t, count: n } of e.filter(a)) t.commit(this.#n.pool, n);
-		if (t.length === 0) return;
-		let o = i.argmax, s = n ? i.logits : /* @__PURE__ */ new Float32Array(), c = n ? this.#e.info.vocabSize : 0;
-		for (let [e, n] of t.entries()) a(n) && await this.#d(n.sequence, s.subarray(e * c, (e + 1) * c), o[e]);
+	async #d(e) {
+		let { ahead: t } = this.#e;
+		if (t !== void 0 && e.every(Yr)) return this.#f(e, t);
+		let n = e.filter(er), r = n.some(({ sequence: e }) => e.sampler.mayNeedLogits), i = n.length === 0 ? [] : r ? ["argmax", "logits"] : ["argmax"], a = await this.#e.forward(nr(e, this.#r, i)), o = (e) => this.#a.has(e.sequence);
+		for (let { sequence: t, count: n } of e.filter(o)) t.commit(this.#n.pool, n);
+		if (n.length === 0) return;
+		let s = a.argmax, c = r ? a.logits : /* @__PURE__ */ new Float32Array(), l = r ? this.#e.info.vocabSize : 0;
+		for (let [e, t] of n.entries()) o(t) && await this.#m(t.sequence, c.subarray(e * l, (e + 1) * l), s[e]);
 	}
-	async #d(e, t, n) {
+	async #f(e, t) {
+		let n = this.#i === "auto" ? t.worthwhile : this.#i, r = e.map(({ sequence: e }) => this.#p(e)), i = this.#n.reserve(e, Math.min(n, ...r)), a = await t.decode(nr(e, this.#r, ["argmax"]), i);
+		for (let [t, n] of a.entries()) {
+			t > 0 && await Wr();
+			for (let [t, { sequence: r }] of e.entries()) this.#a.has(r) && (r.commit(this.#n.pool, 1), await this.#m(r, /* @__PURE__ */ new Float32Array(), n[t]));
+		}
+	}
+	#p({ tokens: e, numOutputTokens: t, sampler: n }) {
+		return Math.min(this.context - e.length, (n.params.maxTokens ?? Infinity) - t);
+	}
+	async #m(e, t, n) {
 		let { params: r } = e.sampler;
 		try {
 			let i = await e.sampler.sample(t, n);
-			if (!this.#i.has(e)) return;
+			if (!this.#a.has(e)) return;
 			this.#n.clear(e), e.append(i.token);
-			let a = this.#t.has(i.token) && !r.ignoreEos || r.stopTokenIds.includes(i.token), o = e.numOutputTokens === r.maxTokens || e.tokens.length >= this.context;
-			a || o ? this.#f(e, a ? "stop" : "length", i) : this.#i.get(e).push(i);
+			let a = this.#t.has(i.token) && !r.ignoreEos || r.stopTokenIds.includes(i.token), o = this.#p(e) <= 0;
+			a || o ? this.#h(e, a ? "stop" : "length", i) : this.#a.get(e).push(i);
 		} catch (t) {
-			this.#p(e, t);
+			this.#g(e, t);
 		}
 	}
-	#f(e, t, n = {}) {
-		this.#m(e, !1)?.end({
+	#h(e, t, n = {}) {
+		this.#_(e, !1)?.end({
 			...n,
 			finish: t,
 			usage: e.usage
 		});
 	}
-	#p(e, t) {
-		this.#m(e, !0)?.fail(Br(t));
+	#g(e, t) {
+		this.#_(e, !0)?.fail(Xr(t));
 	}
-	#m(e, t) {
-		let n = this.#i.get(e);
-		if (n !== void 0) return this.#i.delete(e), this.#n.remove(e, t), e.sampler.close(), n;
+	#_(e, t) {
+		let n = this.#a.get(e);
+		if (n !== void 0) return this.#a.delete(e), this.#n.remove(e, t), e.sampler.close(), n;
 	}
-}, Br = (t) => t instanceof e ? t : new e("internal", "The model could not be run.", { why: t instanceof Error ? t.message : String(t) }), Vr = Object.defineProperty, Hr = (e, t, n) => t in e ? Vr(e, t, {
+}, Yr = (e) => !$n(e) && er(e) && e.count === 1 && !e.sequence.sampler.mayNeedLogits, Xr = (t) => t instanceof e ? t : new e("internal", "The model could not be run.", { why: t instanceof Error ? t.message : String(t) }), Zr = Object.defineProperty, Qr = (e, t, n) => t in e ? Zr(e, t, {
 	enumerable: !0,
 	configurable: !0,
 	writable: !0,
 	value: n
-}) : e[t] = n, Ur = (e, t, n) => (Hr(e, typeof t == "symbol" ? t : t + "", n), n), T = Object.freeze({
+}) : e[t] = n, $r = (e, t, n) => (Qr(e, typeof t == "symbol" ? t : t + "", n), n), w = Object.freeze({
 	Text: "Text",
 	NumericLiteral: "NumericLiteral",
 	StringLiteral: "StringLiteral",
@@ -2487,46 +2721,46 @@ var Lr = 4096, Rr = 128, zr = class t {
 		this.value = e, this.type = t;
 	}
 };
-function Wr(e) {
+function ei(e) {
 	return /\w/.test(e);
 }
-function Gr(e) {
+function ti(e) {
 	return /[0-9]/.test(e);
 }
-function Kr(e) {
+function ni(e) {
 	return /\s/.test(e);
 }
-var qr = [
-	["{%", T.OpenStatement],
-	["%}", T.CloseStatement],
-	["{{", T.OpenExpression],
-	["}}", T.CloseExpression],
-	["(", T.OpenParen],
-	[")", T.CloseParen],
-	["{", T.OpenCurlyBracket],
-	["}", T.CloseCurlyBracket],
-	["[", T.OpenSquareBracket],
-	["]", T.CloseSquareBracket],
-	[",", T.Comma],
-	[".", T.Dot],
-	[":", T.Colon],
-	["|", T.Pipe],
-	["<=", T.ComparisonBinaryOperator],
-	[">=", T.ComparisonBinaryOperator],
-	["==", T.ComparisonBinaryOperator],
-	["!=", T.ComparisonBinaryOperator],
-	["<", T.ComparisonBinaryOperator],
-	[">", T.ComparisonBinaryOperator],
-	["+", T.AdditiveBinaryOperator],
-	["-", T.AdditiveBinaryOperator],
-	["~", T.AdditiveBinaryOperator],
-	["**", T.ExponentiationBinaryOperator],
-	["*", T.MultiplicativeBinaryOperator],
-	["//", T.MultiplicativeBinaryOperator],
-	["/", T.MultiplicativeBinaryOperator],
-	["%", T.MultiplicativeBinaryOperator],
-	["=", T.Equals]
-], Jr = /* @__PURE__ */ new Map([
+var ri = [
+	["{%", w.OpenStatement],
+	["%}", w.CloseStatement],
+	["{{", w.OpenExpression],
+	["}}", w.CloseExpression],
+	["(", w.OpenParen],
+	[")", w.CloseParen],
+	["{", w.OpenCurlyBracket],
+	["}", w.CloseCurlyBracket],
+	["[", w.OpenSquareBracket],
+	["]", w.CloseSquareBracket],
+	[",", w.Comma],
+	[".", w.Dot],
+	[":", w.Colon],
+	["|", w.Pipe],
+	["<=", w.ComparisonBinaryOperator],
+	[">=", w.ComparisonBinaryOperator],
+	["==", w.ComparisonBinaryOperator],
+	["!=", w.ComparisonBinaryOperator],
+	["<", w.ComparisonBinaryOperator],
+	[">", w.ComparisonBinaryOperator],
+	["+", w.AdditiveBinaryOperator],
+	["-", w.AdditiveBinaryOperator],
+	["~", w.AdditiveBinaryOperator],
+	["**", w.ExponentiationBinaryOperator],
+	["*", w.MultiplicativeBinaryOperator],
+	["//", w.MultiplicativeBinaryOperator],
+	["/", w.MultiplicativeBinaryOperator],
+	["%", w.MultiplicativeBinaryOperator],
+	["=", w.Equals]
+], ii = /* @__PURE__ */ new Map([
 	["n", "\n"],
 	["t", "	"],
 	["r", "\r"],
@@ -2537,11 +2771,11 @@ var qr = [
 	["\"", "\""],
 	["\\", "\\"]
 ]);
-function Yr(e, t = {}) {
+function ai(e, t = {}) {
 	return e.endsWith("\n") && (e = e.slice(0, -1)), t.lstrip_blocks && (e = e.replace(/^[ \t]*({[#%-])/gm, "$1")), t.trim_blocks && (e = e.replace(/([#%-]})\n/g, "$1")), e.replace(/(\s*){%(-?)\s*(?:end)?generation\s*(-?)%}(\s*)/gs, (e, t, n, r, i) => (n ? "" : t) + (r ? "" : i));
 }
-function Xr(e, t = {}) {
-	let n = [], r = Yr(e, t), i = 0, a = 0, o = (e) => {
+function oi(e, t = {}) {
+	let n = [], r = ai(e, t), i = 0, a = 0, o = (e) => {
 		let t = "";
 		for (; e(r[i]);) if (r[i] === "\\") {
 			if (++i, i >= r.length) throw SyntaxError("Unexpected end of input");
@@ -2552,7 +2786,7 @@ function Xr(e, t = {}) {
 				t += String.fromCharCode(parseInt(a, 16)), i += n;
 				continue;
 			}
-			let n = Jr.get(e);
+			let n = ii.get(e);
 			if (n === void 0) throw SyntaxError(`Unexpected escaped character: ${e}`);
 			t += n;
 		} else if (t += r[i++], i >= r.length) throw SyntaxError("Unexpected end of input");
@@ -2561,7 +2795,7 @@ function Xr(e, t = {}) {
 		let e = n.at(-1);
 		e && e.type === T.Text && (e.value = e.value.trimEnd(), e.value === "" && n.pop());
 	}, c = () => {
-		for (; i < r.length && Kr(r[i]);) ++i;
+		for (; i < r.length && ni(r[i]);) ++i;
 	};
 	main: for (; i < r.length;) {
 		let e = n.at(-1)?.type;
@@ -2594,8 +2828,8 @@ function Xr(e, t = {}) {
 			s(), n.push(new E("{{", T.OpenExpression)), a = 0, i += 3;
 			continue;
 		}
-		if (o(Kr), r.slice(i, i + 3) === "-%}") {
-			n.push(new E("%}", T.CloseStatement)), i += 3, c();
+		if (o(ni), r.slice(i, i + 3) === "-%}") {
+			n.push(new T("%}", w.CloseStatement)), i += 3, c();
 			continue;
 		}
 		if (r.slice(i, i + 3) === "-}}") {
@@ -2614,10 +2848,10 @@ function Xr(e, t = {}) {
 				case T.CloseSquareBracket: break;
 				default: {
 					++i;
-					let e = o(Gr);
-					if (e.length > 0 && r[i] === "." && Gr(r[i + 1])) {
+					let e = o(ti);
+					if (e.length > 0 && r[i] === "." && ti(r[i + 1])) {
 						++i;
-						let t = o(Gr);
+						let t = o(ti);
 						e = `${e}.${t}`;
 					}
 					n.push(new E(`${t}${e}`, e.length > 0 ? T.NumericLiteral : T.UnaryOperator));
@@ -2625,162 +2859,162 @@ function Xr(e, t = {}) {
 				}
 			}
 		}
-		for (let [e, t] of qr) if (!(e === "}}" && a > 0) && r.slice(i, i + e.length) === e) {
-			n.push(new E(e, t)), t === T.OpenExpression ? a = 0 : t === T.OpenCurlyBracket ? ++a : t === T.CloseCurlyBracket && --a, i += e.length;
+		for (let [e, t] of ri) if (!(e === "}}" && a > 0) && r.slice(i, i + e.length) === e) {
+			n.push(new T(e, t)), t === w.OpenExpression ? a = 0 : t === w.OpenCurlyBracket ? ++a : t === w.CloseCurlyBracket && --a, i += e.length;
 			continue main;
 		}
 		if (t === "'" || t === "\"") {
 			++i;
 			let e = o((e) => e !== t);
-			n.push(new E(e, T.StringLiteral)), ++i;
-		} else if (Gr(t)) {
-			let e = o(Gr);
-			if (n.at(-1)?.type !== T.Dot && r[i] === "." && Gr(r[i + 1])) {
+			n.push(new T(e, w.StringLiteral)), ++i;
+		} else if (ti(t)) {
+			let e = o(ti);
+			if (n.at(-1)?.type !== w.Dot && r[i] === "." && ti(r[i + 1])) {
 				++i;
-				let t = o(Gr);
+				let t = o(ti);
 				e = `${e}.${t}`;
 			}
-			n.push(new E(e, T.NumericLiteral));
-		} else if (Wr(t)) {
-			let e = o(Wr);
-			n.push(new E(e, T.Identifier));
+			n.push(new T(e, w.NumericLiteral));
+		} else if (ei(t)) {
+			let e = o(ei);
+			n.push(new T(e, w.Identifier));
 		} else throw SyntaxError(`Unexpected character: ${t}`);
 	}
 	return n;
 }
-var D = class {
+var E = class {
 	type = "Statement";
-}, Zr = class extends D {
+}, si = class extends E {
 	constructor(e) {
 		super(), this.body = e;
 	}
 	type = "Program";
-}, Qr = class extends D {
+}, ci = class extends E {
 	constructor(e, t, n) {
 		super(), this.test = e, this.body = t, this.alternate = n;
 	}
 	type = "If";
-}, $r = class extends D {
+}, li = class extends E {
 	constructor(e, t, n, r) {
 		super(), this.loopvar = e, this.iterable = t, this.body = n, this.defaultBlock = r;
 	}
 	type = "For";
-}, ei = class extends D {
+}, ui = class extends E {
 	type = "Break";
-}, ti = class extends D {
+}, di = class extends E {
 	type = "Continue";
-}, ni = class extends D {
+}, fi = class extends E {
 	constructor(e, t, n) {
 		super(), this.assignee = e, this.value = t, this.body = n;
 	}
 	type = "Set";
-}, ri = class extends D {
+}, pi = class extends E {
 	constructor(e, t, n) {
 		super(), this.name = e, this.args = t, this.body = n;
 	}
 	type = "Macro";
-}, ii = class extends D {
+}, mi = class extends E {
 	constructor(e) {
 		super(), this.value = e;
 	}
 	type = "Comment";
-}, O = class extends D {
+}, D = class extends E {
 	type = "Expression";
-}, ai = class extends O {
+}, hi = class extends D {
 	constructor(e, t, n) {
 		super(), this.object = e, this.property = t, this.computed = n;
 	}
 	type = "MemberExpression";
-}, oi = class extends O {
+}, gi = class extends D {
 	constructor(e, t) {
 		super(), this.callee = e, this.args = t;
 	}
 	type = "CallExpression";
-}, k = class extends O {
+}, O = class extends D {
 	constructor(e) {
 		super(), this.value = e;
 	}
 	type = "Identifier";
-}, si = class extends O {
+}, _i = class extends D {
 	constructor(e) {
 		super(), this.value = e;
 	}
 	type = "Literal";
-}, ci = class extends si {
+}, vi = class extends _i {
 	type = "IntegerLiteral";
-}, li = class extends si {
+}, yi = class extends _i {
 	type = "FloatLiteral";
-}, ui = class extends si {
+}, bi = class extends _i {
 	type = "StringLiteral";
-}, di = class extends si {
+}, xi = class extends _i {
 	type = "ArrayLiteral";
-}, fi = class extends si {
+}, Si = class extends _i {
 	type = "TupleLiteral";
-}, pi = class extends si {
+}, Ci = class extends _i {
 	type = "ObjectLiteral";
-}, mi = class extends O {
+}, wi = class extends D {
 	constructor(e, t, n) {
 		super(), this.operator = e, this.left = t, this.right = n;
 	}
 	type = "BinaryExpression";
-}, hi = class extends O {
+}, Ti = class extends D {
 	constructor(e, t) {
 		super(), this.operand = e, this.filter = t;
 	}
 	type = "FilterExpression";
-}, gi = class extends D {
+}, Ei = class extends E {
 	constructor(e, t) {
 		super(), this.filter = e, this.body = t;
 	}
 	type = "FilterStatement";
-}, _i = class extends O {
+}, Di = class extends D {
 	constructor(e, t) {
 		super(), this.lhs = e, this.test = t;
 	}
 	type = "SelectExpression";
-}, vi = class extends O {
+}, Oi = class extends D {
 	constructor(e, t, n) {
 		super(), this.operand = e, this.negate = t, this.test = n;
 	}
 	type = "TestExpression";
-}, yi = class extends O {
+}, ki = class extends D {
 	constructor(e, t) {
 		super(), this.operator = e, this.argument = t;
 	}
 	type = "UnaryExpression";
-}, bi = class extends O {
+}, Ai = class extends D {
 	constructor(e = void 0, t = void 0, n = void 0) {
 		super(), this.start = e, this.stop = t, this.step = n;
 	}
 	type = "SliceExpression";
-}, xi = class extends O {
+}, ji = class extends D {
 	constructor(e, t) {
 		super(), this.key = e, this.value = t;
 	}
 	type = "KeywordArgumentExpression";
-}, Si = class extends O {
+}, Mi = class extends D {
 	constructor(e) {
 		super(), this.argument = e;
 	}
 	type = "SpreadExpression";
-}, Ci = class extends O {
+}, Ni = class extends D {
 	constructor(e) {
 		super(), this.argument = e;
 	}
 	type = "KeywordSpreadExpression";
-}, wi = class extends D {
+}, Pi = class extends E {
 	constructor(e, t, n) {
 		super(), this.call = e, this.callerArgs = t, this.body = n;
 	}
 	type = "CallStatement";
-}, Ti = class extends O {
+}, Fi = class extends D {
 	constructor(e, t, n) {
 		super(), this.condition = e, this.trueExpr = t, this.falseExpr = n;
 	}
 	type = "Ternary";
 };
-function Ei(e) {
-	let t = new Zr([]), n = 0;
+function Ii(e) {
+	let t = new si([]), n = 0;
 	function r(t, r) {
 		let i = e[n++];
 		if (!i || i.type !== t) throw Error(`Parser Error: ${r}. ${i.type} !== ${t}.`);
@@ -2792,10 +3026,10 @@ function Ei(e) {
 	}
 	function a() {
 		switch (e[n].type) {
-			case T.Comment: return new ii(e[n++].value);
-			case T.Text: return l();
-			case T.OpenStatement: return u();
-			case T.OpenExpression: return d();
+			case w.Comment: return new mi(e[n++].value);
+			case w.Text: return l();
+			case w.OpenStatement: return u();
+			case w.OpenExpression: return d();
 			default: throw SyntaxError(`Unexpected token type: ${e[n].type}`);
 		}
 	}
@@ -2809,7 +3043,7 @@ function Ei(e) {
 		return n + t.length <= e.length && t.every((t, r) => e[n + r].type === "Identifier" && t === e[n + r].value);
 	}
 	function l() {
-		return new ui(r(T.Text, "Expected text token").value);
+		return new bi(r(w.Text, "Expected text token").value);
 	}
 	function u() {
 		if (r(T.OpenStatement, "Expected opening statement token"), e[n].type !== T.Identifier) throw SyntaxError(`Unknown statement, got ${e[n].type}`);
@@ -2837,22 +3071,22 @@ function Ei(e) {
 				r(T.CloseStatement, "Expected closing statement token");
 				let u = [];
 				for (; !s("endcall");) u.push(a());
-				r(T.OpenStatement, "Expected '{%'"), i("endcall"), r(T.CloseStatement, "Expected closing statement token"), c = new wi(new oi(t, l), e, u);
+				r(w.OpenStatement, "Expected '{%'"), i("endcall"), r(w.CloseStatement, "Expected closing statement token"), c = new Pi(new gi(t, l), e, u);
 				break;
 			}
 			case "break":
-				++n, r(T.CloseStatement, "Expected closing statement token"), c = new ei();
+				++n, r(w.CloseStatement, "Expected closing statement token"), c = new ui();
 				break;
 			case "continue":
-				++n, r(T.CloseStatement, "Expected closing statement token"), c = new ti();
+				++n, r(w.CloseStatement, "Expected closing statement token"), c = new di();
 				break;
 			case "filter": {
 				++n;
-				let e = y();
-				e instanceof k && o(T.OpenParen) && (e = oe(e)), r(T.CloseStatement, "Expected closing statement token");
+				let e = v();
+				e instanceof O && o(w.OpenParen) && (e = se(e)), r(w.CloseStatement, "Expected closing statement token");
 				let t = [];
 				for (; !s("endfilter");) t.push(a());
-				r(T.OpenStatement, "Expected '{%'"), i("endfilter"), r(T.CloseStatement, "Expected '%}'"), c = new gi(e, t);
+				r(w.OpenStatement, "Expected '{%'"), i("endfilter"), r(w.CloseStatement, "Expected '%}'"), c = new Ei(e, t);
 				break;
 			}
 			default: throw SyntaxError(`Unknown statement type: ${t}`);
@@ -2871,7 +3105,7 @@ function Ei(e) {
 			for (r(T.CloseStatement, "Expected %} token"); !s("endset");) c.push(a());
 			r(T.OpenStatement, "Expected {% token"), i("endset");
 		}
-		return r(T.CloseStatement, "Expected closing statement token"), new ni(e, t, c);
+		return r(w.CloseStatement, "Expected closing statement token"), new fi(e, t, c);
 	}
 	function p() {
 		let e = _();
@@ -2882,8 +3116,8 @@ function Ei(e) {
 			++n, ++n;
 			let e = p();
 			i.push(e);
-		} else if (s("else")) for (++n, ++n, r(T.CloseStatement, "Expected closing statement token"); !s("endif");) i.push(a());
-		return new Qr(e, t, i);
+		} else if (s("else")) for (++n, ++n, r(w.CloseStatement, "Expected closing statement token"); !s("endif");) i.push(a());
+		return new ci(e, t, i);
 	}
 	function m() {
 		let e = y();
@@ -2892,16 +3126,16 @@ function Ei(e) {
 		r(T.CloseStatement, "Expected closing statement token");
 		let n = [];
 		for (; !s("endmacro");) n.push(a());
-		return new ri(e, t, n);
+		return new pi(e, t, n);
 	}
-	function h(e = !1) {
-		let t = e ? y : _, r = [t()], i = o(T.Comma);
-		for (; i && (++n, r.push(t()), o(T.Comma)););
-		return i ? new fi(r) : r[0];
+	function m(e = !1) {
+		let t = e ? v : g, r = [t()], i = o(w.Comma);
+		for (; i && (++n, r.push(t()), o(w.Comma)););
+		return i ? new Si(r) : r[0];
 	}
-	function g() {
-		let e = h(!0);
-		if (!(e instanceof k || e instanceof fi)) throw SyntaxError(`Expected identifier/tuple for the loop variable, got ${e.type} instead`);
+	function h() {
+		let e = m(!0);
+		if (!(e instanceof O || e instanceof Si)) throw SyntaxError(`Expected identifier/tuple for the loop variable, got ${e.type} instead`);
 		if (!c("in")) throw SyntaxError("Expected `in` keyword following loop variable");
 		++n;
 		let t = _();
@@ -2909,8 +3143,11 @@ function Ei(e) {
 		let i = [];
 		for (; !s("endfor", "else");) i.push(a());
 		let o = [];
-		if (s("else")) for (++n, ++n, r(T.CloseStatement, "Expected closing statement token"); !s("endfor");) o.push(a());
-		return new $r(e, t, i, o);
+		if (s("else")) for (++n, ++n, r(w.CloseStatement, "Expected closing statement token"); !s("endfor");) o.push(a());
+		return new li(e, t, i, o);
+	}
+	function g() {
+		return _();
 	}
 	function _() {
 		return v();
@@ -2919,8 +3156,8 @@ function Ei(e) {
 		let e = ee();
 		if (c("if")) {
 			++n;
-			let t = ee();
-			return c("else") ? (++n, new Ti(t, e, v())) : new _i(e, t);
+			let t = te();
+			return c("else") ? (++n, new Fi(t, e, _())) : new Di(e, t);
 		}
 		return e;
 	}
@@ -2940,15 +3177,25 @@ function Ei(e) {
 			let r = e[n];
 			++n;
 			let i = ne();
-			t = new mi(r, t, i);
+			t = new wi(r, t, i);
 		}
 		return t;
 	}
 	function ne() {
+		let t = re();
+		for (; c("and");) {
+			let r = e[n];
+			++n;
+			let i = re();
+			t = new wi(r, t, i);
+		}
+		return t;
+	}
+	function re() {
 		let t;
 		for (; c("not");) {
 			let r = e[n];
-			++n, t = new yi(r, ne());
+			++n, t = new ki(r, re());
 		}
 		return t ?? re();
 	}
@@ -2960,33 +3207,28 @@ function Ei(e) {
 			else if (c("in")) r = e[n++];
 			else if (o(T.ComparisonBinaryOperator)) r = e[n++];
 			else break;
-			let i = ie();
-			t = new mi(r, t, i);
-		}
-		return t;
-	}
-	function ie() {
-		let t = de();
-		for (; o(T.AdditiveBinaryOperator);) {
-			let r = e[n];
-			++n;
-			let i = de();
-			t = new mi(r, t, i);
+			let i = ae();
+			t = new wi(r, t, i);
 		}
 		return t;
 	}
 	function ae() {
-		let e = ue(y());
-		return o(T.OpenParen) ? oe(e) : e;
+		let t = fe();
+		for (; o(w.AdditiveBinaryOperator);) {
+			let r = e[n];
+			++n;
+			let i = fe();
+			t = new wi(r, t, i);
+		}
+		return t;
 	}
 	function oe(e) {
 		let t = new oi(e, se("call"));
 		return t = ue(t), o(T.OpenParen) && (t = oe(t)), t;
 	}
 	function se(e) {
-		r(T.OpenParen, "Expected opening parenthesis for arguments list");
-		let t = ce(e);
-		return r(T.CloseParen, "Expected closing parenthesis for arguments list"), t;
+		let t = new gi(e, ce("call"));
+		return t = de(t), o(w.OpenParen) && (t = se(t)), t;
 	}
 	function ce(t) {
 		let r = [], i = /* @__PURE__ */ new Set(), a = !1, s = !1;
@@ -2994,26 +3236,26 @@ function Ei(e) {
 			let c = o(T.ExponentiationBinaryOperator), l = o(T.MultiplicativeBinaryOperator) && e[n].value === "*";
 			if (t === "parameters" && (c || l)) throw SyntaxError("Argument unpacking is not allowed in parameter declarations");
 			if (c) {
-				if (++n, r.push(new Ci(_())), o(T.Comma) && ++n, !o(T.CloseParen)) throw SyntaxError("Expected closing parenthesis: `**` must be applied to the final argument");
+				if (++n, r.push(new Ni(g())), o(w.Comma) && ++n, !o(w.CloseParen)) throw SyntaxError("Expected closing parenthesis: `**` must be applied to the final argument");
 				break;
 			}
 			let u;
 			if (l) {
 				if (s) throw SyntaxError("Only one `*` argument unpacking is allowed");
-				s = !0, ++n, u = new Si(_());
+				s = !0, ++n, u = new Mi(g());
 			} else {
-				if (u = _(), o(T.Equals)) {
-					if (++n, !(u instanceof k)) throw SyntaxError(t === "parameters" ? "Expected identifier for parameter declaration" : "Expected identifier for keyword argument");
-					let e = _();
-					u = new xi(u, e);
+				if (u = g(), o(w.Equals)) {
+					if (++n, !(u instanceof O)) throw SyntaxError(t === "parameters" ? "Expected identifier for parameter declaration" : "Expected identifier for keyword argument");
+					let e = g();
+					u = new ji(u, e);
 				}
 				if (t === "parameters") {
-					if (!(u instanceof k || u instanceof xi)) throw SyntaxError("Expected identifier for parameter declaration");
-					let e = u instanceof k ? u.value : u.key.value;
+					if (!(u instanceof O || u instanceof ji)) throw SyntaxError("Expected identifier for parameter declaration");
+					let e = u instanceof O ? u.value : u.key.value;
 					if (i.has(e)) throw SyntaxError(`Duplicate parameter name: ${e}`);
 					i.add(e);
 				}
-				if (u instanceof xi) a = !0;
+				if (u instanceof ji) a = !0;
 				else if (a) throw SyntaxError(t === "call" ? "Positional arguments must come before keyword arguments" : "Non-default argument follows default argument");
 				else if (s) throw SyntaxError("Positional arguments must not follow `*` argument unpacking");
 			}
@@ -3027,7 +3269,7 @@ function Ei(e) {
 		if (e.length === 0) throw SyntaxError("Expected at least one argument for member/slice expression");
 		if (t) {
 			if (e.length > 3) throw SyntaxError("Expected 0-3 arguments for slice expression");
-			return new bi(...e);
+			return new Ai(...e);
 		}
 		return e[0];
 	}
@@ -3035,18 +3277,10 @@ function Ei(e) {
 		for (; o(T.Dot) || o(T.OpenSquareBracket);) {
 			let i = e[n];
 			++n;
-			let a, o = i.type === T.OpenSquareBracket;
-			if (o) a = le(), r(T.CloseSquareBracket, "Expected closing square bracket");
-			else if (a = y(), a.type !== "Identifier" && a.type !== "IntegerLiteral") throw SyntaxError("Expected identifier or integer following dot operator");
-			t = new ai(t, a, o);
-		}
-		return t;
-	}
-	function de() {
-		let t = fe();
-		for (; o(T.MultiplicativeBinaryOperator);) {
-			let r = e[n++], i = fe();
-			t = new mi(r, t, i);
+			let a, o = i.type === w.OpenSquareBracket;
+			if (o) a = ue(), r(w.CloseSquareBracket, "Expected closing square bracket");
+			else if (a = v(), a.type !== "Identifier" && a.type !== "IntegerLiteral") throw SyntaxError("Expected identifier or integer following dot operator");
+			t = new hi(t, a, o);
 		}
 		return t;
 	}
@@ -3054,37 +3288,45 @@ function Ei(e) {
 		let t = pe();
 		for (; o(T.ExponentiationBinaryOperator);) {
 			let r = e[n++], i = pe();
-			t = new mi(r, t, i);
+			t = new wi(r, t, i);
 		}
 		return t;
 	}
 	function pe() {
-		let e = me();
+		let t = me();
+		for (; o(w.ExponentiationBinaryOperator);) {
+			let r = e[n++], i = me();
+			t = new wi(r, t, i);
+		}
+		return t;
+	}
+	function me() {
+		let e = he();
 		for (; c("is");) {
 			++n;
 			let t = c("not");
 			t && ++n;
-			let r = y();
-			if (!(r instanceof k)) throw SyntaxError("Expected identifier for the test");
-			e = new vi(e, t, r);
-		}
-		return e;
-	}
-	function me() {
-		let e = he();
-		for (; o(T.Pipe);) {
-			++n;
-			let t = y();
-			if (!(t instanceof k)) throw SyntaxError("Expected identifier for the filter");
-			o(T.OpenParen) && (t = oe(t)), e = new hi(e, t);
+			let r = v();
+			if (!(r instanceof O)) throw SyntaxError("Expected identifier for the test");
+			e = new Oi(e, t, r);
 		}
 		return e;
 	}
 	function he() {
+		let e = ge();
+		for (; o(w.Pipe);) {
+			++n;
+			let t = v();
+			if (!(t instanceof O)) throw SyntaxError("Expected identifier for the filter");
+			o(w.OpenParen) && (t = se(t)), e = new Ti(e, t);
+		}
+		return e;
+	}
+	function ge() {
 		let t = e[n];
 		if (t && (t.type === T.UnaryOperator || t.type === T.AdditiveBinaryOperator) && (t.value === "-" || t.value === "+")) {
 			let t = e[n++];
-			return new yi(t, he());
+			return new ki(t, ge());
 		}
 		return ae();
 	}
@@ -3093,22 +3335,22 @@ function Ei(e) {
 		switch (t.type) {
 			case T.NumericLiteral: {
 				let e = t.value;
-				return e.includes(".") ? new li(Number(e)) : new ci(Number(e));
+				return e.includes(".") ? new yi(Number(e)) : new vi(Number(e));
 			}
 			case T.StringLiteral: {
 				let r = t.value;
-				for (; o(T.StringLiteral);) r += e[n++].value;
-				return new ui(r);
+				for (; o(w.StringLiteral);) r += e[n++].value;
+				return new bi(r);
 			}
-			case T.Identifier: return new k(t.value);
-			case T.OpenParen: {
-				let e = h();
-				return r(T.CloseParen, "Expected closing parenthesis, got ${tokens[current].type} instead."), e;
+			case w.Identifier: return new O(t.value);
+			case w.OpenParen: {
+				let e = m();
+				return r(w.CloseParen, "Expected closing parenthesis, got ${tokens[current].type} instead."), e;
 			}
 			case T.OpenSquareBracket: {
 				let e = [];
-				for (; !o(T.CloseSquareBracket);) e.push(_()), o(T.Comma) && ++n;
-				return ++n, new di(e);
+				for (; !o(w.CloseSquareBracket);) e.push(g()), o(w.Comma) && ++n;
+				return ++n, new xi(e);
 			}
 			case T.OpenCurlyBracket: {
 				let e = /* @__PURE__ */ new Map();
@@ -3118,7 +3360,7 @@ function Ei(e) {
 					let i = _();
 					e.set(t, i), o(T.Comma) && ++n;
 				}
-				return ++n, new pi(e);
+				return ++n, new Ci(e);
 			}
 			default: throw SyntaxError(`Unexpected token: ${t.type}`);
 		}
@@ -3126,27 +3368,27 @@ function Ei(e) {
 	for (; n < e.length;) t.body.push(a());
 	return t;
 }
-function Di(e, t, n = 1) {
+function Li(e, t, n = 1) {
 	if (t === void 0 && (t = e, e = 0), n === 0) throw Error("range() step must not be zero");
 	let r = [];
 	if (n > 0) for (let i = e; i < t; i += n) r.push(i);
 	else for (let i = e; i > t; i += n) r.push(i);
 	return r;
 }
-function Oi(e, t, n, r = 1) {
+function Ri(e, t, n, r = 1) {
 	let i = Math.sign(r);
 	i >= 0 ? (t = (t ??= 0) < 0 ? Math.max(e.length + t, 0) : Math.min(t, e.length), n = (n ??= e.length) < 0 ? Math.max(e.length + n, 0) : Math.min(n, e.length)) : (t = (t ??= e.length - 1) < 0 ? Math.max(e.length + t, -1) : Math.min(t, e.length - 1), n = (n ??= -1) < -1 ? Math.max(e.length + n, -1) : Math.min(n, e.length - 1));
 	let a = [];
 	for (let o = t; i * o < i * n; o += r) a.push(e[o]);
 	return a;
 }
-function ki(e) {
+function zi(e) {
 	return e.replace(/\b\w/g, (e) => e.toUpperCase());
 }
-function Ai(e) {
-	return ji(/* @__PURE__ */ new Date(), e);
+function Bi(e) {
+	return Vi(/* @__PURE__ */ new Date(), e);
 }
-function ji(e, t) {
+function Vi(e, t) {
 	let n = new Intl.DateTimeFormat(void 0, { month: "long" }), r = new Intl.DateTimeFormat(void 0, { month: "short" }), i = (e) => e < 10 ? "0" + e : e.toString();
 	return t.replace(/%[YmdbBHM%]/g, (t) => {
 		switch (t) {
@@ -3162,80 +3404,80 @@ function ji(e, t) {
 		}
 	});
 }
-function Mi(e) {
+function Hi(e) {
 	return e.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
 }
-function Ni(e, t, n, r) {
+function Ui(e, t, n, r) {
 	if (r === 0) return e;
-	let i = r == null || r < 0 ? Infinity : r, a = t.length === 0 ? /* @__PURE__ */ RegExp("(?=)", "gu") : new RegExp(Mi(t), "gu");
+	let i = r == null || r < 0 ? Infinity : r, a = t.length === 0 ? /* @__PURE__ */ RegExp("(?=)", "gu") : new RegExp(Hi(t), "gu");
 	return e.replaceAll(a, (e) => i > 0 ? (--i, n) : e);
 }
-var Pi = class extends Error {}, Fi = class extends Error {}, Ii = /* @__PURE__ */ new Map(), A = class {
+var Wi = class extends Error {}, Gi = class extends Error {}, Ki = /* @__PURE__ */ new Map(), k = class {
 	type = "RuntimeValue";
 	value;
 	get builtins() {
-		return Ii;
+		return Ki;
 	}
 	constructor(e = void 0) {
 		this.value = e;
 	}
 	__bool__() {
-		return new P(!!this.value);
+		return new N(!!this.value);
 	}
 	toString() {
 		return String(this.value);
 	}
-}, j = class extends A {
+}, A = class extends k {
 	type = "IntegerValue";
-}, M = class extends A {
+}, j = class extends k {
 	type = "FloatValue";
 	toString() {
 		return Object.is(this.value, -0) ? "-0.0" : this.value % 1 == 0 ? this.value.toFixed(1) : this.value.toString();
 	}
-}, N = class extends A {
+}, M = class extends k {
 	type = "StringValue";
 	_builtins;
 	get builtins() {
 		return this._builtins ??= /* @__PURE__ */ new Map([
-			["upper", new R(() => new N(this.value.toUpperCase()))],
-			["lower", new R(() => new N(this.value.toLowerCase()))],
-			["strip", new R(() => new N(this.value.trim()))],
-			["title", new R(() => new N(ki(this.value)))],
-			["capitalize", new R(() => new N(this.value.charAt(0).toUpperCase() + this.value.slice(1)))],
-			["length", new j(this.value.length)],
-			["rstrip", new R(() => new N(this.value.trimEnd()))],
-			["lstrip", new R(() => new N(this.value.trimStart()))],
+			["upper", new R(() => new M(this.value.toUpperCase()))],
+			["lower", new R(() => new M(this.value.toLowerCase()))],
+			["strip", new R(() => new M(this.value.trim()))],
+			["title", new R(() => new M(zi(this.value)))],
+			["capitalize", new R(() => new M(this.value.charAt(0).toUpperCase() + this.value.slice(1)))],
+			["length", new A(this.value.length)],
+			["rstrip", new R(() => new M(this.value.trimEnd()))],
+			["lstrip", new R(() => new M(this.value.trimStart()))],
 			["startswith", new R((e) => {
 				if (e.length === 0) throw Error("startswith() requires at least one argument");
 				let t = e[0];
-				if (t instanceof N) return new P(this.value.startsWith(t.value));
+				if (t instanceof M) return new N(this.value.startsWith(t.value));
 				if (t instanceof L) {
 					for (let e of t.value) {
-						if (!(e instanceof N)) throw Error("startswith() tuple elements must be strings");
-						if (this.value.startsWith(e.value)) return new P(!0);
+						if (!(e instanceof M)) throw Error("startswith() tuple elements must be strings");
+						if (this.value.startsWith(e.value)) return new N(!0);
 					}
-					return new P(!1);
+					return new N(!1);
 				}
 				throw Error("startswith() argument must be a string or tuple of strings");
 			})],
 			["endswith", new R((e) => {
 				if (e.length === 0) throw Error("endswith() requires at least one argument");
 				let t = e[0];
-				if (t instanceof N) return new P(this.value.endsWith(t.value));
+				if (t instanceof M) return new N(this.value.endsWith(t.value));
 				if (t instanceof L) {
 					for (let e of t.value) {
-						if (!(e instanceof N)) throw Error("endswith() tuple elements must be strings");
-						if (this.value.endsWith(e.value)) return new P(!0);
+						if (!(e instanceof M)) throw Error("endswith() tuple elements must be strings");
+						if (this.value.endsWith(e.value)) return new N(!0);
 					}
-					return new P(!1);
+					return new N(!1);
 				}
 				throw Error("endswith() argument must be a string or tuple of strings");
 			})],
 			["split", new R((e) => {
 				let t = e[0] ?? new z();
-				if (!(t instanceof N || t instanceof z)) throw Error("sep argument must be a string or null");
-				let n = e[1] ?? new j(-1);
-				if (!(n instanceof j)) throw Error("maxsplit argument must be a number");
+				if (!(t instanceof M || t instanceof z)) throw Error("sep argument must be a string or null");
+				let n = e[1] ?? new A(-1);
+				if (!(n instanceof A)) throw Error("maxsplit argument must be a number");
 				let r = [];
 				if (t instanceof z) {
 					let e = this.value.trimStart();
@@ -3250,25 +3492,25 @@ var Pi = class extends Error {}, Fi = class extends Error {}, Ii = /* @__PURE__ 
 					if (t.value === "") throw Error("empty separator");
 					r = this.value.split(t.value), n.value !== -1 && r.length > n.value && r.push(r.splice(n.value).join(t.value));
 				}
-				return new L(r.map((e) => new N(e)));
+				return new L(r.map((e) => new M(e)));
 			})],
 			["replace", new R((e) => {
 				if (e.length < 2) throw Error("replace() requires at least two arguments");
 				let t = e[0], n = e[1];
-				if (!(t instanceof N && n instanceof N)) throw Error("replace() arguments must be strings");
+				if (!(t instanceof M && n instanceof M)) throw Error("replace() arguments must be strings");
 				let r;
-				if (r = e.length > 2 ? e[2].type === "KeywordArgumentsValue" ? e[2].value.get("count") ?? new z() : e[2] : new z(), !(r instanceof j || r instanceof z)) throw Error("replace() count argument must be a number or null");
-				return new N(Ni(this.value, t.value, n.value, r.value));
+				if (r = e.length > 2 ? e[2].type === "KeywordArgumentsValue" ? e[2].value.get("count") ?? new z() : e[2] : new z(), !(r instanceof A || r instanceof z)) throw Error("replace() count argument must be a number or null");
+				return new M(Ui(this.value, t.value, n.value, r.value));
 			})]
 		]);
 	}
-}, P = class extends A {
+}, N = class extends k {
 	type = "BooleanValue";
-}, Li = /[\x7f-\uffff]/g;
-function Ri(e) {
-	return e.replace(Li, (e) => "\\u" + e.charCodeAt(0).toString(16).padStart(4, "0"));
+}, qi = /[\x7f-\uffff]/g;
+function Ji(e) {
+	return e.replace(qi, (e) => "\\u" + e.charCodeAt(0).toString(16).padStart(4, "0"));
 }
-function F(e, t = {}, n = 0, r = !0) {
+function P(e, t = {}, n = 0, r = !0) {
 	let { indent: i = null, ensureAscii: a = !1, separators: o = null, sortKeys: s = !1 } = t, c, l;
 	switch (o ? [c, l] = o : i ? (c = ",", l = ": ") : (c = ", ", l = ": "), e.type) {
 		case "NullValue": return "null";
@@ -3278,14 +3520,14 @@ function F(e, t = {}, n = 0, r = !0) {
 		case "BooleanValue": return JSON.stringify(e.value);
 		case "StringValue": {
 			let t = JSON.stringify(e.value);
-			return a && (t = Ri(t)), t;
+			return a && (t = Ji(t)), t;
 		}
 		case "ArrayValue":
 		case "NamespaceValue":
 		case "ObjectValue": {
 			let o = i ? " ".repeat(i) : "", u = "\n" + o.repeat(n), d = u + o;
 			if (e.type === "ArrayValue") {
-				let a = e.value.map((e) => F(e, t, n + 1, r));
+				let a = e.value.map((e) => P(e, t, n + 1, r));
 				return i && a.length > 0 ? `[${d}${a.join(`${c}${d}`)}${u}]` : `[${a.join(c)}]`;
 			}
 			{
@@ -3293,8 +3535,8 @@ function F(e, t = {}, n = 0, r = !0) {
 				s && (o = o.sort(([e], [t]) => e.localeCompare(t)));
 				let f = o.map(([e, o]) => {
 					let s = JSON.stringify(e);
-					a && (s = Ri(s));
-					let c = `${s}${l}${F(o, t, n + 1, r)}`;
+					a && (s = Ji(s));
+					let c = `${s}${l}${P(o, t, n + 1, r)}`;
 					return i ? `${d}${c}` : c;
 				});
 				return i && f.length > 0 ? `{${f.join(c)}${u}}` : `{${f.join(c)}}`;
@@ -3303,106 +3545,106 @@ function F(e, t = {}, n = 0, r = !0) {
 		default: throw Error(`Cannot convert to JSON: ${e.type}`);
 	}
 }
-var I = class extends A {
+var F = class extends k {
 	type = "ObjectValue";
 	_builtins;
 	__bool__() {
-		return new P(this.value.size > 0);
+		return new N(this.value.size > 0);
 	}
 	get builtins() {
 		return this._builtins ??= /* @__PURE__ */ new Map([
 			["get", new R(([e, t]) => {
-				if (!(e instanceof N)) throw Error(`Object key must be a string: got ${e.type}`);
+				if (!(e instanceof M)) throw Error(`Object key must be a string: got ${e.type}`);
 				return this.value.get(e.value) ?? t ?? new z();
 			})],
 			["items", new R(() => this.items())],
 			["keys", new R(() => this.keys())],
 			["values", new R(() => this.values())],
 			["dictsort", new R((e) => {
-				let t = /* @__PURE__ */ new Map(), n = e.filter((e) => e instanceof zi ? (t = e.value, !1) : !0), r = n.at(0) ?? t.get("case_sensitive") ?? new P(!1);
-				if (!(r instanceof P)) throw Error("case_sensitive must be a boolean");
-				let i = n.at(1) ?? t.get("by") ?? new N("key");
-				if (!(i instanceof N)) throw Error("by must be a string");
+				let t = /* @__PURE__ */ new Map(), n = e.filter((e) => e instanceof I ? (t = e.value, !1) : !0), r = n.at(0) ?? t.get("case_sensitive") ?? new N(!1);
+				if (!(r instanceof N)) throw Error("case_sensitive must be a boolean");
+				let i = n.at(1) ?? t.get("by") ?? new M("key");
+				if (!(i instanceof M)) throw Error("by must be a string");
 				if (!["key", "value"].includes(i.value)) throw Error("by must be either 'key' or 'value'");
-				let a = n.at(2) ?? t.get("reverse") ?? new P(!1);
-				if (!(a instanceof P)) throw Error("reverse must be a boolean");
-				return new L(Array.from(this.value.entries()).map(([e, t]) => new L([new N(e), t])).sort((e, t) => {
-					let n = i.value === "key" ? 0 : 1, o = e.value[n], s = t.value[n], c = Yi(o, s, r.value);
+				let a = n.at(2) ?? t.get("reverse") ?? new N(!1);
+				if (!(a instanceof N)) throw Error("reverse must be a boolean");
+				return new L(Array.from(this.value.entries()).map(([e, t]) => new L([new M(e), t])).sort((e, t) => {
+					let n = i.value === "key" ? 0 : 1, o = e.value[n], s = t.value[n], c = ia(o, s, r.value);
 					return a.value ? -c : c;
 				}));
 			})]
 		]);
 	}
 	items() {
-		return new L(Array.from(this.value.entries()).map(([e, t]) => new L([new N(e), t])));
+		return new L(Array.from(this.value.entries()).map(([e, t]) => new L([new M(e), t])));
 	}
 	keys() {
-		return new L(Array.from(this.value.keys()).map((e) => new N(e)));
+		return new L(Array.from(this.value.keys()).map((e) => new M(e)));
 	}
 	values() {
 		return new L(Array.from(this.value.values()));
 	}
 	toString() {
-		return F(this, {}, 0, !1);
+		return P(this, {}, 0, !1);
 	}
-}, zi = class extends I {
+}, I = class extends F {
 	type = "KeywordArgumentsValue";
-}, Bi = class extends A {
+}, Yi = class extends k {
 	type = "NamespaceValue";
 	toString() {
-		return F(this, {}, 0, !1);
+		return P(this, {}, 0, !1);
 	}
-}, L = class extends A {
+}, L = class extends k {
 	type = "ArrayValue";
 	_builtins;
 	get builtins() {
-		return this._builtins ??= /* @__PURE__ */ new Map([["length", new j(this.value.length)]]);
+		return this._builtins ??= /* @__PURE__ */ new Map([["length", new A(this.value.length)]]);
 	}
 	__bool__() {
-		return new P(this.value.length > 0);
+		return new N(this.value.length > 0);
 	}
 	toString() {
-		return F(this, {}, 0, !1);
+		return P(this, {}, 0, !1);
 	}
-}, Vi = class extends L {
+}, Xi = class extends L {
 	type = "TupleValue";
-}, R = class extends A {
+}, R = class extends k {
 	type = "FunctionValue";
-}, z = class extends A {
+}, z = class extends k {
 	type = "NullValue";
-}, B = class extends A {
+}, B = class extends k {
 	type = "UndefinedValue";
 };
-function Hi(e) {
+function Zi(e) {
 	let t;
-	if (e instanceof L ? t = e.value : e instanceof N && (t = Array.from(e.value, (e) => new N(e))), !t || t.length !== 2) throw Error("namespace expected an object or an iterable of [key, value] pairs");
+	if (e instanceof L ? t = e.value : e instanceof M && (t = Array.from(e.value, (e) => new M(e))), !t || t.length !== 2) throw Error("namespace expected an object or an iterable of [key, value] pairs");
 	let [n, r] = t;
-	if (!(n instanceof N)) throw Error("namespace keys must be strings");
+	if (!(n instanceof M)) throw Error("namespace keys must be strings");
 	return [n, r];
 }
-var Ui = class {
+var Qi = class {
 	constructor(e) {
 		this.parent = e;
 	}
 	variables = /* @__PURE__ */ new Map([["namespace", new R((e) => {
 		let t = e.slice(), n;
-		if (t.at(-1) instanceof zi && (n = t.pop()), t.length > 1) throw Error(`namespace expected at most 1 argument, got ${t.length}`);
+		if (t.at(-1) instanceof I && (n = t.pop()), t.length > 1) throw Error(`namespace expected at most 1 argument, got ${t.length}`);
 		let r = /* @__PURE__ */ new Map();
 		if (t.length === 1) {
 			let e = t[0];
-			if (e instanceof I) for (let [t, n] of e.value) r.set(t, n);
+			if (e instanceof F) for (let [t, n] of e.value) r.set(t, n);
 			else if (e instanceof L) for (let t of e.value) {
-				let [e, n] = Hi(t);
+				let [e, n] = Zi(t);
 				r.set(e.value, n);
 			}
 			else throw Error(`'${e.type}' object is not iterable`);
 		}
 		if (n) for (let [e, t] of n.value) r.set(e, t);
-		return new Bi(r);
+		return new Yi(r);
 	})]]);
-	tests = Ui.TESTS;
+	tests = Qi.TESTS;
 	set(e, t) {
-		return this.declareVariable(e, ea(t));
+		return this.declareVariable(e, la(t));
 	}
 	declareVariable(e, t) {
 		if (this.variables.has(e)) throw SyntaxError(`Variable already declared: ${e}`);
@@ -3423,27 +3665,27 @@ var Ui = class {
 			return new B();
 		}
 	}
-}, V = Ui;
-Ur(V, "TESTS", /* @__PURE__ */ new Map([
+}, V = Qi;
+$r(V, "TESTS", /* @__PURE__ */ new Map([
 	["boolean", (e) => e.type === "BooleanValue"],
 	["callable", (e) => e instanceof R],
 	["odd", (e) => {
-		if (!(e instanceof j)) throw Error(`cannot odd on ${e.type}`);
+		if (!(e instanceof A)) throw Error(`cannot odd on ${e.type}`);
 		return e.value % 2 != 0;
 	}],
 	["even", (e) => {
-		if (!(e instanceof j)) throw Error(`cannot even on ${e.type}`);
+		if (!(e instanceof A)) throw Error(`cannot even on ${e.type}`);
 		return e.value % 2 == 0;
 	}],
 	["false", (e) => e.type === "BooleanValue" && !e.value],
 	["true", (e) => e.type === "BooleanValue" && e.value],
 	["none", (e) => e.type === "NullValue"],
 	["string", (e) => e.type === "StringValue"],
-	["number", (e) => e instanceof j || e instanceof M],
-	["integer", (e) => e instanceof j],
+	["number", (e) => e instanceof A || e instanceof j],
+	["integer", (e) => e instanceof A],
 	["iterable", (e) => e.type === "ArrayValue" || e.type === "StringValue"],
-	["mapping", (e) => e instanceof I],
-	["sequence", (e) => e instanceof L || e instanceof I || e instanceof N],
+	["mapping", (e) => e instanceof F],
+	["sequence", (e) => e instanceof L || e instanceof F || e instanceof M],
 	["lower", (e) => {
 		let t = e.value;
 		return e.type === "StringValue" && t === t.toLowerCase();
@@ -3458,23 +3700,23 @@ Ur(V, "TESTS", /* @__PURE__ */ new Map([
 	["equalto", (e, t) => e.value === t.value],
 	["eq", (e, t) => e.value === t.value]
 ]));
-function Wi(e) {
+function $i(e) {
 	e.set("false", !1), e.set("true", !0), e.set("none", null), e.set("raise_exception", (e) => {
 		throw Error(e);
-	}), e.set("range", Di), e.set("strftime_now", Ai), e.set("True", !0), e.set("False", !1), e.set("None", null);
+	}), e.set("range", Li), e.set("strftime_now", Bi), e.set("True", !0), e.set("False", !1), e.set("None", null);
 }
-function Gi(e) {
-	return e instanceof I || e instanceof Bi;
+function ea(e) {
+	return e instanceof F || e instanceof Yi;
 }
-function Ki(e) {
-	return e instanceof j || e instanceof M || e instanceof P;
+function ta(e) {
+	return e instanceof A || e instanceof j || e instanceof N;
 }
-function qi(e) {
-	return e instanceof P ? Number(e.value) : e.value;
+function na(e) {
+	return e instanceof N ? Number(e.value) : e.value;
 }
-function Ji(e, t) {
+function ra(e, t) {
 	let n = t.split("."), r = e;
-	for (let e of n) if (Gi(r)) r = r.value.get(e) ?? new B();
+	for (let e of n) if (ea(r)) r = r.value.get(e) ?? new B();
 	else if (r instanceof L) {
 		let t = parseInt(e, 10);
 		if (!isNaN(t) && t >= 0 && t < r.value.length) r = r.value[t];
@@ -3482,13 +3724,13 @@ function Ji(e, t) {
 	} else return new B();
 	return r;
 }
-function Yi(e, t, n = !1) {
+function ia(e, t, n = !1) {
 	if (e instanceof z && t instanceof z) return 0;
 	if (e instanceof z || t instanceof z) throw Error(`Cannot compare ${e.type} with ${t.type}`);
 	if (e instanceof B && t instanceof B) return 0;
 	if (e instanceof B || t instanceof B) throw Error(`Cannot compare ${e.type} with ${t.type}`);
-	if (Ki(e) && Ki(t)) {
-		let n = qi(e), r = qi(t);
+	if (ta(e) && ta(t)) {
+		let n = na(e), r = na(t);
 		return n < r ? -1 : +(n > r);
 	}
 	if (e.type !== t.type) throw Error(`Cannot compare different types: ${e.type} and ${t.type}`);
@@ -3500,7 +3742,7 @@ function Yi(e, t, n = !1) {
 		default: throw Error(`Cannot compare type: ${e.type}`);
 	}
 }
-function Xi(e) {
+function aa(e) {
 	if (e.type === "Identifier") return { name: e.value };
 	let t = e;
 	return {
@@ -3508,20 +3750,20 @@ function Xi(e) {
 		defaultValue: t.value
 	};
 }
-function Zi(e) {
+function oa(e) {
 	return e === "kwargs" || e === "varargs";
 }
-function Qi(e, t) {
+function sa(e, t) {
 	let n = /* @__PURE__ */ new Set(), r = /* @__PURE__ */ new Set(), i = (e) => {
-		Zi(e) && n.add(e);
+		oa(e) && n.add(e);
 	}, a = (e) => {
 		if (e.type === "Identifier") i(e.value);
 		else if (e.type === "TupleLiteral") for (let t of e.value) a(t);
 	}, o = (e) => {
-		i(Xi(e).name);
+		i(aa(e).name);
 	}, s = (e) => {
 		for (let t of e) {
-			let e = Xi(t);
+			let e = aa(t);
 			e.defaultValue && l(e.defaultValue);
 		}
 	}, c = (e) => {
@@ -3529,7 +3771,7 @@ function Qi(e, t) {
 	}, l = (e) => {
 		if (Array.isArray(e)) for (let t of e) l(t);
 		else if (e instanceof Map) for (let [t, n] of e) l(t), l(n);
-		else if (e instanceof D) switch (e.type) {
+		else if (e instanceof E) switch (e.type) {
 			case "For": {
 				let t = e;
 				if (a(t.loopvar), t.iterable.type === "SelectExpression") {
@@ -3565,7 +3807,7 @@ function Qi(e, t) {
 			}
 			case "Identifier": {
 				let t = e.value;
-				Zi(t) && !n.has(t) && r.add(t);
+				oa(t) && !n.has(t) && r.add(t);
 				return;
 			}
 			case "MemberExpression": {
@@ -3595,7 +3837,7 @@ function Qi(e, t) {
 	for (let t of e) o(t);
 	return l(t), r;
 }
-var $i = class {
+var ca = class {
 	global;
 	constructor(e) {
 		this.global = e ?? new V();
@@ -3611,44 +3853,44 @@ var $i = class {
 		}
 		let r = this.evaluate(e.right, t);
 		switch (e.operator.value) {
-			case "==": return new P(n.value == r.value);
-			case "!=": return new P(n.value != r.value);
+			case "==": return new N(n.value == r.value);
+			case "!=": return new N(n.value != r.value);
 		}
 		if (n instanceof B || r instanceof B) {
-			if (r instanceof B && ["in", "not in"].includes(e.operator.value)) return new P(e.operator.value === "not in");
+			if (r instanceof B && ["in", "not in"].includes(e.operator.value)) return new N(e.operator.value === "not in");
 			throw Error(`Cannot perform operation ${e.operator.value} on undefined values`);
 		}
 		if (n instanceof z || r instanceof z) throw Error("Cannot perform operation on null values");
-		if (e.operator.value === "~") return new N(n.value.toString() + r.value.toString());
-		if (e.operator.value === "**" && Ki(n) && Ki(r)) {
-			let e = qi(n), t = qi(r);
+		if (e.operator.value === "~") return new M(n.value.toString() + r.value.toString());
+		if (e.operator.value === "**" && ta(n) && ta(r)) {
+			let e = na(n), t = na(r);
 			if (e === 0 && t < 0) throw Error("0.0 cannot be raised to a negative power");
 			let i = e ** t;
 			if (!Number.isFinite(i)) throw Error("Exponentiation result is not a finite real number");
-			return n instanceof M || r instanceof M || t < 0 ? new M(i) : new j(i);
+			return n instanceof j || r instanceof j || t < 0 ? new j(i) : new A(i);
 		}
-		if ((n instanceof j || n instanceof M) && (r instanceof j || r instanceof M)) {
+		if ((n instanceof A || n instanceof j) && (r instanceof A || r instanceof j)) {
 			let t = n.value, i = r.value;
 			switch (e.operator.value) {
 				case "+":
 				case "-":
 				case "*": {
 					let a = e.operator.value === "+" ? t + i : e.operator.value === "-" ? t - i : t * i;
-					return n instanceof M || r instanceof M ? new M(a) : new j(a);
+					return n instanceof j || r instanceof j ? new j(a) : new A(a);
 				}
-				case "/": return new M(t / i);
+				case "/": return new j(t / i);
 				case "//": {
 					let e = Math.floor(t / i);
-					return n instanceof M || r instanceof M ? new M(e) : new j(e);
+					return n instanceof j || r instanceof j ? new j(e) : new A(e);
 				}
 				case "%": {
 					let e = t % i;
-					return n instanceof M || r instanceof M ? new M(e) : new j(e);
+					return n instanceof j || r instanceof j ? new j(e) : new A(e);
 				}
-				case "<": return new P(t < i);
-				case ">": return new P(t > i);
-				case ">=": return new P(t >= i);
-				case "<=": return new P(t <= i);
+				case "<": return new N(t < i);
+				case ">": return new N(t > i);
+				case ">=": return new N(t >= i);
+				case "<=": return new N(t <= i);
 			}
 		} else if (n instanceof L && r instanceof L) switch (e.operator.value) {
 			case "+": return new L(n.value.concat(r.value));
@@ -3656,20 +3898,20 @@ var $i = class {
 		else if (r instanceof L) {
 			let t = r.value.find((e) => e.value === n.value) !== void 0;
 			switch (e.operator.value) {
-				case "in": return new P(t);
-				case "not in": return new P(!t);
+				case "in": return new N(t);
+				case "not in": return new N(!t);
 			}
 		}
-		if (n instanceof N || r instanceof N) switch (e.operator.value) {
-			case "+": return new N(n.value.toString() + r.value.toString());
+		if (n instanceof M || r instanceof M) switch (e.operator.value) {
+			case "+": return new M(n.value.toString() + r.value.toString());
 		}
-		if (n instanceof N && r instanceof N) switch (e.operator.value) {
-			case "in": return new P(r.value.includes(n.value));
-			case "not in": return new P(!r.value.includes(n.value));
+		if (n instanceof M && r instanceof M) switch (e.operator.value) {
+			case "in": return new N(r.value.includes(n.value));
+			case "not in": return new N(!r.value.includes(n.value));
 		}
-		if (n instanceof N && r instanceof I) switch (e.operator.value) {
-			case "in": return new P(r.value.has(n.value));
-			case "not in": return new P(!r.value.has(n.value));
+		if (n instanceof M && r instanceof F) switch (e.operator.value) {
+			case "in": return new N(r.value.has(n.value));
+			case "not in": return new N(!r.value.has(n.value));
 		}
 		throw SyntaxError(`Unknown operator "${e.operator.value}" between ${n.type} and ${r.type}`);
 	}
@@ -3688,7 +3930,7 @@ var $i = class {
 			i(e.key.value, this.evaluate(e.value, t));
 		} else if (n.type === "KeywordSpreadExpression") {
 			let e = n, r = this.evaluate(e.argument, t);
-			if (!(r instanceof I)) throw Error(`Argument after ** must be a mapping, not ${r.type}`);
+			if (!(r instanceof F)) throw Error(`Argument after ** must be a mapping, not ${r.type}`);
 			for (let [e, t] of r.value) i(e, t);
 		}
 		return [n, r];
@@ -3697,16 +3939,16 @@ var $i = class {
 		if (t.type === "Identifier") {
 			let r = t;
 			if (r.value === "safe") return e;
-			if (r.value === "tojson") return new N(F(e, {}));
+			if (r.value === "tojson") return new M(P(e, {}));
 			if (e instanceof L) switch (r.value) {
 				case "list": return e;
 				case "first": return e.value[0];
 				case "last": return e.value[e.value.length - 1];
-				case "length": return new j(e.value.length);
+				case "length": return new A(e.value.length);
 				case "reverse": return new L(e.value.slice().reverse());
-				case "sort": return new L(e.value.slice().sort((e, t) => Yi(e, t, !1)));
-				case "join": return new N(e.value.map((e) => e.value).join(""));
-				case "string": return new N(F(e, {}, 0, !1));
+				case "sort": return new L(e.value.slice().sort((e, t) => ia(e, t, !1)));
+				case "join": return new M(e.value.map((e) => e.value).join(""));
+				case "string": return new M(P(e, {}, 0, !1));
 				case "unique": {
 					let t = /* @__PURE__ */ new Set(), n = [];
 					for (let r of e.value) t.has(r.value) || (t.add(r.value), n.push(r));
@@ -3714,7 +3956,7 @@ var $i = class {
 				}
 				default: throw Error(`Unknown ArrayValue filter: ${r.value}`);
 			}
-			else if (e instanceof N) switch (r.value) {
+			else if (e instanceof M) switch (r.value) {
 				case "length":
 				case "upper":
 				case "lower":
@@ -3722,44 +3964,44 @@ var $i = class {
 				case "capitalize": {
 					let t = e.builtins.get(r.value);
 					if (t instanceof R) return t.value([], n);
-					if (t instanceof j) return t;
+					if (t instanceof A) return t;
 					throw Error(`Unknown StringValue filter: ${r.value}`);
 				}
-				case "trim": return new N(e.value.trim());
-				case "indent": return new N(e.value.split("\n").map((e, t) => t === 0 || e.length === 0 ? e : "    " + e).join("\n"));
+				case "trim": return new M(e.value.trim());
+				case "indent": return new M(e.value.split("\n").map((e, t) => t === 0 || e.length === 0 ? e : "    " + e).join("\n"));
 				case "join":
 				case "string": return e;
 				case "int": {
 					let t = parseInt(e.value, 10);
-					return new j(isNaN(t) ? 0 : t);
+					return new A(isNaN(t) ? 0 : t);
 				}
 				case "float": {
 					let t = parseFloat(e.value);
-					return new M(isNaN(t) ? 0 : t);
+					return new j(isNaN(t) ? 0 : t);
 				}
 				default: throw Error(`Unknown StringValue filter: ${r.value}`);
 			}
-			else if (e instanceof j || e instanceof M) switch (r.value) {
-				case "abs": return e instanceof j ? new j(Math.abs(e.value)) : new M(Math.abs(e.value));
-				case "int": return new j(Math.floor(e.value));
-				case "float": return new M(e.value);
-				case "string": return new N(e.toString());
+			else if (e instanceof A || e instanceof j) switch (r.value) {
+				case "abs": return e instanceof A ? new A(Math.abs(e.value)) : new j(Math.abs(e.value));
+				case "int": return new A(Math.floor(e.value));
+				case "float": return new j(e.value);
+				case "string": return new M(e.toString());
 				default: throw Error(`Unknown NumericValue filter: ${r.value}`);
 			}
-			else if (e instanceof I) switch (r.value) {
-				case "items": return new L(Array.from(e.value.entries()).map(([e, t]) => new L([new N(e), t])));
-				case "length": return new j(e.value.size);
+			else if (e instanceof F) switch (r.value) {
+				case "items": return new L(Array.from(e.value.entries()).map(([e, t]) => new L([new M(e), t])));
+				case "length": return new A(e.value.size);
 				default: {
 					let t = e.builtins.get(r.value);
 					if (t) return t instanceof R ? t.value([], n) : t;
 					throw Error(`Unknown ObjectValue filter: ${r.value}`);
 				}
 			}
-			else if (e instanceof P) switch (r.value) {
-				case "bool": return new P(e.value);
-				case "int": return new j(+!!e.value);
-				case "float": return new M(+!!e.value);
-				case "string": return new N(e.value ? "true" : "false");
+			else if (e instanceof N) switch (r.value) {
+				case "bool": return new N(e.value);
+				case "int": return new A(+!!e.value);
+				case "float": return new j(+!!e.value);
+				case "string": return new M(e.value ? "true" : "false");
 				default: throw Error(`Unknown BooleanValue filter: ${r.value}`);
 			}
 			throw Error(`Cannot apply filter "${r.value}" to type: ${e.type}`);
@@ -3770,19 +4012,19 @@ var $i = class {
 			let i = r.callee.value;
 			if (i === "tojson") {
 				let [, t] = this.evaluateArguments(r.args, n), i = t.get("indent") ?? new z();
-				if (!(i instanceof j || i instanceof z)) throw Error("If set, indent must be a number");
-				let a = t.get("ensure_ascii") ?? new P(!1);
-				if (!(a instanceof P)) throw Error("If set, ensure_ascii must be a boolean");
-				let o = t.get("sort_keys") ?? new P(!1);
-				if (!(o instanceof P)) throw Error("If set, sort_keys must be a boolean");
+				if (!(i instanceof A || i instanceof z)) throw Error("If set, indent must be a number");
+				let a = t.get("ensure_ascii") ?? new N(!1);
+				if (!(a instanceof N)) throw Error("If set, ensure_ascii must be a boolean");
+				let o = t.get("sort_keys") ?? new N(!1);
+				if (!(o instanceof N)) throw Error("If set, sort_keys must be a boolean");
 				let s = t.get("separators") ?? new z(), c = null;
-				if (s instanceof L || s instanceof Vi) {
+				if (s instanceof L || s instanceof Xi) {
 					if (s.value.length !== 2) throw Error("separators must be a tuple of two strings");
 					let [e, t] = s.value;
-					if (!(e instanceof N) || !(t instanceof N)) throw Error("separators must be a tuple of two strings");
+					if (!(e instanceof M) || !(t instanceof M)) throw Error("separators must be a tuple of two strings");
 					c = [e.value, t.value];
 				} else if (!(s instanceof z)) throw Error("If set, separators must be a tuple of two strings");
-				return new N(F(e, {
+				return new M(P(e, {
 					indent: i.value,
 					ensureAscii: a.value,
 					sortKeys: o.value,
@@ -3791,47 +4033,47 @@ var $i = class {
 			}
 			if (i === "join") {
 				let t;
-				if (e instanceof N) t = Array.from(e.value);
+				if (e instanceof M) t = Array.from(e.value);
 				else if (e instanceof L) t = e.value.map((e) => e.value);
 				else throw Error(`Cannot apply filter "${i}" to type: ${e.type}`);
-				let [a, o] = this.evaluateArguments(r.args, n), s = a.at(0) ?? o.get("separator") ?? new N("");
-				if (!(s instanceof N)) throw Error("separator must be a string");
-				return new N(t.join(s.value));
+				let [a, o] = this.evaluateArguments(r.args, n), s = a.at(0) ?? o.get("separator") ?? new M("");
+				if (!(s instanceof M)) throw Error("separator must be a string");
+				return new M(t.join(s.value));
 			}
 			if (i === "int" || i === "float") {
-				let [t, a] = this.evaluateArguments(r.args, n), o = t.at(0) ?? a.get("default") ?? (i === "int" ? new j(0) : new M(0));
-				if (e instanceof N) {
+				let [t, a] = this.evaluateArguments(r.args, n), o = t.at(0) ?? a.get("default") ?? (i === "int" ? new A(0) : new j(0));
+				if (e instanceof M) {
 					let t = i === "int" ? parseInt(e.value, 10) : parseFloat(e.value);
-					return isNaN(t) ? o : i === "int" ? new j(t) : new M(t);
+					return isNaN(t) ? o : i === "int" ? new A(t) : new j(t);
 				}
-				if (e instanceof j || e instanceof M) return e;
-				if (e instanceof P) return i === "int" ? new j(+!!e.value) : new M(+!!e.value);
+				if (e instanceof A || e instanceof j) return e;
+				if (e instanceof N) return i === "int" ? new A(+!!e.value) : new j(+!!e.value);
 				throw Error(`Cannot apply filter "${i}" to type: ${e.type}`);
 			}
 			if (i === "default") {
-				let [t, i] = this.evaluateArguments(r.args, n), a = t[0] ?? new N(""), o = t[1] ?? i.get("boolean") ?? new P(!1);
-				if (!(o instanceof P)) throw Error("`default` filter flag must be a boolean");
+				let [t, i] = this.evaluateArguments(r.args, n), a = t[0] ?? new M(""), o = t[1] ?? i.get("boolean") ?? new N(!1);
+				if (!(o instanceof N)) throw Error("`default` filter flag must be a boolean");
 				return e instanceof B || o.value && !e.__bool__().value ? a : e;
 			}
 			if (e instanceof L) {
 				switch (i) {
 					case "sort": {
-						let [t, i] = this.evaluateArguments(r.args, n), a = t.at(0) ?? i.get("reverse") ?? new P(!1);
-						if (!(a instanceof P)) throw Error("reverse must be a boolean");
-						let o = t.at(1) ?? i.get("case_sensitive") ?? new P(!1);
-						if (!(o instanceof P)) throw Error("case_sensitive must be a boolean");
+						let [t, i] = this.evaluateArguments(r.args, n), a = t.at(0) ?? i.get("reverse") ?? new N(!1);
+						if (!(a instanceof N)) throw Error("reverse must be a boolean");
+						let o = t.at(1) ?? i.get("case_sensitive") ?? new N(!1);
+						if (!(o instanceof N)) throw Error("case_sensitive must be a boolean");
 						let s = t.at(2) ?? i.get("attribute") ?? new z();
-						if (!(s instanceof N || s instanceof j || s instanceof z)) throw Error("attribute must be a string, integer, or null");
-						let c = (e) => s instanceof z ? e : Ji(e, s instanceof j ? String(s.value) : s.value);
+						if (!(s instanceof M || s instanceof A || s instanceof z)) throw Error("attribute must be a string, integer, or null");
+						let c = (e) => s instanceof z ? e : ra(e, s instanceof A ? String(s.value) : s.value);
 						return new L(e.value.slice().sort((e, t) => {
-							let n = Yi(c(e), c(t), o.value);
+							let n = ia(c(e), c(t), o.value);
 							return a.value ? -n : n;
 						}));
 					}
 					case "selectattr":
 					case "rejectattr": {
 						let t = i === "selectattr";
-						if (e.value.some((e) => !Gi(e))) throw Error(`\`${i}\` can only be applied to array of objects`);
+						if (e.value.some((e) => !ea(e))) throw Error(`\`${i}\` can only be applied to array of objects`);
 						if (r.args.some((e) => e.type !== "StringLiteral")) throw Error(`arguments of \`${i}\` must be strings`);
 						let [a, o, s] = r.args.map((e) => this.evaluate(e, n)), c;
 						if (o) {
@@ -3848,11 +4090,11 @@ var $i = class {
 						let [, t] = this.evaluateArguments(r.args, n);
 						if (t.has("attribute")) {
 							let n = t.get("attribute");
-							if (!(n instanceof N)) throw Error("attribute must be a string");
+							if (!(n instanceof M)) throw Error("attribute must be a string");
 							let r = t.get("default");
 							return new L(e.value.map((e) => {
-								if (!Gi(e)) throw Error("items in map must be an object");
-								let t = Ji(e, n.value);
+								if (!ea(e)) throw Error("items in map must be an object");
+								let t = ra(e, n.value);
 								return t instanceof B ? r ?? new B() : t;
 							}));
 						}
@@ -3861,28 +4103,28 @@ var $i = class {
 				}
 				throw Error(`Unknown ArrayValue filter: ${i}`);
 			}
-			if (e instanceof N) {
+			if (e instanceof M) {
 				switch (i) {
 					case "indent": {
-						let [t, i] = this.evaluateArguments(r.args, n), a = t.at(0) ?? i.get("width") ?? new j(4);
-						if (!(a instanceof j)) throw Error("width must be a number");
-						let o = t.at(1) ?? i.get("first") ?? new P(!1), s = t.at(2) ?? i.get("blank") ?? new P(!1), c = e.value.split("\n"), l = " ".repeat(a.value);
-						return new N(c.map((e, t) => !o.value && t === 0 || !s.value && e.length === 0 ? e : l + e).join("\n"));
+						let [t, i] = this.evaluateArguments(r.args, n), a = t.at(0) ?? i.get("width") ?? new A(4);
+						if (!(a instanceof A)) throw Error("width must be a number");
+						let o = t.at(1) ?? i.get("first") ?? new N(!1), s = t.at(2) ?? i.get("blank") ?? new N(!1), c = e.value.split("\n"), l = " ".repeat(a.value);
+						return new M(c.map((e, t) => !o.value && t === 0 || !s.value && e.length === 0 ? e : l + e).join("\n"));
 					}
 					case "replace": {
 						let t = e.builtins.get("replace");
 						if (!(t instanceof R)) throw Error("replace filter not available");
 						let [i, a] = this.evaluateArguments(r.args, n);
-						return t.value([...i, new zi(a)], n);
+						return t.value([...i, new I(a)], n);
 					}
 				}
 				throw Error(`Unknown StringValue filter: ${i}`);
 			}
-			if (e instanceof I) {
+			if (e instanceof F) {
 				let t = e.builtins.get(i);
 				if (t && t instanceof R) {
 					let [e, i] = this.evaluateArguments(r.args, n);
-					return i.size > 0 && e.push(new zi(i)), t.value(e, n);
+					return i.size > 0 && e.push(new I(i)), t.value(e, n);
 				}
 				throw Error(`Unknown ObjectValue filter: ${i}`);
 			}
@@ -3898,7 +4140,7 @@ var $i = class {
 		let n = this.evaluate(e.operand, t), r = t.tests.get(e.test.value);
 		if (!r) throw Error(`Unknown test: ${e.test.value}`);
 		let i = r(n);
-		return new P(e.negate ? !i : i);
+		return new N(e.negate ? !i : i);
 	}
 	evaluateSelectExpression(e, t) {
 		return this.evaluate(e.test, t).__bool__().value ? this.evaluate(e.lhs, t) : new B();
@@ -3906,13 +4148,13 @@ var $i = class {
 	evaluateUnaryExpression(e, t) {
 		let n = this.evaluate(e.argument, t);
 		switch (e.operator.value) {
-			case "not": return new P(!n.__bool__().value);
+			case "not": return new N(!n.__bool__().value);
 			case "+":
 			case "-": {
 				let t = e.operator.value === "-" ? -1 : 1;
-				if (n instanceof j || n instanceof M || n instanceof P) {
-					let e = t * (n instanceof P ? +!!n.value : n.value);
-					return n instanceof M ? new M(e) : new j(e);
+				if (n instanceof A || n instanceof j || n instanceof N) {
+					let e = t * (n instanceof N ? +!!n.value : n.value);
+					return n instanceof j ? new j(e) : new A(e);
 				}
 				throw SyntaxError(`Unknown operator "${e.operator.value}" for ${n.type}`);
 			}
@@ -3931,49 +4173,49 @@ var $i = class {
 			let e = this.evaluate(r, t);
 			e.type !== "NullValue" && e.type !== "UndefinedValue" && (n += e.toString());
 		}
-		return new N(n);
+		return new M(n);
 	}
 	evaluateIdentifier(e, t) {
 		return t.lookupVariable(e.value);
 	}
 	evaluateCallExpression(e, t) {
 		let [n, r] = this.evaluateArguments(e.args, t);
-		r.size > 0 && n.push(new zi(r));
+		r.size > 0 && n.push(new I(r));
 		let i = this.evaluate(e.callee, t);
 		if (i.type !== "FunctionValue") throw Error(`Cannot call something that is not a function: got ${i.type}`);
 		return i.value(n, t);
 	}
 	evaluateSliceExpression(e, t, n) {
-		if (!(e instanceof L || e instanceof N)) throw Error("Slice object must be an array or string");
+		if (!(e instanceof L || e instanceof M)) throw Error("Slice object must be an array or string");
 		let r = this.evaluate(t.start, n), i = this.evaluate(t.stop, n), a = this.evaluate(t.step, n);
-		if (!(r instanceof j || r instanceof B)) throw Error("Slice start must be numeric or undefined");
-		if (!(i instanceof j || i instanceof B)) throw Error("Slice stop must be numeric or undefined");
-		if (!(a instanceof j || a instanceof B)) throw Error("Slice step must be numeric or undefined");
-		return e instanceof L ? new L(Oi(e.value, r.value, i.value, a.value)) : new N(Oi(Array.from(e.value), r.value, i.value, a.value).join(""));
+		if (!(r instanceof A || r instanceof B)) throw Error("Slice start must be numeric or undefined");
+		if (!(i instanceof A || i instanceof B)) throw Error("Slice stop must be numeric or undefined");
+		if (!(a instanceof A || a instanceof B)) throw Error("Slice step must be numeric or undefined");
+		return e instanceof L ? new L(Ri(e.value, r.value, i.value, a.value)) : new M(Ri(Array.from(e.value), r.value, i.value, a.value).join(""));
 	}
 	evaluateMemberExpression(e, t) {
 		let n = this.evaluate(e.object, t), r;
 		if (e.computed) {
 			if (e.property.type === "SliceExpression") return this.evaluateSliceExpression(n, e.property, t);
 			r = this.evaluate(e.property, t);
-		} else r = e.property.type === "IntegerLiteral" ? new j(e.property.value) : new N(e.property.value);
+		} else r = e.property.type === "IntegerLiteral" ? new A(e.property.value) : new M(e.property.value);
 		let i;
-		if (Gi(n)) {
-			if (!(r instanceof N)) throw Error(`Cannot access property with non-string: got ${r.type}`);
-			i = n.value.get(r.value) ?? (n instanceof I ? n.builtins.get(r.value) : void 0);
-		} else if (n instanceof L || n instanceof N) {
-			if (r instanceof j) {
-				if (n instanceof N) {
+		if (ea(n)) {
+			if (!(r instanceof M)) throw Error(`Cannot access property with non-string: got ${r.type}`);
+			i = n.value.get(r.value) ?? (n instanceof F ? n.builtins.get(r.value) : void 0);
+		} else if (n instanceof L || n instanceof M) {
+			if (r instanceof A) {
+				if (n instanceof M) {
 					let e = n.value.at(r.value);
-					i = e === void 0 ? void 0 : new N(e);
+					i = e === void 0 ? void 0 : new M(e);
 				} else i = n.value.at(r.value);
-			} else if (r instanceof N) i = n.builtins.get(r.value);
+			} else if (r instanceof M) i = n.builtins.get(r.value);
 			else throw Error(`Cannot access property with non-string/non-number: got ${r.type}`);
 		} else {
-			if (!(r instanceof N)) throw Error(`Cannot access property with non-string: got ${r.type}`);
+			if (!(r instanceof M)) throw Error(`Cannot access property with non-string: got ${r.type}`);
 			i = n.builtins.get(r.value);
 		}
-		return i instanceof A ? i : new B();
+		return i instanceof k ? i : new B();
 	}
 	evaluateSet(e, t) {
 		let n = e.value ? this.evaluate(e.value, t) : this.evaluateBlock(e.body, t);
@@ -3992,7 +4234,7 @@ var $i = class {
 			}
 		} else if (e.assignee.type === "MemberExpression") {
 			let r = e.assignee, i = this.evaluate(r.object, t);
-			if (!(i instanceof Bi)) throw Error("cannot assign attribute on non-namespace object");
+			if (!(i instanceof Yi)) throw Error("cannot assign attribute on non-namespace object");
 			if (r.property.type !== "Identifier") throw Error("Cannot assign to member with non-identifier property");
 			i.value.set(r.property.value, n);
 		} else throw Error(`Invalid LHS inside assignment expression: ${JSON.stringify(e.assignee)}`);
@@ -4008,8 +4250,8 @@ var $i = class {
 			let t = e.iterable;
 			i = this.evaluate(t.lhs, n), r = t.test;
 		} else i = this.evaluate(e.iterable, n);
-		if (!(i instanceof L || i instanceof I)) throw Error(`Expected iterable or object type in for loop: got ${i.type}`);
-		i instanceof I && (i = i.keys());
+		if (!(i instanceof L || i instanceof F)) throw Error(`Expected iterable or object type in for loop: got ${i.type}`);
+		i instanceof F && (i = i.keys());
 		let a = [], o = [];
 		for (let t = 0; t < i.value.length; ++t) {
 			let s = new V(n), c = i.value[t], l;
@@ -4031,23 +4273,23 @@ var $i = class {
 		let s = "", c = !0;
 		for (let t = 0; t < a.length; ++t) {
 			let r = /* @__PURE__ */ new Map([
-				["index", new j(t + 1)],
-				["index0", new j(t)],
-				["revindex", new j(a.length - t)],
-				["revindex0", new j(a.length - t - 1)],
-				["first", new P(t === 0)],
-				["last", new P(t === a.length - 1)],
-				["length", new j(a.length)],
+				["index", new A(t + 1)],
+				["index0", new A(t)],
+				["revindex", new A(a.length - t)],
+				["revindex0", new A(a.length - t - 1)],
+				["first", new N(t === 0)],
+				["last", new N(t === a.length - 1)],
+				["length", new A(a.length)],
 				["previtem", t > 0 ? a[t - 1] : new B()],
 				["nextitem", t < a.length - 1 ? a[t + 1] : new B()]
 			]);
-			n.setVariable("loop", new I(r)), o[t](n);
+			n.setVariable("loop", new F(r)), o[t](n);
 			try {
 				let t = this.evaluateBlock(e.body, n);
 				s += t.value;
 			} catch (e) {
-				if (e instanceof Fi) continue;
-				if (e instanceof Pi) break;
+				if (e instanceof Gi) continue;
+				if (e instanceof Wi) break;
 				throw e;
 			}
 			c = !1;
@@ -4056,35 +4298,35 @@ var $i = class {
 			let t = this.evaluateBlock(e.defaultBlock, n);
 			s += t.value;
 		}
-		return new N(s);
+		return new M(s);
 	}
 	bindMacroArguments(e, t, n, r, i) {
 		let a = r.slice(), o = /* @__PURE__ */ new Map();
-		a.at(-1) instanceof zi && (o = new Map(a.pop().value));
+		a.at(-1) instanceof I && (o = new Map(a.pop().value));
 		let s = [];
 		for (let e = 0; e < t.length; ++e) {
-			let { name: n, defaultValue: r } = Xi(t[e]), c = a[e];
+			let { name: n, defaultValue: r } = aa(t[e]), c = a[e];
 			c === void 0 && o.has(n) && (c = o.get(n), o.delete(n)), c === void 0 && r !== void 0 && s.push([n, r]), i.setVariable(n, c ?? new B());
 		}
-		if (n.has("kwargs")) i.setVariable("kwargs", new I(o));
+		if (n.has("kwargs")) i.setVariable("kwargs", new F(o));
 		else if (o.size > 0) throw Error(`macro ${e} takes no keyword argument '${o.keys().next().value}'`);
 		if (n.has("varargs")) i.setVariable("varargs", new L(a.slice(t.length)));
 		else if (a.length > t.length) throw Error(`macro ${e} takes not more than ${t.length} argument(s)`);
 		for (let [e, t] of s) i.setVariable(e, this.evaluate(t, i));
 	}
 	evaluateMacro(e, t) {
-		let n = Qi(e.args, e.body);
+		let n = sa(e.args, e.body);
 		return t.setVariable(e.name.value, new R((t, r) => {
 			let i = new V(r);
 			return this.bindMacroArguments(`'${e.name.value}'`, e.args, n, t, i), this.evaluateBlock(e.body, i);
 		})), new z();
 	}
 	evaluateCallStatement(e, t) {
-		let n = e.callerArgs ?? [], r = Qi(n, e.body), i = new R((i) => {
+		let n = e.callerArgs ?? [], r = sa(n, e.body), i = new R((i) => {
 			let a = new V(t);
 			return this.bindMacroArguments("None", n, r, i, a), this.evaluateBlock(e.body, a);
 		}), [a, o] = this.evaluateArguments(e.call.args, t);
-		a.push(new zi(o));
+		a.push(new I(o));
 		let s = this.evaluate(e.call.callee, t);
 		if (s.type !== "FunctionValue") throw Error(`Cannot call something that is not a function: got ${s.type}`);
 		let c = new V(t);
@@ -4103,21 +4345,21 @@ var $i = class {
 			case "For": return this.evaluateFor(e, t);
 			case "Macro": return this.evaluateMacro(e, t);
 			case "CallStatement": return this.evaluateCallStatement(e, t);
-			case "Break": throw new Pi();
-			case "Continue": throw new Fi();
-			case "IntegerLiteral": return new j(e.value);
-			case "FloatLiteral": return new M(e.value);
-			case "StringLiteral": return new N(e.value);
+			case "Break": throw new Wi();
+			case "Continue": throw new Gi();
+			case "IntegerLiteral": return new A(e.value);
+			case "FloatLiteral": return new j(e.value);
+			case "StringLiteral": return new M(e.value);
 			case "ArrayLiteral": return new L(e.value.map((e) => this.evaluate(e, t)));
-			case "TupleLiteral": return new Vi(e.value.map((e) => this.evaluate(e, t)));
+			case "TupleLiteral": return new Xi(e.value.map((e) => this.evaluate(e, t)));
 			case "ObjectLiteral": {
 				let n = /* @__PURE__ */ new Map();
 				for (let [r, i] of e.value) {
 					let e = this.evaluate(r, t);
-					if (!(e instanceof N)) throw Error(`Object keys must be strings: got ${e.type}`);
+					if (!(e instanceof M)) throw Error(`Object keys must be strings: got ${e.type}`);
 					n.set(e.value, this.evaluate(i, t));
 				}
-				return new I(n);
+				return new F(n);
 			}
 			case "Identifier": return this.evaluateIdentifier(e, t);
 			case "CallExpression": return this.evaluateCallExpression(e, t);
@@ -4134,18 +4376,18 @@ var $i = class {
 		}
 	}
 };
-function ea(e) {
+function la(e) {
 	switch (typeof e) {
-		case "number": return Number.isInteger(e) ? new j(e) : new M(e);
-		case "string": return new N(e);
-		case "boolean": return new P(e);
+		case "number": return Number.isInteger(e) ? new A(e) : new j(e);
+		case "string": return new M(e);
+		case "boolean": return new N(e);
 		case "undefined": return new B();
-		case "object": return e === null ? new z() : Array.isArray(e) ? new L(e.map(ea)) : new I(new Map(Object.entries(e).map(([e, t]) => [e, ea(t)])));
-		case "function": return new R((t, n) => ea(e(...t.map((e) => e.value)) ?? null));
+		case "object": return e === null ? new z() : Array.isArray(e) ? new L(e.map(la)) : new F(new Map(Object.entries(e).map(([e, t]) => [e, la(t)])));
+		case "function": return new R((t, n) => la(e(...t.map((e) => e.value)) ?? null));
 		default: throw Error(`Cannot convert to runtime value: ${e}`);
 	}
 }
-var H = "\n", ta = "{%- ", na = " -%}", U = Object.freeze({
+var H = "\n", ua = "{%- ", da = " -%}", U = Object.freeze({
 	CONDITIONAL: 0,
 	LOGICAL_OR: 1,
 	LOGICAL_AND: 2,
@@ -4159,7 +4401,7 @@ var H = "\n", ta = "{%- ", na = " -%}", U = Object.freeze({
 	UNARY_SIGN: 10,
 	ATOM: 11
 });
-function ra(e) {
+function fa(e) {
 	switch (e.operator.type) {
 		case "ExponentiationBinaryOperator": return U.EXPONENTIATION;
 		case "MultiplicativeBinaryOperator": return U.MULTIPLICATIVE;
@@ -4169,11 +4411,11 @@ function ra(e) {
 	}
 	return U.LOGICAL_OR;
 }
-function ia(e) {
+function pa(e) {
 	switch (e.type) {
 		case "SelectExpression":
 		case "Ternary": return U.CONDITIONAL;
-		case "BinaryExpression": return ra(e);
+		case "BinaryExpression": return fa(e);
 		case "UnaryExpression": return e.operator.value === "not" ? U.LOGICAL_NOT : U.UNARY_SIGN;
 		case "TestExpression": return U.TEST;
 		case "FilterExpression": return U.FILTER;
@@ -4182,38 +4424,38 @@ function ia(e) {
 }
 function W(e, t) {
 	let n = q(e);
-	return ia(e) < t ? `(${n})` : n;
+	return pa(e) < t ? `(${n})` : n;
 }
-function aa(e, t = "	") {
+function ma(e, t = "	") {
 	let n = typeof t == "number" ? " ".repeat(t) : t;
 	return K(e.body, 0, n).replace(/\n$/, "");
 }
 function G(...e) {
-	return ta + e.join(" ") + na;
+	return ua + e.join(" ") + da;
 }
 function K(e, t, n) {
-	return e.map((e) => sa(e, t, n)).join(H);
+	return e.map((e) => ga(e, t, n)).join(H);
 }
-function oa(e) {
+function ha(e) {
 	return e.map((e) => q(e)).join(", ");
 }
-function sa(e, t, n) {
+function ga(e, t, n) {
 	let r = n.repeat(t);
 	switch (e.type) {
 		case "Program": return K(e.body, t, n);
-		case "If": return ca(e, t, n);
-		case "For": return la(e, t, n);
-		case "Set": return ua(e, t, n);
-		case "Macro": return da(e, t, n);
+		case "If": return _a(e, t, n);
+		case "For": return va(e, t, n);
+		case "Set": return ya(e, t, n);
+		case "Macro": return ba(e, t, n);
 		case "Break": return r + G("break");
 		case "Continue": return r + G("continue");
-		case "CallStatement": return fa(e, t, n);
-		case "FilterStatement": return pa(e, t, n);
+		case "CallStatement": return xa(e, t, n);
+		case "FilterStatement": return Sa(e, t, n);
 		case "Comment": return r + "{# " + e.value + " #}";
 		default: return r + "{{- " + q(e) + " -}}";
 	}
 }
-function ca(e, t, n) {
+function _a(e, t, n) {
 	let r = n.repeat(t), i = [], a = e;
 	for (; a && (i.push({
 		test: a.test,
@@ -4223,7 +4465,7 @@ function ca(e, t, n) {
 	for (let e = 1; e < i.length; ++e) o += H + r + G("elif", q(i[e].test)) + H + K(i[e].body, t + 1, n);
 	return a && a.alternate.length > 0 && (o += H + r + G("else") + H + K(a.alternate, t + 1, n)), o += H + r + G("endif"), o;
 }
-function la(e, t, n) {
+function va(e, t, n) {
 	let r = n.repeat(t), i = "";
 	if (e.iterable.type === "SelectExpression") {
 		let t = e.iterable;
@@ -4232,19 +4474,19 @@ function la(e, t, n) {
 	let a = r + G("for", q(e.loopvar), "in", i) + H + K(e.body, t + 1, n);
 	return e.defaultBlock.length > 0 && (a += H + r + G("else") + H + K(e.defaultBlock, t + 1, n)), a += H + r + G("endfor"), a;
 }
-function ua(e, t, n) {
+function ya(e, t, n) {
 	let r = n.repeat(t), i = q(e.assignee), a = e.value ? q(e.value) : "", o = r + G("set", `${i}${e.value ? " = " + a : ""}`);
 	return e.body.length === 0 ? o : o + H + K(e.body, t + 1, n) + H + r + G("endset");
 }
-function da(e, t, n) {
-	let r = n.repeat(t), i = oa(e.args);
+function ba(e, t, n) {
+	let r = n.repeat(t), i = ha(e.args);
 	return r + G("macro", `${e.name.value}(${i})`) + H + K(e.body, t + 1, n) + H + r + G("endmacro");
 }
-function fa(e, t, n) {
-	let r = n.repeat(t), i = e.callerArgs && e.callerArgs.length > 0 ? `(${oa(e.callerArgs)})` : "", a = q(e.call), o = r + G(`call${i}`, a) + H;
+function xa(e, t, n) {
+	let r = n.repeat(t), i = e.callerArgs && e.callerArgs.length > 0 ? `(${ha(e.callerArgs)})` : "", a = q(e.call), o = r + G(`call${i}`, a) + H;
 	return o += K(e.body, t + 1, n) + H, o += r + G("endcall"), o;
 }
-function pa(e, t, n) {
+function Sa(e, t, n) {
 	let r = n.repeat(t), i = r + G("filter", e.filter.type === "Identifier" ? e.filter.value : q(e.filter)) + H;
 	return i += K(e.body, t + 1, n) + H, i += r + G("endfilter"), i;
 }
@@ -4260,15 +4502,15 @@ function q(e) {
 		}
 		case "StringLiteral": return JSON.stringify(e.value);
 		case "BinaryExpression": {
-			let t = e, n = ra(t), r = W(t.left, n), i = W(t.right, n + 1);
+			let t = e, n = fa(t), r = W(t.left, n), i = W(t.right, n + 1);
 			return `${r} ${t.operator.value} ${i}`;
 		}
 		case "UnaryExpression": {
-			let t = e, n = t.argument.type === "UnaryExpression" ? ia(t) : U.ATOM;
+			let t = e, n = t.argument.type === "UnaryExpression" ? pa(t) : U.ATOM;
 			return t.operator.value + (t.operator.value === "not" ? " " : "") + W(t.argument, n);
 		}
 		case "CallExpression": {
-			let t = e, n = oa(t.args);
+			let t = e, n = ha(t.args);
 			return `${q(t.callee)}(${n})`;
 		}
 		case "MemberExpression": {
@@ -4289,7 +4531,7 @@ function q(e) {
 		}
 		case "ArrayLiteral":
 		case "TupleLiteral": {
-			let t = oa(e.value), n = e.type === "ArrayLiteral" ? "[]" : "()";
+			let t = ha(e.value), n = e.type === "ArrayLiteral" ? "[]" : "()";
 			return `${n[0]}${t}${n[1]}`;
 		}
 		case "ObjectLiteral": return `{${Array.from(e.value.entries()).map(([e, t]) => `${q(e)}: ${q(t)}`).join(", ")}}`;
@@ -4308,24 +4550,24 @@ function q(e) {
 		default: throw Error(`Unknown expression type: ${e.type}`);
 	}
 }
-var ma = class {
+var Ca = class {
 	parsed;
 	constructor(e) {
-		let t = Xr(e, {
+		let t = oi(e, {
 			lstrip_blocks: !0,
 			trim_blocks: !0
 		});
-		this.parsed = Ei(t);
+		this.parsed = Ii(t);
 	}
 	render(e) {
 		let t = new V();
-		if (Wi(t), e) for (let [n, r] of Object.entries(e)) t.set(n, r);
-		return new $i(t).run(this.parsed).value;
+		if ($i(t), e) for (let [n, r] of Object.entries(e)) t.set(n, r);
+		return new ca(t).run(this.parsed).value;
 	}
 	format(e) {
-		return aa(this.parsed, e?.indent || "	");
+		return ma(this.parsed, e?.indent || "	");
 	}
-}, ha = class {
+}, wa = class {
 	#e = {
 		next: /* @__PURE__ */ new Map(),
 		isEnd: !1
@@ -4363,21 +4605,21 @@ var ma = class {
 		for (let n of e.split("")) t = t?.next.get(n);
 		return (t?.next.size ?? 0) > 0;
 	}
-}, ga = /* @__PURE__ */ new Set(["role", "type"]), _a = /^\w{1,64}$/, va = 1e3, ya = (e) => e.split("").reverse().join(""), ba = class {
+}, Ta = /* @__PURE__ */ new Set(["role", "type"]), Ea = /^\w{1,64}$/, Da = 1e3, Oa = (e) => e.split("").reverse().join(""), ka = class {
 	#e;
 	#t;
 	#n;
 	#r;
 	constructor(e, t) {
 		let n = [...e].filter(({ length: e }) => e > 1);
-		this.#e = new ha(n), this.#t = new ha(n.map(ya)), this.#n = new ha(t), this.#r = Math.min(va, Math.max(0, ...n.map(({ length: e }) => e)));
+		this.#e = new wa(n), this.#t = new wa(n.map(Oa)), this.#n = new wa(t), this.#r = Math.min(Da, Math.max(0, ...n.map(({ length: e }) => e)));
 	}
 	mark(e, t) {
 		if (typeof e == "string") return this.#i(e, t, !0);
 		if (Array.isArray(e)) return e.map((e) => this.mark(e, t));
 		if (typeof e != "object" || !e) return e;
 		let n = Object.entries(e).map(([e, n]) => {
-			let r = ga.has(e) && typeof n == "string" && _a.test(n);
+			let r = Ta.has(e) && typeof n == "string" && Ea.test(n);
 			return [this.#i(e, t, !1), r ? n : this.mark(n, t)];
 		});
 		return Object.fromEntries(n);
@@ -4403,29 +4645,29 @@ var ma = class {
 			let i = n[r], a = e.slice(i, n[r + 1]);
 			for (let e of /* @__PURE__ */ new Set([a.length, a.trimEnd().length])) {
 				let n = a.slice(Math.max(0, e - this.#r), e);
-				for (let r of xa(n, this.#e)) t.add(i + e - r + 1);
+				for (let r of Aa(n, this.#e)) t.add(i + e - r + 1);
 			}
 			for (let e of /* @__PURE__ */ new Set([0, a.length - a.trimStart().length])) {
-				let n = ya(a.slice(e, e + this.#r));
-				for (let r of xa(n, this.#t)) t.add(i + e + r - 1);
+				let n = Oa(a.slice(e, e + this.#r));
+				for (let r of Aa(n, this.#t)) t.add(i + e + r - 1);
 			}
 		}
 		return [...t];
 	}
 };
-function xa(e, t) {
+function Aa(e, t) {
 	return Array.from({ length: e.length }, (e, t) => t + 1).filter((n) => t.continues(e.slice(-n)));
 }
 // src/text/markers.ts
-var Sa = [57344, 63744], Ca = /(?<=u)[ef][0-9a-f]{3}/g, wa = class {
+var ja = [57344, 63744], Ma = /(?<=u)[ef][0-9a-f]{3}/g, Na = class {
 	inside;
 	#e = /* @__PURE__ */ new Set();
 	#t = /* @__PURE__ */ new Map();
-	#n = Sa[0];
+	#n = ja[0];
 	constructor(e) {
 		for (let t of e) {
 			for (let e of t) e >= "" && e < "豈" && this.#e.add(e);
-			for (let [e] of t.matchAll(Ca)) this.#e.add(String.fromCharCode(parseInt(e, 16)));
+			for (let [e] of t.matchAll(Ma)) this.#e.add(String.fromCharCode(parseInt(e, 16)));
 		}
 		this.inside = this.#i();
 	}
@@ -4437,7 +4679,7 @@ var Sa = [57344, 63744], Ca = /(?<=u)[ef][0-9a-f]{3}/g, wa = class {
 		let { plain: t, found: n } = this.#r(e), r = new Map([...this.#t].map(([e, [t]]) => [t, e])), i = new Map([...this.#t].map(([e, [, t]]) => [t, e]));
 		return {
 			text: t,
-			literal: Ta(n.map(([e, n]) => {
+			literal: Pa(n.map(([e, n]) => {
 				let a = r.get(n), o = i.get(n);
 				return a !== void 0 && t.startsWith(a, e) ? [e, e + a.length] : o !== void 0 && t.endsWith(o, e) ? [e - o.length, e] : [e, e];
 			}))
@@ -4455,14 +4697,14 @@ var Sa = [57344, 63744], Ca = /(?<=u)[ef][0-9a-f]{3}/g, wa = class {
 		};
 	}
 	#i() {
-		for (; this.#n < Sa[1];) {
+		for (; this.#n < ja[1];) {
 			let e = String.fromCharCode(this.#n++);
 			if (!this.#e.has(e)) return e;
 		}
 		throw new e("usage", "The messages hold nearly every private-use character there is.");
 	}
 };
-function Ta(e) {
+function Pa(e) {
 	let t = [];
 	for (let [n, r] of [...e].sort((e, t) => e[0] - t[0] || e[1] - t[1])) {
 		let e = t.at(-1);
@@ -4471,7 +4713,7 @@ function Ta(e) {
 	return t;
 }
 // src/text/template.ts
-var Ea = 1e5, Da = /^[A-Za-z][A-Za-z0-9_-]{0,31}$/, Oa = /'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"/g, ka = 3, Aa = /[^\p{L}\p{N}_\s]/u, ja = ["<think>", "</think>"], Ma = [
+var Fa = 1e5, Ia = /^[A-Za-z][A-Za-z0-9_-]{0,31}$/, La = /'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"/g, Ra = 3, za = /[^\p{L}\p{N}_\s]/u, Ba = ["<think>", "</think>"], Va = [
 	"<|im_end|>",
 	"<|eot_id|>",
 	"<|eom_id|>",
@@ -4486,15 +4728,15 @@ var Ea = 1e5, Da = /^[A-Za-z][A-Za-z0-9_-]{0,31}$/, Oa = /'((?:[^'\\]|\\.)*)'|"(
 	"<|end_of_turn|>",
 	"<｜end▁of▁sentence｜>",
 	"</s>"
-], Na = class {
+], Ha = class {
 	source;
 	endIds;
 	#e;
 	#t;
 	#n;
 	constructor(e, t) {
-		if (e.length > Ea) throw Ra(`It is ${e.length} characters long; ${Ea} are accepted.`);
-		this.source = e, this.#e = La(() => new ma(e)), this.#t = new ba(t.control.keys(), Pa(e)), this.endIds = Ma.filter((t) => e.includes(t)).flatMap((e) => t.idOf(e) ?? []);
+		if (e.length > Fa) throw qa(`It is ${e.length} characters long; ${Fa} are accepted.`);
+		this.source = e, this.#e = Ka(() => new Ca(e)), this.#t = new ka(t.control.keys(), Ua(e)), this.endIds = Va.filter((t) => e.includes(t)).flatMap((e) => t.idOf(e) ?? []);
 		let { special: n, additional_special: r } = t.spec.meta;
 		this.#n = {
 			bos_token: "",
@@ -4504,62 +4746,62 @@ var Ea = 1e5, Da = /^[A-Za-z][A-Za-z0-9_-]{0,31}$/, Oa = /'((?:[^'\\]|\\.)*)'|"(
 		};
 	}
 	render(t, n = {}, r = !0) {
-		let i = t.find(({ role: e }) => typeof e != "string" || !Da.test(e));
+		let i = t.find(({ role: e }) => typeof e != "string" || !Ia.test(e));
 		if (i !== void 0) throw new e("usage", `A message's role is ${String(i.role)}; it must be a word such as user.`);
 		let a = {
 			tools: null,
 			...n,
 			messages: t
-		}, o = new wa([this.source, JSON.stringify(a)]), s = this.#t.mark(a, o), c = {
+		}, o = new Na([this.source, JSON.stringify(a)]), s = this.#t.mark(a, o), c = {
 			...this.#n,
 			...s,
 			add_generation_prompt: r
 		};
-		return o.unmark(La(() => this.#e.render(c)));
+		return o.unmark(Ka(() => this.#e.render(c)));
 	}
 };
-function Pa(e) {
-	let t = Array.from(e.matchAll(Oa), ([, e, t]) => Ia(e ?? t ?? ""));
-	return /* @__PURE__ */ new Set([...ja, ...t.filter((e) => e.length >= ka && Aa.test(e))]);
+function Ua(e) {
+	let t = Array.from(e.matchAll(La), ([, e, t]) => Ga(e ?? t ?? ""));
+	return /* @__PURE__ */ new Set([...Ba, ...t.filter((e) => e.length >= Ra && za.test(e))]);
 }
-var Fa = {
+var Wa = {
 	n: "\n",
 	t: "	",
 	r: "\r"
-}, Ia = (e) => e.replace(/\\(.)/gs, (e, t) => Fa[t] ?? t);
-function La(e) {
+}, Ga = (e) => e.replace(/\\(.)/gs, (e, t) => Wa[t] ?? t);
+function Ka(e) {
 	try {
 		return e();
 	} catch (e) {
-		throw Ra(e instanceof Error ? e.message : String(e));
+		throw qa(e instanceof Error ? e.message : String(e));
 	}
 }
-var Ra = (t) => new e("template", "The model's chat template cannot be used for this conversation.", { why: t }), za = "tokenizer.json", Ba = "tokenizer_meta.json", Va = 2;
-function Ha(e, t) {
+var qa = (t) => new e("template", "The model's chat template cannot be used for this conversation.", { why: t }), Ja = "tokenizer.json", Ya = "tokenizer_meta.json", Xa = 2;
+function Za(e, t) {
 	let n = {
-		json: Ua(e, za),
-		meta: Ua(t, Ba)
+		json: Qa(e, Ja),
+		meta: Qa(t, Ya)
 	};
-	if (n.meta.version !== Va) throw Wa(Ba, `Its version is ${n.meta.version}, this package reads ${Va}.`);
-	if (typeof n.json.model?.vocab != "object") throw Wa(za, "It has no vocabulary.");
+	if (n.meta.version !== Xa) throw $a(Ya, `Its version is ${n.meta.version}, this package reads ${Xa}.`);
+	if (typeof n.json.model?.vocab != "object") throw $a(Ja, "It has no vocabulary.");
 	return n;
 }
-function Ua(e, t) {
+function Qa(e, t) {
 	try {
 		return JSON.parse(e);
 	} catch (e) {
-		throw Wa(t, String(e));
+		throw $a(t, String(e));
 	}
 }
-var Wa = (t, n) => new e("corrupt", `The tokenizer file ${t} is damaged.`, {
+var $a = (t, n) => new e("corrupt", `The tokenizer file ${t} is damaged.`, {
 	why: n,
 	hint: "Compile the model again with --force."
-}), Ga = 64, Ka = 4096, qa = class {
+}), eo = 64, to = 4096, no = class {
 	#e;
 	#t = "";
 	found;
 	constructor(t) {
-		if (t.length > Ga || t.some(({ length: e }) => e === 0 || e > Ka)) throw new e("usage", `Up to ${Ga} stop strings of 1 to ${Ka} characters are possible.`);
+		if (t.length > eo || t.some(({ length: e }) => e === 0 || e > to)) throw new e("usage", `Up to ${eo} stop strings of 1 to ${to} characters are possible.`);
 		this.#e = t;
 	}
 	push(e) {
@@ -4595,7 +4837,7 @@ var Wa = (t, n) => new e("corrupt", `The tokenizer file ${t} is damaged.`, {
 		}
 		return 0;
 	}
-}, Ja = class {
+}, ro = class {
 	#e;
 	#t;
 	#n = new TextDecoder("utf-8", { ignoreBOM: !0 });
@@ -4626,15 +4868,15 @@ var Wa = (t, n) => new e("corrupt", `The tokenizer file ${t} is damaged.`, {
 	}
 };
 // src/text/around.ts
-function Ya({ json: e, meta: t }, n) {
-	return t.added_by_json ? Xa(e.post_processor ?? null, n) : {
+function io({ json: e, meta: t }, n) {
+	return t.added_by_json ? ao(e.post_processor ?? null, n) : {
 		before: t.add_bos && t.bos_id !== null ? [t.bos_id] : [],
 		after: t.add_eos ? t.eos_ids.slice(0, 1) : []
 	};
 }
-function Xa(e, t) {
+function ao(e, t) {
 	if (e?.type === "Sequence") {
-		let n = e.processors.map((e) => Xa(e, t));
+		let n = e.processors.map((e) => ao(e, t));
 		return {
 			before: n.flatMap(({ before: e }) => e),
 			after: n.flatMap(({ after: e }) => e)
@@ -4657,7 +4899,7 @@ function Xa(e, t) {
 		after: a(n.slice(i + 1))
 	};
 }
-var Za = class {
+var oo = class {
 	constructor(e) {
 		this.trie = this._build_trie(e);
 	}
@@ -4682,11 +4924,11 @@ var Za = class {
 		}
 		return r < n && t.push(e.slice(r)), t;
 	}
-}, Qa = class {
+}, so = class {
 	constructor(e) {
 		this.content = e.content, this.id = e.id, this.single_word = e.single_word ?? !1, this.lstrip = e.lstrip ?? !1, this.rstrip = e.rstrip ?? !1, this.special = e.special ?? !1, this.normalized = e.normalized ?? !this.special;
 	}
-}, $a = (e, t) => {
+}, co = (e, t) => {
 	try {
 		return new RegExp(e, t);
 	} catch (n) {
@@ -4713,45 +4955,45 @@ var Za = class {
 			throw n;
 		}
 	}
-}, eo = (e) => e.replace(/ \./g, ".").replace(/ \?/g, "?").replace(/ \!/g, "!").replace(/ ,/g, ",").replace(/ \' /g, "'").replace(/ n't/g, "n't").replace(/ 'm/g, "'m").replace(/ 's/g, "'s").replace(/ 've/g, "'ve").replace(/ 're/g, "'re"), to = (e, t = !0) => {
-	if (e.Regex !== void 0) return $a(Ro(Do(e.Regex)), "gu");
+}, lo = (e) => e.replace(/ \./g, ".").replace(/ \?/g, "?").replace(/ \!/g, "!").replace(/ ,/g, ",").replace(/ \' /g, "'").replace(/ n't/g, "n't").replace(/ 'm/g, "'m").replace(/ 's/g, "'s").replace(/ 've/g, "'ve").replace(/ 're/g, "'re"), uo = (e, t = !0) => {
+	if (e.Regex !== void 0) return co(qo(Io(e.Regex)), "gu");
 	if (e.String !== void 0) {
-		let n = zo(e.String);
+		let n = Jo(e.String);
 		return new RegExp(t ? n : `(${n})`, "gu");
 	}
 	return console.warn("Unknown pattern type:", e), null;
-}, no = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}", ro = `${no}\\u00B2\\u00B3\\u00B9\\u00BC-\\u00BE`, J = `[${ro}]`, io = `[^${ro}]`, ao = `(?:(?<!${J})(?=${J})|(?<=${J})(?!${J}))`, oo = `(?:(?<!${J})(?!${J})|(?<=${J})(?=${J}))`, so = "(?:(?<![\\s\\S])|(?<=\\n))", co = "(?:(?=\\n)|(?![\\s\\S]))", lo = "0-9A-Fa-f", uo = /* @__PURE__ */ new Map([
+}, fo = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}", po = `${fo}\\u00B2\\u00B3\\u00B9\\u00BC-\\u00BE`, J = `[${po}]`, mo = `[^${po}]`, ho = `(?:(?<!${J})(?=${J})|(?<=${J})(?!${J}))`, go = `(?:(?<!${J})(?!${J})|(?<=${J})(?=${J}))`, _o = "(?:(?<![\\s\\S])|(?<=\\n))", vo = "(?:(?=\\n)|(?![\\s\\S]))", yo = "0-9A-Fa-f", bo = /* @__PURE__ */ new Map([
 	["A", "(?<![\\s\\S])"],
 	["z", "(?![\\s\\S])"],
 	["Z", "(?=\\n?(?![\\s\\S]))"],
-	["h", `[${lo}]`],
-	["H", `[^${lo}]`],
+	["h", `[${yo}]`],
+	["H", `[^${yo}]`],
 	["w", J],
-	["W", io],
+	["W", mo],
 	["d", "\\p{Nd}"],
 	["D", "\\P{Nd}"],
 	["s", "\\p{White_Space}"],
 	["S", "\\P{White_Space}"],
-	["b", ao],
-	["B", oo],
+	["b", ho],
+	["B", go],
 	["a", "\\x07"],
 	["e", "\\x1B"]
-]), fo = /* @__PURE__ */ new Map([
-	["h", lo],
-	["w", no],
+]), xo = /* @__PURE__ */ new Map([
+	["h", yo],
+	["w", fo],
 	["d", "\\p{Nd}"],
 	["D", "\\P{Nd}"],
 	["s", "\\p{White_Space}"],
 	["S", "\\P{White_Space}"],
 	["a", "\\x07"],
 	["e", "\\x1B"]
-]), po = /* @__PURE__ */ new Map([["W", `[^${no}]`], ["H", `[^${lo}]`]]), mo = /* @__PURE__ */ new Map([
+]), So = /* @__PURE__ */ new Map([["W", `[^${fo}]`], ["H", `[^${yo}]`]]), Co = /* @__PURE__ */ new Map([
 	["\n", "\\n"],
 	["\r", "\\r"],
 	["	", "\\t"],
 	["\f", "\\f"],
 	["\v", "\\v"]
-]), ho = /* @__PURE__ */ new Map([
+]), wo = /* @__PURE__ */ new Map([
 	["alpha", "\\p{Alphabetic}"],
 	["alnum", "\\p{Alphabetic}\\p{Nd}"],
 	["digit", "\\p{Nd}"],
@@ -4761,55 +5003,55 @@ var Za = class {
 	["blank", "\\t\\p{Zs}"],
 	["punct", "\\p{P}\\p{S}"],
 	["cntrl", "\\p{Cc}"],
-	["word", no],
-	["xdigit", lo]
-]), go = "^$\\.*+?()[]{}|/", _o = /^\(\?(?:<[=!]|<[A-Za-z_][A-Za-z0-9_]*>|[:=!>])/, vo = /^\\([pPxu])\{([^}]*)\}/, yo = /^\{(\d+(?:,\d*)?|,\d+)\}/, bo = /^\[:(\^?)(\p{Alphabetic}+):\]/u, xo = /^\[:\^:\]/, So = /^\[(?:\.[^\]]*\.\]|=[^\]]*=\])/, Co = /^(?:\\x[0-9A-Fa-f]{2}|\\u[0-9A-Fa-f]{4}|\\c[A-Za-z])/, wo = (e) => e >= "A" && e <= "Z" || e >= "a" && e <= "z", To = (e, t) => String.fromCodePoint(e.codePointAt(t)), Eo = (e) => {
+	["word", fo],
+	["xdigit", yo]
+]), To = "^$\\.*+?()[]{}|/", Eo = /^\(\?(?:<[=!]|<[A-Za-z_][A-Za-z0-9_]*>|[:=!>])/, Do = /^\\([pPxu])\{([^}]*)\}/, Oo = /^\{(\d+(?:,\d*)?|,\d+)\}/, ko = /^\[:(\^?)(\p{Alphabetic}+):\]/u, Ao = /^\[:\^:\]/, jo = /^\[(?:\.[^\]]*\.\]|=[^\]]*=\])/, Mo = /^(?:\\x[0-9A-Fa-f]{2}|\\u[0-9A-Fa-f]{4}|\\c[A-Za-z])/, No = (e) => e >= "A" && e <= "Z" || e >= "a" && e <= "z", Po = (e, t) => String.fromCodePoint(e.codePointAt(t)), Fo = (e) => {
 	if (!/^[0-9A-Fa-f]{1,8}$/.test(e)) return null;
 	let t = Number.parseInt(e, 16);
 	if (t > 127) return null;
 	let n = String.fromCharCode(t);
-	return wo(n) ? `[${n.toLowerCase()}${n.toUpperCase()}]` : null;
-}, Do = (e) => e.replace(/\[\^\(\\s\|\[([^\]]+)\]\)\]/g, "[^()|\\s$1]"), Oo = "[\\s\\S]", ko = 256, Ao = () => ({
+	return No(n) ? `[${n.toLowerCase()}${n.toUpperCase()}]` : null;
+}, Io = (e) => e.replace(/\[\^\(\\s\|\[([^\]]+)\]\)\]/g, "[^()|\\s$1]"), Lo = "[\\s\\S]", Ro = 256, zo = () => ({
 	fragment: "",
 	alternatives: [],
 	tail: null,
 	contains_complex_set: !1
-}), jo = (e) => {
+}), Bo = (e) => {
 	throw SyntaxError(`Unsupported range with a set-valued character-class operand at index ${e}`);
-}, Mo = (e, t, n, r = !0) => {
-	e.tail === "range" && jo(n), e.alternatives.push(t), e.tail = "set", e.contains_complex_set = e.contains_complex_set || r;
+}, Vo = (e, t, n, r = !0) => {
+	e.tail === "range" && Bo(n), e.alternatives.push(t), e.tail = "set", e.contains_complex_set = e.contains_complex_set || r;
 }, Y = (e, t, n = !1, r = -1) => {
-	n && e.tail === "range" && jo(r), e.tail === "range" ? (e.fragment += t, e.tail = "complete_range") : (e.fragment += t, e.tail = n ? "set" : "scalar", e.contains_complex_set = e.contains_complex_set || n);
-}, No = (e, t, n) => {
-	let r = vo.exec(e.slice(t));
+	n && e.tail === "range" && Bo(r), e.tail === "range" ? (e.fragment += t, e.tail = "complete_range") : (e.fragment += t, e.tail = n ? "set" : "scalar", e.contains_complex_set = e.contains_complex_set || n);
+}, Ho = (e, t, n) => {
+	let r = Do.exec(e.slice(t));
 	if (r) {
 		let [e, i, a] = r;
-		return i === "P" && a === "Word" ? Mo(n, `[^${no}]`, t) : Y(n, i === "x" ? `\\u{${a}}` : i === "p" && a === "Word" ? no : e, i === "p" || i === "P", t), t + e.length;
+		return i === "P" && a === "Word" ? Vo(n, `[^${fo}]`, t) : Y(n, i === "x" ? `\\u{${a}}` : i === "p" && a === "Word" ? fo : e, i === "p" || i === "P", t), t + e.length;
 	}
-	let i = Co.exec(e.slice(t));
+	let i = Mo.exec(e.slice(t));
 	if (i) return Y(n, i[0]), t + i[0].length;
 	if (t + 1 >= e.length) throw SyntaxError(`Unterminated escape in character class at index ${t}`);
-	let a = To(e, t + 1), o = t + 1 + a.length, s = mo.get(a);
+	let a = Po(e, t + 1), o = t + 1 + a.length, s = Co.get(a);
 	if (s !== void 0) return Y(n, s), o;
-	let c = po.get(a);
-	if (c !== void 0) return Mo(n, c, t), o;
-	let l = fo.get(a), u, d = !1;
-	return l === void 0 ? u = /[A-Za-z0-9]/.test(a) || go.includes(a) || a === "-" ? `\\${a}` : a : (u = l, d = a !== "a" && a !== "e"), Y(n, u, d, t), o;
-}, Po = (e) => e.length === 1 ? e[0] : `(?:(?=(?:${e.join("|")}))${Oo})`, Fo = (e) => Po(e.fragment.length === 0 ? e.alternatives : [`[${e.fragment}]`, ...e.alternatives]), Io = (e) => {
-	let t = $a(`^(?:${e})$`, "u"), n = "";
+	let c = So.get(a);
+	if (c !== void 0) return Vo(n, c, t), o;
+	let l = xo.get(a), u, d = !1;
+	return l === void 0 ? u = /[A-Za-z0-9]/.test(a) || To.includes(a) || a === "-" ? `\\${a}` : a : (u = l, d = a !== "a" && a !== "e"), Y(n, u, d, t), o;
+}, Uo = (e) => e.length === 1 ? e[0] : `(?:(?=(?:${e.join("|")}))${Lo})`, Wo = (e) => Uo(e.fragment.length === 0 ? e.alternatives : [`[${e.fragment}]`, ...e.alternatives]), Go = (e) => {
+	let t = co(`^(?:${e})$`, "u"), n = "";
 	for (let e = 0; e < 26; ++e) {
 		let r = String.fromCharCode(65 + e), i = String.fromCharCode(97 + e), a = t.test(r);
 		a !== t.test(i) && (n += a ? i : r);
 	}
 	return n;
-}, Lo = (e, t, n, r = !0, i = 1) => {
-	if (i > ko) throw SyntaxError(`Maximum character-class nesting depth of ${ko} exceeded at index ${t}`);
+}, Ko = (e, t, n, r = !0, i = 1) => {
+	if (i > Ro) throw SyntaxError(`Maximum character-class nesting depth of ${Ro} exceeded at index ${t}`);
 	let a = t + 1, o = e[a] === "^";
 	o && ++a;
-	let s = a, c = [Ao()], l = c[0], u = !1;
+	let s = a, c = [zo()], l = c[0], u = !1;
 	for (; a < e.length;) {
-		let d = To(e, a);
-		if (d === "\\") a = No(e, a, l);
+		let d = Po(e, a);
+		if (d === "\\") a = Ho(e, a, l);
 		else {
 			if (d === "]") {
 				if (a === s) {
@@ -4819,19 +5061,19 @@ var Za = class {
 				if (l.tail === null) throw c.length > 1 ? SyntaxError(`Malformed character-class intersection with an empty operand at index ${a}`) : SyntaxError(`Empty character class at index ${t}`);
 				let e = c.some((e) => e.contains_complex_set);
 				if (o && c.length > 1 && u) throw SyntaxError(`Unsupported outer-negated character-class intersection with a nested negated class containing a Unicode property, POSIX class, or shorthand at index ${t}`);
-				let i = Fo(c[0]), d = i;
+				let i = Wo(c[0]), d = i;
 				if (c.length > 1) {
 					let e = "";
-					for (let t = 1; t < c.length; ++t) e += `(?=${Fo(c[t])})`;
+					for (let t = 1; t < c.length; ++t) e += `(?=${Wo(c[t])})`;
 					d = `(?:${e}${i})`;
 				}
 				let f = c.length === 1 && l.alternatives.length === 0, p = l.fragment;
 				if (n && r) {
-					let e = Io(d);
-					e.length > 0 && (f ? (p += e, d = `[${p}]`) : d = Po([d, `[${e}]`]));
+					let e = Go(d);
+					e.length > 0 && (f ? (p += e, d = `[${p}]`) : d = Uo([d, `[${e}]`]));
 				}
 				return {
-					atom: o ? f ? `[^${p}]` : `(?:(?!${d})${Oo})` : d,
+					atom: o ? f ? `[^${p}]` : `(?:(?!${d})${Lo})` : d,
 					end: a + 1,
 					negated: o,
 					contains_complex_set: e,
@@ -4840,67 +5082,67 @@ var Za = class {
 			}
 			if (e.startsWith("&&", a)) {
 				if (l.tail === null) throw SyntaxError(`Malformed character-class intersection with an empty operand at index ${a}`);
-				l = Ao(), c.push(l), a += 2;
+				l = zo(), c.push(l), a += 2;
 			} else if (d === "[") {
 				let t = e.slice(a);
-				if (xo.test(t)) throw SyntaxError(`Malformed empty negated POSIX character class at index ${a}`);
-				let r = bo.exec(t);
+				if (Ao.test(t)) throw SyntaxError(`Malformed empty negated POSIX character class at index ${a}`);
+				let r = ko.exec(t);
 				if (r) {
-					let [, e, t] = r, i = ho.get(t);
+					let [, e, t] = r, i = wo.get(t);
 					if (i === void 0) throw SyntaxError(`Unsupported POSIX character class "${t}" at index ${a}`);
 					if (n && e && (t === "lower" || t === "upper")) throw SyntaxError(`Unsupported negated POSIX ${t} class inside an inline case-insensitive group`);
-					e ? Mo(l, `[^${i}]`, a) : Y(l, i, !0, a), a += r[0].length;
+					e ? Vo(l, `[^${i}]`, a) : Y(l, i, !0, a), a += r[0].length;
 					continue;
 				}
-				if (So.test(t)) throw SyntaxError(`Unsupported POSIX collating or equivalence bracket expression at index ${a}`);
-				let o = Lo(e, a, n, !1, i + 1);
-				Mo(l, o.atom, a, o.contains_complex_set), u ||= o.contains_nested_negated_complex_set || o.negated && o.contains_complex_set, a = o.end;
+				if (jo.test(t)) throw SyntaxError(`Unsupported POSIX collating or equivalence bracket expression at index ${a}`);
+				let o = Ko(e, a, n, !1, i + 1);
+				Vo(l, o.atom, a, o.contains_complex_set), u ||= o.contains_nested_negated_complex_set || o.negated && o.contains_complex_set, a = o.end;
 			} else if (d === "-") {
 				let t = e[a + 1] === "]" || e.startsWith("&&", a + 1);
-				l.tail === "set" && !t && jo(a), l.tail === null || l.tail === "range" || l.tail === "complete_range" || t ? Y(l, "\\-") : (l.fragment += "-", l.tail = "range"), ++a;
+				l.tail === "set" && !t && Bo(a), l.tail === null || l.tail === "range" || l.tail === "complete_range" || t ? Y(l, "\\-") : (l.fragment += "-", l.tail = "range"), ++a;
 			} else Y(l, d === "^" && l.fragment.length === 0 ? "\\^" : d), a += d.length;
 		}
 	}
 	throw SyntaxError(`${c.length > 1 ? "Unterminated character-class intersection" : "Unterminated character class"} at index ${t}`);
-}, Ro = (e) => {
+}, qo = (e) => {
 	let t = "", n = -1, r = !1, i = !1, a = [], o = (e) => {
 		n = t.length, t += e, r = !1;
 	};
 	for (let s = 0; s < e.length;) {
-		let c = To(e, s);
+		let c = Po(e, s);
 		if (c === "\\") {
-			let n = vo.exec(e.slice(s));
+			let n = Do.exec(e.slice(s));
 			if (n) {
 				let [e, t, r] = n, a = e;
 				if (t === "x") {
 					let e = `\\u{${r}}`;
-					a = i ? Eo(r) ?? e : e;
-				} else r === "Word" && (a = t === "p" ? J : io);
+					a = i ? Fo(r) ?? e : e;
+				} else r === "Word" && (a = t === "p" ? J : mo);
 				o(a), s += e.length;
 				continue;
 			}
-			let r = Co.exec(e.slice(s));
+			let r = Mo.exec(e.slice(s));
 			if (r) {
 				let e = r[0];
-				o(i && e[1] !== "c" ? Eo(e.slice(2)) ?? e : e), s += e.length;
+				o(i && e[1] !== "c" ? Fo(e.slice(2)) ?? e : e), s += e.length;
 				continue;
 			}
 			if (s + 1 >= e.length) {
 				t += c;
 				break;
 			}
-			let a = To(e, s + 1);
+			let a = Po(e, s + 1);
 			if (s += 1 + a.length, a === "G") continue;
-			let l = mo.get(a);
+			let l = Co.get(a);
 			if (l !== void 0) {
 				o(l);
 				continue;
 			}
-			let u = uo.get(a), d;
-			d = u === void 0 ? /[A-Za-z0-9]/.test(a) || go.includes(a) ? `\\${a}` : a : u, o(d);
+			let u = bo.get(a), d;
+			d = u === void 0 ? /[A-Za-z0-9]/.test(a) || To.includes(a) ? `\\${a}` : a : u, o(d);
 		} else switch (c) {
 			case "[": {
-				let t = Lo(e, s, i);
+				let t = Ko(e, s, i);
 				o(t.atom), s = t.end;
 				continue;
 			}
@@ -4911,13 +5153,13 @@ var Za = class {
 				o("[^\\n]"), ++s;
 				continue;
 			case "^":
-				o(so), ++s;
+				o(_o), ++s;
 				continue;
 			case "$":
-				o(co), ++s;
+				o(vo), ++s;
 				continue;
 			case "(": {
-				let n = e.startsWith("(?i:", s), o = n ? "(?i:" : _o.exec(e.slice(s))?.[0] ?? "(", c = n || o === "(?>" ? "(?:" : o;
+				let n = e.startsWith("(?i:", s), o = n ? "(?i:" : Eo.exec(e.slice(s))?.[0] ?? "(", c = n || o === "(?>" ? "(?:" : o;
 				a.push([t.length, i]), n && (i = !0), t += c, r = !1, s += o.length;
 				continue;
 			}
@@ -4928,7 +5170,7 @@ var Za = class {
 				t += c, n = -1, r = !1, ++s;
 				continue;
 			case "{": {
-				let i = yo.exec(e.slice(s));
+				let i = Oo.exec(e.slice(s));
 				if (!i || n < 0) {
 					o("\\{"), ++s;
 					continue;
@@ -4954,51 +5196,51 @@ var Za = class {
 				t += c, r = !0, ++s;
 				continue;
 			default:
-				o(i && wo(c) ? `[${c.toLowerCase()}${c.toUpperCase()}]` : c), s += c.length;
+				o(i && No(c) ? `[${c.toLowerCase()}${c.toUpperCase()}]` : c), s += c.length;
 				continue;
 		}
 	}
 	return t;
-}, zo = (e) => e.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"), Bo = (e, t, n) => {
+}, Jo = (e) => e.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"), Yo = (e, t, n) => {
 	let r = [], i = 0;
 	for (; i < e.length;) if (r.push(e[i]), (t.get(e[i]) ?? n) !== n) ++i;
 	else for (; ++i < e.length && (t.get(e[i]) ?? n) === n;) t.get(r.at(-1)) !== n && (r[r.length - 1] += e[i]);
 	return r;
-}, Vo = (e) => e >= 19968 && e <= 40959 || e >= 13312 && e <= 19903 || e >= 131072 && e <= 173791 || e >= 173824 && e <= 177983 || e >= 177984 && e <= 178207 || e >= 178208 && e <= 183983 || e >= 63744 && e <= 64255 || e >= 194560 && e <= 195103, Ho = (e) => Number.isInteger(e) || typeof e == "bigint", Uo = (e) => {
+}, Xo = (e) => e >= 19968 && e <= 40959 || e >= 13312 && e <= 19903 || e >= 131072 && e <= 173791 || e >= 173824 && e <= 177983 || e >= 177984 && e <= 178207 || e >= 178208 && e <= 183983 || e >= 63744 && e <= 64255 || e >= 194560 && e <= 195103, Zo = (e) => Number.isInteger(e) || typeof e == "bigint", Qo = (e) => {
 	let t = 0;
 	for (let n of e) ++t;
 	return t;
-}, Wo = (e) => qo(e.toLowerCase()), X = (...e) => Array.prototype.concat.apply([], e), Go = (e) => new Map(Object.entries(e)), Ko = (e, t) => {
+}, $o = (e) => ns(e.toLowerCase()), X = (...e) => Array.prototype.concat.apply([], e), es = (e) => new Map(Object.entries(e)), ts = (e, t) => {
 	let n = [], r = 0;
 	for (let i of e.matchAll(t)) {
 		let t = i[0];
 		r < i.index && n.push(e.slice(r, i.index)), t.length > 0 && n.push(t), r = i.index + t.length;
 	}
 	return r < e.length && n.push(e.slice(r)), n;
-}, qo = (e) => e.replace(/\p{M}/gu, ""), Jo = (e, t, n = []) => {
+}, ns = (e) => e.replace(/\p{M}/gu, ""), rs = (e, t, n = []) => {
 	if (!e || Array.isArray(e) || typeof e != "object") return `${t} must be a valid object`;
 	for (let r of n) if (!(r in e)) return `${t} must contain a "${r}" property`;
 	return null;
-}, Yo = (e) => e.match(/\S+/g) || [], Xo = class {
+}, is = (e) => e.match(/\S+/g) || [], as = class {
 	constructor() {
 		let e = function(...t) {
 			return e._call(...t);
 		};
 		return Object.setPrototypeOf(e, new.target.prototype);
 	}
-}, Z = class extends Xo {
+}, Z = class extends as {
 	constructor(e) {
 		super(), this.config = e;
 	}
 	_call(e) {
 		return this.normalize(e);
 	}
-}, Zo = class extends Z {
+}, os = class extends Z {
 	tokenize_chinese_chars(e) {
 		let t = [];
 		for (let n = 0; n < e.length; ++n) {
 			let r = e[n];
-			Vo(r.charCodeAt(0)) ? (t.push(" "), t.push(r), t.push(" ")) : t.push(r);
+			Xo(r.charCodeAt(0)) ? (t.push(" "), t.push(r), t.push(" ")) : t.push(r);
 		}
 		return t.join("");
 	}
@@ -5024,93 +5266,93 @@ var Za = class {
 	normalize(e) {
 		return this.config.clean_text && (e = this.clean_text(e)), this.config.handle_chinese_chars && (e = this.tokenize_chinese_chars(e)), this.config.lowercase ? (e = e.toLowerCase(), this.config.strip_accents !== !1 && (e = this.strip_accents(e))) : this.config.strip_accents && (e = this.strip_accents(e)), e;
 	}
-}, Qo = class extends Z {
+}, ss = class extends Z {
 	constructor(e) {
 		super(e), this.charsmap = e.precompiled_charsmap ?? null;
 	}
 	normalize(e) {
 		return e = e.replace(/[\u0001-\u0008\u000B\u000E-\u001F\u007F\u008F\u009F]/gm, ""), e = e.replace(/[\u0009\u000A\u000C\u000D\u00A0\u1680\u2000-\u200F\u2028\u2029\u202F\u205F\u2581\u3000\uFEFF\uFFFD]/gm, " "), e = e.includes("～") ? e.split("～").map((e) => e.normalize("NFKC")).join("～") : e.normalize("NFKC"), e;
 	}
-}, $o = class extends Z {
+}, cs = class extends Z {
 	constructor(e) {
-		super(e), this.normalizers = (e.normalizers ?? []).map((e) => ds(e));
+		super(e), this.normalizers = (e.normalizers ?? []).map((e) => bs(e));
 	}
 	normalize(e) {
 		return this.normalizers.reduce((e, t) => t ? t.normalize(e) : e, e);
 	}
-}, es = class extends Z {
+}, ls = class extends Z {
 	constructor(e) {
-		super(e), this.pattern = to(this.config.pattern ?? {});
+		super(e), this.pattern = uo(this.config.pattern ?? {});
 	}
 	normalize(e) {
 		return this.pattern === null ? e : e.replaceAll(this.pattern, this.config.content ?? "");
 	}
-}, ts = class extends Z {
+}, us = class extends Z {
 	constructor() {
 		super(...arguments), this.form = "NFC";
 	}
 	normalize(e) {
 		return e = e.normalize(this.form), e;
 	}
-}, ns = class extends ts {
+}, ds = class extends us {
 	constructor() {
 		super(...arguments), this.form = "NFC";
 	}
-}, rs = class extends ts {
+}, fs = class extends us {
 	constructor() {
 		super(...arguments), this.form = "NFD";
 	}
-}, is = class extends ts {
+}, ps = class extends us {
 	constructor() {
 		super(...arguments), this.form = "NFKC";
 	}
-}, as = class extends ts {
+}, ms = class extends us {
 	constructor() {
 		super(...arguments), this.form = "NFKD";
 	}
-}, os = class extends Z {
+}, hs = class extends Z {
 	normalize(e) {
 		return this.config.strip_left && this.config.strip_right ? e = e.trim() : (this.config.strip_left && (e = e.trimStart()), this.config.strip_right && (e = e.trimEnd())), e;
 	}
-}, ss = class extends Z {
+}, gs = class extends Z {
 	normalize(e) {
-		return qo(e);
+		return ns(e);
 	}
-}, cs = class extends Z {
+}, _s = class extends Z {
 	normalize(e) {
 		return e.toLowerCase();
 	}
-}, ls = class extends Z {
+}, vs = class extends Z {
 	normalize(e) {
 		return e = this.config.prepend + e, e;
 	}
 };
-function us(e) {
+function ys(e) {
 	if (e === null) return null;
 	switch (e.type) {
-		case "BertNormalizer": return new Zo(e);
-		case "Precompiled": return new Qo(e);
-		case "Sequence": return new $o(e);
-		case "Replace": return new es(e);
-		case "NFC": return new ns(e);
-		case "NFD": return new rs(e);
-		case "NFKC": return new is(e);
-		case "NFKD": return new as(e);
-		case "Strip": return new os(e);
-		case "StripAccents": return new ss(e);
-		case "Lowercase": return new cs(e);
-		case "Prepend": return new ls(e);
+		case "BertNormalizer": return new os(e);
+		case "Precompiled": return new ss(e);
+		case "Sequence": return new cs(e);
+		case "Replace": return new ls(e);
+		case "NFC": return new ds(e);
+		case "NFD": return new fs(e);
+		case "NFKC": return new ps(e);
+		case "NFKD": return new ms(e);
+		case "Strip": return new hs(e);
+		case "StripAccents": return new gs(e);
+		case "Lowercase": return new _s(e);
+		case "Prepend": return new vs(e);
 		default: throw Error(`Unknown Normalizer type: ${e.type}`);
 	}
 }
-var ds = us, Q = class extends Xo {
+var bs = ys, Q = class extends as {
 	pre_tokenize(e, t) {
 		return (Array.isArray(e) ? e.map((e) => this.pre_tokenize_text(e, t)) : this.pre_tokenize_text(e, t)).flat();
 	}
 	_call(e, t) {
 		return this.pre_tokenize(e, t);
 	}
-}, fs = (() => {
+}, xs = (() => {
 	let e = [
 		...Array.from({ length: 94 }, (e, t) => t + 33),
 		...Array.from({ length: 12 }, (e, t) => t + 161),
@@ -5119,18 +5361,18 @@ var ds = us, Q = class extends Xo {
 	for (let r = 0; r < 256; ++r) e.includes(r) || (e.push(r), t.push(256 + n), n += 1);
 	let r = t.map((e) => String.fromCharCode(e));
 	return Object.fromEntries(e.map((e, t) => [e, r[t]]));
-})(), ps = ((e) => Object.fromEntries(Object.entries(e).map(([e, t]) => [t, e])))(fs), ms = "\\p{P}\\u0021-\\u002F\\u003A-\\u0040\\u005B-\\u0060\\u007B-\\u007E", hs = class extends Q {
+})(), Ss = ((e) => Object.fromEntries(Object.entries(e).map(([e, t]) => [t, e])))(xs), Cs = "\\p{P}\\u0021-\\u002F\\u003A-\\u0040\\u005B-\\u0060\\u007B-\\u007E", ws = class extends Q {
 	constructor(e) {
-		super(), this.config = e, this.add_prefix_space = this.config.add_prefix_space ?? !1, this.trim_offsets = this.config.trim_offsets ?? !1, this.use_regex = this.config.use_regex ?? !0, this.pattern = /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+/gu, this.byte_encoder = fs, this.text_encoder = new TextEncoder();
+		super(), this.config = e, this.add_prefix_space = this.config.add_prefix_space ?? !1, this.trim_offsets = this.config.trim_offsets ?? !1, this.use_regex = this.config.use_regex ?? !0, this.pattern = /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+/gu, this.byte_encoder = xs, this.text_encoder = new TextEncoder();
 	}
 	pre_tokenize_text(e, t) {
 		return this.add_prefix_space && !e.startsWith(" ") && (e = " " + e), (this.use_regex ? e.match(this.pattern) || [] : [e]).map((e) => Array.from(this.text_encoder.encode(e), (e) => this.byte_encoder[e]).join(""));
 	}
-}, gs = class extends Q {
+}, Ts = class extends Q {
 	pre_tokenize_text(e, t) {
 		return e.match(/\w+|[^\w\s]+/g) || [];
 	}
-}, _s = class extends Q {
+}, Es = class extends Q {
 	constructor(e) {
 		super(), this.replacement = e.replacement ?? "▁", this.str_rep = e.str_rep || this.replacement, this.prepend_scheme = e.prepend_scheme ?? "always";
 	}
@@ -5138,21 +5380,21 @@ var ds = us, Q = class extends Xo {
 		let { section_index: n = void 0 } = t ?? {}, r = e.replaceAll(" ", this.str_rep);
 		return !r.startsWith(this.replacement) && (this.prepend_scheme === "always" || this.prepend_scheme === "first" && n === 0) && (r = this.str_rep + r), [r];
 	}
-}, vs = class extends Q {
+}, Ds = class extends Q {
 	constructor(e) {
-		super(), this.config = e, this.pattern = to(this.config.pattern ?? {}, this.config.invert ?? !0);
+		super(), this.config = e, this.pattern = uo(this.config.pattern ?? {}, this.config.invert ?? !0);
 	}
 	pre_tokenize_text(e) {
-		return this.pattern === null ? [] : this.config.invert ? (e.match(this.pattern) || []).filter((e) => e) : this.config.behavior?.toLowerCase() === "removed" ? e.split(this.pattern).filter((e) => e) : Ko(e, this.pattern);
+		return this.pattern === null ? [] : this.config.invert ? (e.match(this.pattern) || []).filter((e) => e) : this.config.behavior?.toLowerCase() === "removed" ? e.split(this.pattern).filter((e) => e) : ts(e, this.pattern);
 	}
-}, ys = class extends Q {
+}, Os = class extends Q {
 	constructor(e) {
-		super(), this.config = e, this.pattern = RegExp(`[^${ms}]+|[${ms}]+`, "gu");
+		super(), this.config = e, this.pattern = RegExp(`[^${Cs}]+|[${Cs}]+`, "gu");
 	}
 	pre_tokenize_text(e) {
 		return e.match(this.pattern) || [];
 	}
-}, bs = class extends Q {
+}, ks = class extends Q {
 	constructor(e) {
 		super(), this.config = e;
 		let t = `[^\\d]+|\\d${this.config.individual_digits ? "" : "+"}`;
@@ -5161,32 +5403,32 @@ var ds = us, Q = class extends Xo {
 	pre_tokenize_text(e) {
 		return e.match(this.pattern) || [];
 	}
-}, xs = class extends Q {
+}, As = class extends Q {
 	constructor() {
-		super(), this.pattern = RegExp(`[^\\s${ms}]+|[${ms}]`, "gu");
+		super(), this.pattern = RegExp(`[^\\s${Cs}]+|[${Cs}]`, "gu");
 	}
 	pre_tokenize_text(e, t) {
 		return e.trim().match(this.pattern) || [];
 	}
-}, Ss = class extends Q {
+}, js = class extends Q {
 	constructor(e) {
-		super(), this.config = e, this.pattern = to(this.config.pattern ?? {}), this.content = this.config.content ?? "";
+		super(), this.config = e, this.pattern = uo(this.config.pattern ?? {}), this.content = this.config.content ?? "";
 	}
 	pre_tokenize_text(e) {
 		return this.pattern === null ? [e] : [e.replaceAll(this.pattern, this.config.content ?? "")];
 	}
-}, Cs = class extends Q {
+}, Ms = class extends Q {
 	constructor(e) {
-		super(), this.tokenizers = (e.pretokenizers ?? []).map((e) => Ds(e));
+		super(), this.tokenizers = (e.pretokenizers ?? []).map((e) => Is(e));
 	}
 	pre_tokenize_text(e, t) {
 		return this.tokenizers.reduce((e, n) => n ? n.pre_tokenize(e, t) : e, [e]);
 	}
-}, ws = class extends Q {
+}, Ns = class extends Q {
 	pre_tokenize_text(e) {
-		return Yo(e);
+		return is(e);
 	}
-}, Ts = class extends Q {
+}, Ps = class extends Q {
 	constructor(e) {
 		super(), this.config = e, this._length = e.length;
 	}
@@ -5196,34 +5438,34 @@ var ds = us, Q = class extends Xo {
 		return t;
 	}
 };
-function Es(e) {
+function Fs(e) {
 	if (e === null) return null;
 	switch (e.type) {
-		case "BertPreTokenizer": return new xs();
-		case "Sequence": return new Cs(e);
-		case "Whitespace": return new gs();
-		case "WhitespaceSplit": return new ws();
-		case "Metaspace": return new _s(e);
-		case "ByteLevel": return new hs(e);
-		case "Split": return new vs(e);
-		case "Punctuation": return new ys(e);
-		case "Digits": return new bs(e);
-		case "Replace": return new Ss(e);
-		case "FixedLength": return new Ts(e);
+		case "BertPreTokenizer": return new As();
+		case "Sequence": return new Ms(e);
+		case "Whitespace": return new Ts();
+		case "WhitespaceSplit": return new Ns();
+		case "Metaspace": return new Es(e);
+		case "ByteLevel": return new ws(e);
+		case "Split": return new Ds(e);
+		case "Punctuation": return new Os(e);
+		case "Digits": return new ks(e);
+		case "Replace": return new js(e);
+		case "FixedLength": return new Ps(e);
 		default: throw Error(`Unknown PreTokenizer type: ${e.type}`);
 	}
 }
-var Ds = Es, Os = class extends Xo {
+var Is = Fs, Ls = class extends as {
 	constructor(e) {
 		super(), this.config = e, this.vocab = [], this.tokens_to_ids = /* @__PURE__ */ new Map(), this.unk_token_id = void 0, this.unk_token = void 0, this.end_of_word_suffix = void 0, this.fuse_unk = this.config.fuse_unk ?? !1;
 	}
 	_call(e) {
 		let t = this.encode(e);
-		return this.fuse_unk && (t = Bo(t, this.tokens_to_ids, this.unk_token_id)), t;
+		return this.fuse_unk && (t = Yo(t, this.tokens_to_ids, this.unk_token_id)), t;
 	}
-}, ks = class extends Os {
+}, Rs = class extends Ls {
 	constructor(e) {
-		super(e), this.max_input_chars_per_word = 100, this.tokens_to_ids = Go(e.vocab), this.unk_token_id = this.tokens_to_ids.get(e.unk_token), this.unk_token = e.unk_token, this.max_input_chars_per_word = e.max_input_chars_per_word ?? 100, this.vocab = Array(this.tokens_to_ids.size);
+		super(e), this.max_input_chars_per_word = 100, this.tokens_to_ids = es(e.vocab), this.unk_token_id = this.tokens_to_ids.get(e.unk_token), this.unk_token = e.unk_token, this.max_input_chars_per_word = e.max_input_chars_per_word ?? 100, this.vocab = Array(this.tokens_to_ids.size);
 		for (let [e, t] of this.tokens_to_ids) this.vocab[t] = e;
 	}
 	encode(e) {
@@ -5255,16 +5497,16 @@ var Ds = Es, Os = class extends Xo {
 		}
 		return t;
 	}
-}, As = class e {
+}, zs = class e {
 	constructor(e, t) {
 		this.is_leaf = e, this.children = t;
 	}
 	static default() {
 		return new e(!1, /* @__PURE__ */ new Map());
 	}
-}, js = class {
+}, Bs = class {
 	constructor() {
-		this.root = As.default();
+		this.root = zs.default();
 	}
 	extend(e) {
 		for (let t of e) this.push(t);
@@ -5273,7 +5515,7 @@ var Ds = Es, Os = class extends Xo {
 		let t = this.root;
 		for (let n of e) {
 			let e = t.children.get(n);
-			e === void 0 && (e = As.default(), t.children.set(n, e)), t = e;
+			e === void 0 && (e = zs.default(), t.children.set(n, e)), t = e;
 		}
 		t.is_leaf = !0;
 	}
@@ -5287,7 +5529,7 @@ var Ds = Es, Os = class extends Xo {
 			n.is_leaf && (yield r);
 		}
 	}
-}, Ms = class e {
+}, Vs = class e {
 	constructor(e, t, n, r, i) {
 		this.token_id = e, this.node_id = t, this.pos = n, this.length = r, this.score = i, this.prev = null, this.backtrace_score = 0;
 	}
@@ -5295,14 +5537,14 @@ var Ds = Es, Os = class extends Xo {
 		let t = new e(this.token_id, this.node_id, this.pos, this.length, this.score);
 		return t.prev = this.prev, t.backtrace_score = this.backtrace_score, t;
 	}
-}, Ns = class {
+}, Hs = class {
 	constructor(e, t, n) {
 		this.chars = Array.from(e), this.len = this.chars.length, this.bos_token_id = t, this.eos_token_id = n, this.nodes = [], this.begin_nodes = Array.from({ length: this.len + 1 }, () => []), this.end_nodes = Array.from({ length: this.len + 1 }, () => []);
-		let r = new Ms(this.bos_token_id ?? 0, 0, 0, 0, 0), i = new Ms(this.eos_token_id ?? 0, 1, this.len, 0, 0);
+		let r = new Vs(this.bos_token_id ?? 0, 0, 0, 0, 0), i = new Vs(this.eos_token_id ?? 0, 1, this.len, 0, 0);
 		this.nodes.push(r.clone()), this.nodes.push(i.clone()), this.begin_nodes[this.len].push(i), this.end_nodes[0].push(r);
 	}
 	insert(e, t, n, r) {
-		let i = this.nodes.length, a = new Ms(r, i, e, t, n);
+		let i = this.nodes.length, a = new Vs(r, i, e, t, n);
 		this.begin_nodes[e].push(a), this.end_nodes[e + t].push(a), this.nodes.push(a);
 	}
 	viterbi() {
@@ -5337,33 +5579,33 @@ var Ds = Es, Os = class extends Xo {
 		return this.viterbi().map((e) => e.token_id);
 	}
 };
-function Ps(e) {
+function Us(e) {
 	if (e.length === 0) throw Error("Array must not be empty");
 	let t = e[0], n = 0;
 	for (let r = 1; r < e.length; ++r) e[r] < t && (t = e[r], n = r);
 	return [t, n];
 }
-var Fs = class extends Os {
+var Ws = class extends Ls {
 	constructor(e, t) {
 		super(e);
 		let n = e.vocab.length;
 		this.vocab = Array(n), this.scores = Array(n);
 		for (let t = 0; t < n; ++t) [this.vocab[t], this.scores[t]] = e.vocab[t];
-		this.unk_token_id = e.unk_id, this.unk_token = this.vocab[e.unk_id], this.tokens_to_ids = new Map(this.vocab.map((e, t) => [e, t])), this.bos_token = " ", this.bos_token_id = this.tokens_to_ids.get(this.bos_token), this.eos_token = t, this.eos_token_id = this.tokens_to_ids.get(this.eos_token), this.unk_token = this.vocab[this.unk_token_id], this.min_score = Ps(this.scores)[0], this.unk_score = this.min_score - 10, this.scores[this.unk_token_id] = this.unk_score, this.trie = new js(), this.trie.extend(this.vocab), this.fuse_unk = !0;
+		this.unk_token_id = e.unk_id, this.unk_token = this.vocab[e.unk_id], this.tokens_to_ids = new Map(this.vocab.map((e, t) => [e, t])), this.bos_token = " ", this.bos_token_id = this.tokens_to_ids.get(this.bos_token), this.eos_token = t, this.eos_token_id = this.tokens_to_ids.get(this.eos_token), this.unk_token = this.vocab[this.unk_token_id], this.min_score = Us(this.scores)[0], this.unk_score = this.min_score - 10, this.scores[this.unk_token_id] = this.unk_score, this.trie = new Bs(), this.trie.extend(this.vocab), this.fuse_unk = !0;
 	}
 	populate_nodes(e) {
 		let t = e.chars, n = 0;
 		for (; n < t.length;) {
 			let r = !1, i = this.trie.common_prefix_search(t, n);
 			for (let t of i) {
-				let i = this.tokens_to_ids.get(t), a = this.scores[i], o = Uo(t);
+				let i = this.tokens_to_ids.get(t), a = this.scores[i], o = Qo(t);
 				e.insert(n, o, a, i), !r && o === 1 && (r = !0);
 			}
 			r || e.insert(n, 1, this.unk_score, this.unk_token_id), n += 1;
 		}
 	}
 	tokenize(e) {
-		let t = new Ns(e, this.bos_token_id, this.eos_token_id);
+		let t = new Hs(e, this.bos_token_id, this.eos_token_id);
 		return this.populate_nodes(t), t.tokens();
 	}
 	encode(e) {
@@ -5374,7 +5616,7 @@ var Fs = class extends Os {
 		}
 		return t;
 	}
-}, Is = class {
+}, Gs = class {
 	constructor(e = (e, t) => e > t, t = Infinity) {
 		this._heap = [], this._comparator = e, this._max_size = t;
 	}
@@ -5438,7 +5680,7 @@ var Fs = class extends Os {
 	_smallest() {
 		return 2 ** Math.floor(Math.log2(this.size)) - 1;
 	}
-}, Ls = class {
+}, Ks = class {
 	constructor(e) {
 		this.capacity = e, this.cache = /* @__PURE__ */ new Map();
 	}
@@ -5453,12 +5695,12 @@ var Fs = class extends Os {
 	clear() {
 		this.cache.clear();
 	}
-}, Rs = class extends Os {
+}, qs = class extends Ls {
 	constructor(e) {
-		super(e), this.tokens_to_ids = Go(e.vocab), this.unk_token_id = this.tokens_to_ids.get(e.unk_token), this.unk_token = e.unk_token, this.vocab = Array(this.tokens_to_ids.size);
+		super(e), this.tokens_to_ids = es(e.vocab), this.unk_token_id = this.tokens_to_ids.get(e.unk_token), this.unk_token = e.unk_token, this.vocab = Array(this.tokens_to_ids.size);
 		for (let [e, t] of this.tokens_to_ids) this.vocab[t] = e;
 		let t = Array.isArray(e.merges[0]);
-		this.merges = t ? e.merges : e.merges.map((e) => e.split(" ", 2)), this.bpe_ranks = new Map(this.merges.map((e, t) => [JSON.stringify(e), t])), this.end_of_word_suffix = e.end_of_word_suffix, this.continuing_subword_suffix = e.continuing_subword_suffix ?? null, this.byte_fallback = this.config.byte_fallback ?? !1, this.byte_fallback && (this.text_encoder = new TextEncoder()), this.ignore_merges = this.config.ignore_merges ?? !1, this.max_length_to_cache = 256, this.cache_capacity = 1e4, this.cache = new Ls(this.cache_capacity);
+		this.merges = t ? e.merges : e.merges.map((e) => e.split(" ", 2)), this.bpe_ranks = new Map(this.merges.map((e, t) => [JSON.stringify(e), t])), this.end_of_word_suffix = e.end_of_word_suffix, this.continuing_subword_suffix = e.continuing_subword_suffix ?? null, this.byte_fallback = this.config.byte_fallback ?? !1, this.byte_fallback && (this.text_encoder = new TextEncoder()), this.ignore_merges = this.config.ignore_merges ?? !1, this.max_length_to_cache = 256, this.cache_capacity = 1e4, this.cache = new Ks(this.cache_capacity);
 	}
 	clear_cache() {
 		this.cache.clear();
@@ -5471,7 +5713,7 @@ var Fs = class extends Os {
 		this.end_of_word_suffix && (n[n.length - 1] += this.end_of_word_suffix);
 		let r = [];
 		if (n.length > 1) {
-			let e = new Is((e, t) => e.score < t.score), t = {
+			let e = new Gs((e, t) => e.score < t.score), t = {
 				token: n[0],
 				bias: 0,
 				prev: null,
@@ -5526,24 +5768,24 @@ var Fs = class extends Os {
 		}
 		return t;
 	}
-}, zs = class extends Os {
+}, Js = class extends Ls {
 	constructor(e, t) {
 		super(e);
 		let n = e.vocab;
-		this.tokens_to_ids = Go(t.target_lang ? n[t.target_lang] : n), this.bos_token = t.bos_token, this.bos_token_id = this.tokens_to_ids.get(this.bos_token), this.eos_token = t.eos_token, this.eos_token_id = this.tokens_to_ids.get(this.eos_token), this.pad_token = t.pad_token, this.pad_token_id = this.tokens_to_ids.get(this.pad_token), this.unk_token = t.unk_token, this.unk_token_id = this.tokens_to_ids.get(this.unk_token), this.vocab = Array(this.tokens_to_ids.size);
+		this.tokens_to_ids = es(t.target_lang ? n[t.target_lang] : n), this.bos_token = t.bos_token, this.bos_token_id = this.tokens_to_ids.get(this.bos_token), this.eos_token = t.eos_token, this.eos_token_id = this.tokens_to_ids.get(this.eos_token), this.pad_token = t.pad_token, this.pad_token_id = this.tokens_to_ids.get(this.pad_token), this.unk_token = t.unk_token, this.unk_token_id = this.tokens_to_ids.get(this.unk_token), this.vocab = Array(this.tokens_to_ids.size);
 		for (let [e, t] of this.tokens_to_ids) this.vocab[t] = e;
 	}
 	encode(e) {
 		return e;
 	}
 };
-function Bs(e, t) {
+function Ys(e, t) {
 	switch (e.type) {
-		case "WordPiece": return new ks(e);
-		case "Unigram": return new Fs(e, t.eos_token);
-		case "BPE": return new Rs(e);
+		case "WordPiece": return new Rs(e);
+		case "Unigram": return new Ws(e, t.eos_token);
+		case "BPE": return new qs(e);
 		default:
-			if (e.vocab) return Array.isArray(e.vocab) ? new Fs(e, t.eos_token) : Object.hasOwn(e, "continuing_subword_prefix") && Object.hasOwn(e, "unk_token") ? Object.hasOwn(e, "merges") ? new Rs(e) : new ks(e) : new zs(e, {
+			if (e.vocab) return Array.isArray(e.vocab) ? new Ws(e, t.eos_token) : Object.hasOwn(e, "continuing_subword_prefix") && Object.hasOwn(e, "unk_token") ? Object.hasOwn(e, "merges") ? new qs(e) : new Rs(e) : new Js(e, {
 				target_lang: t.target_lang,
 				bos_token: t.bos_token,
 				eos_token: t.eos_token,
@@ -5553,14 +5795,14 @@ function Bs(e, t) {
 			throw Error(`Unknown TokenizerModel type: ${e?.type}`);
 	}
 }
-var Vs = Bs, Hs = class extends Xo {
+var Xs = Ys, Zs = class extends as {
 	constructor(e) {
 		super(), this.config = e;
 	}
 	_call(e, ...t) {
 		return this.post_process(e, ...t);
 	}
-}, Us = class extends Hs {
+}, Qs = class extends Zs {
 	post_process(e, t = null, n = !0) {
 		let r = t === null ? this.config.single : this.config.pair, i = [], a = [];
 		for (let o of r) "SpecialToken" in o ? n && (i.push(o.SpecialToken.id), a.push(o.SpecialToken.type_id)) : "Sequence" in o && (o.Sequence.id === "A" ? (i = X(i, e), a = X(a, Array(e.length).fill(o.Sequence.type_id))) : o.Sequence.id === "B" && (i = X(i, t), a = X(a, Array(t.length).fill(o.Sequence.type_id))));
@@ -5569,14 +5811,14 @@ var Vs = Bs, Hs = class extends Xo {
 			token_type_ids: a
 		};
 	}
-}, Ws = class extends Hs {
+}, $s = class extends Zs {
 	post_process(e, t = null) {
 		return {
 			tokens: e,
 			tokens_pair: t
 		};
 	}
-}, Gs = class extends Hs {
+}, ec = class extends Zs {
 	constructor(e) {
 		super(e), this.sep = e.sep, this.cls = e.cls;
 	}
@@ -5592,7 +5834,7 @@ var Vs = Bs, Hs = class extends Xo {
 			token_type_ids: r
 		};
 	}
-}, Ks = class extends Hs {
+}, tc = class extends Zs {
 	constructor(e) {
 		super(e), this.sep = e.sep, this.cls = e.cls;
 	}
@@ -5608,9 +5850,9 @@ var Vs = Bs, Hs = class extends Xo {
 			token_type_ids: r
 		};
 	}
-}, qs = class extends Hs {
+}, nc = class extends Zs {
 	constructor(e) {
-		super(e), this.processors = (e.processors ?? []).map((e) => Ys(e));
+		super(e), this.processors = (e.processors ?? []).map((e) => ic(e));
 	}
 	post_process(e, t = null, n = !0) {
 		let r = {
@@ -5621,18 +5863,18 @@ var Vs = Bs, Hs = class extends Xo {
 		return r;
 	}
 };
-function Js(e) {
+function rc(e) {
 	if (e === null) return null;
 	switch (e.type) {
-		case "TemplateProcessing": return new Us(e);
-		case "ByteLevel": return new Ws(e);
-		case "BertProcessing": return new Gs(e);
-		case "RobertaProcessing": return new Ks(e);
-		case "Sequence": return new qs(e);
+		case "TemplateProcessing": return new Qs(e);
+		case "ByteLevel": return new $s(e);
+		case "BertProcessing": return new ec(e);
+		case "RobertaProcessing": return new tc(e);
+		case "Sequence": return new nc(e);
 		default: throw Error(`Unknown PostProcessor type: ${e.type}`);
 	}
 }
-var Ys = Js, $ = class extends Xo {
+var ic = rc, $ = class extends as {
 	constructor(e) {
 		super(), this.config = e, this.added_tokens = [], this.end_of_word_suffix = null, this.trim_offsets = "trim_offsets" in e && e.trim_offsets;
 	}
@@ -5642,9 +5884,9 @@ var Ys = Js, $ = class extends Xo {
 	decode(e) {
 		return this.decode_chain(e).join("");
 	}
-}, Xs = class extends $ {
+}, ac = class extends $ {
 	constructor(e) {
-		super(e), this.byte_decoder = ps, this.text_decoder = new TextDecoder("utf-8", {
+		super(e), this.byte_decoder = Ss, this.text_decoder = new TextDecoder("utf-8", {
 			fatal: !1,
 			ignoreBOM: !0
 		}), this.end_of_word_suffix = null;
@@ -5658,7 +5900,7 @@ var Ys = Js, $ = class extends Xo {
 		for (let r of e) this.added_tokens.find((e) => e.content === r) === void 0 ? n.push(r) : (n.length > 0 && (t.push(this.convert_tokens_to_string(n)), n = []), t.push(r));
 		return n.length > 0 && t.push(this.convert_tokens_to_string(n)), t;
 	}
-}, Zs = class extends $ {
+}, oc = class extends $ {
 	constructor(e) {
 		super(e), this.cleanup = e.cleanup;
 	}
@@ -5668,10 +5910,10 @@ var Ys = Js, $ = class extends Xo {
 				let t = this.config.prefix;
 				e = t && e.startsWith(t) ? e.replace(t, "") : " " + e;
 			}
-			return this.cleanup && (e = eo(e)), e;
+			return this.cleanup && (e = lo(e)), e;
 		});
 	}
-}, Qs = class extends $ {
+}, sc = class extends $ {
 	constructor(e) {
 		super(e), this.replacement = e.replacement ?? "▁";
 	}
@@ -5683,14 +5925,14 @@ var Ys = Js, $ = class extends Xo {
 		}
 		return t;
 	}
-}, $s = class extends $ {
+}, cc = class extends $ {
 	constructor(e) {
 		super(e), this.suffix = e.suffix ?? "";
 	}
 	decode_chain(e) {
 		return e.map((t, n) => t.replaceAll(this.suffix, n === e.length - 1 ? "" : " "));
 	}
-}, ec = class extends $ {
+}, lc = class extends $ {
 	constructor(e) {
 		super(e), this.pad_token = e.pad_token ?? "", this.word_delimiter_token = e.word_delimiter_token ?? "", this.cleanup = e.cleanup;
 	}
@@ -5699,31 +5941,31 @@ var Ys = Js, $ = class extends Xo {
 		let t = [e[0]];
 		for (let n = 1; n < e.length; ++n) e[n] !== t.at(-1) && t.push(e[n]);
 		let n = t.filter((e) => e !== this.pad_token).join("");
-		return this.cleanup && (n = eo(n).replaceAll(this.word_delimiter_token, " ").trim()), n;
+		return this.cleanup && (n = lo(n).replaceAll(this.word_delimiter_token, " ").trim()), n;
 	}
 	decode_chain(e) {
 		return [this.convert_tokens_to_string(e)];
 	}
-}, tc = class extends $ {
+}, uc = class extends $ {
 	constructor(e) {
-		super(e), this.decoders = (e.decoders ?? []).map((e) => sc(e));
+		super(e), this.decoders = (e.decoders ?? []).map((e) => gc(e));
 	}
 	decode_chain(e) {
 		return this.decoders.reduce((e, t) => t.decode_chain(e), e);
 	}
-}, nc = class extends $ {
+}, dc = class extends $ {
 	constructor(e) {
-		super(e), this.pattern = to(this.config.pattern);
+		super(e), this.pattern = uo(this.config.pattern);
 	}
 	decode_chain(e) {
 		let t = this.config.content ?? "", n = this.pattern;
 		return n === null ? e : e.map((e) => e.replaceAll(n, t));
 	}
-}, rc = class extends $ {
+}, fc = class extends $ {
 	decode_chain(e) {
 		return [e.join("")];
 	}
-}, ic = class extends $ {
+}, pc = class extends $ {
 	constructor(e) {
 		super(e), this.content = e.content ?? "", this.start = e.start ?? 0, this.stop = e.stop ?? 0;
 	}
@@ -5740,7 +5982,7 @@ var Ys = Js, $ = class extends Xo {
 			return e.slice(t, n);
 		});
 	}
-}, ac = class extends $ {
+}, mc = class extends $ {
 	constructor(e) {
 		super(e), this.text_decoder = new TextDecoder();
 	}
@@ -5768,25 +6010,25 @@ var Ys = Js, $ = class extends Xo {
 		return t;
 	}
 };
-function oc(e) {
+function hc(e) {
 	if (e === null) return null;
 	switch (e.type) {
-		case "ByteLevel": return new Xs(e);
-		case "WordPiece": return new Zs(e);
-		case "Metaspace": return new Qs(e);
-		case "BPEDecoder": return new $s(e);
-		case "CTC": return new ec(e);
-		case "Sequence": return new tc(e);
-		case "Replace": return new nc(e);
-		case "Fuse": return new rc(e);
-		case "Strip": return new ic(e);
-		case "ByteFallback": return new ac(e);
+		case "ByteLevel": return new ac(e);
+		case "WordPiece": return new oc(e);
+		case "Metaspace": return new sc(e);
+		case "BPEDecoder": return new cc(e);
+		case "CTC": return new lc(e);
+		case "Sequence": return new uc(e);
+		case "Replace": return new dc(e);
+		case "Fuse": return new fc(e);
+		case "Strip": return new pc(e);
+		case "ByteFallback": return new mc(e);
 		default: throw Error(`Unknown Decoder type: ${e.type}`);
 	}
 }
-var sc = oc, cc = class {
+var gc = hc, _c = class {
 	constructor(e, t) {
-		let n = Jo(e, "Tokenizer", [
+		let n = rs(e, "Tokenizer", [
 			"model",
 			"decoder",
 			"post_processor",
@@ -5794,13 +6036,13 @@ var sc = oc, cc = class {
 			"normalizer"
 		]);
 		if (n) throw Error(n);
-		let r = Jo(t, "Config");
+		let r = rs(t, "Config");
 		if (r) throw Error(r);
-		this.tokenizer = e, this.config = t, this.normalizer = ds(this.tokenizer.normalizer), this.pre_tokenizer = Ds(this.tokenizer.pre_tokenizer), this.model = Vs(this.tokenizer.model, this.config), this.post_processor = Ys(this.tokenizer.post_processor), this.decoder = sc(this.tokenizer.decoder), this.special_tokens = [], this.all_special_ids = [], this.added_tokens = [];
+		this.tokenizer = e, this.config = t, this.normalizer = bs(this.tokenizer.normalizer), this.pre_tokenizer = Is(this.tokenizer.pre_tokenizer), this.model = Xs(this.tokenizer.model, this.config), this.post_processor = ic(this.tokenizer.post_processor), this.decoder = gc(this.tokenizer.decoder), this.special_tokens = [], this.all_special_ids = [], this.added_tokens = [];
 		let i = [], a = [];
 		this.added_tokens_map = /* @__PURE__ */ new Map();
 		for (let e of this.tokenizer.added_tokens) {
-			let t = new Qa(e);
+			let t = new so(e);
 			if (this.added_tokens.push(t), this.model.tokens_to_ids.set(t.content, t.id), this.model.vocab[t.id] = t.content, t.special && (this.special_tokens.push(t.content), this.all_special_ids.push(t.id)), this.added_tokens_map.set(t.content, t), t.normalized && this.normalizer !== null) {
 				let e = this.normalizer(t.content);
 				a.push(e), this.added_tokens_map.set(e, t);
@@ -5808,7 +6050,7 @@ var sc = oc, cc = class {
 		}
 		(this.config.additional_special_tokens ?? []).forEach((e) => {
 			this.special_tokens.includes(e) || this.special_tokens.push(e);
-		}), this.decoder && (this.decoder.added_tokens = this.added_tokens, this.decoder.end_of_word_suffix = this.model.end_of_word_suffix), this.splitter_unnormalized = new Za(i), this.splitter_normalized = new Za(a), this.remove_space = this.config.remove_space, this.clean_up_tokenization_spaces = this.config.clean_up_tokenization_spaces ?? !0, this.do_lowercase_and_remove_accent = this.config.do_lowercase_and_remove_accent ?? !1;
+		}), this.decoder && (this.decoder.added_tokens = this.added_tokens, this.decoder.end_of_word_suffix = this.model.end_of_word_suffix), this.splitter_unnormalized = new oo(i), this.splitter_normalized = new oo(a), this.remove_space = this.config.remove_space, this.clean_up_tokenization_spaces = this.config.clean_up_tokenization_spaces ?? !0, this.do_lowercase_and_remove_accent = this.config.do_lowercase_and_remove_accent ?? !1;
 	}
 	encode(e, { text_pair: t = null, add_special_tokens: n = !0, return_token_type_ids: r = null } = {}) {
 		let { tokens: i, token_type_ids: a } = this.tokenize_helper(e, {
@@ -5822,11 +6064,11 @@ var sc = oc, cc = class {
 		return r && a && (s.token_type_ids = a), s;
 	}
 	decode(e, t = {}) {
-		if (!Array.isArray(e) || e.length === 0 || !Ho(e[0])) throw Error("token_ids must be a non-empty array of integers.");
+		if (!Array.isArray(e) || e.length === 0 || !Zo(e[0])) throw Error("token_ids must be a non-empty array of integers.");
 		let n = e.map((e) => this.model.vocab[Number(e)] ?? this.model.unk_token);
 		t.skip_special_tokens && (n = n.filter((e) => !this.special_tokens.includes(e)));
 		let r = this.decoder ? this.decoder(n) : n.join(" ");
-		return this.decoder && this.decoder.end_of_word_suffix && (r = r.replaceAll(this.decoder.end_of_word_suffix, " "), t.skip_special_tokens && (r = r.trim())), (t.clean_up_tokenization_spaces ?? this.clean_up_tokenization_spaces) && (r = eo(r)), r;
+		return this.decoder && this.decoder.end_of_word_suffix && (r = r.replaceAll(this.decoder.end_of_word_suffix, " "), t.skip_special_tokens && (r = r.trim())), (t.clean_up_tokenization_spaces ?? this.clean_up_tokenization_spaces) && (r = lo(r)), r;
 	}
 	tokenize(e, { text_pair: t = null, add_special_tokens: n = !1 } = {}) {
 		return this.tokenize_helper(e, {
@@ -5843,7 +6085,7 @@ var sc = oc, cc = class {
 		}), t.flatMap((e, t) => {
 			if (e.length === 0) return [];
 			if (this.added_tokens_map.has(e)) return [e];
-			if (this.remove_space === !0 && (e = e.trim().split(/\s+/).join(" ")), this.do_lowercase_and_remove_accent && (e = Wo(e)), this.normalizer !== null && (e = this.normalizer(e)), e.length === 0) return [];
+			if (this.remove_space === !0 && (e = e.trim().split(/\s+/).join(" ")), this.do_lowercase_and_remove_accent && (e = $o(e)), this.normalizer !== null && (e = this.normalizer(e)), e.length === 0) return [];
 			let n = this.splitter_normalized.split(e);
 			return n.forEach((e, t) => {
 				let r = this.added_tokens_map.get(e);
@@ -5879,22 +6121,22 @@ var sc = oc, cc = class {
 		}
 		return t;
 	}
-}, lc = 16, uc = () => Array.from(crypto.getRandomValues(new Uint8Array(lc)), (e) => e.toString(16).padStart(2, "0")).join(""), dc = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+", fc = class {
+}, vc = 16, yc = () => Array.from(crypto.getRandomValues(new Uint8Array(vc)), (e) => e.toString(16).padStart(2, "0")).join(""), bc = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+", xc = class {
 	#e;
 	#t;
 	#n;
 	constructor(t, n) {
-		let r = uc(), i = (e) => n.has(e) ? `\u{f0000}${r}${e}` : e, a = {
+		let r = yc(), i = (e) => n.has(e) ? `\u{f0000}${r}${e}` : e, a = {
 			...t,
-			...pc,
+			...Sc,
 			normalizer: t.normalizer ?? null,
 			decoder: t.decoder ?? null
 		};
 		try {
-			this.#e = new cc({
+			this.#e = new _c({
 				...a,
-				pre_tokenizer: hc(t.pre_tokenizer ?? null),
-				model: mc(t.model, i)
+				pre_tokenizer: wc(t.pre_tokenizer ?? null),
+				model: Cc(t.model, i)
 			}, {});
 		} catch (t) {
 			let n = t instanceof Error ? t.message : String(t);
@@ -5922,11 +6164,11 @@ var sc = oc, cc = class {
 	decode(e) {
 		return this.#e.decoder?.(e) ?? e.join(" ");
 	}
-}, pc = {
+}, Sc = {
 	added_tokens: [],
 	post_processor: null
 };
-function mc(e, t) {
+function Cc(e, t) {
 	let n = ((e) => Array.isArray(e))(e.vocab) ? e.vocab.map(([e, n]) => [t(e), n]) : Object.fromEntries(Object.entries(e.vocab).map(([e, n]) => [t(e), n])), r = (e, n) => [
 		e,
 		n,
@@ -5942,10 +6184,10 @@ function mc(e, t) {
 		...e.unk_token && { unk_token: t(e.unk_token) }
 	};
 }
-function hc(e) {
+function wc(e) {
 	return e === null ? null : e.type === "Sequence" ? {
 		...e,
-		pretokenizers: e.pretokenizers.map(hc)
+		pretokenizers: e.pretokenizers.map(wc)
 	} : e.type === "Metaspace" && e.prepend_scheme === void 0 ? {
 		...e,
 		prepend_scheme: e.add_prefix_space === !1 ? "never" : "always"
@@ -5953,7 +6195,7 @@ function hc(e) {
 		type: "Sequence",
 		pretokenizers: [{
 			type: "Split",
-			pattern: { Regex: dc },
+			pattern: { Regex: bc },
 			behavior: "Isolated",
 			invert: !1
 		}, {
@@ -5963,25 +6205,25 @@ function hc(e) {
 	} : e;
 }
 // src/text/pieces.ts
-var gc = /^<0x([0-9A-Fa-f]{2})>$/, _c = {
+var Tc = /^<0x([0-9A-Fa-f]{2})>$/, Ec = {
 	byteLevel: !1,
 	replace: [],
 	byteFallback: !1,
 	stripSpaces: 0,
 	dropInFirst: void 0
 };
-function vc(e) {
-	let t = e ? bc(e) : [], n = t.findIndex(({ type: e }) => e === "Fuse"), r = t.filter(({ type: e }) => e !== "Fuse");
+function Dc(e) {
+	let t = e ? kc(e) : [], n = t.findIndex(({ type: e }) => e === "Fuse"), r = t.filter(({ type: e }) => e !== "Fuse");
 	if (r.length === 1 && r[0].type === "ByteLevel") return {
-		..._c,
+		...Ec,
 		byteLevel: !0
 	};
-	let i = t.length > 0 ? _c : void 0;
+	let i = t.length > 0 ? Ec : void 0;
 	return t.forEach((e, t) => {
-		i !== void 0 && e.type !== "Fuse" && (i = yc(i, e, n >= 0 && t > n));
+		i !== void 0 && e.type !== "Fuse" && (i = Oc(i, e, n >= 0 && t > n));
 	}), i;
 }
-function yc(e, t, n) {
+function Oc(e, t, n) {
 	let { type: r } = t;
 	if (r === "Replace" && !n) {
 		let n = t.pattern.String;
@@ -6007,29 +6249,29 @@ function yc(e, t, n) {
 		};
 	}
 }
-var bc = (e) => e.type === "Sequence" ? e.decoders.flatMap(bc) : [e], xc = (() => {
+var kc = (e) => e.type === "Sequence" ? e.decoders.flatMap(kc) : [e], Ac = (() => {
 	let e = (e) => e >= 33 && e < 127 || e >= 161 && e !== 173, t = 256;
 	return new Map(Array.from({ length: 256 }, (n, r) => [String.fromCharCode(e(r) ? r : t++), r]));
-})(), Sc = new TextEncoder();
-function Cc(e, t, n) {
+})(), jc = new TextEncoder();
+function Mc(e, t, n) {
 	if (e.byteLevel) {
-		let e = Array.from(t, (e) => xc.get(e));
-		return e.includes(void 0) ? Sc.encode(t) : Uint8Array.from(e);
+		let e = Array.from(t, (e) => Ac.get(e));
+		return e.includes(void 0) ? jc.encode(t) : Uint8Array.from(e);
 	}
 	let r = n && e.dropInFirst !== void 0 ? t.replaceAll(e.dropInFirst, "") : t;
 	for (let [t, n] of e.replace) r = r.replaceAll(t, n);
-	let i = e.byteFallback ? gc.exec(r) : null;
-	return i ? Uint8Array.of(parseInt(i[1], 16)) : Sc.encode(r);
+	let i = e.byteFallback ? Tc.exec(r) : null;
+	return i ? Uint8Array.of(parseInt(i[1], 16)) : jc.encode(r);
 }
 // src/text/prompt.ts
-var wc = (e) => ({
+var Nc = (e) => ({
 	text: e,
 	literal: [[0, e.length]]
-}), Tc = (e) => ({
+}), Pc = (e) => ({
 	text: e,
 	literal: []
 });
-function* Ec({ text: e, literal: t }, n) {
+function* Fc({ text: e, literal: t }, n) {
 	let r = 0;
 	for (let i = n.search(e); i !== void 0;) {
 		for (; r < t.length && t[r][1] <= i.begin;) r++;
@@ -6038,7 +6280,7 @@ function* Ec({ text: e, literal: t }, n) {
 	}
 }
 // src/text/sections.ts
-var Dc = /\p{White_Space}+$/u, Oc = /^\p{White_Space}+/u, kc = /[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}]$/u, Ac = /^[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}]/u, jc = class {
+var Ic = /\p{White_Space}+$/u, Lc = /^\p{White_Space}+/u, Rc = /[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}]$/u, zc = /^[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}]/u, Bc = class {
 	#e;
 	#t;
 	#n;
@@ -6048,13 +6290,13 @@ var Dc = /\p{White_Space}+$/u, Oc = /^\p{White_Space}+/u, kc = /[\p{Alphabetic}\
 	#o;
 	constructor(e, t, n) {
 		let r = t.filter(({ content: e }) => !n.has(e)), i = ({ normalized: e, special: t }) => e ?? t !== !0;
-		this.#e = e, this.#t = n, this.#r = new Map(r.filter((e) => !i(e)).map((e) => [e.content, e])), this.#a = new Map(r.filter(i).map((t) => [e.normalize(t.content), t])), this.#n = new ha(n.keys()), this.#i = new ha(this.#r.keys()), this.#o = new ha(this.#a.keys());
+		this.#e = e, this.#t = n, this.#r = new Map(r.filter((e) => !i(e)).map((e) => [e.content, e])), this.#a = new Map(r.filter(i).map((t) => [e.normalize(t.content), t])), this.#n = new wa(n.keys()), this.#i = new wa(this.#r.keys()), this.#o = new wa(this.#a.keys());
 	}
 	encode(e) {
-		return Mc({
+		return Vc({
 			text: e.text,
 			begin: 0
-		}, Ec(e, this.#n), this.#t).flatMap((e) => this.#s(e, this.#i, this.#r)).flatMap((e) => {
+		}, Fc(e, this.#n), this.#t).flatMap((e) => this.#s(e, this.#i, this.#r)).flatMap((e) => {
 			if ("id" in e) return [e.id];
 			let t = {
 				text: this.#e.normalize(e.text),
@@ -6064,10 +6306,10 @@ var Dc = /\p{White_Space}+$/u, Oc = /^\p{White_Space}+/u, kc = /[\p{Alphabetic}\
 		});
 	}
 	#s(e, t, n) {
-		return "id" in e ? [e] : Mc(e, t.matches(e.text), n);
+		return "id" in e ? [e] : Vc(e, t.matches(e.text), n);
 	}
 };
-function Mc({ text: e, begin: t }, n, r) {
+function Vc({ text: e, begin: t }, n, r) {
 	let i = [], a = 0, o = (n) => {
 		n > a && i.push({
 			text: e.slice(a, n),
@@ -6076,18 +6318,18 @@ function Mc({ text: e, begin: t }, n, r) {
 	};
 	for (let t of n) {
 		let n = r.get(t.word), [s, c] = [e.slice(a, t.begin), e.slice(t.end)];
-		n.single_word && (kc.test(s) || Ac.test(c)) || (o(t.begin - (n.lstrip ? Dc.exec(s)?.[0].length ?? 0 : 0)), i.push({ id: n.id }), a = t.end + (n.rstrip ? Oc.exec(c)?.[0].length ?? 0 : 0));
+		n.single_word && (Rc.test(s) || zc.test(c)) || (o(t.begin - (n.lstrip ? Ic.exec(s)?.[0].length ?? 0 : 0)), i.push({ id: n.id }), a = t.end + (n.rstrip ? Lc.exec(c)?.[0].length ?? 0 : 0));
 	}
 	return o(e.length), i;
 }
 // src/text/tokens.ts
-var Nc = /^(?:<\|[^|>]*\|>|<｜[^｜>]*｜>)$/;
-function Pc({ json: e, meta: t }) {
+var Hc = /^(?:<\|[^|>]*\|>|<｜[^｜>]*｜>)$/;
+function Uc({ json: e, meta: t }) {
 	let n = new Set(Object.values(t.special));
-	return new Map((e.added_tokens ?? []).filter(({ id: e, content: r, special: i }) => i === !0 || t.eos_ids.includes(e) || e === t.bos_id || n.has(r) || Nc.test(r)).map((e) => [e.content, e]));
+	return new Map((e.added_tokens ?? []).filter(({ id: e, content: r, special: i }) => i === !0 || t.eos_ids.includes(e) || e === t.bos_id || n.has(r) || Hc.test(r)).map((e) => [e.content, e]));
 }
 // src/text/tokenizer.ts
-var Fc = /\p{Surrogate}/u, Ic = class {
+var Wc = /\p{Surrogate}/u, Gc = class {
 	spec;
 	control;
 	size;
@@ -6101,12 +6343,12 @@ var Fc = /\p{Surrogate}/u, Ic = class {
 	#s;
 	constructor(e) {
 		let { json: t, meta: n } = e, r = t.added_tokens ?? [];
-		this.spec = e, this.control = Pc(e), this.#e = new fc(t, new Set(this.control.keys())), this.#t = new jc(this.#e, r, this.control), this.#n = new Map(r.map(({ id: e, content: t }) => [e, t])), this.#r = new Map(r.map(({ id: e, content: t }) => [t, e])), this.size = Math.max(this.#e.size, ...r.map(({ id: e }) => e + 1));
+		this.spec = e, this.control = Uc(e), this.#e = new xc(t, new Set(this.control.keys())), this.#t = new Bc(this.#e, r, this.control), this.#n = new Map(r.map(({ id: e, content: t }) => [e, t])), this.#r = new Map(r.map(({ id: e, content: t }) => [t, e])), this.size = Math.max(this.#e.size, ...r.map(({ id: e }) => e + 1));
 		let { vocab: i } = t.model, a = Array.isArray(i) ? new Map(i.map(([e], t) => [e, t])) : void 0;
-		this.#i = (e) => a ? a.get(e) : i[e], this.#a = vc(t.decoder), this.#o = /* @__PURE__ */ new Set([...Array.from(this.control.values(), ({ id: e }) => e), ...n.eos_ids]), this.#s = Ya(e, (e) => this.idOf(e));
+		this.#i = (e) => a ? a.get(e) : i[e], this.#a = Dc(t.decoder), this.#o = /* @__PURE__ */ new Set([...Array.from(this.control.values(), ({ id: e }) => e), ...n.eos_ids]), this.#s = io(e, (e) => this.idOf(e));
 	}
 	encode(t, n = !0) {
-		let r = typeof t == "string" ? wc(t) : t, i = Fc.exec(r.text);
+		let r = typeof t == "string" ? Nc(t) : t, i = Wc.exec(r.text);
 		if (i !== null) throw new e("usage", `The text holds half of a character at position ${i.index}.`, {
 			why: "UTF-8 cannot hold it.",
 			hint: "Cut texts between characters."
@@ -6123,7 +6365,7 @@ var Fc = /\p{Surrogate}/u, Ic = class {
 		return Array.from(e, (e) => n.push(e)).join("") + n.finish();
 	}
 	stream(e = {}) {
-		return new Ja(this.#c, e);
+		return new ro(this.#c, e);
 	}
 	tokenText(e) {
 		return this.decode([e], {
@@ -6151,14 +6393,14 @@ var Fc = /\p{Surrogate}/u, Ic = class {
 		isHidden: (t) => e.#o.has(t),
 		bytesOf: (t, n) => {
 			let r = e.#l(t);
-			return r === void 0 ? /* @__PURE__ */ new Uint8Array() : e.#a && Cc(e.#a, r, n);
+			return r === void 0 ? /* @__PURE__ */ new Uint8Array() : e.#a && Mc(e.#a, r, n);
 		},
 		decodeAll: (t) => e.#e.decode(t.flatMap((t) => e.#l(t) ?? []))
 	}))(this);
 	#l(e) {
 		return this.#n.get(e) ?? this.#e.tokenOf(e);
 	}
-}, Lc = [
+}, Kc = [
 	"multipleOf",
 	"uniqueItems",
 	"not",
@@ -6169,48 +6411,48 @@ var Fc = /\p{Surrogate}/u, Ic = class {
 	"dependentRequired",
 	"dependentSchemas",
 	"dependencies"
-], Rc = [
+], qc = [
 	"items",
 	"additionalProperties",
 	"propertyNames",
 	"unevaluatedItems",
 	"unevaluatedProperties"
-], zc = [
+], Jc = [
 	"prefixItems",
 	"anyOf",
 	"oneOf",
 	"allOf"
-], Bc = [
+], Yc = [
 	"properties",
 	"patternProperties",
 	"$defs",
 	"definitions"
-], Vc = [
+], Xc = [
 	"minimum",
 	"maximum",
 	"exclusiveMinimum",
 	"exclusiveMaximum"
-], Hc = (e) => typeof e == "object" && !!e && !Array.isArray(e);
-function Uc(t) {
+], Zc = (e) => typeof e == "object" && !!e && !Array.isArray(e);
+function Qc(t) {
 	let n;
 	try {
 		n = JSON.parse(t);
 	} catch (t) {
 		throw new e("usage", "The JSON schema is no JSON.", { why: String(t) });
 	}
-	return JSON.stringify(Wc(n));
+	return JSON.stringify($c(n));
 }
-function Wc(e) {
-	if (!Hc(e)) return e;
-	let t = Lc.find((t) => t in e) ?? (Array.isArray(e.allOf) && e.allOf.length > 1 ? "allOf" : void 0);
-	if (t !== void 0) throw Kc(t);
-	let n = Object.entries(Gc(e)).map(([e, t]) => Rc.includes(e) ? [e, Wc(t)] : zc.includes(e) && Array.isArray(t) ? [e, t.map(Wc)] : Bc.includes(e) && Hc(t) ? [e, Object.fromEntries(Object.entries(t).map(([e, t]) => [e, Wc(t)]))] : [e, t]);
+function $c(e) {
+	if (!Zc(e)) return e;
+	let t = Kc.find((t) => t in e) ?? (Array.isArray(e.allOf) && e.allOf.length > 1 ? "allOf" : void 0);
+	if (t !== void 0) throw tl(t);
+	let n = Object.entries(el(e)).map(([e, t]) => qc.includes(e) ? [e, $c(t)] : Jc.includes(e) && Array.isArray(t) ? [e, t.map($c)] : Yc.includes(e) && Zc(t) ? [e, Object.fromEntries(Object.entries(t).map(([e, t]) => [e, $c(t)]))] : [e, t]);
 	return Object.fromEntries(n);
 }
-function Gc(e) {
-	let t = Vc.find((t) => t in e);
+function el(e) {
+	let t = Xc.find((t) => t in e);
 	if (t === void 0) return e;
-	if (e.type !== "integer") throw Kc(t);
+	if (e.type !== "integer") throw tl(t);
 	let n = (t, n) => Number(e[t] ?? n), { exclusiveMinimum: r, exclusiveMaximum: i, ...a } = e, o = Math.ceil(n("minimum", -(2 ** 53 - 1))), s = Math.floor(n("maximum", 2 ** 53 - 1));
 	return {
 		...a,
@@ -6218,13 +6460,13 @@ function Gc(e) {
 		maximum: i === void 0 ? s : Math.min(s, Math.ceil(Number(i)) - 1)
 	};
 }
-var Kc = (t) => new e("usage", `The JSON schema says ${t}, which an answer cannot be kept to in a page.`, {
+var tl = (t) => new e("usage", `The JSON schema says ${t}, which an answer cannot be kept to in a page.`, {
 	why: "The grammar engine would pass over it.",
 	hint: "Leave it out, and check the answer yourself."
-}), qc = 32;
-function Jc(t, n, r, i) {
+}), nl = 32;
+function rl(t, n, r, i) {
 	let a, o = async () => {
-		let e = Yc(await t()), { kind: a, tokens: o } = n.vocabulary(), s = await e.TokenizerInfo.createTokenizerInfo(o, a, !1, r, [...i]);
+		let e = il(await t()), { kind: a, tokens: o } = n.vocabulary(), s = await e.TokenizerInfo.createTokenizerInfo(o, a, !1, r, [...i]);
 		return {
 			grammars: e,
 			compiler: await e.GrammarCompiler.createGrammarCompiler(s)
@@ -6232,14 +6474,14 @@ function Jc(t, n, r, i) {
 	};
 	return async (t) => {
 		try {
-			let { grammars: e, compiler: n } = await (a ??= o()), r = await Xc(n, t);
-			return new Zc(await e.GrammarMatcher.createGrammarMatcher(r), r);
+			let { grammars: e, compiler: n } = await (a ??= o()), r = await al(n, t);
+			return new ol(await e.GrammarMatcher.createGrammarMatcher(r), r);
 		} catch (t) {
 			throw t instanceof e ? t : new e("usage", "The structure that the answer must have cannot be used.", { why: t instanceof Error ? t.message : String(t) });
 		}
 	};
 }
-function Yc(e) {
+function il(e) {
 	let t = [
 		e,
 		e.default,
@@ -6248,15 +6490,15 @@ function Yc(e) {
 	if (t === void 0) throw Error("What was loaded is not @mlc-ai/web-xgrammar.");
 	return t;
 }
-function Xc(e, t) {
+function al(e, t) {
 	switch (t.kind) {
 		case "json": return e.compileBuiltinJSONGrammar();
-		case "schema": return e.compileJSONSchema(Uc(t.schema), !0, void 0, void 0, !0, qc);
+		case "schema": return e.compileJSONSchema(Qc(t.schema), !0, void 0, void 0, !0, nl);
 		case "grammar": return e.compileGrammar(t.grammar);
 		case "structural_tag": return e.compileStructuralTag(t.tag);
 	}
 }
-var Zc = class {
+var ol = class {
 	#e;
 	#t;
 	constructor(e, t) {
@@ -6271,7 +6513,7 @@ var Zc = class {
 	close() {
 		this.#e.dispose(), this.#t.dispose();
 	}
-}, Qc = "tool_use", $c = class t {
+}, sl = "tool_use", cl = class t {
 	name;
 	engine;
 	tokenizer;
@@ -6285,18 +6527,15 @@ var Zc = class {
 		this.name = e, this.engine = t, this.tokenizer = n, this.device = i, this.logitProcessor = o, this.#e = r, this.#t = a, this.#n = s;
 	}
 	static async open(e, n = {}) {
-		let r = await Mn(e, n), [i, a] = await Promise.all([el(r, za), el(r, Ba)]), o = new Ic(Ha(i, a)), s = await Pn(r, n), { endIds: c } = s, { vocabSize: l, maxPosition: u } = Ht(s.info), d = n.contextAtMost === void 0 ? n.context : Math.min(n.contextAtMost, u);
+		let r = await Bn(e, n), [i, a] = await Promise.all([ll(r, Ja), ll(r, Ya)]), o = new Gc(Za(i, a)), s = await Hn(r, n), { endIds: c } = s, l = s.text?.vocabSize ?? 0;
 		return new t({
 			name: s.manifest.source_name,
-			engine: await zr.create(s, {
-				...n,
-				context: d
-			}),
+			engine: await Jr.create(s, n),
 			tokenizer: o,
 			endIds: c,
 			device: s.device,
 			logitProcessor: n.logitProcessor,
-			constraints: n.grammars && Jc(n.grammars, o, l, c),
+			constraints: n.grammars && rl(n.grammars, o, l, c),
 			close: () => s.close()
 		});
 	}
@@ -6305,7 +6544,7 @@ var Zc = class {
 	}
 	#i(e) {
 		let { chat_template: t, named_templates: n } = this.tokenizer.spec.meta;
-		return (e ? n[Qc] : void 0) ?? t ?? n.default;
+		return (e ? n[sl] : void 0) ?? t ?? n.default;
 	}
 	template(t) {
 		let n = this.#i(t);
@@ -6314,7 +6553,7 @@ var Zc = class {
 			hint: "Ask for a text completion with a prompt of your own."
 		});
 		let r = this.#r.get(n);
-		return r === void 0 && this.#r.set(n, r = new Na(n, this.tokenizer)), r;
+		return r === void 0 && this.#r.set(n, r = new Ha(n, this.tokenizer)), r;
 	}
 	endIds(e) {
 		return /* @__PURE__ */ new Set([...this.#e, ...e?.endIds ?? []]);
@@ -6327,22 +6566,22 @@ var Zc = class {
 		await this.engine.close(), this.#n?.();
 	}
 };
-async function el(e, t) {
+async function ll(e, t) {
 	let n = new TextDecoder(), r = "";
 	for await (let i of await e.open(t)) r += n.decode(i, { stream: !0 });
 	return r + n.decode();
 }
 // src/api/answer.ts
-async function* tl(e, t, n) {
+async function* ul(e, t, n) {
 	let r = new AbortController(), i = () => r.abort();
 	n.signal?.addEventListener("abort", i, { once: !0 }), n.signal?.aborted === !0 && r.abort();
-	let a = t.stream(n), o = new qa(n.stops), s = [], c = [];
+	let a = t.stream(n), o = new no(n.stops), s = [];
 	try {
 		for await (let i of e(r.signal)) {
-			let { token: e, finish: l, usage: u } = i, d = l === "stop" && n.endIds.has(e), f = "";
-			if (e !== void 0 && o.found === void 0 && c.push(e), e !== void 0 && !d && o.found === void 0 && (f = o.push(a.push(e)), i.logprob !== void 0 && s.push(nl(i, t))), l !== void 0) {
-				f += o.push(a.finish()) + o.finish();
-				let e = o.found === void 0 ? l === "cancelled" ? "abort" : l : "stop";
+			let { token: e, finish: c, usage: l } = i, u = c === "stop" && n.endIds.has(e), d = "";
+			if (e !== void 0 && !u && o.found === void 0 && (d = o.push(a.push(e)), i.logprob !== void 0 && s.push(dl(i, t))), c !== void 0) {
+				d += o.push(a.finish()) + o.finish();
+				let e = o.found === void 0 ? c === "cancelled" ? "abort" : c : "stop";
 				yield {
 					text: f,
 					logprobs: s,
@@ -6361,7 +6600,7 @@ async function* tl(e, t, n) {
 		n.signal?.removeEventListener("abort", i);
 	}
 }
-function nl(e, t) {
+function dl(e, t) {
 	let n = (e, n) => ({
 		token: t.tokenText(e),
 		bytes: [...t.tokenBytes(e)],
@@ -6373,7 +6612,7 @@ function nl(e, t) {
 	};
 }
 // src/api/calls.ts
-var rl = [
+var fl = [
 	{
 		begin: "<tool_call>",
 		end: "</tool_call>",
@@ -6389,18 +6628,18 @@ var rl = [
 		end: "<|/tool_call|>",
 		argumentsField: "arguments"
 	}
-], il = {
+], pl = {
 	begin: "{",
 	end: "",
 	argumentsField: "parameters"
-}, al = (e) => rl.find(({ begin: t }) => e.includes(t)) ?? il;
-function ol(e, t) {
-	let n = t.begin === il.begin, r = e.indexOf(t.begin);
+}, ml = (e) => fl.find(({ begin: t }) => e.includes(t)) ?? pl;
+function hl(e, t) {
+	let n = t.begin === pl.begin, r = e.indexOf(t.begin);
 	if (r < 0 || n && e.slice(0, r).trim() !== "") return {
 		content: e,
 		calls: []
 	};
-	let i = (n ? [e.slice(r)] : e.slice(r).split(t.begin).slice(1)).map((e) => sl(t.end === "" ? e : e.split(t.end)[0]));
+	let i = (n ? [e.slice(r)] : e.slice(r).split(t.begin).slice(1)).map((e) => gl(t.end === "" ? e : e.split(t.end)[0]));
 	return i.some((e) => e === void 0) ? {
 		content: e,
 		calls: []
@@ -6409,7 +6648,7 @@ function ol(e, t) {
 		calls: i.flatMap((e) => e)
 	};
 }
-function sl(e) {
+function gl(e) {
 	let t;
 	try {
 		t = JSON.parse(e);
@@ -6422,7 +6661,7 @@ function sl(e) {
 		if (typeof t != "string" || typeof i != "object" && typeof i != "string") return;
 		let a = typeof i == "string" ? i : JSON.stringify(i);
 		return {
-			id: `call_${uc()}`,
+			id: `call_${yc()}`,
 			type: "function",
 			function: {
 				name: t,
@@ -6432,7 +6671,7 @@ function sl(e) {
 	});
 	return n.includes(void 0) ? void 0 : n;
 }
-var cl = class {
+var _l = class {
 	#e;
 	#t = "";
 	#n = "";
@@ -6444,7 +6683,7 @@ var cl = class {
 		this.#t += e;
 		let { begin: t } = this.#e;
 		if (this.#r) return "";
-		let n = this.#t.indexOf(t), r = t === il.begin;
+		let n = this.#t.indexOf(t), r = t === pl.begin;
 		if (r && (this.#n + this.#t).trim() !== "" && !(this.#n + this.#t).trimStart().startsWith(t)) return this.#i(this.#t.length);
 		if (n >= 0) return this.#r = !0, r ? "" : this.#i(n);
 		if (r) return "";
@@ -6453,7 +6692,7 @@ var cl = class {
 		return this.#i(this.#t.length - i);
 	}
 	finish() {
-		let e = ol(this.#t, this.#e);
+		let e = hl(this.#t, this.#e);
 		return e.calls.length > 0 ? e : {
 			content: this.#t,
 			calls: []
@@ -6465,7 +6704,7 @@ var cl = class {
 	}
 };
 // src/api/merged.ts
-async function* ll(e) {
+async function* vl(e) {
 	let t = (e, t) => e.next().then((e) => ({
 		place: t,
 		result: e
@@ -6480,7 +6719,7 @@ async function* ll(e) {
 	}
 }
 // src/api/settings.ts
-var ul = 16, dl = {
+var yl = 16, bl = {
 	temperature: "temperature",
 	topK: "top_k",
 	topP: "top_p",
@@ -6489,8 +6728,8 @@ var ul = 16, dl = {
 	presencePenalty: "presence_penalty",
 	frequencyPenalty: "frequency_penalty"
 };
-function fl(e, t, n) {
-	let r = Object.entries(dl).flatMap(([t, n]) => e[n] == null ? [] : [[t, e[n]]]), i = Object.entries(e.logit_bias ?? {}).map(([e, t]) => [Number(e), t]);
+function xl(e, t, n) {
+	let r = Object.entries(bl).flatMap(([t, n]) => e[n] == null ? [] : [[t, e[n]]]), i = Object.entries(e.logit_bias ?? {}).map(([e, t]) => [Number(e), t]);
 	return {
 		...Object.fromEntries(r),
 		logitBias: new Map(i),
@@ -6500,15 +6739,15 @@ function fl(e, t, n) {
 		ignoreEos: e.ignore_eos ?? !1
 	};
 }
-var pl = ({ stop: e }) => typeof e == "string" ? [e] : e ?? [];
-function ml({ n: t, seed: n }) {
+var Sl = ({ stop: e }) => typeof e == "string" ? [e] : e ?? [];
+function Cl({ n: t, seed: n }) {
 	if (n != null && !Number.isSafeInteger(n)) throw new e("usage", `seed is ${n}, but must be a whole number.`);
 	let r = t ?? 1;
-	if (Number.isInteger(r) && r >= 1 && r <= ul) return r;
-	throw new e("usage", `n is ${r}, but must be a whole number, 1 to ${ul}.`);
+	if (Number.isInteger(r) && r >= 1 && r <= yl) return r;
+	throw new e("usage", `n is ${r}, but must be a whole number, 1 to ${yl}.`);
 }
 // src/api/structure.ts
-function hl({ response_format: t }) {
+function wl({ response_format: t }) {
 	switch (t?.type) {
 		case void 0:
 		case "text": return;
@@ -6531,13 +6770,13 @@ function hl({ response_format: t }) {
 		default: throw new e("usage", `response_format.type is ${String(t.type)}.`, { why: "Known: text, json_object, json_schema, grammar, structural_tag." });
 	}
 }
-function gl({ tools: e, tool_choice: t }) {
+function Tl({ tools: e, tool_choice: t }) {
 	return t === "none" ? [] : e ?? [];
 }
-function _l(t, n) {
+function El(t, n) {
 	let { tool_choice: r } = t;
 	if (r == null || r === "none" || r === "auto") return;
-	let i = r === "required" ? void 0 : r.function.name, a = gl(t).filter((e) => i === void 0 || e.function.name === i);
+	let i = r === "required" ? void 0 : r.function.name, a = Tl(t).filter((e) => i === void 0 || e.function.name === i);
 	if (a.length === 0) throw new e("usage", i === void 0 ? "tool_choice wants a call, but there are no tools." : `There is no tool ${i}.`);
 	let o = a.map(({ function: e }) => ({
 		type: "object",
@@ -6574,8 +6813,8 @@ function _l(t, n) {
 	};
 }
 // src/api/usage.ts
-var vl = (e, t) => t > 0 ? 1e3 * e / t : 0;
-function yl(e) {
+var Dl = (e, t) => t > 0 ? 1e3 * e / t : 0;
+function Ol(e) {
 	let t = e[0], n = e.reduce((e, { outputTokens: t }) => e + t, 0), r = performance.now(), i = Math.min(...e.map(({ begunMs: e }) => e)), a = Math.min(...e.map(({ firstTokenMs: e }) => e || r)), o = Math.max(...e.map(({ lastTokenMs: e }) => e || r)), s = Math.max(0, n - e.length);
 	return {
 		prompt_tokens: t.promptTokens,
@@ -6584,48 +6823,48 @@ function yl(e) {
 		prompt_tokens_details: { cached_tokens: t.cachedTokens },
 		extra: {
 			e2e_latency_s: (r - i) / 1e3,
-			prefill_tokens_per_s: vl(t.promptTokens - t.cachedTokens, a - i),
-			decode_tokens_per_s: vl(s, o - a),
+			prefill_tokens_per_s: Dl(t.promptTokens - t.cachedTokens, a - i),
+			decode_tokens_per_s: Dl(s, o - a),
 			time_to_first_token_s: (a - i) / 1e3,
 			time_per_output_token_s: s > 0 ? (o - a) / 1e3 / s : 0
 		}
 	};
 }
 // src/api/chat.ts
-async function* bl(e, t, n) {
-	let r = gl(t), i = e.template(r.length > 0), a = t.extra_body?.enable_thinking, o = {
+async function* kl(e, t, n) {
+	let r = Tl(t), i = e.template(r.length > 0), a = t.extra_body?.enable_thinking, o = {
 		...t.chat_template_kwargs,
 		...a != null && { enable_thinking: a },
 		...r.length > 0 && { tools: r }
-	}, s = i.render(t.messages.map(wl), o), c = e.tokenizer.encode(s, !1), l = al(i.source), u = hl(t) ?? _l(t, l), d = e.endIds(i), f = t.logprobs === !0 ? t.top_logprobs ?? 0 : void 0, p = r.length > 0 ? [l.begin, l.end].flatMap((t) => e.tokenizer.idOf(t) ?? []) : [], m = await Promise.all(Array.from({ length: ml(t) }, async (r, i) => {
+	}, s = i.render(t.messages.map(Nl), o), c = e.tokenizer.encode(s, !1), l = ml(i.source), u = wl(t) ?? El(t, l), d = e.endIds(i), f = t.logprobs === !0 ? t.top_logprobs ?? 0 : void 0, p = r.length > 0 ? [l.begin, l.end].flatMap((t) => e.tokenizer.idOf(t) ?? []) : [], ee = await Promise.all(Array.from({ length: Cl(t) }, async (r, i) => {
 		let a = {
-			...fl(t, f, i),
+			...xl(t, f, i),
 			stopTokenIds: [...d]
 		}, o = u && await e.constraints(u);
-		return tl((t) => e.engine.generate(c, a, {
+		return ul((t) => e.engine.generate(c, a, {
 			constraint: o,
 			processor: e.logitProcessor,
 			signal: t
 		}), e.tokenizer, {
-			stops: pl(t),
+			stops: Sl(t),
 			endIds: d,
 			keep: new Set(p),
 			signal: n
 		});
-	})), h = {
-		id: `chatcmpl-${uc()}`,
+	})), m = {
+		id: `chatcmpl-${yc()}`,
 		created: Math.floor(Date.now() / 1e3),
 		model: e.name
 	}, g = (e) => ({
 		...h,
 		object: "chat.completion.chunk",
 		choices: e
-	}), _ = m.map(() => r.length > 0 ? new cl(l) : void 0), v = /* @__PURE__ */ new Set(), ee = [];
-	for await (let [e, t] of ll(m)) {
-		let n = v.has(e) ? {} : { role: "assistant" };
-		v.add(e);
-		let { delta: r, isCall: i } = Cl(t, _[e]);
-		t.usage && ee.push(t.usage);
+	}), g = ee.map(() => r.length > 0 ? new _l(l) : void 0), _ = /* @__PURE__ */ new Set(), te = [];
+	for await (let [e, t] of vl(ee)) {
+		let n = _.has(e) ? {} : { role: "assistant" };
+		_.add(e);
+		let { delta: r, isCall: i } = Ml(t, g[e]);
+		t.usage && te.push(t.usage);
 		let a = f === void 0 ? {} : { logprobs: { content: [...t.logprobs] } }, o = t.finish === void 0 ? null : i ? "tool_calls" : t.finish;
 		(o !== null || Object.keys({
 			...n,
@@ -6641,13 +6880,13 @@ async function* bl(e, t, n) {
 		}]));
 	}
 	yield {
-		...g([]),
-		usage: yl(ee)
+		...h([]),
+		usage: Ol(te)
 	};
 }
-async function xl(t, n, r) {
+async function Al(t, n, r) {
 	let i = [];
-	for await (let e of bl(t, n, r)) {
+	for await (let e of kl(t, n, r)) {
 		for (let { index: t, delta: n, finish_reason: r, logprobs: a } of e.choices) {
 			let e = i[t] ??= {
 				index: t,
@@ -6658,7 +6897,7 @@ async function xl(t, n, r) {
 				finish_reason: "stop",
 				logprobs: null
 			};
-			e.message.content += n.content ?? "", n.tool_calls && (e.message.tool_calls = n.tool_calls.map(({ index: e, ...t }) => t)), a && (e.logprobs = Sl(e.logprobs, a)), r !== null && (e.finish_reason = r);
+			e.message.content += n.content ?? "", n.tool_calls && (e.message.tool_calls = n.tool_calls.map(({ index: e, ...t }) => t)), a && (e.logprobs = jl(e.logprobs, a)), r !== null && (e.finish_reason = r);
 		}
 		if (e.usage) {
 			for (let { message: e } of i) e.tool_calls && e.content === "" && (e.content = null);
@@ -6674,8 +6913,8 @@ async function xl(t, n, r) {
 	}
 	throw new e("internal", "The answer ended without its last chunk.");
 }
-var Sl = (e, t) => ({ content: [...e?.content ?? [], ...t.content ?? []] });
-function Cl(e, t) {
+var jl = (e, t) => ({ content: [...e?.content ?? [], ...t.content ?? []] });
+function Ml(e, t) {
 	let n = t ? t.push(e.text) : e.text, r = e.finish === void 0 ? void 0 : t?.finish(), i = r?.calls ?? [], a = n + (r?.content ?? "");
 	return {
 		delta: {
@@ -6688,22 +6927,22 @@ function Cl(e, t) {
 		isCall: i.length > 0
 	};
 }
-function wl(e) {
+function Nl(e) {
 	let { content: t, tool_calls: n, ...r } = e;
 	return {
 		...r,
-		content: Tl(t),
-		...n && { tool_calls: n.map(El) }
+		content: Pl(t),
+		...n && { tool_calls: n.map(Fl) }
 	};
 }
-function Tl(t) {
+function Pl(t) {
 	if (t == null) return "";
 	if (typeof t == "string") return t;
 	let n = t.find(({ type: e }) => e !== "text");
 	if (n !== void 0) throw new e("usage", `A message has a part of type ${n.type}; this model takes text.`);
 	return t.map((e) => e.text).join("");
 }
-function El(t) {
+function Fl(t) {
 	try {
 		return {
 			...t,
@@ -6717,29 +6956,38 @@ function El(t) {
 	}
 }
 // src/api/completions.ts
-async function* Dl(t, n, r) {
-	let { prompt: i } = n, a = typeof i == "string";
-	if (!a && !(Array.isArray(i) && i.every((e) => typeof e == "number"))) throw new e("usage", "prompt must be a text, or a list of tokens.");
-	let o = a ? t.tokenizer.encode(i) : i, s = hl(n), c = t.endIds(), l = n.logprobs, u = l === !0 ? n.top_logprobs ?? 0 : typeof l == "number" ? l : void 0, d = n.goes_on === !0 ? kl(t.logitProcessor) : t.logitProcessor, f = await Promise.all(Array.from({ length: ml(n) }, async (e, i) => {
-		let a = s && await t.constraints(s), l = fl(n, u, i);
-		return tl((e) => t.engine.generate(o, l, {
-			constraint: a,
-			processor: d,
+async function* Il(t, n, r) {
+	if (typeof n.prompt != "string") throw new e("usage", "prompt must be a text.");
+	let i = t.tokenizer.encode(n.prompt), a = wl(n), o = t.endIds(), s = n.logprobs, c = s === !0 ? n.top_logprobs ?? 0 : typeof s == "number" ? s : void 0, l = await Promise.all(Array.from({ length: Cl(n) }, async (e, s) => {
+		let l = a && await t.constraints(a), u = xl(n, c, s);
+		return ul((e) => t.engine.generate(i, u, {
+			constraint: l,
+			processor: t.logitProcessor,
 			signal: e
 		}), t.tokenizer, {
-			stops: pl(n),
-			endIds: c,
+			stops: Sl(n),
+			endIds: o,
 			continues: !0,
 			signal: r
 		});
-	})), p = {
-		id: `cmpl-${uc()}`,
+	})), u = {
+		id: `cmpl-${yc()}`,
 		object: "text_completion",
 		created: Math.floor(Date.now() / 1e3),
 		model: t.name
 	};
-	if (n.echo === !0) {
-		let e = a ? i : t.tokenizer.decode(i);
+	n.echo === !0 && (yield {
+		...u,
+		choices: l.map((e, t) => ({
+			index: t,
+			text: n.prompt,
+			finish_reason: null
+		}))
+	});
+	let d = [];
+	for await (let [e, t] of vl(l)) {
+		t.usage && d.push(t.usage);
+		let n = c === void 0 ? {} : { logprobs: { content: [...t.logprobs] } };
 		yield {
 			...p,
 			choices: f.map((t, n) => ({
@@ -6767,13 +7015,13 @@ async function* Dl(t, n, r) {
 	yield {
 		...p,
 		choices: [],
-		usage: yl(m)
+		usage: Ol(d)
 	};
 }
-async function Ol(t, n, r) {
+async function Ll(t, n, r) {
 	let i = [];
-	for await (let e of Dl(t, n, r)) {
-		for (let { index: t, text: n, finish_reason: r, logprobs: a, token_ids: o } of e.choices) {
+	for await (let e of Il(t, n, r)) {
+		for (let { index: t, text: n, finish_reason: r, logprobs: a } of e.choices) {
 			let e = i[t] ??= {
 				index: t,
 				text: "",
@@ -6795,11 +7043,11 @@ var kl = (e) => e && {
 	sampled: (t) => e.sampled(t)
 };
 // src/api/embeddings.ts
-async function Al(t, n) {
+async function Rl(t, n) {
 	if (n.encoding_format === "base64") throw new e("usage", "encoding_format is base64; known: float.");
-	let r = performance.now(), i = jl(n.input).map((e) => typeof e == "string" ? t.tokenizer.encode(e) : [...e]), a = [];
+	let r = performance.now(), i = zl(n.input).map((e) => typeof e == "string" ? t.tokenizer.encode(e) : [...e]), a = [];
 	for (let [e, r] of i.entries()) {
-		let i = Ml(await t.engine.hidden(r), r.length).slice(0, n.dimensions), o = Math.hypot(...i) || 1;
+		let i = Bl(await t.engine.hidden(r), r.length).slice(0, n.dimensions), o = Math.hypot(...i) || 1;
 		a.push({
 			object: "embedding",
 			index: e,
@@ -6818,36 +7066,36 @@ async function Al(t, n) {
 		}
 	};
 }
-function jl(t) {
+function zl(t) {
 	if (typeof t == "string") return [t];
 	if (t.length === 0) throw new e("usage", "There is nothing to embed.");
 	return typeof t[0] == "number" ? [t] : t;
 }
-function Ml(e, t) {
+function Bl(e, t) {
 	let n = e.length / t, r = new Float64Array(n);
 	for (let i = 0; i < e.length; i++) r[i % n] += e[i] / t;
 	return r;
 }
 // src/api/open_ai.ts
-var Nl = (e) => ({
-	chatChunks: (t, n) => bl(e, t, n),
-	chatCompletion: (t, n) => xl(e, t, n),
-	textChunks: (t, n) => Dl(e, t, n),
-	textCompletion: (t, n) => Ol(e, t, n),
-	embeddings: (t) => Al(e, t)
+var Vl = (e) => ({
+	chatChunks: (t, n) => kl(e, t, n),
+	chatCompletion: (t, n) => Al(e, t, n),
+	textChunks: (t, n) => Il(e, t, n),
+	textCompletion: (t, n) => Ll(e, t, n),
+	embeddings: (t) => Rl(e, t)
 });
-function Pl(e) {
-	let t = Fl(e.chatChunks, e.chatCompletion), n = Fl(e.textChunks, e.textCompletion);
+function Hl(e) {
+	let t = Ul(e.chatChunks, e.chatCompletion), n = Ul(e.textChunks, e.textCompletion);
 	return {
 		chat: { completions: { create: t } },
 		completions: { create: n },
 		embeddings: { create: (t) => e.embeddings(t) }
 	};
 }
-function Fl(e, t) {
-	return async (n, { signal: r } = {}) => n.stream === !0 ? Il(e(n, r), n.stream_options?.include_usage === !0) : t(n, r);
+function Ul(e, t) {
+	return async (n, { signal: r } = {}) => n.stream === !0 ? Wl(e(n, r), n.stream_options?.include_usage === !0) : t(n, r);
 }
-async function Il(e, t) {
+async function Wl(e, t) {
 	let n = e[Symbol.asyncIterator](), r = await n.next();
 	return (async function* () {
 		try {
@@ -6858,16 +7106,16 @@ async function Il(e, t) {
 	})();
 }
 // src/api/remote_calls.ts
-function Ll(e, t) {
+function Gl(e, t) {
 	let n = (e) => {
 		let n = e.data, r = e.ports[0];
 		if (n?.hearth !== "call" || r === void 0) return;
-		let i = Rl(r, n, t);
+		let i = Kl(r, n, t);
 		e.waitUntil?.(i);
 	};
 	return e.addEventListener("message", n), e.start?.(), () => e.removeEventListener("message", n);
 }
-async function Rl(t, { name: n, argument: r }, i) {
+async function Kl(t, { name: n, argument: r }, i) {
 	let a = new AbortController(), o = (e) => t.postMessage(e);
 	t.onmessage = () => a.abort();
 	try {
@@ -6886,8 +7134,8 @@ async function Rl(t, { name: n, argument: r }, i) {
 		t.onmessage = null;
 	}
 }
-function zl(t, n, r, i) {
-	let { port1: a, port2: o } = new MessageChannel(), s = () => a.postMessage("end"), c = new Zn(s), l = new Promise((t, n) => {
+function ql(t, n, r, i) {
+	let { port1: a, port2: o } = new MessageChannel(), s = () => a.postMessage("end"), c = new ir(s), l = new Promise((t, n) => {
 		a.onmessage = ({ data: r }) => {
 			if ("item" in r) return c.push(r.item);
 			if (a.close(), i?.removeEventListener("abort", s), "value" in r) return c.end(), t(r.value);
@@ -6908,29 +7156,24 @@ function zl(t, n, r, i) {
 	};
 }
 // src/api/worker.ts
-function Bl(t, n = {}, r = $c.open) {
-	let i = /* @__PURE__ */ new Map(), a = (e) => JSON.stringify(e), o = async (t) => {
-		let n = i.get(a(t));
-		if (n === void 0) throw new e("unloaded", "The worker has this model not open.", { hint: "Open it with openInWorker." });
-		return Nl(await n);
-	}, s = async (e) => {
-		let t = e.map((e) => i.get(e));
-		e.forEach((e) => i.delete(e));
-		for (let e of t) await (await e?.catch(() => void 0))?.close();
-	}, c = (e) => async (t, n, r) => {
-		let { model: i, request: a } = t;
-		return e(await o(i), a, r);
-	}, l = (e) => async (t, n, r) => {
-		let { model: i, request: a } = t;
-		for await (let t of e(await o(i), a, r)) n(t);
+function Jl(t, n = {}, r = cl.open) {
+	let i, a = async () => {
+		if (i === void 0) throw new e("unloaded", "The worker has no model open.", { hint: "Open one with openInWorker." });
+		return Vl(await i.model);
+	}, o = async () => {
+		let e = i;
+		i = void 0, await (await e?.model.catch(() => void 0))?.close();
+	}, s = (e) => async (t, n, r) => {
+		let i = await a();
+		for await (let a of e(i).call(i, t, r)) n(a);
 	};
-	return Ll(t, {
-		async open(e, t, o) {
-			let { model: c, beside: l } = e, { url: u, options: d } = c, f = a(c), p = l === !0 ? Promise.resolve() : s([...i.keys()].filter((e) => e !== f)), m = i.get(f);
-			if (m === void 0) {
-				let e = typeof n == "function" ? n(d.id) : n;
-				m = p.then(() => r(u, {
-					...d,
+	return Gl(t, {
+		async open(e, t, a) {
+			let { url: s, options: c } = e, l = JSON.stringify(e);
+			if (i?.key !== l) {
+				await o();
+				let e = typeof n == "function" ? n(c.id) : n, u = r(s, {
+					...c,
 					...e,
 					signal: o,
 					onProgress: (e, n) => t([e, n]),
@@ -6954,34 +7197,25 @@ function Bl(t, n = {}, r = $c.open) {
 		embeddings: c((e, t) => e.embeddings(t))
 	});
 }
-async function Vl(t, n, r = {}) {
-	let { onProgress: i, onNotice: a, signal: o, beside: s = !1, ...c } = r, l = {
+async function Yl(t, n, r = {}) {
+	let { onProgress: i, onNotice: a, signal: o, ...s } = r, c = {
 		url: new URL(n, globalThis.location?.href).href,
-		options: c
-	}, u = async (e) => {
-		let { items: n, value: r } = zl(t, "open", {
-			model: l,
-			beside: e
-		}, o);
-		for await (let e of n) typeof e == "string" ? a?.(e) : i?.(...e);
-		return await r;
-	}, d = async (t) => {
+		options: s
+	}, l = async () => {
+		let { items: e, value: n } = ql(t, "open", c, o);
+		for await (let t of e) typeof t == "string" ? a?.(t) : i?.(...t);
+		return await n;
+	}, u = async (t) => {
 		try {
 			return await t();
 		} catch (n) {
 			if (!(n instanceof e && n.kind === "unloaded")) throw n;
 			return await u(!0), t();
 		}
-	}, f = (e, n, r) => d(async () => await zl(t, e, {
-		model: l,
-		request: n
-	}, r).value);
-	async function* p(e, n, r) {
-		let [i, a] = await d(async () => {
-			let { items: i } = zl(t, e, {
-				model: l,
-				request: n
-			}, r);
+	}, d = (e, n, r) => u(async () => await ql(t, e, n, r).value);
+	async function* f(e, n, r) {
+		let [i, a] = await u(async () => {
+			let { items: i } = ql(t, e, n, r);
 			return [i, await i.next()];
 		});
 		try {
@@ -6998,10 +7232,10 @@ async function Vl(t, n, r = {}) {
 		embeddings: (e) => f("embeddings", e)
 	};
 	return {
-		...await u(s),
-		backend: m,
-		...Pl(m),
-		close: async () => void await zl(t, "close", { model: l }).value
+		...await l(),
+		backend: p,
+		...Hl(p),
+		close: async () => void await ql(t, "close", null).value
 	};
 }
-export { qt as A, Cn as C, an as D, en as E, m as M, rn as O, En as S, cn as T, Lr as _, $c as a, Dn as b, wc as c, Ja as d, qa as f, Na as g, Ha as h, Pl as i, Le as j, Yt as k, Tc as l, za as m, Bl as n, Jc as o, Ba as p, Nl as r, Ic as s, Vl as t, uc as u, zr as v, Tn as w, kn as x, Pn as y };
+export { Hn as _, cl as a, pn as b, Nc as c, no as d, Ya as f, Jr as g, Ha as h, Hl as i, Pc as l, Za as m, Jl as n, rl as o, Ja as p, Vl as r, Gc as s, Yl as t, ro as u, Ln as v, ee as x, _n as y };

@@ -6,6 +6,7 @@ export { hasFeature } from "./features.ts";
 export { type BundleFiles, fetchedFiles, filesOf } from "./files.ts";
 export type { Dtype, FunctionInfo, ModelInfo, TensorInfo, TextInfo } from "./info.ts";
 export type { Manifest } from "./manifest.ts";
+export type { DecodeOptions } from "./gpu/calls.ts";
 export type { GpuCounters } from "./gpu/session.ts";
 export { type Device, Model } from "./model.ts";
 export { type Batch, type ForwardResult, Session, type Tensor } from "./session.ts";

@@ -2,6 +2,7 @@
 
 import { HearthError } from "./errors.ts";
 import type { GpuModel } from "./gpu/model.ts";
+import type { DecodeOptions } from "./gpu/calls.ts";
 import type { GpuCounters, GpuSession } from "./gpu/session.ts";
 import { type Dtype, DTYPES, type FunctionInfo, type ModelInfo, requireText } from "./info.ts";
 import type { Library } from "./library.ts";
@@ -102,6 +103,7 @@ export class Session {
     const session: Session = new Session(library, info, model, sizes, () => onClose(session));
     try {
       session.#gpu = await gpu?.session(session.#pointer);
+      await session.#gpu?.measure();
     } catch (error) {
       session.close();
       throw error;
@@ -137,8 +139,60 @@ export class Session {
 
   /** Runs a language model over a batch of tokens. */
   async forward(batch: Batch): Promise<ForwardResult> {
-    requireText(this.#info);
+    const output = this.#forward(this.#open(), batch);
+    await this.#finish(() => this.#gpu!.finish());
+    return this.#result(output + OUTPUT_HEAD.size);
+  }
+
+  /** How many steps of `decode` are worth one reading-back, by what both have taken so far: 1 where results need not be waited for. */
+  get stepsWorthReading(): number {
+    return this.#gpu?.stepsWorthReading ?? 1;
+  }
+
+  /**
+   * Several forwards one after the other, each over the likeliest tokens of the one before, that are waited for once: where
+   * reading from the GPU takes a while, several tokens cost that once.
+   *
+   * @param batch of the first: one token of each of its sequences, whose logits are wanted, with pages for all `steps` positions.
+   * @returns of each forward the token of the largest logit of each sequence.
+   */
+  async decode(batch: Batch, steps: number, options: DecodeOptions = {}): Promise<readonly Int32Array[]> {
     const pointer = this.#open();
+    this.#requireDecoding(batch, steps);
+    const gpu = this.#gpu;
+    if (gpu === undefined) {
+      const found: Int32Array[] = [];
+      while (found.length < steps) {
+        const { argmax } = await this.forward(following(batch, found.length, found.at(-1)));
+        found.push(argmax);
+      }
+      return found;
+    }
+    const forward = (step: number): unknown => this.#forward(pointer, following(batch, step));
+    this.#calls++;
+    let decoded: readonly Int32Array[] = [];
+    await this.#finish(async () => {
+      decoded = await gpu.decode(steps, forward, inputIndex(this.#info, "token_ids"), options);
+    });
+    return decoded;
+  }
+
+  #requireDecoding({ tokenIds, logitRows, tokenSeq }: Batch, steps: number): void {
+    const { functions } = this.#info;
+    const hasArgmax = functions.some(({ door, outputs }) => door === "text" && outputs.some(({ name }) => name === "argmax"));
+    const isOneEach = new Set(tokenSeq).size === tokenIds.length && logitRows.length === tokenIds.length;
+    if (hasArgmax && isOneEach && logitRows.every((row, i) => row === i) && Number.isInteger(steps) && steps >= 1) return;
+    throw new HearthError("usage", "These tokens cannot be decoded.", {
+      why: hasArgmax
+        ? `${steps} steps, ${tokenIds.length} tokens of ${new Set(tokenSeq).size} sequences, of which ${logitRows.length} rows are wanted.`
+        : "The plan does not say which token is the likeliest.",
+      hint: "Give one token of each sequence, and the rows of all of them in their order.",
+    });
+  }
+
+  /** Has the runtime make a forward; answers where what it says of its outputs lies. */
+  #forward(pointer: number, batch: Batch): number {
+    requireText(this.#info);
     const { tokenIds, positions, tokenSeq, blockTable, blockTableStride, logitRows } = batch;
     if (positions.length !== tokenIds.length || tokenSeq.length !== tokenIds.length) {
       throw new HearthError("usage", "tokenIds, positions and tokenSeq must have one entry a token.", {
@@ -166,8 +220,8 @@ export class Session {
     };
     writeStruct(this.#library.view, at, BATCH, fields);
     writeStruct(this.#library.view, output, OUTPUT_HEAD, { struct_size: outputSize });
-    await this.#call("The batch cannot be run.", "hearth_forward", pointer, at, output);
-    return this.#result(output + OUTPUT_HEAD.size);
+    this.#library.check("The batch cannot be run.", "hearth_forward", pointer, at, output);
+    return output;
   }
 
   /** Runs a function that is no language model's: arrays by name in, arrays by name out. */
@@ -183,7 +237,9 @@ export class Session {
     given.forEach(([input, tensor], i) => this.#writeTensor(inputsAt + i * TENSOR.size, input, tensor));
     const counts = [given.length, about.outputs.length] as const;
     const text = this.#staging.putText(name);
-    await this.#call(`${name} cannot be run.`, "hearth_run", pointer, text, inputsAt, counts[0], outputsAt, counts[1]);
+    const what = `${name} cannot be run.`;
+    this.#library.check(what, "hearth_run", pointer, text, inputsAt, counts[0], outputsAt, counts[1]);
+    await this.#finish(() => this.#gpu!.finish());
     this.#calls++;
     return Object.fromEntries(about.outputs.map((each, i) => [each.name, this.#readTensor(outputsAt + i * TENSOR.size)]));
   }
@@ -205,13 +261,12 @@ export class Session {
     return this.#pointer;
   }
 
-  /** Runs a function of the module, and waits until what it computes is there. */
-  async #call(what: string, name: string, ...args: number[]): Promise<void> {
-    this.#library.check(what, name, ...args);
+  /** Waits until what a GPU computes is there, or begins with that. */
+  async #finish(computing: () => Promise<void>): Promise<void> {
     if (this.#gpu === undefined) return;
     this.#busy = true;
     try {
-      await this.#gpu.finish();
+      await computing();
     } finally {
       this.#busy = false;
     }
@@ -282,6 +337,20 @@ export class Session {
     const stride = shape.length > 0 ? field("row_stride") : 1;
     return { data: this.#rows(field("data"), DTYPES[field("dtype")]!, rows, cols, stride), shape };
   }
+}
+
+/** The batch so many steps later, over the tokens that came out of the step before; zeroes where the GPU has these. */
+function following(batch: Batch, step: number, tokens: Int32Array = new Int32Array(batch.tokenIds.length)): Batch {
+  if (step === 0) return { ...batch, outputs: ["argmax"] };
+  const positions = batch.positions.map((position) => position + step);
+  return { ...batch, tokenIds: tokens, positions, numPromptTokens: 0, outputs: ["argmax"] };
+}
+
+/** Among the inputs of all functions, in the plan's order. */
+function inputIndex({ functions }: ModelInfo, input: string): number {
+  const text = functions.findIndex(({ door }) => door === "text");
+  const before = functions.slice(0, text).reduce((sum, { inputs }) => sum + inputs.length, 0);
+  return before + functions[text]!.inputs.findIndex(({ name }) => name === input);
 }
 
 /** hearth_outputs: a bit for each of OUTPUTS, 0 for all, the bit behind them for none. */

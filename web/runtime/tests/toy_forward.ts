@@ -3,7 +3,7 @@
 // tokens. Pages start as NaN: what was never written cannot be read unnoticed. Each token is computed alone, so its result does not
 // depend on the batch.
 
-import type { Forward, ForwardBatch, ForwardInfo, ForwardResult } from "../src/engine/forward.ts";
+import type { Forward, ForwardBatch, ForwardInfo, ForwardResult, StepsAhead } from "../src/engine/forward.ts";
 
 const NUM_LAYERS = 2;
 
@@ -20,6 +20,10 @@ export class ToyForward implements Forward {
   readonly info: ForwardInfo;
   readonly numPages: number;
   readonly batches: ForwardBatch[] = [];
+  /** Steps that `decode` was asked for, each time. */
+  readonly decoded: number[] = [];
+  /** As of a device from which reading takes a while, so many steps worth. */
+  worthwhile: number | undefined;
   /** Thrown by the next forward. */
   failNext: Error | undefined;
   /** A forward with it fails. */
@@ -78,6 +82,21 @@ export class ToyForward implements Forward {
       argmax: Int32Array.from(outputs.includes("argmax") ? logits.map((row) => row.indexOf(Math.max(...row))) : []),
       hidden: flat(outputs.includes("hidden"), rows),
     };
+  }
+
+  get ahead(): StepsAhead | undefined {
+    return this.worthwhile === undefined ? undefined : { worthwhile: this.worthwhile, decode: (batch, steps) => this.#decode(batch, steps) };
+  }
+
+  async #decode(batch: ForwardBatch, steps: number): Promise<Int32Array[]> {
+    this.decoded.push(steps);
+    const found: Int32Array[] = [];
+    for (let step = 0; step < steps; step++) {
+      const tokenIds = step === 0 ? batch.tokenIds : found.at(-1)!;
+      const positions = batch.positions.map((position) => position + step);
+      found.push((await this.forward({ ...batch, tokenIds, positions })).argmax);
+    }
+    return found;
   }
 
   close(): void {

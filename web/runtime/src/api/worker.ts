@@ -16,7 +16,10 @@ import { answerCalls, callOver, type CallHandler, type CallScope, type CallTarge
 import type { ChatCompletion, ChatCompletionChunk, ChatRequest, EmbeddingRequest, EmbeddingResponse, TextCompletion, TextRequest } from "./types.ts";
 
 /** What of a model's options can be sent. */
-export type RemoteOptions = Pick<LanguageModelOptions, "cacheTokens" | "context" | "contextAtMost" | "maxSequences" | "chunkTokens" | "device" | "isa" | "threads"> & {
+export type RemoteOptions = Pick<
+  LanguageModelOptions,
+  "cacheTokens" | "context" | "maxSequences" | "chunkTokens" | "tokensPerReadBack" | "submitMs" | "device" | "isa" | "threads"
+> & {
   /** What the page calls the model. */
   readonly id?: string;
 };

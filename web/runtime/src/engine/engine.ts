@@ -2,7 +2,8 @@
 //
 // While there are requests it computes one step after the other: the scheduler says which tokens, the batch lays them out, the
 // forward computes them, each sequence whose last token was among them draws its next one. What a row's own logits or a constraint
-// make fail ends that request alone. After a forward that failed with several sequences in it each starts again, alone up to its
+// make fail ends that request alone. Where all that are computed take the likeliest token, and reading results back takes a while,
+// several steps are computed before their tokens are read: what lies behind the end of an answer is thrown away. After a forward that failed with several sequences in it each starts again, alone up to its
 // next token: who fails then is at fault.
 
 import { HearthError } from "../errors.ts";
@@ -10,11 +11,11 @@ import { requireText } from "../info.ts";
 import type { Model } from "../model.ts";
 import { layOut, promptsFirst } from "./batch.ts";
 import type { Constraint } from "./constraint.ts";
-import type { Forward } from "./forward.ts";
+import type { Forward, StepsAhead } from "./forward.ts";
 import { Inbox } from "./inbox.ts";
 import { PagePool, pagesFor } from "./pages.ts";
 import { type SamplingParams, samplingParams } from "./params.ts";
-import { Scheduler, type Slice, wantsLogits } from "./scheduler.ts";
+import { isPrompt, Scheduler, type Slice, wantsLogits } from "./scheduler.ts";
 import type { LogitProcessor } from "./processor.ts";
 import { type Finish, Sequence, type TokenEvent } from "./sequence.ts";
 import { sessionForward } from "./session_forward.ts";
@@ -30,6 +31,14 @@ export interface EngineOptions {
   readonly maxSequences?: number | undefined;
   /** Prompt tokens in one step: smaller keeps other streams smoother, larger is faster for the prompt. */
   readonly chunkTokens?: number | undefined;
+  /**
+   * Tokens of each sequence that a GPU computes before they are read, at most, where all sequences take the likeliest ones. "auto",
+   * as by default: as many as it takes for reading to cost little beside computing, which is measured; 1 where it costs little
+   * anyway. A request that is cancelled ends when they are read. The tokens are the same.
+   */
+  readonly tokensPerReadBack?: number | "auto" | undefined;
+  /** How long one submit of such tokens may keep a GPU busy, in milliseconds: 8 by default, so that it draws the page, too. */
+  readonly submitMs?: number | undefined;
 }
 
 /** What goes with a request beside its settings. */
@@ -45,6 +54,7 @@ export interface RequestOptions {
 /** Positions that are kept where nobody says how many. */
 export const DEFAULT_CACHE_TOKENS = 4096;
 const DEFAULT_CHUNK_TOKENS = 128;
+const MOST_PER_READ_BACK = 64;
 
 export class Engine {
   /** Tokens of prompt and answer together that one sequence may have. */
@@ -53,6 +63,7 @@ export class Engine {
   readonly #endIds: ReadonlySet<number>;
   readonly #scheduler: Scheduler;
   readonly #tableStride: number;
+  readonly #tokensPerReadBack: number | "auto";
   readonly #inboxes = new Map<Sequence, Inbox<TokenEvent>>();
   #running: Promise<void> = Promise.resolve();
   #closed = false;
@@ -61,7 +72,8 @@ export class Engine {
    * @param forward the engine uses all of its pages; nobody else may call it meanwhile.
    * @param endIds tokens that end an answer.
    */
-  constructor(forward: Forward, endIds: Iterable<number> = [], { context, maxSequences = Infinity, chunkTokens = DEFAULT_CHUNK_TOKENS }: EngineOptions = {}) {
+  constructor(forward: Forward, endIds: Iterable<number> = [], options: EngineOptions = {}) {
+    const { context, maxSequences = Infinity, chunkTokens = DEFAULT_CHUNK_TOKENS, tokensPerReadBack = "auto" } = options;
     const { info, numPages } = forward;
     const most = Math.min(info.maxPosition, numPages * info.pageTokens);
     this.context = context ?? most;
@@ -70,7 +82,12 @@ export class Engine {
         why: `The model takes ${info.maxPosition}, and there are ${numPages} pages of ${info.pageTokens}.`,
       });
     }
+    const isCount = Number.isInteger(tokensPerReadBack) && Number(tokensPerReadBack) >= 1 && Number(tokensPerReadBack) <= MOST_PER_READ_BACK;
+    if (!isCount && tokensPerReadBack !== "auto") {
+      throw new HearthError("usage", `tokensPerReadBack is ${tokensPerReadBack}, but must be 1 to ${MOST_PER_READ_BACK}, or "auto".`);
+    }
     this.#forward = forward;
+    this.#tokensPerReadBack = tokensPerReadBack;
     this.#endIds = new Set(endIds);
     this.#tableStride = pagesFor(this.context, info.pageTokens);
     this.#scheduler = new Scheduler(info, new PagePool(numPages, info.pageTokens), { maxSequences, chunkTokens });
@@ -80,7 +97,7 @@ export class Engine {
   static async create(model: Model, options: EngineOptions = {}): Promise<Engine> {
     const { pageTokens, maxPosition } = requireText(model.info);
     const tokens = options.cacheTokens ?? Math.max(options.context ?? 0, Math.min(DEFAULT_CACHE_TOKENS, maxPosition));
-    return new Engine(await sessionForward(model, pagesFor(tokens, pageTokens)), model.endIds, options);
+    return new Engine(await sessionForward(model, pagesFor(tokens, pageTokens), options.submitMs), model.endIds, options);
   }
 
   /**
@@ -177,6 +194,8 @@ export class Engine {
   }
 
   async #step(slices: readonly Slice[]): Promise<void> {
+    const { ahead } = this.#forward;
+    if (ahead !== undefined && slices.every(isLikeliest)) return this.#decode(slices, ahead);
     const drawing = slices.filter(wantsLogits);
     const readsLogits = drawing.some(({ sequence }) => sequence.sampler.mayNeedLogits);
     const outputs = drawing.length === 0 ? [] : readsLogits ? (["argmax", "logits"] as const) : (["argmax"] as const);
@@ -193,6 +212,27 @@ export class Engine {
     }
   }
 
+  /** Steps over the likeliest tokens alone. */
+  async #decode(slices: readonly Slice[], ahead: StepsAhead): Promise<void> {
+    const wanted = this.#tokensPerReadBack === "auto" ? ahead.worthwhile : this.#tokensPerReadBack;
+    const left = slices.map(({ sequence }) => this.#tokensLeft(sequence)); // to the first that is full: none runs beyond that
+    const steps = this.#scheduler.reserve(slices, Math.min(wanted, ...left));
+    const tokens = await ahead.decode(layOut(slices, this.#tableStride, ["argmax"]), steps);
+    for (const [step, drawn] of tokens.entries()) {
+      if (step > 0) await nextTurn(); // whoever reads may have read enough: a stop string ends an answer from outside
+      for (const [row, { sequence }] of slices.entries()) {
+        if (!this.#inboxes.has(sequence)) continue;
+        sequence.commit(this.#scheduler.pool, 1);
+        await this.#draw(sequence, new Float32Array(), drawn[row]!);
+      }
+    }
+  }
+
+  /** Until the answer is full. */
+  #tokensLeft({ tokens, numOutputTokens, sampler }: Sequence): number {
+    return Math.min(this.context - tokens.length, (sampler.params.maxTokens ?? Infinity) - numOutputTokens);
+  }
+
   async #draw(sequence: Sequence, logits: Float32Array, argmax: number): Promise<void> {
     const { params } = sequence.sampler;
     try {
@@ -201,7 +241,7 @@ export class Engine {
       this.#scheduler.clear(sequence);
       sequence.append(choice.token);
       const isEnd = (this.#endIds.has(choice.token) && !params.ignoreEos) || params.stopTokenIds.includes(choice.token);
-      const isFull = sequence.numOutputTokens === params.maxTokens || sequence.tokens.length >= this.context;
+      const isFull = this.#tokensLeft(sequence) <= 0;
       if (isEnd || isFull) this.#finish(sequence, isEnd ? "stop" : "length", choice);
       else this.#inboxes.get(sequence)!.push(choice);
     } catch (error) {
@@ -227,6 +267,9 @@ export class Engine {
     return inbox;
   }
 }
+
+/** Whether it is a drawn token, whose next one is the likeliest whatever the logits are. */
+const isLikeliest = (slice: Slice): boolean => !isPrompt(slice) && wantsLogits(slice) && slice.count === 1 && !slice.sequence.sampler.mayNeedLogits;
 
 const asHearthError = (error: unknown): HearthError =>
   error instanceof HearthError

@@ -51,11 +51,27 @@ export interface ForwardResult {
   readonly hidden: Float32Array;
 }
 
+/** Several forwards that are waited for once: for a device from which reading takes a while. */
+export interface StepsAhead {
+  /** How many are worth one reading-back, by what both have taken so far. */
+  readonly worthwhile: number;
+  /**
+   * So many forwards one after the other, each but the first over the tokens of the largest logits of the one before.
+   *
+   * @param batch the first: drawn tokens, one of each sequence, whose rows of logits are wanted in their order. There are pages
+   *   for all positions.
+   * @returns of each forward the (rows,) tokens of the largest logits.
+   */
+  decode(batch: ForwardBatch, steps: number): Promise<readonly Int32Array[]>;
+}
+
 /** A compiled model with its paged keys and values. One call at a time. */
 export interface Forward {
   readonly info: ForwardInfo;
   readonly numPages: number;
   forward(batch: ForwardBatch): Promise<ForwardResult>;
+  /** Undefined where results lie at hand. */
+  readonly ahead?: StepsAhead | undefined;
   /** Gives the memory of keys and values back. */
   close(): void;
 }

@@ -100,6 +100,23 @@ export class Scheduler {
     return [...slices.values()];
   }
 
+  /**
+   * Pages for the positions of `steps` steps, of which slices of one token are the first: of fewer where there are not as many
+   * without taking them from somebody, of one in any case. Answers of how many.
+   */
+  reserve(slices: readonly Slice[], steps: number): number {
+    if (this.#suspects.size > 0) return 1;
+    const { pageTokens, numAvailable } = this.pool;
+    const lacking = (count: number): number[] =>
+      slices.map(({ sequence, start }) => pagesFor(start + count, pageTokens) - sequence.pages.length);
+    let count = steps;
+    while (count > 1 && lacking(count).reduce((sum, pages) => sum + Math.max(0, pages), 0) > numAvailable) count--;
+    lacking(count).forEach((pages, i) => {
+      for (let page = 0; page < pages; page++) slices[i]!.sequence.pages.push(this.pool.allocate());
+    });
+    return count;
+  }
+
   #alone(sequence: Sequence): Slice[] {
     const place = this.#waiting.indexOf(sequence);
     if (place >= 0) {

@@ -141,7 +141,7 @@ export async function findAdapter(software: boolean): Promise<GPUAdapter> {
     throw new HearthError("device", "There is no GPU.", { why: "The browser offers none of this machine's.", hint: ELSEWHERE });
   }
   if (adapter.info.isFallbackAdapter && !software) {
-    const why = `${adapterName(adapter)} is a program that plays one, slower than the processor's own kernels.`;
+    const why = `The GPU ${adapterName(adapter)} is a program that plays one, slower than the processor's own kernels.`;
     throw new HearthError("device", "There is no GPU.", { why, hint: ELSEWHERE });
   }
   return adapter;

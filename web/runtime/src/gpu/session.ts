@@ -1,30 +1,17 @@
-// A session on the GPU: its memory and the bind groups of its steps, made once; calls, which make nothing. The runtime says
-// what a call writes, runs and copies back; all of that is submitted before the runtime's function returns, and the numbers
-// of the outputs come afterwards.
+// A session on the GPU: its memory and the bind groups of its steps, made once.
 
 import { HearthError } from "../errors.ts";
 import type { GpuHost, Library } from "../library.ts";
-import { MAP_READ, USAGE } from "./gpu.ts";
+import { type CallCosts, type DecodeOptions, GpuCalls } from "./calls.ts";
+import { USAGE } from "./gpu.ts";
 import type { GpuModel } from "./model.ts";
-import { type Copy, type PlanBuffer, type PlanStep, readCopies, type SessionMemory } from "./tables.ts";
+import type { PlanBuffer, PlanStep, SessionMemory } from "./tables.ts";
 
 const SLOT_BYTES = 256;
-const MOST_GROUPS = 32768; // along one axis: kernels count on along another
-const LEAST_STAGING = 64 << 10;
 const RANGE_ALIGN = 16;
 
 /** What the last call of a session had the GPU do, and what memory of the GPU is in use. */
-export interface GpuCounters {
-  /** Steps that ran. */
-  readonly dispatches: number;
-  readonly passes: number;
-  readonly submits: number;
-  /** From the page's memory to the GPU's. */
-  readonly writes: number;
-  readonly writtenBytes: number;
-  readonly readBytes: number;
-  /** Made on the GPU beside a command encoder, its pass and its command buffer. */
-  readonly objects: number;
+export interface GpuCounters extends CallCosts {
   /** Of the model and this session, as the plan has it. */
   readonly plannedBytes: number;
   /** Of all buffers of the model and its sessions. */
@@ -40,24 +27,17 @@ export function sessionBytes(arenaBytes: readonly number[], memory: SessionMemor
 }
 
 export class GpuSession implements GpuHost {
-  readonly #library: Library;
   readonly #model: GpuModel;
   readonly #memory: SessionMemory;
   readonly #arenas: (GPUBuffer | undefined)[];
   readonly #states: GPUBuffer[];
   readonly #changing: GPUBuffer;
-  readonly #groups: GPUBindGroup[];
-  #staging: GPUBuffer | undefined;
-  #running: Promise<void> | undefined;
-  #writes = 0;
-  #writtenBytes = 0;
-  #call = { dispatches: 0, passes: 0, submits: 0, writes: 0, writtenBytes: 0, readBytes: 0, objects: 0 };
+  readonly #calls: GpuCalls;
 
   /** Takes the memory and makes the bind groups, in scopes that are the caller's. */
   constructor(library: Library, model: GpuModel, memory: SessionMemory) {
     const { gpu, plan } = model;
     const { STORAGE, UNIFORM, COPY_SRC, COPY_DST } = USAGE;
-    this.#library = library;
     this.#model = model;
     this.#memory = memory;
     this.#arenas = plan.arenaBytes.map((size, i) => {
@@ -67,42 +47,43 @@ export class GpuSession implements GpuHost {
     this.#states = plan.states.map(({ name }, i) => gpu.createBuffer(name, memory.stateBytes[i]!, STORAGE | COPY_DST));
     const usage = STORAGE | UNIFORM | COPY_DST;
     this.#changing = gpu.createBuffer("uniforms and inputs", Math.max(memory.changingBytes, SLOT_BYTES), usage);
-    this.#groups = plan.steps.map((step, i) => this.#group(step, i));
+    const groups = plan.steps.map((step, i) => this.#group(step, i));
+    this.#calls = new GpuCalls(library, model, { arenas: this.#arenas, changing: this.#changing, groups });
+  }
+
+  /** Finds out what reading back costs in this browser. */
+  async measure(): Promise<void> {
+    await this.#calls.measure();
+  }
+
+  /** Steps that are worth decoding for one reading-back, by what both have taken so far. */
+  get stepsWorthReading(): number {
+    return this.#calls.stepsWorthReading;
   }
 
   get counters(): GpuCounters {
     const { weightBytes, plan, gpu } = this.#model;
     const plannedBytes = weightBytes + sessionBytes(plan.arenaBytes, this.#memory);
-    return { ...this.#call, plannedBytes, allocatedBytes: gpu.allocatedBytes };
+    return { ...this.#calls.costs, plannedBytes, allocatedBytes: gpu.allocatedBytes };
   }
 
   write(offset: number, at: number, size: number): void {
-    this.#model.gpu.device.queue.writeBuffer(this.#changing, offset, this.#library.bytes(at, size));
-    this.#writes++;
-    this.#writtenBytes += size;
+    this.#calls.write(offset, at, size);
   }
 
-  run(firstStep: number, numSteps: number, units: number, copiesAt: number, numCopies: number): void {
-    const { gpu } = this.#model;
-    gpu.requireSound();
-    const copies = readCopies(this.#library, copiesAt, numCopies);
-    const readBytes = copies.reduce((sum, { size }) => sum + size, 0);
-    this.#call = { dispatches: 0, passes: 0, submits: 1, writes: this.#writes, writtenBytes: this.#writtenBytes, readBytes, objects: 0 };
-    this.#writes = this.#writtenBytes = 0;
-    gpu.device.pushErrorScope("out-of-memory");
-    gpu.device.pushErrorScope("validation");
-    if (readBytes > 0) this.#reserveStaging(readBytes);
-    const encoder = gpu.device.createCommandEncoder();
-    this.#record(encoder, firstStep, numSteps, units);
-    let at = 0;
-    for (const { arena, offset, size } of copies) {
-      encoder.copyBufferToBuffer(this.#arenas[arena]!, offset, this.#staging!, at, size);
-      at += size;
-    }
-    gpu.device.queue.submit([encoder.finish()]);
-    const taken = gpu.popScopes(2, "The GPU refuses a call.");
-    this.#running = this.#bring(taken, copies, readBytes);
-    this.#running.catch(() => undefined); // whoever made the call waits for it
+  run(firstStep: number, numSteps: number, unitsAt: number, copiesAt: number, numCopies: number): void {
+    this.#calls.run(firstStep, numSteps, unitsAt, copiesAt, numCopies);
+  }
+
+  /**
+   * Several forwards that want nothing but the largest logits of all their tokens, one token of each sequence. Answers the
+   * tokens of each.
+   *
+   * @param forward has the runtime make one of them: its tokens are zeroes, but for those of the first.
+   * @param tokensInput the plan's input that has the tokens.
+   */
+  decode(steps: number, forward: (step: number) => void, tokensInput: number, options: DecodeOptions): Promise<readonly Int32Array[]> {
+    return this.#calls.decode(steps, forward, this.#memory.inputs[tokensInput]!.offset, options);
   }
 
   clearStates(): void {
@@ -113,12 +94,13 @@ export class GpuSession implements GpuHost {
 
   /** Waits until the outputs of the call lie where the runtime says. */
   async finish(): Promise<void> {
-    await this.#running;
+    await this.#calls.finish();
   }
 
   close(): void {
-    const buffers = [...this.#arenas, ...this.#states, this.#changing, this.#staging];
+    const buffers = [...this.#arenas, ...this.#states, this.#changing];
     for (const buffer of buffers) if (buffer !== undefined) this.#model.gpu.destroyBuffer(buffer);
+    this.#calls.close();
     this.#model.forget(this);
   }
 
@@ -143,55 +125,6 @@ export class GpuSession implements GpuHost {
         return { buffer: this.#changing, offset, size: bound(size) };
       }
     }
-  }
-
-  /** The steps that have units, in one pass. */
-  #record(encoder: GPUCommandEncoder, firstStep: number, numSteps: number, units: number): void {
-    const { plan, pipelines } = this.#model;
-    const view = this.#library.view;
-    let pass: GPUComputePassEncoder | undefined;
-    let current: GPUComputePipeline | undefined;
-    for (let i = 0; i < numSteps; i++) {
-      const count = view.getUint32(units + 8 * i, true); // 64 bits, of which these may be used
-      if (count === 0) continue;
-      pass ??= encoder.beginComputePass();
-      const pipeline = pipelines[plan.steps[firstStep + i]!.kernel]!;
-      if (pipeline !== current) pass.setPipeline(pipeline);
-      current = pipeline;
-      pass.setBindGroup(0, this.#groups[firstStep + i]!);
-      const x = Math.min(count, MOST_GROUPS);
-      pass.dispatchWorkgroups(x, 1, Math.ceil(count / x));
-      this.#call.dispatches++;
-    }
-    pass?.end();
-    if (pass !== undefined) this.#call.passes++;
-  }
-
-  /** Room for outputs on their way back; it grows as they do. */
-  #reserveStaging(bytes: number): void {
-    if (this.#staging !== undefined && this.#staging.size >= bytes) return;
-    let size = this.#staging?.size ?? LEAST_STAGING;
-    while (size < bytes) size *= 2;
-    if (this.#staging !== undefined) this.#model.gpu.destroyBuffer(this.#staging);
-    this.#staging = this.#model.gpu.createBuffer("outputs", size, USAGE.MAP_READ | USAGE.COPY_DST);
-    this.#call.objects++;
-  }
-
-  async #bring(taken: Promise<void>, copies: readonly Copy[], bytes: number): Promise<void> {
-    const { gpu } = this.#model;
-    const staging = this.#staging;
-    const mapped = bytes > 0 ? staging!.mapAsync(MAP_READ, 0, bytes) : undefined;
-    const came = await Promise.allSettled([taken, mapped]);
-    gpu.requireSound();
-    for (const each of came) if (each.status === "rejected") throw gpu.explain(each.reason, "What the GPU computed cannot be read.");
-    if (bytes === 0) return;
-    const numbers = new Uint8Array(staging!.getMappedRange(0, bytes));
-    let at = 0;
-    for (const { size, to } of copies) {
-      this.#library.bytes(to, size).set(numbers.subarray(at, at + size));
-      at += size;
-    }
-    staging!.unmap();
   }
 }
 
