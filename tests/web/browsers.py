@@ -28,12 +28,15 @@ _FIREFOX_WITH_GPU = {"dom.webgpu.enabled": True, "gfx.webgpu.ignore-blocklist": 
 
 
 @contextmanager
-def launched(name: str, *, local_name: str = "", gpu: bool = False) -> Iterator[Any]:
+def launched(
+    name: str, *, local_name: str = "", gpu: bool = False, preferences: dict[str, Any] | None = None
+) -> Iterator[Any]:
     """A browser, one of BROWSERS. The test skips where the machine lacks it.
 
     Args:
         local_name: a name that is this machine's for it, but that it does not trust as it trusts localhost.
         gpu: pages have the machine's GPU, also one that a program plays.
+        preferences: more of Firefox, as about:config has them.
     """
     if name == "chromium" and CHROMIUM is None:
         pytest.skip("needs Chromium (apt-get install chromium)")
@@ -43,7 +46,7 @@ def launched(name: str, *, local_name: str = "", gpu: bool = False) -> Iterator[
 
     with sync_playwright() as driver:
         if name == "firefox":
-            more = _FIREFOX_WITH_GPU if gpu else {}
+            more = (_FIREFOX_WITH_GPU if gpu else {}) | (preferences or {})
             browser = launch_firefox(driver.firefox, {"network.dns.localDomains": local_name, **more})
         else:
             rules = [f"--host-resolver-rules=MAP {local_name} 127.0.0.1"] if local_name else []

@@ -2724,13 +2724,13 @@ var Gr = 4096, Kr = 128, qr = 64, Jr = class t {
 function ei(e) {
 	return /\w/.test(e);
 }
-function ti(e) {
+function E(e) {
 	return /[0-9]/.test(e);
 }
-function ni(e) {
+function ti(e) {
 	return /\s/.test(e);
 }
-var ri = [
+var ni = [
 	["{%", w.OpenStatement],
 	["%}", w.CloseStatement],
 	["{{", w.OpenExpression],
@@ -2760,7 +2760,7 @@ var ri = [
 	["/", w.MultiplicativeBinaryOperator],
 	["%", w.MultiplicativeBinaryOperator],
 	["=", w.Equals]
-], ii = /* @__PURE__ */ new Map([
+], ri = /* @__PURE__ */ new Map([
 	["n", "\n"],
 	["t", "	"],
 	["r", "\r"],
@@ -2771,11 +2771,11 @@ var ri = [
 	["\"", "\""],
 	["\\", "\\"]
 ]);
-function ai(e, t = {}) {
+function ii(e, t = {}) {
 	return e.endsWith("\n") && (e = e.slice(0, -1)), t.lstrip_blocks && (e = e.replace(/^[ \t]*({[#%-])/gm, "$1")), t.trim_blocks && (e = e.replace(/([#%-]})\n/g, "$1")), e.replace(/(\s*){%(-?)\s*(?:end)?generation\s*(-?)%}(\s*)/gs, (e, t, n, r, i) => (n ? "" : t) + (r ? "" : i));
 }
-function oi(e, t = {}) {
-	let n = [], r = ai(e, t), i = 0, a = 0, o = (e) => {
+function ai(e, t = {}) {
+	let n = [], r = ii(e, t), i = 0, a = 0, o = (e) => {
 		let t = "";
 		for (; e(r[i]);) if (r[i] === "\\") {
 			if (++i, i >= r.length) throw SyntaxError("Unexpected end of input");
@@ -2786,7 +2786,7 @@ function oi(e, t = {}) {
 				t += String.fromCharCode(parseInt(a, 16)), i += n;
 				continue;
 			}
-			let n = ii.get(e);
+			let n = ri.get(e);
 			if (n === void 0) throw SyntaxError(`Unexpected escaped character: ${e}`);
 			t += n;
 		} else if (t += r[i++], i >= r.length) throw SyntaxError("Unexpected end of input");
@@ -2795,7 +2795,7 @@ function oi(e, t = {}) {
 		let e = n.at(-1);
 		e && e.type === T.Text && (e.value = e.value.trimEnd(), e.value === "" && n.pop());
 	}, c = () => {
-		for (; i < r.length && ni(r[i]);) ++i;
+		for (; i < r.length && ti(r[i]);) ++i;
 	};
 	main: for (; i < r.length;) {
 		let e = n.at(-1)?.type;
@@ -2828,7 +2828,7 @@ function oi(e, t = {}) {
 			s(), n.push(new E("{{", T.OpenExpression)), a = 0, i += 3;
 			continue;
 		}
-		if (o(ni), r.slice(i, i + 3) === "-%}") {
+		if (o(ti), r.slice(i, i + 3) === "-%}") {
 			n.push(new T("%}", w.CloseStatement)), i += 3, c();
 			continue;
 		}
@@ -2848,10 +2848,10 @@ function oi(e, t = {}) {
 				case T.CloseSquareBracket: break;
 				default: {
 					++i;
-					let e = o(ti);
-					if (e.length > 0 && r[i] === "." && ti(r[i + 1])) {
+					let e = o(E);
+					if (e.length > 0 && r[i] === "." && E(r[i + 1])) {
 						++i;
-						let t = o(ti);
+						let t = o(E);
 						e = `${e}.${t}`;
 					}
 					n.push(new E(`${t}${e}`, e.length > 0 ? T.NumericLiteral : T.UnaryOperator));
@@ -2859,7 +2859,7 @@ function oi(e, t = {}) {
 				}
 			}
 		}
-		for (let [e, t] of ri) if (!(e === "}}" && a > 0) && r.slice(i, i + e.length) === e) {
+		for (let [e, t] of ni) if (!(e === "}}" && a > 0) && r.slice(i, i + e.length) === e) {
 			n.push(new T(e, t)), t === w.OpenExpression ? a = 0 : t === w.OpenCurlyBracket ? ++a : t === w.CloseCurlyBracket && --a, i += e.length;
 			continue main;
 		}
@@ -2867,11 +2867,11 @@ function oi(e, t = {}) {
 			++i;
 			let e = o((e) => e !== t);
 			n.push(new T(e, w.StringLiteral)), ++i;
-		} else if (ti(t)) {
-			let e = o(ti);
-			if (n.at(-1)?.type !== w.Dot && r[i] === "." && ti(r[i + 1])) {
+		} else if (E(t)) {
+			let e = o(E);
+			if (n.at(-1)?.type !== w.Dot && r[i] === "." && E(r[i + 1])) {
 				++i;
-				let t = o(ti);
+				let t = o(E);
 				e = `${e}.${t}`;
 			}
 			n.push(new T(e, w.NumericLiteral));
@@ -2882,139 +2882,139 @@ function oi(e, t = {}) {
 	}
 	return n;
 }
-var E = class {
+var D = class {
 	type = "Statement";
-}, si = class extends E {
+}, oi = class extends D {
 	constructor(e) {
 		super(), this.body = e;
 	}
 	type = "Program";
-}, ci = class extends E {
+}, si = class extends D {
 	constructor(e, t, n) {
 		super(), this.test = e, this.body = t, this.alternate = n;
 	}
 	type = "If";
-}, li = class extends E {
+}, ci = class extends D {
 	constructor(e, t, n, r) {
 		super(), this.loopvar = e, this.iterable = t, this.body = n, this.defaultBlock = r;
 	}
 	type = "For";
-}, ui = class extends E {
+}, li = class extends D {
 	type = "Break";
-}, di = class extends E {
+}, ui = class extends D {
 	type = "Continue";
-}, fi = class extends E {
+}, di = class extends D {
 	constructor(e, t, n) {
 		super(), this.assignee = e, this.value = t, this.body = n;
 	}
 	type = "Set";
-}, pi = class extends E {
+}, fi = class extends D {
 	constructor(e, t, n) {
 		super(), this.name = e, this.args = t, this.body = n;
 	}
 	type = "Macro";
-}, mi = class extends E {
+}, pi = class extends D {
 	constructor(e) {
 		super(), this.value = e;
 	}
 	type = "Comment";
-}, D = class extends E {
+}, O = class extends D {
 	type = "Expression";
-}, hi = class extends D {
+}, mi = class extends O {
 	constructor(e, t, n) {
 		super(), this.object = e, this.property = t, this.computed = n;
 	}
 	type = "MemberExpression";
-}, gi = class extends D {
+}, hi = class extends O {
 	constructor(e, t) {
 		super(), this.callee = e, this.args = t;
 	}
 	type = "CallExpression";
-}, O = class extends D {
+}, k = class extends O {
 	constructor(e) {
 		super(), this.value = e;
 	}
 	type = "Identifier";
-}, _i = class extends D {
+}, gi = class extends O {
 	constructor(e) {
 		super(), this.value = e;
 	}
 	type = "Literal";
-}, vi = class extends _i {
+}, _i = class extends gi {
 	type = "IntegerLiteral";
-}, yi = class extends _i {
+}, vi = class extends gi {
 	type = "FloatLiteral";
-}, bi = class extends _i {
+}, yi = class extends gi {
 	type = "StringLiteral";
-}, xi = class extends _i {
+}, bi = class extends gi {
 	type = "ArrayLiteral";
-}, Si = class extends _i {
+}, xi = class extends gi {
 	type = "TupleLiteral";
-}, Ci = class extends _i {
+}, Si = class extends gi {
 	type = "ObjectLiteral";
-}, wi = class extends D {
+}, Ci = class extends O {
 	constructor(e, t, n) {
 		super(), this.operator = e, this.left = t, this.right = n;
 	}
 	type = "BinaryExpression";
-}, Ti = class extends D {
+}, wi = class extends O {
 	constructor(e, t) {
 		super(), this.operand = e, this.filter = t;
 	}
 	type = "FilterExpression";
-}, Ei = class extends E {
+}, Ti = class extends D {
 	constructor(e, t) {
 		super(), this.filter = e, this.body = t;
 	}
 	type = "FilterStatement";
-}, Di = class extends D {
+}, Ei = class extends O {
 	constructor(e, t) {
 		super(), this.lhs = e, this.test = t;
 	}
 	type = "SelectExpression";
-}, Oi = class extends D {
+}, Di = class extends O {
 	constructor(e, t, n) {
 		super(), this.operand = e, this.negate = t, this.test = n;
 	}
 	type = "TestExpression";
-}, ki = class extends D {
+}, Oi = class extends O {
 	constructor(e, t) {
 		super(), this.operator = e, this.argument = t;
 	}
 	type = "UnaryExpression";
-}, Ai = class extends D {
+}, ki = class extends O {
 	constructor(e = void 0, t = void 0, n = void 0) {
 		super(), this.start = e, this.stop = t, this.step = n;
 	}
 	type = "SliceExpression";
-}, ji = class extends D {
+}, Ai = class extends O {
 	constructor(e, t) {
 		super(), this.key = e, this.value = t;
 	}
 	type = "KeywordArgumentExpression";
-}, Mi = class extends D {
+}, ji = class extends O {
 	constructor(e) {
 		super(), this.argument = e;
 	}
 	type = "SpreadExpression";
-}, Ni = class extends D {
+}, Mi = class extends O {
 	constructor(e) {
 		super(), this.argument = e;
 	}
 	type = "KeywordSpreadExpression";
-}, Pi = class extends E {
+}, Ni = class extends D {
 	constructor(e, t, n) {
 		super(), this.call = e, this.callerArgs = t, this.body = n;
 	}
 	type = "CallStatement";
-}, Fi = class extends D {
+}, Pi = class extends O {
 	constructor(e, t, n) {
 		super(), this.condition = e, this.trueExpr = t, this.falseExpr = n;
 	}
 	type = "Ternary";
 };
-function Ii(e) {
-	let t = new si([]), n = 0;
+function Fi(e) {
+	let t = new oi([]), n = 0;
 	function r(t, r) {
 		let i = e[n++];
 		if (!i || i.type !== t) throw Error(`Parser Error: ${r}. ${i.type} !== ${t}.`);
@@ -3026,7 +3026,7 @@ function Ii(e) {
 	}
 	function a() {
 		switch (e[n].type) {
-			case w.Comment: return new mi(e[n++].value);
+			case w.Comment: return new pi(e[n++].value);
 			case w.Text: return l();
 			case w.OpenStatement: return u();
 			case w.OpenExpression: return d();
@@ -3043,7 +3043,7 @@ function Ii(e) {
 		return n + t.length <= e.length && t.every((t, r) => e[n + r].type === "Identifier" && t === e[n + r].value);
 	}
 	function l() {
-		return new bi(r(w.Text, "Expected text token").value);
+		return new yi(r(w.Text, "Expected text token").value);
 	}
 	function u() {
 		if (r(T.OpenStatement, "Expected opening statement token"), e[n].type !== T.Identifier) throw SyntaxError(`Unknown statement, got ${e[n].type}`);
@@ -3071,22 +3071,22 @@ function Ii(e) {
 				r(T.CloseStatement, "Expected closing statement token");
 				let u = [];
 				for (; !s("endcall");) u.push(a());
-				r(w.OpenStatement, "Expected '{%'"), i("endcall"), r(w.CloseStatement, "Expected closing statement token"), c = new Pi(new gi(t, l), e, u);
+				r(w.OpenStatement, "Expected '{%'"), i("endcall"), r(w.CloseStatement, "Expected closing statement token"), c = new Ni(new hi(t, l), e, u);
 				break;
 			}
 			case "break":
-				++n, r(w.CloseStatement, "Expected closing statement token"), c = new ui();
+				++n, r(w.CloseStatement, "Expected closing statement token"), c = new li();
 				break;
 			case "continue":
-				++n, r(w.CloseStatement, "Expected closing statement token"), c = new di();
+				++n, r(w.CloseStatement, "Expected closing statement token"), c = new ui();
 				break;
 			case "filter": {
 				++n;
 				let e = v();
-				e instanceof O && o(w.OpenParen) && (e = se(e)), r(w.CloseStatement, "Expected closing statement token");
+				e instanceof k && o(w.OpenParen) && (e = se(e)), r(w.CloseStatement, "Expected closing statement token");
 				let t = [];
 				for (; !s("endfilter");) t.push(a());
-				r(w.OpenStatement, "Expected '{%'"), i("endfilter"), r(w.CloseStatement, "Expected '%}'"), c = new Ei(e, t);
+				r(w.OpenStatement, "Expected '{%'"), i("endfilter"), r(w.CloseStatement, "Expected '%}'"), c = new Ti(e, t);
 				break;
 			}
 			default: throw SyntaxError(`Unknown statement type: ${t}`);
@@ -3105,7 +3105,7 @@ function Ii(e) {
 			for (r(T.CloseStatement, "Expected %} token"); !s("endset");) c.push(a());
 			r(T.OpenStatement, "Expected {% token"), i("endset");
 		}
-		return r(w.CloseStatement, "Expected closing statement token"), new fi(e, t, c);
+		return r(w.CloseStatement, "Expected closing statement token"), new di(e, t, c);
 	}
 	function p() {
 		let e = _();
@@ -3117,7 +3117,7 @@ function Ii(e) {
 			let e = p();
 			i.push(e);
 		} else if (s("else")) for (++n, ++n, r(w.CloseStatement, "Expected closing statement token"); !s("endif");) i.push(a());
-		return new ci(e, t, i);
+		return new si(e, t, i);
 	}
 	function m() {
 		let e = y();
@@ -3126,16 +3126,16 @@ function Ii(e) {
 		r(T.CloseStatement, "Expected closing statement token");
 		let n = [];
 		for (; !s("endmacro");) n.push(a());
-		return new pi(e, t, n);
+		return new fi(e, t, n);
 	}
 	function m(e = !1) {
 		let t = e ? v : g, r = [t()], i = o(w.Comma);
 		for (; i && (++n, r.push(t()), o(w.Comma)););
-		return i ? new Si(r) : r[0];
+		return i ? new xi(r) : r[0];
 	}
 	function h() {
 		let e = m(!0);
-		if (!(e instanceof O || e instanceof Si)) throw SyntaxError(`Expected identifier/tuple for the loop variable, got ${e.type} instead`);
+		if (!(e instanceof k || e instanceof xi)) throw SyntaxError(`Expected identifier/tuple for the loop variable, got ${e.type} instead`);
 		if (!c("in")) throw SyntaxError("Expected `in` keyword following loop variable");
 		++n;
 		let t = _();
@@ -3144,7 +3144,7 @@ function Ii(e) {
 		for (; !s("endfor", "else");) i.push(a());
 		let o = [];
 		if (s("else")) for (++n, ++n, r(w.CloseStatement, "Expected closing statement token"); !s("endfor");) o.push(a());
-		return new li(e, t, i, o);
+		return new ci(e, t, i, o);
 	}
 	function g() {
 		return _();
@@ -3157,7 +3157,7 @@ function Ii(e) {
 		if (c("if")) {
 			++n;
 			let t = te();
-			return c("else") ? (++n, new Fi(t, e, _())) : new Di(e, t);
+			return c("else") ? (++n, new Pi(t, e, _())) : new Ei(e, t);
 		}
 		return e;
 	}
@@ -3177,7 +3177,7 @@ function Ii(e) {
 			let r = e[n];
 			++n;
 			let i = ne();
-			t = new wi(r, t, i);
+			t = new Ci(r, t, i);
 		}
 		return t;
 	}
@@ -3187,7 +3187,7 @@ function Ii(e) {
 			let r = e[n];
 			++n;
 			let i = re();
-			t = new wi(r, t, i);
+			t = new Ci(r, t, i);
 		}
 		return t;
 	}
@@ -3195,7 +3195,7 @@ function Ii(e) {
 		let t;
 		for (; c("not");) {
 			let r = e[n];
-			++n, t = new ki(r, re());
+			++n, t = new Oi(r, re());
 		}
 		return t ?? re();
 	}
@@ -3208,7 +3208,7 @@ function Ii(e) {
 			else if (o(T.ComparisonBinaryOperator)) r = e[n++];
 			else break;
 			let i = ae();
-			t = new wi(r, t, i);
+			t = new Ci(r, t, i);
 		}
 		return t;
 	}
@@ -3218,7 +3218,7 @@ function Ii(e) {
 			let r = e[n];
 			++n;
 			let i = fe();
-			t = new wi(r, t, i);
+			t = new Ci(r, t, i);
 		}
 		return t;
 	}
@@ -3227,7 +3227,7 @@ function Ii(e) {
 		return t = ue(t), o(T.OpenParen) && (t = oe(t)), t;
 	}
 	function se(e) {
-		let t = new gi(e, ce("call"));
+		let t = new hi(e, ce("call"));
 		return t = de(t), o(w.OpenParen) && (t = se(t)), t;
 	}
 	function ce(t) {
@@ -3236,26 +3236,26 @@ function Ii(e) {
 			let c = o(T.ExponentiationBinaryOperator), l = o(T.MultiplicativeBinaryOperator) && e[n].value === "*";
 			if (t === "parameters" && (c || l)) throw SyntaxError("Argument unpacking is not allowed in parameter declarations");
 			if (c) {
-				if (++n, r.push(new Ni(g())), o(w.Comma) && ++n, !o(w.CloseParen)) throw SyntaxError("Expected closing parenthesis: `**` must be applied to the final argument");
+				if (++n, r.push(new Mi(g())), o(w.Comma) && ++n, !o(w.CloseParen)) throw SyntaxError("Expected closing parenthesis: `**` must be applied to the final argument");
 				break;
 			}
 			let u;
 			if (l) {
 				if (s) throw SyntaxError("Only one `*` argument unpacking is allowed");
-				s = !0, ++n, u = new Mi(g());
+				s = !0, ++n, u = new ji(g());
 			} else {
 				if (u = g(), o(w.Equals)) {
-					if (++n, !(u instanceof O)) throw SyntaxError(t === "parameters" ? "Expected identifier for parameter declaration" : "Expected identifier for keyword argument");
+					if (++n, !(u instanceof k)) throw SyntaxError(t === "parameters" ? "Expected identifier for parameter declaration" : "Expected identifier for keyword argument");
 					let e = g();
-					u = new ji(u, e);
+					u = new Ai(u, e);
 				}
 				if (t === "parameters") {
-					if (!(u instanceof O || u instanceof ji)) throw SyntaxError("Expected identifier for parameter declaration");
-					let e = u instanceof O ? u.value : u.key.value;
+					if (!(u instanceof k || u instanceof Ai)) throw SyntaxError("Expected identifier for parameter declaration");
+					let e = u instanceof k ? u.value : u.key.value;
 					if (i.has(e)) throw SyntaxError(`Duplicate parameter name: ${e}`);
 					i.add(e);
 				}
-				if (u instanceof ji) a = !0;
+				if (u instanceof Ai) a = !0;
 				else if (a) throw SyntaxError(t === "call" ? "Positional arguments must come before keyword arguments" : "Non-default argument follows default argument");
 				else if (s) throw SyntaxError("Positional arguments must not follow `*` argument unpacking");
 			}
@@ -3269,7 +3269,7 @@ function Ii(e) {
 		if (e.length === 0) throw SyntaxError("Expected at least one argument for member/slice expression");
 		if (t) {
 			if (e.length > 3) throw SyntaxError("Expected 0-3 arguments for slice expression");
-			return new Ai(...e);
+			return new ki(...e);
 		}
 		return e[0];
 	}
@@ -3280,7 +3280,7 @@ function Ii(e) {
 			let a, o = i.type === w.OpenSquareBracket;
 			if (o) a = ue(), r(w.CloseSquareBracket, "Expected closing square bracket");
 			else if (a = v(), a.type !== "Identifier" && a.type !== "IntegerLiteral") throw SyntaxError("Expected identifier or integer following dot operator");
-			t = new hi(t, a, o);
+			t = new mi(t, a, o);
 		}
 		return t;
 	}
@@ -3288,7 +3288,7 @@ function Ii(e) {
 		let t = pe();
 		for (; o(T.ExponentiationBinaryOperator);) {
 			let r = e[n++], i = pe();
-			t = new wi(r, t, i);
+			t = new Ci(r, t, i);
 		}
 		return t;
 	}
@@ -3296,7 +3296,7 @@ function Ii(e) {
 		let t = me();
 		for (; o(w.ExponentiationBinaryOperator);) {
 			let r = e[n++], i = me();
-			t = new wi(r, t, i);
+			t = new Ci(r, t, i);
 		}
 		return t;
 	}
@@ -3307,8 +3307,8 @@ function Ii(e) {
 			let t = c("not");
 			t && ++n;
 			let r = v();
-			if (!(r instanceof O)) throw SyntaxError("Expected identifier for the test");
-			e = new Oi(e, t, r);
+			if (!(r instanceof k)) throw SyntaxError("Expected identifier for the test");
+			e = new Di(e, t, r);
 		}
 		return e;
 	}
@@ -3317,8 +3317,8 @@ function Ii(e) {
 		for (; o(w.Pipe);) {
 			++n;
 			let t = v();
-			if (!(t instanceof O)) throw SyntaxError("Expected identifier for the filter");
-			o(w.OpenParen) && (t = se(t)), e = new Ti(e, t);
+			if (!(t instanceof k)) throw SyntaxError("Expected identifier for the filter");
+			o(w.OpenParen) && (t = se(t)), e = new wi(e, t);
 		}
 		return e;
 	}
@@ -3326,7 +3326,7 @@ function Ii(e) {
 		let t = e[n];
 		if (t && (t.type === T.UnaryOperator || t.type === T.AdditiveBinaryOperator) && (t.value === "-" || t.value === "+")) {
 			let t = e[n++];
-			return new ki(t, ge());
+			return new Oi(t, ge());
 		}
 		return ae();
 	}
@@ -3335,14 +3335,14 @@ function Ii(e) {
 		switch (t.type) {
 			case T.NumericLiteral: {
 				let e = t.value;
-				return e.includes(".") ? new yi(Number(e)) : new vi(Number(e));
+				return e.includes(".") ? new vi(Number(e)) : new _i(Number(e));
 			}
 			case T.StringLiteral: {
 				let r = t.value;
 				for (; o(w.StringLiteral);) r += e[n++].value;
-				return new bi(r);
+				return new yi(r);
 			}
-			case w.Identifier: return new O(t.value);
+			case w.Identifier: return new k(t.value);
 			case w.OpenParen: {
 				let e = m();
 				return r(w.CloseParen, "Expected closing parenthesis, got ${tokens[current].type} instead."), e;
@@ -3350,7 +3350,7 @@ function Ii(e) {
 			case T.OpenSquareBracket: {
 				let e = [];
 				for (; !o(w.CloseSquareBracket);) e.push(g()), o(w.Comma) && ++n;
-				return ++n, new xi(e);
+				return ++n, new bi(e);
 			}
 			case T.OpenCurlyBracket: {
 				let e = /* @__PURE__ */ new Map();
@@ -3360,7 +3360,7 @@ function Ii(e) {
 					let i = _();
 					e.set(t, i), o(T.Comma) && ++n;
 				}
-				return ++n, new Ci(e);
+				return ++n, new Si(e);
 			}
 			default: throw SyntaxError(`Unexpected token: ${t.type}`);
 		}
@@ -3368,27 +3368,27 @@ function Ii(e) {
 	for (; n < e.length;) t.body.push(a());
 	return t;
 }
-function Li(e, t, n = 1) {
+function Ii(e, t, n = 1) {
 	if (t === void 0 && (t = e, e = 0), n === 0) throw Error("range() step must not be zero");
 	let r = [];
 	if (n > 0) for (let i = e; i < t; i += n) r.push(i);
 	else for (let i = e; i > t; i += n) r.push(i);
 	return r;
 }
-function Ri(e, t, n, r = 1) {
+function Li(e, t, n, r = 1) {
 	let i = Math.sign(r);
 	i >= 0 ? (t = (t ??= 0) < 0 ? Math.max(e.length + t, 0) : Math.min(t, e.length), n = (n ??= e.length) < 0 ? Math.max(e.length + n, 0) : Math.min(n, e.length)) : (t = (t ??= e.length - 1) < 0 ? Math.max(e.length + t, -1) : Math.min(t, e.length - 1), n = (n ??= -1) < -1 ? Math.max(e.length + n, -1) : Math.min(n, e.length - 1));
 	let a = [];
 	for (let o = t; i * o < i * n; o += r) a.push(e[o]);
 	return a;
 }
-function zi(e) {
+function Ri(e) {
 	return e.replace(/\b\w/g, (e) => e.toUpperCase());
 }
-function Bi(e) {
-	return Vi(/* @__PURE__ */ new Date(), e);
+function zi(e) {
+	return Bi(/* @__PURE__ */ new Date(), e);
 }
-function Vi(e, t) {
+function Bi(e, t) {
 	let n = new Intl.DateTimeFormat(void 0, { month: "long" }), r = new Intl.DateTimeFormat(void 0, { month: "short" }), i = (e) => e < 10 ? "0" + e : e.toString();
 	return t.replace(/%[YmdbBHM%]/g, (t) => {
 		switch (t) {
@@ -3404,80 +3404,80 @@ function Vi(e, t) {
 		}
 	});
 }
-function Hi(e) {
+function Vi(e) {
 	return e.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
 }
-function Ui(e, t, n, r) {
+function Hi(e, t, n, r) {
 	if (r === 0) return e;
-	let i = r == null || r < 0 ? Infinity : r, a = t.length === 0 ? /* @__PURE__ */ RegExp("(?=)", "gu") : new RegExp(Hi(t), "gu");
+	let i = r == null || r < 0 ? Infinity : r, a = t.length === 0 ? /* @__PURE__ */ RegExp("(?=)", "gu") : new RegExp(Vi(t), "gu");
 	return e.replaceAll(a, (e) => i > 0 ? (--i, n) : e);
 }
-var Wi = class extends Error {}, Gi = class extends Error {}, Ki = /* @__PURE__ */ new Map(), k = class {
+var Ui = class extends Error {}, Wi = class extends Error {}, Gi = /* @__PURE__ */ new Map(), A = class {
 	type = "RuntimeValue";
 	value;
 	get builtins() {
-		return Ki;
+		return Gi;
 	}
 	constructor(e = void 0) {
 		this.value = e;
 	}
 	__bool__() {
-		return new N(!!this.value);
+		return new P(!!this.value);
 	}
 	toString() {
 		return String(this.value);
 	}
-}, A = class extends k {
+}, j = class extends A {
 	type = "IntegerValue";
-}, j = class extends k {
+}, M = class extends A {
 	type = "FloatValue";
 	toString() {
 		return Object.is(this.value, -0) ? "-0.0" : this.value % 1 == 0 ? this.value.toFixed(1) : this.value.toString();
 	}
-}, M = class extends k {
+}, N = class extends A {
 	type = "StringValue";
 	_builtins;
 	get builtins() {
 		return this._builtins ??= /* @__PURE__ */ new Map([
-			["upper", new R(() => new M(this.value.toUpperCase()))],
-			["lower", new R(() => new M(this.value.toLowerCase()))],
-			["strip", new R(() => new M(this.value.trim()))],
-			["title", new R(() => new M(zi(this.value)))],
-			["capitalize", new R(() => new M(this.value.charAt(0).toUpperCase() + this.value.slice(1)))],
-			["length", new A(this.value.length)],
-			["rstrip", new R(() => new M(this.value.trimEnd()))],
-			["lstrip", new R(() => new M(this.value.trimStart()))],
+			["upper", new R(() => new N(this.value.toUpperCase()))],
+			["lower", new R(() => new N(this.value.toLowerCase()))],
+			["strip", new R(() => new N(this.value.trim()))],
+			["title", new R(() => new N(Ri(this.value)))],
+			["capitalize", new R(() => new N(this.value.charAt(0).toUpperCase() + this.value.slice(1)))],
+			["length", new j(this.value.length)],
+			["rstrip", new R(() => new N(this.value.trimEnd()))],
+			["lstrip", new R(() => new N(this.value.trimStart()))],
 			["startswith", new R((e) => {
 				if (e.length === 0) throw Error("startswith() requires at least one argument");
 				let t = e[0];
-				if (t instanceof M) return new N(this.value.startsWith(t.value));
+				if (t instanceof N) return new P(this.value.startsWith(t.value));
 				if (t instanceof L) {
 					for (let e of t.value) {
-						if (!(e instanceof M)) throw Error("startswith() tuple elements must be strings");
-						if (this.value.startsWith(e.value)) return new N(!0);
+						if (!(e instanceof N)) throw Error("startswith() tuple elements must be strings");
+						if (this.value.startsWith(e.value)) return new P(!0);
 					}
-					return new N(!1);
+					return new P(!1);
 				}
 				throw Error("startswith() argument must be a string or tuple of strings");
 			})],
 			["endswith", new R((e) => {
 				if (e.length === 0) throw Error("endswith() requires at least one argument");
 				let t = e[0];
-				if (t instanceof M) return new N(this.value.endsWith(t.value));
+				if (t instanceof N) return new P(this.value.endsWith(t.value));
 				if (t instanceof L) {
 					for (let e of t.value) {
-						if (!(e instanceof M)) throw Error("endswith() tuple elements must be strings");
-						if (this.value.endsWith(e.value)) return new N(!0);
+						if (!(e instanceof N)) throw Error("endswith() tuple elements must be strings");
+						if (this.value.endsWith(e.value)) return new P(!0);
 					}
-					return new N(!1);
+					return new P(!1);
 				}
 				throw Error("endswith() argument must be a string or tuple of strings");
 			})],
 			["split", new R((e) => {
 				let t = e[0] ?? new z();
-				if (!(t instanceof M || t instanceof z)) throw Error("sep argument must be a string or null");
-				let n = e[1] ?? new A(-1);
-				if (!(n instanceof A)) throw Error("maxsplit argument must be a number");
+				if (!(t instanceof N || t instanceof z)) throw Error("sep argument must be a string or null");
+				let n = e[1] ?? new j(-1);
+				if (!(n instanceof j)) throw Error("maxsplit argument must be a number");
 				let r = [];
 				if (t instanceof z) {
 					let e = this.value.trimStart();
@@ -3492,25 +3492,25 @@ var Wi = class extends Error {}, Gi = class extends Error {}, Ki = /* @__PURE__ 
 					if (t.value === "") throw Error("empty separator");
 					r = this.value.split(t.value), n.value !== -1 && r.length > n.value && r.push(r.splice(n.value).join(t.value));
 				}
-				return new L(r.map((e) => new M(e)));
+				return new L(r.map((e) => new N(e)));
 			})],
 			["replace", new R((e) => {
 				if (e.length < 2) throw Error("replace() requires at least two arguments");
 				let t = e[0], n = e[1];
-				if (!(t instanceof M && n instanceof M)) throw Error("replace() arguments must be strings");
+				if (!(t instanceof N && n instanceof N)) throw Error("replace() arguments must be strings");
 				let r;
-				if (r = e.length > 2 ? e[2].type === "KeywordArgumentsValue" ? e[2].value.get("count") ?? new z() : e[2] : new z(), !(r instanceof A || r instanceof z)) throw Error("replace() count argument must be a number or null");
-				return new M(Ui(this.value, t.value, n.value, r.value));
+				if (r = e.length > 2 ? e[2].type === "KeywordArgumentsValue" ? e[2].value.get("count") ?? new z() : e[2] : new z(), !(r instanceof j || r instanceof z)) throw Error("replace() count argument must be a number or null");
+				return new N(Hi(this.value, t.value, n.value, r.value));
 			})]
 		]);
 	}
-}, N = class extends k {
+}, P = class extends A {
 	type = "BooleanValue";
-}, qi = /[\x7f-\uffff]/g;
-function Ji(e) {
-	return e.replace(qi, (e) => "\\u" + e.charCodeAt(0).toString(16).padStart(4, "0"));
+}, Ki = /[\x7f-\uffff]/g;
+function qi(e) {
+	return e.replace(Ki, (e) => "\\u" + e.charCodeAt(0).toString(16).padStart(4, "0"));
 }
-function P(e, t = {}, n = 0, r = !0) {
+function F(e, t = {}, n = 0, r = !0) {
 	let { indent: i = null, ensureAscii: a = !1, separators: o = null, sortKeys: s = !1 } = t, c, l;
 	switch (o ? [c, l] = o : i ? (c = ",", l = ": ") : (c = ", ", l = ": "), e.type) {
 		case "NullValue": return "null";
@@ -3520,14 +3520,14 @@ function P(e, t = {}, n = 0, r = !0) {
 		case "BooleanValue": return JSON.stringify(e.value);
 		case "StringValue": {
 			let t = JSON.stringify(e.value);
-			return a && (t = Ji(t)), t;
+			return a && (t = qi(t)), t;
 		}
 		case "ArrayValue":
 		case "NamespaceValue":
 		case "ObjectValue": {
 			let o = i ? " ".repeat(i) : "", u = "\n" + o.repeat(n), d = u + o;
 			if (e.type === "ArrayValue") {
-				let a = e.value.map((e) => P(e, t, n + 1, r));
+				let a = e.value.map((e) => F(e, t, n + 1, r));
 				return i && a.length > 0 ? `[${d}${a.join(`${c}${d}`)}${u}]` : `[${a.join(c)}]`;
 			}
 			{
@@ -3535,8 +3535,8 @@ function P(e, t = {}, n = 0, r = !0) {
 				s && (o = o.sort(([e], [t]) => e.localeCompare(t)));
 				let f = o.map(([e, o]) => {
 					let s = JSON.stringify(e);
-					a && (s = Ji(s));
-					let c = `${s}${l}${P(o, t, n + 1, r)}`;
+					a && (s = qi(s));
+					let c = `${s}${l}${F(o, t, n + 1, r)}`;
 					return i ? `${d}${c}` : c;
 				});
 				return i && f.length > 0 ? `{${f.join(c)}${u}}` : `{${f.join(c)}}`;
@@ -3545,30 +3545,30 @@ function P(e, t = {}, n = 0, r = !0) {
 		default: throw Error(`Cannot convert to JSON: ${e.type}`);
 	}
 }
-var F = class extends k {
+var I = class extends A {
 	type = "ObjectValue";
 	_builtins;
 	__bool__() {
-		return new N(this.value.size > 0);
+		return new P(this.value.size > 0);
 	}
 	get builtins() {
 		return this._builtins ??= /* @__PURE__ */ new Map([
 			["get", new R(([e, t]) => {
-				if (!(e instanceof M)) throw Error(`Object key must be a string: got ${e.type}`);
+				if (!(e instanceof N)) throw Error(`Object key must be a string: got ${e.type}`);
 				return this.value.get(e.value) ?? t ?? new z();
 			})],
 			["items", new R(() => this.items())],
 			["keys", new R(() => this.keys())],
 			["values", new R(() => this.values())],
 			["dictsort", new R((e) => {
-				let t = /* @__PURE__ */ new Map(), n = e.filter((e) => e instanceof I ? (t = e.value, !1) : !0), r = n.at(0) ?? t.get("case_sensitive") ?? new N(!1);
-				if (!(r instanceof N)) throw Error("case_sensitive must be a boolean");
-				let i = n.at(1) ?? t.get("by") ?? new M("key");
-				if (!(i instanceof M)) throw Error("by must be a string");
+				let t = /* @__PURE__ */ new Map(), n = e.filter((e) => e instanceof Ji ? (t = e.value, !1) : !0), r = n.at(0) ?? t.get("case_sensitive") ?? new P(!1);
+				if (!(r instanceof P)) throw Error("case_sensitive must be a boolean");
+				let i = n.at(1) ?? t.get("by") ?? new N("key");
+				if (!(i instanceof N)) throw Error("by must be a string");
 				if (!["key", "value"].includes(i.value)) throw Error("by must be either 'key' or 'value'");
-				let a = n.at(2) ?? t.get("reverse") ?? new N(!1);
-				if (!(a instanceof N)) throw Error("reverse must be a boolean");
-				return new L(Array.from(this.value.entries()).map(([e, t]) => new L([new M(e), t])).sort((e, t) => {
+				let a = n.at(2) ?? t.get("reverse") ?? new P(!1);
+				if (!(a instanceof P)) throw Error("reverse must be a boolean");
+				return new L(Array.from(this.value.entries()).map(([e, t]) => new L([new N(e), t])).sort((e, t) => {
 					let n = i.value === "key" ? 0 : 1, o = e.value[n], s = t.value[n], c = ia(o, s, r.value);
 					return a.value ? -c : c;
 				}));
@@ -3576,50 +3576,50 @@ var F = class extends k {
 		]);
 	}
 	items() {
-		return new L(Array.from(this.value.entries()).map(([e, t]) => new L([new M(e), t])));
+		return new L(Array.from(this.value.entries()).map(([e, t]) => new L([new N(e), t])));
 	}
 	keys() {
-		return new L(Array.from(this.value.keys()).map((e) => new M(e)));
+		return new L(Array.from(this.value.keys()).map((e) => new N(e)));
 	}
 	values() {
 		return new L(Array.from(this.value.values()));
 	}
 	toString() {
-		return P(this, {}, 0, !1);
+		return F(this, {}, 0, !1);
 	}
-}, I = class extends F {
+}, Ji = class extends I {
 	type = "KeywordArgumentsValue";
-}, Yi = class extends k {
+}, Yi = class extends A {
 	type = "NamespaceValue";
 	toString() {
-		return P(this, {}, 0, !1);
+		return F(this, {}, 0, !1);
 	}
-}, L = class extends k {
+}, L = class extends A {
 	type = "ArrayValue";
 	_builtins;
 	get builtins() {
-		return this._builtins ??= /* @__PURE__ */ new Map([["length", new A(this.value.length)]]);
+		return this._builtins ??= /* @__PURE__ */ new Map([["length", new j(this.value.length)]]);
 	}
 	__bool__() {
-		return new N(this.value.length > 0);
+		return new P(this.value.length > 0);
 	}
 	toString() {
-		return P(this, {}, 0, !1);
+		return F(this, {}, 0, !1);
 	}
 }, Xi = class extends L {
 	type = "TupleValue";
-}, R = class extends k {
+}, R = class extends A {
 	type = "FunctionValue";
-}, z = class extends k {
+}, z = class extends A {
 	type = "NullValue";
-}, B = class extends k {
+}, B = class extends A {
 	type = "UndefinedValue";
 };
 function Zi(e) {
 	let t;
-	if (e instanceof L ? t = e.value : e instanceof M && (t = Array.from(e.value, (e) => new M(e))), !t || t.length !== 2) throw Error("namespace expected an object or an iterable of [key, value] pairs");
+	if (e instanceof L ? t = e.value : e instanceof N && (t = Array.from(e.value, (e) => new N(e))), !t || t.length !== 2) throw Error("namespace expected an object or an iterable of [key, value] pairs");
 	let [n, r] = t;
-	if (!(n instanceof M)) throw Error("namespace keys must be strings");
+	if (!(n instanceof N)) throw Error("namespace keys must be strings");
 	return [n, r];
 }
 var Qi = class {
@@ -3628,11 +3628,11 @@ var Qi = class {
 	}
 	variables = /* @__PURE__ */ new Map([["namespace", new R((e) => {
 		let t = e.slice(), n;
-		if (t.at(-1) instanceof I && (n = t.pop()), t.length > 1) throw Error(`namespace expected at most 1 argument, got ${t.length}`);
+		if (t.at(-1) instanceof Ji && (n = t.pop()), t.length > 1) throw Error(`namespace expected at most 1 argument, got ${t.length}`);
 		let r = /* @__PURE__ */ new Map();
 		if (t.length === 1) {
 			let e = t[0];
-			if (e instanceof F) for (let [t, n] of e.value) r.set(t, n);
+			if (e instanceof I) for (let [t, n] of e.value) r.set(t, n);
 			else if (e instanceof L) for (let t of e.value) {
 				let [e, n] = Zi(t);
 				r.set(e.value, n);
@@ -3670,22 +3670,22 @@ $r(V, "TESTS", /* @__PURE__ */ new Map([
 	["boolean", (e) => e.type === "BooleanValue"],
 	["callable", (e) => e instanceof R],
 	["odd", (e) => {
-		if (!(e instanceof A)) throw Error(`cannot odd on ${e.type}`);
+		if (!(e instanceof j)) throw Error(`cannot odd on ${e.type}`);
 		return e.value % 2 != 0;
 	}],
 	["even", (e) => {
-		if (!(e instanceof A)) throw Error(`cannot even on ${e.type}`);
+		if (!(e instanceof j)) throw Error(`cannot even on ${e.type}`);
 		return e.value % 2 == 0;
 	}],
 	["false", (e) => e.type === "BooleanValue" && !e.value],
 	["true", (e) => e.type === "BooleanValue" && e.value],
 	["none", (e) => e.type === "NullValue"],
 	["string", (e) => e.type === "StringValue"],
-	["number", (e) => e instanceof A || e instanceof j],
-	["integer", (e) => e instanceof A],
+	["number", (e) => e instanceof j || e instanceof M],
+	["integer", (e) => e instanceof j],
 	["iterable", (e) => e.type === "ArrayValue" || e.type === "StringValue"],
-	["mapping", (e) => e instanceof F],
-	["sequence", (e) => e instanceof L || e instanceof F || e instanceof M],
+	["mapping", (e) => e instanceof I],
+	["sequence", (e) => e instanceof L || e instanceof I || e instanceof N],
 	["lower", (e) => {
 		let t = e.value;
 		return e.type === "StringValue" && t === t.toLowerCase();
@@ -3703,16 +3703,16 @@ $r(V, "TESTS", /* @__PURE__ */ new Map([
 function $i(e) {
 	e.set("false", !1), e.set("true", !0), e.set("none", null), e.set("raise_exception", (e) => {
 		throw Error(e);
-	}), e.set("range", Li), e.set("strftime_now", Bi), e.set("True", !0), e.set("False", !1), e.set("None", null);
+	}), e.set("range", Ii), e.set("strftime_now", zi), e.set("True", !0), e.set("False", !1), e.set("None", null);
 }
 function ea(e) {
-	return e instanceof F || e instanceof Yi;
+	return e instanceof I || e instanceof Yi;
 }
 function ta(e) {
-	return e instanceof A || e instanceof j || e instanceof N;
+	return e instanceof j || e instanceof M || e instanceof P;
 }
 function na(e) {
-	return e instanceof N ? Number(e.value) : e.value;
+	return e instanceof P ? Number(e.value) : e.value;
 }
 function ra(e, t) {
 	let n = t.split("."), r = e;
@@ -3771,7 +3771,7 @@ function sa(e, t) {
 	}, l = (e) => {
 		if (Array.isArray(e)) for (let t of e) l(t);
 		else if (e instanceof Map) for (let [t, n] of e) l(t), l(n);
-		else if (e instanceof E) switch (e.type) {
+		else if (e instanceof D) switch (e.type) {
 			case "For": {
 				let t = e;
 				if (a(t.loopvar), t.iterable.type === "SelectExpression") {
@@ -3853,44 +3853,44 @@ var ca = class {
 		}
 		let r = this.evaluate(e.right, t);
 		switch (e.operator.value) {
-			case "==": return new N(n.value == r.value);
-			case "!=": return new N(n.value != r.value);
+			case "==": return new P(n.value == r.value);
+			case "!=": return new P(n.value != r.value);
 		}
 		if (n instanceof B || r instanceof B) {
-			if (r instanceof B && ["in", "not in"].includes(e.operator.value)) return new N(e.operator.value === "not in");
+			if (r instanceof B && ["in", "not in"].includes(e.operator.value)) return new P(e.operator.value === "not in");
 			throw Error(`Cannot perform operation ${e.operator.value} on undefined values`);
 		}
 		if (n instanceof z || r instanceof z) throw Error("Cannot perform operation on null values");
-		if (e.operator.value === "~") return new M(n.value.toString() + r.value.toString());
+		if (e.operator.value === "~") return new N(n.value.toString() + r.value.toString());
 		if (e.operator.value === "**" && ta(n) && ta(r)) {
 			let e = na(n), t = na(r);
 			if (e === 0 && t < 0) throw Error("0.0 cannot be raised to a negative power");
 			let i = e ** t;
 			if (!Number.isFinite(i)) throw Error("Exponentiation result is not a finite real number");
-			return n instanceof j || r instanceof j || t < 0 ? new j(i) : new A(i);
+			return n instanceof M || r instanceof M || t < 0 ? new M(i) : new j(i);
 		}
-		if ((n instanceof A || n instanceof j) && (r instanceof A || r instanceof j)) {
+		if ((n instanceof j || n instanceof M) && (r instanceof j || r instanceof M)) {
 			let t = n.value, i = r.value;
 			switch (e.operator.value) {
 				case "+":
 				case "-":
 				case "*": {
 					let a = e.operator.value === "+" ? t + i : e.operator.value === "-" ? t - i : t * i;
-					return n instanceof j || r instanceof j ? new j(a) : new A(a);
+					return n instanceof M || r instanceof M ? new M(a) : new j(a);
 				}
-				case "/": return new j(t / i);
+				case "/": return new M(t / i);
 				case "//": {
 					let e = Math.floor(t / i);
-					return n instanceof j || r instanceof j ? new j(e) : new A(e);
+					return n instanceof M || r instanceof M ? new M(e) : new j(e);
 				}
 				case "%": {
 					let e = t % i;
-					return n instanceof j || r instanceof j ? new j(e) : new A(e);
+					return n instanceof M || r instanceof M ? new M(e) : new j(e);
 				}
-				case "<": return new N(t < i);
-				case ">": return new N(t > i);
-				case ">=": return new N(t >= i);
-				case "<=": return new N(t <= i);
+				case "<": return new P(t < i);
+				case ">": return new P(t > i);
+				case ">=": return new P(t >= i);
+				case "<=": return new P(t <= i);
 			}
 		} else if (n instanceof L && r instanceof L) switch (e.operator.value) {
 			case "+": return new L(n.value.concat(r.value));
@@ -3898,20 +3898,20 @@ var ca = class {
 		else if (r instanceof L) {
 			let t = r.value.find((e) => e.value === n.value) !== void 0;
 			switch (e.operator.value) {
-				case "in": return new N(t);
-				case "not in": return new N(!t);
+				case "in": return new P(t);
+				case "not in": return new P(!t);
 			}
 		}
-		if (n instanceof M || r instanceof M) switch (e.operator.value) {
-			case "+": return new M(n.value.toString() + r.value.toString());
+		if (n instanceof N || r instanceof N) switch (e.operator.value) {
+			case "+": return new N(n.value.toString() + r.value.toString());
 		}
-		if (n instanceof M && r instanceof M) switch (e.operator.value) {
-			case "in": return new N(r.value.includes(n.value));
-			case "not in": return new N(!r.value.includes(n.value));
+		if (n instanceof N && r instanceof N) switch (e.operator.value) {
+			case "in": return new P(r.value.includes(n.value));
+			case "not in": return new P(!r.value.includes(n.value));
 		}
-		if (n instanceof M && r instanceof F) switch (e.operator.value) {
-			case "in": return new N(r.value.has(n.value));
-			case "not in": return new N(!r.value.has(n.value));
+		if (n instanceof N && r instanceof I) switch (e.operator.value) {
+			case "in": return new P(r.value.has(n.value));
+			case "not in": return new P(!r.value.has(n.value));
 		}
 		throw SyntaxError(`Unknown operator "${e.operator.value}" between ${n.type} and ${r.type}`);
 	}
@@ -3930,7 +3930,7 @@ var ca = class {
 			i(e.key.value, this.evaluate(e.value, t));
 		} else if (n.type === "KeywordSpreadExpression") {
 			let e = n, r = this.evaluate(e.argument, t);
-			if (!(r instanceof F)) throw Error(`Argument after ** must be a mapping, not ${r.type}`);
+			if (!(r instanceof I)) throw Error(`Argument after ** must be a mapping, not ${r.type}`);
 			for (let [e, t] of r.value) i(e, t);
 		}
 		return [n, r];
@@ -3939,16 +3939,16 @@ var ca = class {
 		if (t.type === "Identifier") {
 			let r = t;
 			if (r.value === "safe") return e;
-			if (r.value === "tojson") return new M(P(e, {}));
+			if (r.value === "tojson") return new N(F(e, {}));
 			if (e instanceof L) switch (r.value) {
 				case "list": return e;
 				case "first": return e.value[0];
 				case "last": return e.value[e.value.length - 1];
-				case "length": return new A(e.value.length);
+				case "length": return new j(e.value.length);
 				case "reverse": return new L(e.value.slice().reverse());
 				case "sort": return new L(e.value.slice().sort((e, t) => ia(e, t, !1)));
-				case "join": return new M(e.value.map((e) => e.value).join(""));
-				case "string": return new M(P(e, {}, 0, !1));
+				case "join": return new N(e.value.map((e) => e.value).join(""));
+				case "string": return new N(F(e, {}, 0, !1));
 				case "unique": {
 					let t = /* @__PURE__ */ new Set(), n = [];
 					for (let r of e.value) t.has(r.value) || (t.add(r.value), n.push(r));
@@ -3956,7 +3956,7 @@ var ca = class {
 				}
 				default: throw Error(`Unknown ArrayValue filter: ${r.value}`);
 			}
-			else if (e instanceof M) switch (r.value) {
+			else if (e instanceof N) switch (r.value) {
 				case "length":
 				case "upper":
 				case "lower":
@@ -3964,44 +3964,44 @@ var ca = class {
 				case "capitalize": {
 					let t = e.builtins.get(r.value);
 					if (t instanceof R) return t.value([], n);
-					if (t instanceof A) return t;
+					if (t instanceof j) return t;
 					throw Error(`Unknown StringValue filter: ${r.value}`);
 				}
-				case "trim": return new M(e.value.trim());
-				case "indent": return new M(e.value.split("\n").map((e, t) => t === 0 || e.length === 0 ? e : "    " + e).join("\n"));
+				case "trim": return new N(e.value.trim());
+				case "indent": return new N(e.value.split("\n").map((e, t) => t === 0 || e.length === 0 ? e : "    " + e).join("\n"));
 				case "join":
 				case "string": return e;
 				case "int": {
 					let t = parseInt(e.value, 10);
-					return new A(isNaN(t) ? 0 : t);
+					return new j(isNaN(t) ? 0 : t);
 				}
 				case "float": {
 					let t = parseFloat(e.value);
-					return new j(isNaN(t) ? 0 : t);
+					return new M(isNaN(t) ? 0 : t);
 				}
 				default: throw Error(`Unknown StringValue filter: ${r.value}`);
 			}
-			else if (e instanceof A || e instanceof j) switch (r.value) {
-				case "abs": return e instanceof A ? new A(Math.abs(e.value)) : new j(Math.abs(e.value));
-				case "int": return new A(Math.floor(e.value));
-				case "float": return new j(e.value);
-				case "string": return new M(e.toString());
+			else if (e instanceof j || e instanceof M) switch (r.value) {
+				case "abs": return e instanceof j ? new j(Math.abs(e.value)) : new M(Math.abs(e.value));
+				case "int": return new j(Math.floor(e.value));
+				case "float": return new M(e.value);
+				case "string": return new N(e.toString());
 				default: throw Error(`Unknown NumericValue filter: ${r.value}`);
 			}
-			else if (e instanceof F) switch (r.value) {
-				case "items": return new L(Array.from(e.value.entries()).map(([e, t]) => new L([new M(e), t])));
-				case "length": return new A(e.value.size);
+			else if (e instanceof I) switch (r.value) {
+				case "items": return new L(Array.from(e.value.entries()).map(([e, t]) => new L([new N(e), t])));
+				case "length": return new j(e.value.size);
 				default: {
 					let t = e.builtins.get(r.value);
 					if (t) return t instanceof R ? t.value([], n) : t;
 					throw Error(`Unknown ObjectValue filter: ${r.value}`);
 				}
 			}
-			else if (e instanceof N) switch (r.value) {
-				case "bool": return new N(e.value);
-				case "int": return new A(+!!e.value);
-				case "float": return new j(+!!e.value);
-				case "string": return new M(e.value ? "true" : "false");
+			else if (e instanceof P) switch (r.value) {
+				case "bool": return new P(e.value);
+				case "int": return new j(+!!e.value);
+				case "float": return new M(+!!e.value);
+				case "string": return new N(e.value ? "true" : "false");
 				default: throw Error(`Unknown BooleanValue filter: ${r.value}`);
 			}
 			throw Error(`Cannot apply filter "${r.value}" to type: ${e.type}`);
@@ -4012,19 +4012,19 @@ var ca = class {
 			let i = r.callee.value;
 			if (i === "tojson") {
 				let [, t] = this.evaluateArguments(r.args, n), i = t.get("indent") ?? new z();
-				if (!(i instanceof A || i instanceof z)) throw Error("If set, indent must be a number");
-				let a = t.get("ensure_ascii") ?? new N(!1);
-				if (!(a instanceof N)) throw Error("If set, ensure_ascii must be a boolean");
-				let o = t.get("sort_keys") ?? new N(!1);
-				if (!(o instanceof N)) throw Error("If set, sort_keys must be a boolean");
+				if (!(i instanceof j || i instanceof z)) throw Error("If set, indent must be a number");
+				let a = t.get("ensure_ascii") ?? new P(!1);
+				if (!(a instanceof P)) throw Error("If set, ensure_ascii must be a boolean");
+				let o = t.get("sort_keys") ?? new P(!1);
+				if (!(o instanceof P)) throw Error("If set, sort_keys must be a boolean");
 				let s = t.get("separators") ?? new z(), c = null;
 				if (s instanceof L || s instanceof Xi) {
 					if (s.value.length !== 2) throw Error("separators must be a tuple of two strings");
 					let [e, t] = s.value;
-					if (!(e instanceof M) || !(t instanceof M)) throw Error("separators must be a tuple of two strings");
+					if (!(e instanceof N) || !(t instanceof N)) throw Error("separators must be a tuple of two strings");
 					c = [e.value, t.value];
 				} else if (!(s instanceof z)) throw Error("If set, separators must be a tuple of two strings");
-				return new M(P(e, {
+				return new N(F(e, {
 					indent: i.value,
 					ensureAscii: a.value,
 					sortKeys: o.value,
@@ -4033,38 +4033,38 @@ var ca = class {
 			}
 			if (i === "join") {
 				let t;
-				if (e instanceof M) t = Array.from(e.value);
+				if (e instanceof N) t = Array.from(e.value);
 				else if (e instanceof L) t = e.value.map((e) => e.value);
 				else throw Error(`Cannot apply filter "${i}" to type: ${e.type}`);
-				let [a, o] = this.evaluateArguments(r.args, n), s = a.at(0) ?? o.get("separator") ?? new M("");
-				if (!(s instanceof M)) throw Error("separator must be a string");
-				return new M(t.join(s.value));
+				let [a, o] = this.evaluateArguments(r.args, n), s = a.at(0) ?? o.get("separator") ?? new N("");
+				if (!(s instanceof N)) throw Error("separator must be a string");
+				return new N(t.join(s.value));
 			}
 			if (i === "int" || i === "float") {
-				let [t, a] = this.evaluateArguments(r.args, n), o = t.at(0) ?? a.get("default") ?? (i === "int" ? new A(0) : new j(0));
-				if (e instanceof M) {
+				let [t, a] = this.evaluateArguments(r.args, n), o = t.at(0) ?? a.get("default") ?? (i === "int" ? new j(0) : new M(0));
+				if (e instanceof N) {
 					let t = i === "int" ? parseInt(e.value, 10) : parseFloat(e.value);
-					return isNaN(t) ? o : i === "int" ? new A(t) : new j(t);
+					return isNaN(t) ? o : i === "int" ? new j(t) : new M(t);
 				}
-				if (e instanceof A || e instanceof j) return e;
-				if (e instanceof N) return i === "int" ? new A(+!!e.value) : new j(+!!e.value);
+				if (e instanceof j || e instanceof M) return e;
+				if (e instanceof P) return i === "int" ? new j(+!!e.value) : new M(+!!e.value);
 				throw Error(`Cannot apply filter "${i}" to type: ${e.type}`);
 			}
 			if (i === "default") {
-				let [t, i] = this.evaluateArguments(r.args, n), a = t[0] ?? new M(""), o = t[1] ?? i.get("boolean") ?? new N(!1);
-				if (!(o instanceof N)) throw Error("`default` filter flag must be a boolean");
+				let [t, i] = this.evaluateArguments(r.args, n), a = t[0] ?? new N(""), o = t[1] ?? i.get("boolean") ?? new P(!1);
+				if (!(o instanceof P)) throw Error("`default` filter flag must be a boolean");
 				return e instanceof B || o.value && !e.__bool__().value ? a : e;
 			}
 			if (e instanceof L) {
 				switch (i) {
 					case "sort": {
-						let [t, i] = this.evaluateArguments(r.args, n), a = t.at(0) ?? i.get("reverse") ?? new N(!1);
-						if (!(a instanceof N)) throw Error("reverse must be a boolean");
-						let o = t.at(1) ?? i.get("case_sensitive") ?? new N(!1);
-						if (!(o instanceof N)) throw Error("case_sensitive must be a boolean");
+						let [t, i] = this.evaluateArguments(r.args, n), a = t.at(0) ?? i.get("reverse") ?? new P(!1);
+						if (!(a instanceof P)) throw Error("reverse must be a boolean");
+						let o = t.at(1) ?? i.get("case_sensitive") ?? new P(!1);
+						if (!(o instanceof P)) throw Error("case_sensitive must be a boolean");
 						let s = t.at(2) ?? i.get("attribute") ?? new z();
-						if (!(s instanceof M || s instanceof A || s instanceof z)) throw Error("attribute must be a string, integer, or null");
-						let c = (e) => s instanceof z ? e : ra(e, s instanceof A ? String(s.value) : s.value);
+						if (!(s instanceof N || s instanceof j || s instanceof z)) throw Error("attribute must be a string, integer, or null");
+						let c = (e) => s instanceof z ? e : ra(e, s instanceof j ? String(s.value) : s.value);
 						return new L(e.value.slice().sort((e, t) => {
 							let n = ia(c(e), c(t), o.value);
 							return a.value ? -n : n;
@@ -4090,7 +4090,7 @@ var ca = class {
 						let [, t] = this.evaluateArguments(r.args, n);
 						if (t.has("attribute")) {
 							let n = t.get("attribute");
-							if (!(n instanceof M)) throw Error("attribute must be a string");
+							if (!(n instanceof N)) throw Error("attribute must be a string");
 							let r = t.get("default");
 							return new L(e.value.map((e) => {
 								if (!ea(e)) throw Error("items in map must be an object");
@@ -4103,28 +4103,28 @@ var ca = class {
 				}
 				throw Error(`Unknown ArrayValue filter: ${i}`);
 			}
-			if (e instanceof M) {
+			if (e instanceof N) {
 				switch (i) {
 					case "indent": {
-						let [t, i] = this.evaluateArguments(r.args, n), a = t.at(0) ?? i.get("width") ?? new A(4);
-						if (!(a instanceof A)) throw Error("width must be a number");
-						let o = t.at(1) ?? i.get("first") ?? new N(!1), s = t.at(2) ?? i.get("blank") ?? new N(!1), c = e.value.split("\n"), l = " ".repeat(a.value);
-						return new M(c.map((e, t) => !o.value && t === 0 || !s.value && e.length === 0 ? e : l + e).join("\n"));
+						let [t, i] = this.evaluateArguments(r.args, n), a = t.at(0) ?? i.get("width") ?? new j(4);
+						if (!(a instanceof j)) throw Error("width must be a number");
+						let o = t.at(1) ?? i.get("first") ?? new P(!1), s = t.at(2) ?? i.get("blank") ?? new P(!1), c = e.value.split("\n"), l = " ".repeat(a.value);
+						return new N(c.map((e, t) => !o.value && t === 0 || !s.value && e.length === 0 ? e : l + e).join("\n"));
 					}
 					case "replace": {
 						let t = e.builtins.get("replace");
 						if (!(t instanceof R)) throw Error("replace filter not available");
 						let [i, a] = this.evaluateArguments(r.args, n);
-						return t.value([...i, new I(a)], n);
+						return t.value([...i, new Ji(a)], n);
 					}
 				}
 				throw Error(`Unknown StringValue filter: ${i}`);
 			}
-			if (e instanceof F) {
+			if (e instanceof I) {
 				let t = e.builtins.get(i);
 				if (t && t instanceof R) {
 					let [e, i] = this.evaluateArguments(r.args, n);
-					return i.size > 0 && e.push(new I(i)), t.value(e, n);
+					return i.size > 0 && e.push(new Ji(i)), t.value(e, n);
 				}
 				throw Error(`Unknown ObjectValue filter: ${i}`);
 			}
@@ -4140,7 +4140,7 @@ var ca = class {
 		let n = this.evaluate(e.operand, t), r = t.tests.get(e.test.value);
 		if (!r) throw Error(`Unknown test: ${e.test.value}`);
 		let i = r(n);
-		return new N(e.negate ? !i : i);
+		return new P(e.negate ? !i : i);
 	}
 	evaluateSelectExpression(e, t) {
 		return this.evaluate(e.test, t).__bool__().value ? this.evaluate(e.lhs, t) : new B();
@@ -4148,13 +4148,13 @@ var ca = class {
 	evaluateUnaryExpression(e, t) {
 		let n = this.evaluate(e.argument, t);
 		switch (e.operator.value) {
-			case "not": return new N(!n.__bool__().value);
+			case "not": return new P(!n.__bool__().value);
 			case "+":
 			case "-": {
 				let t = e.operator.value === "-" ? -1 : 1;
-				if (n instanceof A || n instanceof j || n instanceof N) {
-					let e = t * (n instanceof N ? +!!n.value : n.value);
-					return n instanceof j ? new j(e) : new A(e);
+				if (n instanceof j || n instanceof M || n instanceof P) {
+					let e = t * (n instanceof P ? +!!n.value : n.value);
+					return n instanceof M ? new M(e) : new j(e);
 				}
 				throw SyntaxError(`Unknown operator "${e.operator.value}" for ${n.type}`);
 			}
@@ -4173,49 +4173,49 @@ var ca = class {
 			let e = this.evaluate(r, t);
 			e.type !== "NullValue" && e.type !== "UndefinedValue" && (n += e.toString());
 		}
-		return new M(n);
+		return new N(n);
 	}
 	evaluateIdentifier(e, t) {
 		return t.lookupVariable(e.value);
 	}
 	evaluateCallExpression(e, t) {
 		let [n, r] = this.evaluateArguments(e.args, t);
-		r.size > 0 && n.push(new I(r));
+		r.size > 0 && n.push(new Ji(r));
 		let i = this.evaluate(e.callee, t);
 		if (i.type !== "FunctionValue") throw Error(`Cannot call something that is not a function: got ${i.type}`);
 		return i.value(n, t);
 	}
 	evaluateSliceExpression(e, t, n) {
-		if (!(e instanceof L || e instanceof M)) throw Error("Slice object must be an array or string");
+		if (!(e instanceof L || e instanceof N)) throw Error("Slice object must be an array or string");
 		let r = this.evaluate(t.start, n), i = this.evaluate(t.stop, n), a = this.evaluate(t.step, n);
-		if (!(r instanceof A || r instanceof B)) throw Error("Slice start must be numeric or undefined");
-		if (!(i instanceof A || i instanceof B)) throw Error("Slice stop must be numeric or undefined");
-		if (!(a instanceof A || a instanceof B)) throw Error("Slice step must be numeric or undefined");
-		return e instanceof L ? new L(Ri(e.value, r.value, i.value, a.value)) : new M(Ri(Array.from(e.value), r.value, i.value, a.value).join(""));
+		if (!(r instanceof j || r instanceof B)) throw Error("Slice start must be numeric or undefined");
+		if (!(i instanceof j || i instanceof B)) throw Error("Slice stop must be numeric or undefined");
+		if (!(a instanceof j || a instanceof B)) throw Error("Slice step must be numeric or undefined");
+		return e instanceof L ? new L(Li(e.value, r.value, i.value, a.value)) : new N(Li(Array.from(e.value), r.value, i.value, a.value).join(""));
 	}
 	evaluateMemberExpression(e, t) {
 		let n = this.evaluate(e.object, t), r;
 		if (e.computed) {
 			if (e.property.type === "SliceExpression") return this.evaluateSliceExpression(n, e.property, t);
 			r = this.evaluate(e.property, t);
-		} else r = e.property.type === "IntegerLiteral" ? new A(e.property.value) : new M(e.property.value);
+		} else r = e.property.type === "IntegerLiteral" ? new j(e.property.value) : new N(e.property.value);
 		let i;
 		if (ea(n)) {
-			if (!(r instanceof M)) throw Error(`Cannot access property with non-string: got ${r.type}`);
-			i = n.value.get(r.value) ?? (n instanceof F ? n.builtins.get(r.value) : void 0);
-		} else if (n instanceof L || n instanceof M) {
-			if (r instanceof A) {
-				if (n instanceof M) {
+			if (!(r instanceof N)) throw Error(`Cannot access property with non-string: got ${r.type}`);
+			i = n.value.get(r.value) ?? (n instanceof I ? n.builtins.get(r.value) : void 0);
+		} else if (n instanceof L || n instanceof N) {
+			if (r instanceof j) {
+				if (n instanceof N) {
 					let e = n.value.at(r.value);
-					i = e === void 0 ? void 0 : new M(e);
+					i = e === void 0 ? void 0 : new N(e);
 				} else i = n.value.at(r.value);
-			} else if (r instanceof M) i = n.builtins.get(r.value);
+			} else if (r instanceof N) i = n.builtins.get(r.value);
 			else throw Error(`Cannot access property with non-string/non-number: got ${r.type}`);
 		} else {
-			if (!(r instanceof M)) throw Error(`Cannot access property with non-string: got ${r.type}`);
+			if (!(r instanceof N)) throw Error(`Cannot access property with non-string: got ${r.type}`);
 			i = n.builtins.get(r.value);
 		}
-		return i instanceof k ? i : new B();
+		return i instanceof A ? i : new B();
 	}
 	evaluateSet(e, t) {
 		let n = e.value ? this.evaluate(e.value, t) : this.evaluateBlock(e.body, t);
@@ -4250,8 +4250,8 @@ var ca = class {
 			let t = e.iterable;
 			i = this.evaluate(t.lhs, n), r = t.test;
 		} else i = this.evaluate(e.iterable, n);
-		if (!(i instanceof L || i instanceof F)) throw Error(`Expected iterable or object type in for loop: got ${i.type}`);
-		i instanceof F && (i = i.keys());
+		if (!(i instanceof L || i instanceof I)) throw Error(`Expected iterable or object type in for loop: got ${i.type}`);
+		i instanceof I && (i = i.keys());
 		let a = [], o = [];
 		for (let t = 0; t < i.value.length; ++t) {
 			let s = new V(n), c = i.value[t], l;
@@ -4273,23 +4273,23 @@ var ca = class {
 		let s = "", c = !0;
 		for (let t = 0; t < a.length; ++t) {
 			let r = /* @__PURE__ */ new Map([
-				["index", new A(t + 1)],
-				["index0", new A(t)],
-				["revindex", new A(a.length - t)],
-				["revindex0", new A(a.length - t - 1)],
-				["first", new N(t === 0)],
-				["last", new N(t === a.length - 1)],
-				["length", new A(a.length)],
+				["index", new j(t + 1)],
+				["index0", new j(t)],
+				["revindex", new j(a.length - t)],
+				["revindex0", new j(a.length - t - 1)],
+				["first", new P(t === 0)],
+				["last", new P(t === a.length - 1)],
+				["length", new j(a.length)],
 				["previtem", t > 0 ? a[t - 1] : new B()],
 				["nextitem", t < a.length - 1 ? a[t + 1] : new B()]
 			]);
-			n.setVariable("loop", new F(r)), o[t](n);
+			n.setVariable("loop", new I(r)), o[t](n);
 			try {
 				let t = this.evaluateBlock(e.body, n);
 				s += t.value;
 			} catch (e) {
-				if (e instanceof Gi) continue;
-				if (e instanceof Wi) break;
+				if (e instanceof Wi) continue;
+				if (e instanceof Ui) break;
 				throw e;
 			}
 			c = !1;
@@ -4298,17 +4298,17 @@ var ca = class {
 			let t = this.evaluateBlock(e.defaultBlock, n);
 			s += t.value;
 		}
-		return new M(s);
+		return new N(s);
 	}
 	bindMacroArguments(e, t, n, r, i) {
 		let a = r.slice(), o = /* @__PURE__ */ new Map();
-		a.at(-1) instanceof I && (o = new Map(a.pop().value));
+		a.at(-1) instanceof Ji && (o = new Map(a.pop().value));
 		let s = [];
 		for (let e = 0; e < t.length; ++e) {
 			let { name: n, defaultValue: r } = aa(t[e]), c = a[e];
 			c === void 0 && o.has(n) && (c = o.get(n), o.delete(n)), c === void 0 && r !== void 0 && s.push([n, r]), i.setVariable(n, c ?? new B());
 		}
-		if (n.has("kwargs")) i.setVariable("kwargs", new F(o));
+		if (n.has("kwargs")) i.setVariable("kwargs", new I(o));
 		else if (o.size > 0) throw Error(`macro ${e} takes no keyword argument '${o.keys().next().value}'`);
 		if (n.has("varargs")) i.setVariable("varargs", new L(a.slice(t.length)));
 		else if (a.length > t.length) throw Error(`macro ${e} takes not more than ${t.length} argument(s)`);
@@ -4326,7 +4326,7 @@ var ca = class {
 			let a = new V(t);
 			return this.bindMacroArguments("None", n, r, i, a), this.evaluateBlock(e.body, a);
 		}), [a, o] = this.evaluateArguments(e.call.args, t);
-		a.push(new I(o));
+		a.push(new Ji(o));
 		let s = this.evaluate(e.call.callee, t);
 		if (s.type !== "FunctionValue") throw Error(`Cannot call something that is not a function: got ${s.type}`);
 		let c = new V(t);
@@ -4345,21 +4345,21 @@ var ca = class {
 			case "For": return this.evaluateFor(e, t);
 			case "Macro": return this.evaluateMacro(e, t);
 			case "CallStatement": return this.evaluateCallStatement(e, t);
-			case "Break": throw new Wi();
-			case "Continue": throw new Gi();
-			case "IntegerLiteral": return new A(e.value);
-			case "FloatLiteral": return new j(e.value);
-			case "StringLiteral": return new M(e.value);
+			case "Break": throw new Ui();
+			case "Continue": throw new Wi();
+			case "IntegerLiteral": return new j(e.value);
+			case "FloatLiteral": return new M(e.value);
+			case "StringLiteral": return new N(e.value);
 			case "ArrayLiteral": return new L(e.value.map((e) => this.evaluate(e, t)));
 			case "TupleLiteral": return new Xi(e.value.map((e) => this.evaluate(e, t)));
 			case "ObjectLiteral": {
 				let n = /* @__PURE__ */ new Map();
 				for (let [r, i] of e.value) {
 					let e = this.evaluate(r, t);
-					if (!(e instanceof M)) throw Error(`Object keys must be strings: got ${e.type}`);
+					if (!(e instanceof N)) throw Error(`Object keys must be strings: got ${e.type}`);
 					n.set(e.value, this.evaluate(i, t));
 				}
-				return new F(n);
+				return new I(n);
 			}
 			case "Identifier": return this.evaluateIdentifier(e, t);
 			case "CallExpression": return this.evaluateCallExpression(e, t);
@@ -4378,11 +4378,11 @@ var ca = class {
 };
 function la(e) {
 	switch (typeof e) {
-		case "number": return Number.isInteger(e) ? new A(e) : new j(e);
-		case "string": return new M(e);
-		case "boolean": return new N(e);
+		case "number": return Number.isInteger(e) ? new j(e) : new M(e);
+		case "string": return new N(e);
+		case "boolean": return new P(e);
 		case "undefined": return new B();
-		case "object": return e === null ? new z() : Array.isArray(e) ? new L(e.map(la)) : new F(new Map(Object.entries(e).map(([e, t]) => [e, la(t)])));
+		case "object": return e === null ? new z() : Array.isArray(e) ? new L(e.map(la)) : new I(new Map(Object.entries(e).map(([e, t]) => [e, la(t)])));
 		case "function": return new R((t, n) => la(e(...t.map((e) => e.value)) ?? null));
 		default: throw Error(`Cannot convert to runtime value: ${e}`);
 	}
@@ -4553,11 +4553,11 @@ function q(e) {
 var Ca = class {
 	parsed;
 	constructor(e) {
-		let t = oi(e, {
+		let t = ai(e, {
 			lstrip_blocks: !0,
 			trim_blocks: !0
 		});
-		this.parsed = Ii(t);
+		this.parsed = Fi(t);
 	}
 	render(e) {
 		let t = new V();
@@ -7106,16 +7106,18 @@ async function Wl(e, t) {
 	})();
 }
 // src/api/remote_calls.ts
-function Gl(e, t) {
-	let n = (e) => {
-		let n = e.data, r = e.ports[0];
-		if (n?.hearth !== "call" || r === void 0) return;
-		let i = Kl(r, n, t);
-		e.waitUntil?.(i);
+var Gl = 1e4;
+function Kl(e, t) {
+	let n = /* @__PURE__ */ new Set(), r = (e) => {
+		let r = e.data, i = e.ports[0];
+		if (i === void 0 || (r?.hearth === "known" && i.postMessage(n.has(r.id)), r?.hearth !== "call")) return;
+		n.add(r.id);
+		let a = ql(i, r, t).finally(() => n.delete(r.id));
+		e.waitUntil?.(a);
 	};
-	return e.addEventListener("message", n), e.start?.(), () => e.removeEventListener("message", n);
+	return e.addEventListener("message", r), e.start?.(), () => e.removeEventListener("message", r);
 }
-async function Kl(t, { name: n, argument: r }, i) {
+async function ql(t, { name: n, argument: r }, i) {
 	let a = new AbortController(), o = (e) => t.postMessage(e);
 	t.onmessage = () => a.abort();
 	try {
@@ -7134,29 +7136,43 @@ async function Kl(t, { name: n, argument: r }, i) {
 		t.onmessage = null;
 	}
 }
-function ql(t, n, r, i) {
-	let { port1: a, port2: o } = new MessageChannel(), s = () => a.postMessage("end"), c = new ir(s), l = new Promise((t, n) => {
-		a.onmessage = ({ data: r }) => {
-			if ("item" in r) return c.push(r.item);
-			if (a.close(), i?.removeEventListener("abort", s), "value" in r) return c.end(), t(r.value);
-			let { kind: o, what: l, why: u, hint: d } = r.error, f = new e(o, l, {
-				why: u,
-				hint: d
-			});
-			c.fail(f), n(f);
+function Jl(t, n, r, i) {
+	let { port1: a, port2: o } = new MessageChannel(), s = () => a.postMessage("end"), c = new ir(s), l = yc(), u = new Promise((n, r) => {
+		let o = () => {
+			a.close(), clearInterval(f), i?.removeEventListener("abort", s);
+		}, u = (e) => {
+			o(), c.fail(e), r(e);
 		};
+		a.onmessage = ({ data: t }) => {
+			if ("item" in t) return c.push(t.item);
+			if ("error" in t) return u(new e(t.error.kind, t.error.what, t.error));
+			o(), c.end(), n(t.value);
+		};
+		let d = 0, f = setInterval(() => {
+			let { port1: n, port2: r } = new MessageChannel();
+			n.onmessage = ({ data: t }) => {
+				n.close(), !t && ++d > 1 && u(new e("unloaded", "The worker was stopped in the middle of it.", {
+					why: "Browsers do that to service workers.",
+					hint: "Ask again."
+				}));
+			}, t.postMessage({
+				hearth: "known",
+				id: l
+			}, [r]);
+		}, Gl);
 	});
-	return l.catch(() => void 0), i?.addEventListener("abort", s, { once: !0 }), t.postMessage({
+	return u.catch(() => void 0), i?.addEventListener("abort", s, { once: !0 }), t.postMessage({
 		hearth: "call",
+		id: l,
 		name: n,
 		argument: r
 	}, [o]), i?.aborted === !0 && s(), {
 		items: c,
-		value: l
+		value: u
 	};
 }
 // src/api/worker.ts
-function Jl(t, n = {}, r = cl.open) {
+function Yl(t, n = {}, r = cl.open) {
 	let i, a = async () => {
 		if (i === void 0) throw new e("unloaded", "The worker has no model open.", { hint: "Open one with openInWorker." });
 		return Vl(await i.model);
@@ -7167,7 +7183,7 @@ function Jl(t, n = {}, r = cl.open) {
 		let i = await a();
 		for await (let a of e(i).call(i, t, r)) n(a);
 	};
-	return Gl(t, {
+	return Kl(t, {
 		async open(e, t, a) {
 			let { url: s, options: c } = e, l = JSON.stringify(e);
 			if (i?.key !== l) {
@@ -7197,25 +7213,26 @@ function Jl(t, n = {}, r = cl.open) {
 		embeddings: c((e, t) => e.embeddings(t))
 	});
 }
-async function Yl(t, n, r = {}) {
-	let { onProgress: i, onNotice: a, signal: o, ...s } = r, c = {
-		url: new URL(n, globalThis.location?.href).href,
-		options: s
-	}, l = async () => {
-		let { items: e, value: n } = ql(t, "open", c, o);
-		for await (let t of e) typeof t == "string" ? a?.(t) : i?.(...t);
+var Xl = (t) => t instanceof e && t.kind === "unloaded";
+async function Zl(e, t, n = {}) {
+	let { onProgress: r, onNotice: i, signal: a, ...o } = n, s = {
+		url: new URL(t, globalThis.location?.href).href,
+		options: o
+	}, c = async () => {
+		let { items: t, value: n } = Jl(e, "open", s, a);
+		for await (let e of t) typeof e == "string" ? i?.(e) : r?.(...e);
 		return await n;
-	}, u = async (t) => {
+	}, l = () => c().catch((e) => Xl(e) ? c() : Promise.reject(e)), u = async (e) => {
 		try {
-			return await t();
-		} catch (n) {
-			if (!(n instanceof e && n.kind === "unloaded")) throw n;
-			return await u(!0), t();
+			return await e();
+		} catch (t) {
+			if (!Xl(t)) throw t;
+			return await l(), e();
 		}
-	}, d = (e, n, r) => u(async () => await ql(t, e, n, r).value);
-	async function* f(e, n, r) {
+	}, d = (t, n, r) => u(async () => await Jl(e, t, n, r).value);
+	async function* f(t, n, r) {
 		let [i, a] = await u(async () => {
-			let { items: i } = ql(t, e, n, r);
+			let { items: i } = Jl(e, t, n, r);
 			return [i, await i.next()];
 		});
 		try {
@@ -7235,7 +7252,7 @@ async function Yl(t, n, r = {}) {
 		...await l(),
 		backend: p,
 		...Hl(p),
-		close: async () => void await ql(t, "close", null).value
+		close: async () => void await Jl(e, "close", null).value
 	};
 }
-export { Hn as _, cl as a, pn as b, Nc as c, no as d, Ya as f, Jr as g, Ha as h, Hl as i, Pc as l, Za as m, Jl as n, rl as o, Ja as p, Vl as r, Gc as s, Yl as t, ro as u, Ln as v, ee as x, _n as y };
+export { Hn as _, cl as a, pn as b, Nc as c, no as d, Ya as f, Jr as g, Ha as h, Hl as i, Pc as l, Za as m, Yl as n, rl as o, Ja as p, Vl as r, Gc as s, Zl as t, ro as u, Ln as v, ee as x, _n as y };

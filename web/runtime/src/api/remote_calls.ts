@@ -1,9 +1,16 @@
 // Calls from one thread to another, the same to a worker, a port and a service worker: each call brings a port of its own, over which
 // items, the answer or an error come back, and over which it is ended. So nothing has to be kept between calls, and a service worker
 // that was stopped meanwhile starts again by the call itself.
+//
+// Browsers also stop service workers in the middle of what takes them minutes, and tell nobody. So whoever waits asks now and then
+// whether the call is still known: being asked keeps a worker alive, and one that was started anew does not know it.
 
 import { Inbox } from "../engine/inbox.ts";
 import { type ErrorKind, HearthError } from "../errors.ts";
+import { uniqueText } from "../unique.ts";
+
+/** Browsers give a worker half a minute without any events, and five with one that does not end. */
+const ASK_MS = 10_000;
 
 /** A worker, a port, a service worker: what takes messages. */
 export interface CallTarget {
@@ -20,8 +27,15 @@ export interface CallScope {
 
 interface Call {
   readonly hearth: "call";
+  readonly id: string;
   readonly name: string;
   readonly argument: unknown;
+}
+
+/** Is answered by whether the call is known. */
+interface Question {
+  readonly hearth: "known";
+  readonly id: string;
 }
 
 type Answer =
@@ -34,11 +48,15 @@ export type CallHandler = (argument: unknown, emit: (item: unknown) => void, sig
 
 /** Answers calls that come to `scope`. Answers what ends that. */
 export function answerCalls(scope: CallScope, handlers: Readonly<Record<string, CallHandler>>): () => void {
+  const known = new Set<string>();
   const listener = (event: MessageEvent): void => {
-    const call = event.data as Partial<Call> | null;
+    const said = event.data as Call | Question | null;
     const port = event.ports[0];
-    if (call?.hearth !== "call" || port === undefined) return;
-    const answering = answer(port, call as Call, handlers);
+    if (port === undefined) return;
+    if (said?.hearth === "known") port.postMessage(known.has(said.id));
+    if (said?.hearth !== "call") return;
+    known.add(said.id);
+    const answering = answer(port, said, handlers).finally(() => known.delete(said.id));
     // A service worker lives on until the promise is settled.
     (event as MessageEvent & { waitUntil?(promise: Promise<unknown>): void }).waitUntil?.(answering);
   };
@@ -68,24 +86,39 @@ export function callOver(target: CallTarget, name: string, argument: unknown, si
   const { port1: port, port2 } = new MessageChannel();
   const end = (): void => port.postMessage("end");
   const items = new Inbox<unknown>(end);
+  const id = uniqueText();
   const value = new Promise<unknown>((resolve, reject) => {
-    port.onmessage = ({ data }: MessageEvent<Answer>) => {
-      if ("item" in data) return items.push(data.item);
+    const close = (): void => {
       port.close();
+      clearInterval(asking);
       signal?.removeEventListener("abort", end);
-      if ("value" in data) {
-        items.end();
-        return resolve(data.value);
-      }
-      const { kind, what, why, hint } = data.error;
-      const error = new HearthError(kind, what, { why, hint });
+    };
+    const fail = (error: HearthError): void => {
+      close();
       items.fail(error);
       reject(error);
     };
+    port.onmessage = ({ data }: MessageEvent<Answer>) => {
+      if ("item" in data) return items.push(data.item);
+      if ("error" in data) return fail(new HearthError(data.error.kind, data.error.what, data.error));
+      close();
+      items.end();
+      resolve(data.value);
+    };
+    let unknown = 0;
+    const asking = setInterval(() => {
+      const { port1, port2 } = new MessageChannel();
+      port1.onmessage = ({ data }: MessageEvent<boolean>) => {
+        port1.close();
+        // Once it may be that the call has just ended, and its last word is under way.
+        if (!data && ++unknown > 1) fail(new HearthError("unloaded", "The worker was stopped in the middle of it.", { why: "Browsers do that to service workers.", hint: "Ask again." }));
+      };
+      target.postMessage({ hearth: "known", id } satisfies Question, [port2]);
+    }, ASK_MS);
   });
   value.catch(() => undefined); // who reads the items is told by them
   signal?.addEventListener("abort", end, { once: true });
-  target.postMessage({ hearth: "call", name, argument } satisfies Call, [port2]);
+  target.postMessage({ hearth: "call", id, name, argument } satisfies Call, [port2]);
   if (signal?.aborted === true) end();
   return { items, value };
 }

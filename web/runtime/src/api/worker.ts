@@ -126,25 +126,29 @@ export interface OpenInWorkerOptions extends RemoteOptions {
   readonly signal?: AbortSignal;
 }
 
+const isUnloaded = (error: unknown): boolean => error instanceof HearthError && error.kind === "unloaded";
+
 /** Opens the bundle at a URL, or the packaged one whose model.json is there, in a worker that runs `serveModel`. */
 export async function openInWorker(target: CallTarget, url: string | URL, options: OpenInWorkerOptions = {}): Promise<RemoteModel> {
   const { onProgress, onNotice, signal, beside: isBeside = false, ...sent } = options;
   const opening: Opening = { url: new URL(url, globalThis.location?.href).href, options: sent };
-  const open = async (beside: boolean): Promise<Opened> => {
-    const { items, value } = callOver(target, "open", { model: opening, beside } satisfies Call, signal);
+  const openOnce = async (): Promise<Opened> => {
+    const { items, value } = callOver(target, "open", opening, signal);
     for await (const item of items as AsyncIterable<string | [number, number]>) {
       if (typeof item === "string") onNotice?.(item);
       else onProgress?.(...item);
     }
     return (await value) as Opened;
   };
+  /** Goes on where it was stopped: what came is kept. */
+  const open = (): Promise<Opened> => openOnce().catch((error: unknown) => (isUnloaded(error) ? openOnce() : Promise.reject(error)));
   /** Does it again once the model is there again, where it no longer was. */
   const whileOpen = async <Value>(action: () => Promise<Value>): Promise<Value> => {
     try {
       return await action();
     } catch (error) {
-      if (!(error instanceof HearthError && error.kind === "unloaded")) throw error;
-      await open(true);
+      if (!isUnloaded(error)) throw error;
+      await open();
       return action();
     }
   };

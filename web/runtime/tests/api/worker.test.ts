@@ -1,4 +1,4 @@
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { openInWorker, serveModel } from "../../src/api/index.ts";
 import { toyModel } from "../toy_model.ts";
 
@@ -68,38 +68,26 @@ test("a worker that was stopped meanwhile opens the model again when it is asked
   scope.close();
 });
 
-/** A worker whose models answer by their names; what is open there. */
-function named() {
-  const open = new Set<string>();
-  const opener = async (url: string) => {
-    const name = new URL(url).pathname.slice(1);
-    open.add(name);
-    return toyModel({ name, close: () => open.delete(name) }).model;
-  };
+test("a worker that was stopped in the middle of a call is asked once more", async () => {
+  vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
   const { scope, target } = pair();
-  const stop = serveModel(scope, {}, opener);
-  const ask = async ({ chat }: Awaited<ReturnType<typeof openInWorker>>) => (await chat.completions.create({ messages, temperature: 0 })).model;
-  return { open, opener, scope, target, ask, stop };
-}
-
-test("models beside each other answer each for itself, and are closed each by itself", async () => {
-  const { open, target, scope, ask, stop } = named();
-  const first = await openInWorker(target, "https://example.org/first");
-  const second = await openInWorker(target, "https://example.org/second", { beside: true });
-  expect(await Promise.all([ask(first), ask(second), ask(first)])).toEqual(["first", "second", "first"]);
-  await first.close();
-  expect([...open]).toEqual(["second"]);
-  expect(await ask(second)).toBe("second");
+  const never = () => new Promise<never>(() => undefined);
+  let stop = serveModel(scope, {}, never);
+  const opening = openInWorker(target, "https://example.org/toy");
+  await new Promise((resolve) => setTimeout(resolve)); // it has begun
+  vi.advanceTimersByTime(60_000);
+  await new Promise((resolve) => setTimeout(resolve)); // and is known to go on
   stop();
-  scope.close();
-});
-
-test("a model takes the place of those that are open; who asks one of them has it opened again", async () => {
-  const { open, target, scope, ask, stop } = named();
-  const first = await openInWorker(target, "https://example.org/first");
-  const second = await openInWorker(target, "https://example.org/second");
-  expect([...open]).toEqual(["second"]);
-  expect(await Promise.all([ask(first), ask(second)])).toEqual(["first", "second"]);
+  let opened = 0;
+  stop = serveModel(scope, {}, async () => {
+    opened++;
+    return toyModel().model;
+  });
+  vi.advanceTimersByTime(20_000);
+  const remote = await opening;
+  expect([remote.name, opened]).toEqual(["toy", 1]);
+  expect(vi.getTimerCount()).toBe(0);
+  vi.useRealTimers();
   stop();
   scope.close();
 });
