@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from tests.compiler.compiled import compile_here
-from tests.web.conftest import ARGUMENTS, CHROMIUM
+from tests.web.browsers import launched
 
 from hearth import LLM
 from hearth.bundle import open_bundle
@@ -46,15 +46,8 @@ def server(site: Site) -> Iterator[SiteServer]:
 
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Any]:
-    if CHROMIUM is None:
-        pytest.skip("needs Chromium (apt-get install chromium)")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as driver:
-        rule = f"--host-resolver-rules=MAP {ELSEWHERE} 127.0.0.1"
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=[*ARGUMENTS, rule])
+    with launched("chromium", local_name=ELSEWHERE) as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -76,11 +76,17 @@ def begin(page: Any) -> None:
     page.get_by_role("button", name="Load the model").click()
 
 
+def write(field: Any, text: str) -> None:
+    """By the keyboard: Firefox tells a page of a changed field only where somebody has typed."""
+    field.press("Control+a")
+    field.press_sequentially(text)
+
+
 def answer(page: Any) -> str:
     """What the model writes greedily once it is there."""
     page.get_by_text("Settings").click()
-    page.get_by_label("Temperature").fill("0")
-    page.get_by_label("Longest answer").fill(str(TOKENS))
+    write(page.get_by_label("Temperature"), "0")
+    write(page.get_by_label("Longest answer"), str(TOKENS))
     box = page.get_by_role("textbox", name="The beginning of a text")
     box.fill(PROMPT)
     box.press("Enter")

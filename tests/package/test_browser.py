@@ -7,101 +7,18 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.compiler.compiled import compile_here
 from tests.web.browsers import BROWSERS, launched
 from tests.web.firefox import launch_firefox
 
 from hearth.package import Site
 
-PROMPT = "Once upon a time, there was a little"
-TOKENS = 40
-CHUNK_BYTES = 100_000
+from .conftest import ELSEWHERE
+from .site_server import PATIENCE_MS, PROMPT, SiteServer, answer, begin, visit, write
+
 LITTLE_ROOM = 600_000  # bytes
-PATIENCE_MS = 120_000
-# A name that browsers do not trust as they trust localhost.
-ELSEWHERE = "elsewhere.test"
-
-
-class Server:
-    """A web server without any headers of its own. Counts what it is asked for."""
-
-    def __init__(self, folder: Path) -> None:
-        self.asked: Counter[str] = Counter()
-        self.held = threading.Event()
-        self.holds_after: int | None = None
-        self.damages: str | None = None
-        self._released = threading.Event()
-        server = self
-
-        class Handler(http.server.SimpleHTTPRequestHandler):
-            def do_GET(self) -> None:
-                server.asked[self.path] += 1
-                blobs = [path for path in server.asked if path.startswith("/blobs/")]
-                if self.path == server.damages:
-                    content = bytes(len((folder / self.path.lstrip("/")).read_bytes()))
-                    self.send_response(200)
-                    self.send_header("Content-Length", str(len(content)))
-                    self.end_headers()
-                    self.wfile.write(content)
-                elif server.holds_after is not None and len(blobs) > server.holds_after:
-                    self._hold()
-                else:
-                    super().do_GET()
-
-            def _hold(self) -> None:
-                """Sends half of a chunk, and no more until whoever asked has gone."""
-                content = (folder / self.path.lstrip("/")).read_bytes()
-                self.send_response(200)
-                self.send_header("Content-Length", str(len(content)))
-                self.end_headers()
-                self.wfile.write(content[: len(content) // 2])
-                self.wfile.flush()
-                server.held.set()
-                server._released.wait()
-                self.close_connection = True
-
-            def log_message(self, *_arguments: Any) -> None:
-                pass
-
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=folder))
-        self.port = self._server.server_port
-        self.url = f"http://127.0.0.1:{self.port}/"
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
-        self._thread.start()
-
-    def release(self) -> None:
-        self.holds_after = None
-        self._released.set()
-
-    def close(self) -> None:
-        self.release()
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
-
-
-@pytest.fixture(scope="module")
-def site(bundle_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Site:
-    bundle = open_bundle(bundle_folder, for_this_machine=False)
-    return write_site(bundle, tmp_path_factory.mktemp("site") / "site", chunk_bytes=CHUNK_BYTES)
-
-
-@pytest.fixture(scope="module")
-def expected(stories: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
-    native = compile_here(stories, tmp_path_factory.mktemp("native") / "bundle", precision="high")
-    with LLM(native, context=256, threads=2, repetition_stop=False, trust_bundle=True) as llm:
-        return llm.generate(PROMPT, max_tokens=TOKENS, temperature=0.0).text
-
-
-@pytest.fixture
-def server(site: Site) -> Iterator[Server]:
-    server = Server(site.path)
-    yield server
-    server.close()
 
 
 @pytest.fixture(scope="module", params=BROWSERS)
@@ -110,46 +27,7 @@ def browser(request: pytest.FixtureRequest) -> Iterator[Any]:
         yield browser
 
 
-@pytest.fixture
-def context(browser: Any) -> Iterator[Any]:
-    """A visitor who was never here."""
-    context = browser.new_context()
-    context.set_default_timeout(PATIENCE_MS)
-    yield context
-    context.close()
-
-
-def begin(page: Any) -> None:
-    page.get_by_role("button", name="Load the model").click()
-
-
-def write(field: Any, text: str) -> None:
-    """By the keyboard: Firefox tells a page of a changed field only where somebody has typed."""
-    field.press("Control+a")
-    field.press_sequentially(text)
-
-
-def answer(page: Any) -> str:
-    """What the model writes greedily once it is there."""
-    page.get_by_text("Settings").click()
-    write(page.get_by_label("Temperature"), "0")
-    write(page.get_by_label("Longest answer"), str(TOKENS))
-    box = page.get_by_role("textbox", name="The beginning of a text")
-    box.fill(PROMPT)
-    box.press("Enter")
-    page.get_by_role("button", name="Stop").wait_for(state="detached")
-    page.wait_for_function("!document.querySelector('main').matches('[aria-busy=true]')")
-    text: str = page.locator(".answer-text").evaluate("element => element.textContent")
-    return text
-
-
-def visit(context: Any, url: str) -> Any:
-    page = context.new_page()
-    page.goto(url)
-    return page
-
-
-def test_it_answers_as_natively_and_again_without_a_network(context: Any, server: Server, expected: str) -> None:
+def test_it_answers_as_natively_and_again_without_a_network(context: Any, server: SiteServer, expected: str) -> None:
     page = visit(context, server.url)
     assert page.evaluate("crossOriginIsolated") is False
     begin(page)
@@ -207,7 +85,7 @@ def other_firefox(browser: Any, preferences: dict[str, Any]) -> Iterator[Any]:
 
 
 @pytest.fixture
-def cramped(browser: Any, context: Any, server: Server) -> Iterator[Any]:
+def cramped(browser: Any, context: Any, server: SiteServer) -> Iterator[Any]:
     """A page whose origin has little room. Browsers do not tell it so: what counts is what becomes of writing."""
     if browser.browser_type.name == "firefox":
         with other_firefox(browser, {"dom.quotaManager.temporaryStorage.fixedLimit": LITTLE_ROOM // 1000}) as other:
@@ -225,7 +103,7 @@ def test_with_a_full_quota_it_says_so_and_answers(cramped: Any, expected: str) -
     assert "cannot keep the model for the next time" in cramped.locator(".notice").inner_text()
 
 
-def test_in_a_private_window_it_answers_and_again(browser: Any, server: Server, expected: str) -> None:
+def test_in_a_private_window_it_answers_and_again(browser: Any, server: SiteServer, expected: str) -> None:
     if browser.browser_type.name != "firefox":
         pytest.skip("every window of these tests is one, in Chromium")
     with other_firefox(browser, {"browser.privatebrowsing.autostart": True}) as context:

@@ -18,7 +18,7 @@ from tests.compiler.compiled import compile_here
 from tests.peers.template import with_template
 from tests.wasm.node import NODE
 from tests.wasm.test_browser import Handler
-from tests.web.conftest import ARGUMENTS, CHROMIUM
+from tests.web.browsers import ARGUMENTS, CHROMIUM
 
 from hearth import LLM
 from hearth.bundle import open_bundle

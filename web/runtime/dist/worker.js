@@ -48,8 +48,15 @@ function m(e) {
 	let { exports: n } = new WebAssembly.Instance(new WebAssembly.Module(t.module));
 	return n.f() === t.answer;
 }
+// src/gpu/soon.ts
+async function h(e, t) {
+	let n, r = new Promise((e) => {
+		t !== Infinity && (n = setTimeout(e, t, !1));
+	}), i = e.then(() => !0, () => !0), a = await Promise.race([i, r]);
+	return clearTimeout(n), a;
+}
 // src/gpu/gpu.ts
-var h = [
+var ee = [
 	[
 		"bufferBytes",
 		"maxBufferSize",
@@ -81,30 +88,30 @@ var h = [
 	COPY_DST: 8,
 	UNIFORM: 64,
 	STORAGE: 128
-}, _ = [
+}, te = 4, ne = [
 	"validation",
 	"out-of-memory",
 	"internal"
-], v = "Use the processor: device: \"wasm\".", ee = class t {
+], _ = "Use the processor: device: \"wasm\".", re = class t {
 	device;
 	name;
 	allocatedBytes = 0;
 	#e;
 	constructor(e, t) {
-		this.device = e, this.name = t, e.addEventListener("uncapturederror", ({ error: e }) => this.#t(ie(e, `The GPU ${t} failed.`))), e.lost.then(({ message: e }) => this.#t(re(t, e)));
+		this.device = e, this.name = t, e.addEventListener("uncapturederror", ({ error: e }) => this.#t(se(e, `The GPU ${t} failed.`))), e.lost.then(({ message: e }) => this.#t(oe(t, e)));
 	}
 	static async open(n, r) {
-		let i = ne(n);
-		for (let [t, a, o] of h) {
+		let i = ae(n);
+		for (let [t, a, o] of ee) {
 			let [s, c] = [r[t], n.limits[a]];
 			if (s <= c) continue;
 			let l = `The model needs ${o.replace("NEEDED", String(s)).replace("MOST", String(c))}.`;
 			throw new e("device", `The GPU ${i} cannot run this model.`, {
 				why: l,
-				hint: v
+				hint: _
 			});
 		}
-		let a = Object.fromEntries(h.map(([, e]) => [e, n.limits[e]]));
+		let a = Object.fromEntries(ee.map(([, e]) => [e, n.limits[e]]));
 		try {
 			return new t(await n.requestDevice({
 				label: "hearth",
@@ -113,7 +120,7 @@ var h = [
 		} catch (t) {
 			throw new e("device", `The GPU ${i} cannot be opened.`, {
 				why: String(t),
-				hint: v
+				hint: _
 			});
 		}
 	}
@@ -122,12 +129,12 @@ var h = [
 	}
 	async make(e, t) {
 		this.requireSound();
-		for (let e of _) this.device.pushErrorScope(e);
+		for (let e of ne) this.device.pushErrorScope(e);
 		let n, r;
 		try {
 			r = t();
 		} finally {
-			n = this.popScopes(_.length, e), n.catch(() => void 0);
+			n = this.popScopes(ne.length, e), n.catch(() => void 0);
 		}
 		return await n, this.requireSound(), r;
 	}
@@ -135,7 +142,7 @@ var h = [
 		let n = await Promise.all(Array.from({ length: e }, () => this.device.popErrorScope())).catch((e) => {
 			throw this.explain(e, t);
 		});
-		for (let e of n) if (e !== null) throw ie(e, t);
+		for (let e of n) if (e !== null) throw se(e, t);
 	}
 	createBuffer(e, t, n) {
 		let r = this.device.createBuffer({
@@ -151,11 +158,13 @@ var h = [
 	explain(t, n) {
 		return this.#e === void 0 ? t instanceof e ? t : new e("device", n, {
 			why: String(t),
-			hint: v
+			hint: _
 		}) : this.#e;
 	}
 	async wait(e) {
-		await this.device.queue.onSubmittedWorkDone().catch((t) => {
+		let t = this.device.queue.onSubmittedWorkDone();
+		for (; !await h(t, te);) this.device.queue.submit([]);
+		await t.catch((t) => {
 			throw this.explain(t, e);
 		}), this.requireSound();
 	}
@@ -166,61 +175,61 @@ var h = [
 		this.#e ??= e;
 	}
 };
-async function te(t) {
+async function ie(t) {
 	let n = globalThis.navigator?.gpu;
 	if (n === void 0) {
 		let t = globalThis.isSecureContext === !1 ? "Pages have WebGPU over https or on localhost only." : "This browser has no WebGPU, or it is switched off.";
 		throw new e("device", "There is no GPU.", {
 			why: t,
-			hint: v
+			hint: _
 		});
 	}
 	let r = await n.requestAdapter({ powerPreference: "high-performance" });
 	if (r === null) throw new e("device", "There is no GPU.", {
 		why: "The browser offers none of this machine's.",
-		hint: v
+		hint: _
 	});
 	if (r.info.isFallbackAdapter && !t) {
-		let t = `The GPU ${re(r)} is a program that plays one, slower than the processor's own kernels.`;
+		let t = `The GPU ${ae(r)} is a program that plays one, slower than the processor's own kernels.`;
 		throw new e("device", "There is no GPU.", {
 			why: t,
-			hint: v
+			hint: _
 		});
 	}
 	return r;
 }
-function ne({ info: e }) {
+function ae({ info: e }) {
 	return e.description ? e.description : [
 		e.vendor,
 		e.architecture,
 		e.device
 	].filter(Boolean).join(" ") || "without a name";
 }
-function re(t, n) {
+function oe(t, n) {
 	return new e("device", `The GPU ${t} was lost.`, {
 		why: n,
 		hint: "Load the model again."
 	});
 }
-function ie(t, n) {
-	let r = typeof GPUOutOfMemoryError < "u" && t instanceof GPUOutOfMemoryError, i = r ? "Use a smaller context, a smaller model or a smaller number format, or close other pages." : v;
+function se(t, n) {
+	let r = typeof GPUOutOfMemoryError < "u" && t instanceof GPUOutOfMemoryError, i = r ? "Use a smaller context, a smaller model or a smaller number format, or close other pages." : _;
 	return new e(r ? "memory" : "device", n, {
 		why: t.message,
 		hint: i
 	});
 }
 // src/memory.ts
-var ae = 2, oe = 0, se = 2, ce = 1, le = 65536;
-function ue(e, t, n = 0) {
-	let r = fe(e), { initial: i } = r, a = t ? `It could not grow to ${n} bytes.` : "";
-	for (let { maximum: o } = r; t && o >= i && o * le >= n; o >>= 1) try {
+var ce = 2, le = 0, ue = 2, de = 1, fe = 65536;
+function pe(e, t, n = 0) {
+	let r = he(e), { initial: i } = r, a = t ? `It could not grow to ${n} bytes.` : "";
+	for (let { maximum: o } = r; t && o >= i && o * fe >= n; o >>= 1) try {
 		let n = new WebAssembly.Memory({
 			initial: i,
 			maximum: o,
 			shared: t
 		});
 		return {
-			module: de(e, r, 3),
+			module: me(e, r, 3),
 			memory: n,
 			why: ""
 		};
@@ -232,40 +241,40 @@ function ue(e, t, n = 0) {
 		maximum: r.maximum
 	});
 	return {
-		module: de(e, r, ce),
+		module: me(e, r, de),
 		memory: o,
 		why: a
 	};
 }
-function de(e, { flagsAt: t }, n) {
+function me(e, { flagsAt: t }, n) {
 	let r = new Uint8Array(e);
 	return r[t] = n, r;
 }
-function fe(e) {
-	let t = new me(e, 8);
+function he(e) {
+	let t = new v(e, 8);
 	for (; t.at < e.length;) {
 		let e = t.byte(), n = t.number() + t.at;
-		if (e === ae) for (let e = t.number(); e > 0; e--) {
+		if (e === ce) for (let e = t.number(); e > 0; e--) {
 			t.skip(t.number()), t.skip(t.number());
 			let e = t.byte();
-			if (e === oe) t.number();
-			else if (e === se) return pe(t);
+			if (e === le) t.number();
+			else if (e === ue) return ge(t);
 			else break;
 		}
 		t.at = n;
 	}
 	throw Error("It imports no memory.");
 }
-function pe(e) {
+function ge(e) {
 	let t = e.at;
-	if ((e.byte() & ce) === 0) throw Error("Its memory has no maximum.");
+	if ((e.byte() & de) === 0) throw Error("Its memory has no maximum.");
 	return {
 		flagsAt: t,
 		initial: e.number(),
 		maximum: e.number()
 	};
 }
-var me = class {
+var v = class {
 	#e;
 	at;
 	constructor(e, t) {
@@ -287,70 +296,70 @@ var me = class {
 	skip(e) {
 		this.at += e;
 	}
-}, he = ((e) => globalThis.process?.getBuiltinModule?.(e)), y = 1e4, ge = () => typeof Worker < "u" || he("node:worker_threads") !== void 0;
-function _e() {
-	if (typeof Worker > "u") return ve();
+}, _e = ((e) => globalThis.process?.getBuiltinModule?.(e)), ve = 1e4, ye = () => typeof Worker < "u" || _e("node:worker_threads") !== void 0;
+function be() {
+	if (typeof Worker > "u") return xe();
 	let e = new Worker(new URL("./thread.js", import.meta.url), {
 		type: "module",
 		name: "hearth thread"
 	});
 	return {
-		up: (t) => ye((n, r) => {
+		up: (t) => Se((n, r) => {
 			e.onmessage = () => n(), e.onerror = ({ message: e }) => r(Error(e || "The script thread.js cannot be loaded.")), e.postMessage(t);
 		}),
 		terminate: () => e.terminate()
 	};
 }
-function ve() {
-	let e = new (he("node:worker_threads")).Worker(new URL("./thread.js", import.meta.url));
+function xe() {
+	let e = new (_e("node:worker_threads")).Worker(new URL("./thread.js", import.meta.url));
 	return {
 		async up(t) {
-			await ye((n, r) => {
+			await Se((n, r) => {
 				e.once("message", () => n()).on("error", r), e.postMessage(t);
 			}), e.unref();
 		},
 		terminate: () => void e.terminate()
 	};
 }
-async function ye(e) {
+async function Se(e) {
 	let t;
 	try {
 		await new Promise((n, r) => {
-			t = setTimeout(() => r(/* @__PURE__ */ Error(`It has not come up in ${y / 1e3} s.`)), y), e(n, r);
+			t = setTimeout(() => r(/* @__PURE__ */ Error(`It has not come up in ${ve / 1e3} s.`)), ve), e(n, r);
 		});
 	} finally {
 		clearTimeout(t);
 	}
 }
-var be = 8, xe = 1 << 20, Se = {
+var Ce = 8, we = 1 << 20, Te = {
 	count: 1,
 	why: ""
 };
-function Ce(t = "auto") {
+function Ee(t = "auto") {
 	if (t !== "auto" && !(Number.isInteger(t) && t >= 1 && t <= 64)) throw new e("usage", `threads is ${String(t)}, must be a whole number from 1 to 64, or "auto".`);
-	let n = t === "auto" ? we(Te()) : t, r = n > 1 ? Ee() : "";
+	let n = t === "auto" ? De(Oe()) : t, r = n > 1 ? ke() : "";
 	return {
 		count: r === "" ? n : 1,
 		why: r
 	};
 }
-function we(e) {
-	return e <= 4 ? Math.max(1, e) : Math.min(be, Math.max(4, e >> 1));
+function De(e) {
+	return e <= 4 ? Math.max(1, e) : Math.min(Ce, Math.max(4, e >> 1));
 }
-function Te() {
-	return globalThis.navigator?.hardwareConcurrency ?? he("node:os")?.availableParallelism() ?? 1;
+function Oe() {
+	return globalThis.navigator?.hardwareConcurrency ?? _e("node:os")?.availableParallelism() ?? 1;
 }
-function Ee() {
-	return globalThis.crossOriginIsolated === !1 ? "1 thread, as the page is not cross-origin isolated." : typeof SharedArrayBuffer > "u" ? "1 thread, as there is no shared memory here." : ge() ? "" : "1 thread, as no workers can be started here.";
+function ke() {
+	return globalThis.crossOriginIsolated === !1 ? "1 thread, as the page is not cross-origin isolated." : typeof SharedArrayBuffer > "u" ? "1 thread, as there is no shared memory here." : ye() ? "" : "1 thread, as no workers can be started here.";
 }
-function De() {
+function Ae() {
 	try {
 		return Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 1), !0;
 	} catch {
 		return !1;
 	}
 }
-var Oe = class {
+var je = class {
 	#e;
 	#t;
 	#n;
@@ -379,10 +388,10 @@ var Oe = class {
 		for (let e of this.#r.splice(0)) e.terminate();
 	}
 	async #o() {
-		let e = _e();
+		let e = be();
 		this.#r.push(e);
 		try {
-			let t = this.#e.allocate(xe, "a thread"), [n, r] = [t.at, t.at + t.size], i = this.#e.call("hth_thread_create", n);
+			let t = this.#e.allocate(we, "a thread"), [n, r] = [t.at, t.at + t.size], i = this.#e.call("hth_thread_create", n);
 			await e.up({
 				module: this.#t,
 				memory: this.#n,
@@ -395,7 +404,7 @@ var Oe = class {
 			throw e.terminate(), t;
 		}
 	}
-}, ke = [
+}, Me = [
 	"usage",
 	"corrupt",
 	"memory",
@@ -404,19 +413,19 @@ var Oe = class {
 	"internal",
 	"internal",
 	"device"
-], Ae = 64, je = 4096, Me = class t {
+], Ne = 64, Pe = 4096, Fe = class t {
 	threads;
 	#e;
 	#t;
 	#n;
 	#r;
 	constructor({ module: e, instance: t }, n, r, i) {
-		this.#n = r, this.#e = t.exports, this.#t = n, this.#r = new DataView(n.buffer), t.exports._initialize(), this.threads = new Oe(this, e, n, i), i.count > 1 && !De() && this.call("hth_never_sleep");
+		this.#n = r, this.#e = t.exports, this.#t = n, this.#r = new DataView(n.buffer), t.exports._initialize(), this.threads = new je(this, e, n, i), i.count > 1 && !Ae() && this.call("hth_never_sleep");
 	}
-	static async instantiate(n, r = Se, i = 0) {
-		let a = new Ne();
+	static async instantiate(n, r = Te, i = 0) {
+		let a = new Ie();
 		try {
-			let { module: e, memory: o, why: s } = ue(n, r.count > 1, i), c = s === "" ? r : {
+			let { module: e, memory: o, why: s } = pe(n, r.count > 1, i), c = s === "" ? r : {
 				count: 1,
 				why: `1 thread, as no shared memory can be had. ${s}`
 			}, l = {
@@ -454,10 +463,10 @@ var Oe = class {
 	}
 	check(t, n, ...r) {
 		let i = this.call(n, ...r), a = this.#n.takeFailure();
-		if (i !== 0) throw a === void 0 ? new e(ke[i - 1] ?? "internal", t, { why: this.text(this.call("hearth_error")) }) : a;
+		if (i !== 0) throw a === void 0 ? new e(Me[i - 1] ?? "internal", t, { why: this.text(this.call("hearth_error")) }) : a;
 	}
 	allocate(t, n) {
-		let r = Math.max(Math.ceil(t / je), 1) * je, i = r < 2 ** 32 ? this.call("hth_pages_allocate", r, Ae) : 0;
+		let r = Math.max(Math.ceil(t / Pe), 1) * Pe, i = r < 2 ** 32 ? this.call("hth_pages_allocate", r, Ne) : 0;
 		if (i === 0) throw new e("memory", `${t} bytes for ${n} cannot be had.`, {
 			why: `The module's memory has ${this.memoryBytes} bytes, and may have 4 GiB where the system gives them.`,
 			hint: "Use a smaller context, a smaller model or a smaller number format."
@@ -474,7 +483,7 @@ var Oe = class {
 		let t = new Uint8Array(this.#t.buffer);
 		return new TextDecoder().decode(t.slice(e, t.indexOf(0, e)));
 	}
-}, Ne = class {
+}, Ie = class {
 	sessions = /* @__PURE__ */ new Map();
 	#e;
 	imports = {
@@ -496,15 +505,15 @@ var Oe = class {
 			return this.#e = e, 1;
 		}
 	}
-}, Pe = "plan.bin", Fe = "gpu_plan.bin", Ie = "gpu_kernels.wgsl", Le = "weights.bin", Re = "tokenizer_meta.json", ze = "manifest.json";
-function Be(t) {
+}, Le = "plan.bin", Re = "gpu_plan.bin", ze = "gpu_kernels.wgsl", Be = "weights.bin", Ve = "tokenizer_meta.json", He = "manifest.json";
+function Ue(t) {
 	let n;
 	try {
 		n = JSON.parse(t);
 	} catch (t) {
-		throw new e("corrupt", `${ze} is no JSON.`, { why: String(t) });
+		throw new e("corrupt", `${He} is no JSON.`, { why: String(t) });
 	}
-	if (typeof n != "object" || !n || !("format_version" in n)) throw new e("corrupt", `${ze} is no manifest of a bundle: it names no format.`);
+	if (typeof n != "object" || !n || !("format_version" in n)) throw new e("corrupt", `${He} is no manifest of a bundle: it names no format.`);
 	let r = [n.format_version, n.abi_version];
 	if (r[0] !== 6 || r[1] !== 4) throw new e("mismatch", `This bundle has format ${r.join(", runtime ")}.`, {
 		why: "This package reads format 6, runtime 4.",
@@ -516,12 +525,12 @@ function Be(t) {
 	});
 	return n;
 }
-var Ve = (e) => `libhearth-${e.name}.wasm`;
+var We = (e) => `libhearth-${e.name}.wasm`;
 // src/gpu/pipelines.ts
-function He(e, t) {
-	return Promise.all(t.map((t) => Ue(e, t)));
+function Ge(e, t) {
+	return Promise.all(t.map((t) => Ke(e, t)));
 }
-async function Ue(e, { name: t, text: n }) {
+async function Ke(e, { name: t, text: n }) {
 	let r = `The GPU ${e.name} refuses the kernel ${t}.`, i = await e.make(r, () => e.device.createShaderModule({
 		label: t,
 		code: n
@@ -541,7 +550,7 @@ async function Ue(e, { name: t, text: n }) {
 	}
 }
 // src/gpu/pace.ts
-var Ge = 1 / 16, Ke = 16, qe = 250, Je = .3, Ye = .1, Xe = class {
+var qe = 1 / 16, Je = 16, Ye = 250, Xe = .3, Ze = .1, Qe = class {
 	#e;
 	#t;
 	constructor(e) {
@@ -549,8 +558,8 @@ var Ge = 1 / 16, Ke = 16, qe = 250, Je = .3, Ye = .1, Xe = class {
 	}
 	get steps() {
 		if (this.#t === void 0) return 1;
-		let e = Math.ceil(this.#e() / Ge / this.#t);
-		return Math.max(1, Math.min(e, Ke, Math.floor(qe / this.#t)));
+		let e = Math.ceil(this.#e() / qe / this.#t);
+		return Math.max(1, Math.min(e, Je, Math.floor(Ye / this.#t)));
 	}
 	stepsWithin(e) {
 		return this.#t === void 0 && e !== Infinity ? 1 : Math.max(1, Math.floor(e / (this.#t ?? 1)));
@@ -559,10 +568,10 @@ var Ge = 1 / 16, Ke = 16, qe = 250, Je = .3, Ye = .1, Xe = class {
 		return e * (this.#t ?? 0);
 	}
 	took(e, t) {
-		let n = Math.max(Ye, (t - this.#e()) / e);
-		this.#t = this.#t === void 0 ? n : this.#t + Je * (n - this.#t);
+		let n = Math.max(Ze, (t - this.#e()) / e);
+		this.#t = this.#t === void 0 ? n : this.#t + Xe * (n - this.#t);
 	}
-}, Ze = 65536, Qe = 8, $e = 20, et = 1, tt = 4, nt = class {
+}, $e = 65536, et = 8, tt = 20, nt = 1, rt = 4, it = class {
 	latencyMs = 0;
 	#e;
 	#t;
@@ -572,9 +581,9 @@ var Ge = 1 / 16, Ke = 16, qe = 250, Je = .3, Ye = .1, Xe = class {
 	}
 	reserve(e) {
 		if (this.#t !== void 0 && this.#t.size >= e) return this.#t;
-		let t = this.#t?.size ?? Ze;
+		let t = this.#t?.size ?? $e;
 		for (; t < e;) t *= 2;
-		return this.close(), this.#t = this.#e.createBuffer("outputs", t, h.MAP_READ | h.COPY_DST), this.#t;
+		return this.close(), this.#t = this.#e.createBuffer("outputs", t, g.MAP_READ | g.COPY_DST), this.#t;
 	}
 	async read(e, t) {
 		let n = this.#t, r = n.mapAsync(1, 0, e);
@@ -585,36 +594,36 @@ var Ge = 1 / 16, Ke = 16, qe = 250, Je = .3, Ye = .1, Xe = class {
 	async measure() {
 		await this.#e.make(`The GPU ${this.#e.name} has no memory for outputs.`, () => this.reserve(4));
 		let e = [];
-		for (; e.length < Qe;) {
+		for (; e.length < et;) {
 			let t = performance.now(), n = this.#e.device.createCommandEncoder();
 			n.clearBuffer(this.#t, 0, 4), this.#e.device.queue.submit([n.finish()]);
 			let r = this.read(4, 0).catch((e) => {
 				throw this.#e.explain(e, "What the GPU computed cannot be read.");
-			}), i = this.#n || await it(r, $e);
+			}), i = this.#n || await h(r, tt);
 			i || (this.#n = !0, await this.#r(r, 0)), await r, i ? e.push(performance.now() - t) : e.length = 0;
 		}
-		let t = e.reduce((e, t) => e + t, 0) / Qe;
-		this.latencyMs = this.#n ? Math.max(t, tt) : t, this.close();
+		let t = e.reduce((e, t) => e + t, 0) / et;
+		this.latencyMs = this.#n ? Math.max(t, rt) : t, this.close();
 	}
 	close() {
 		this.#t !== void 0 && this.#e.destroyBuffer(this.#t), this.#t = void 0;
 	}
 	async #r(e, t) {
 		let { queue: n } = this.#e.device;
-		if (t > 8 && await it(e, t / 2)) return;
+		if (t > 8 && await h(e, t / 2)) return;
 		let r = !1;
-		it(e, Infinity).then(() => r = !0);
-		let i = new rt(), a = performance.now();
+		h(e, Infinity).then(() => r = !0);
+		let i = new at(), a = performance.now();
 		for (let t = -Infinity; !r; await i.next()) {
 			let r = performance.now();
-			if (!(r - t < et)) {
-				if (r - a > tt && await it(e, tt)) break;
+			if (!(r - t < nt)) {
+				if (r - a > rt && await h(e, rt)) break;
 				n.submit([]), t = r;
 			}
 		}
 		i.close();
 	}
-}, rt = class {
+}, at = class {
 	#e = new MessageChannel();
 	next() {
 		let { port1: e, port2: t } = this.#e;
@@ -625,24 +634,16 @@ var Ge = 1 / 16, Ke = 16, qe = 250, Je = .3, Ye = .1, Xe = class {
 	close() {
 		this.#e.port2.close();
 	}
-};
-async function it(e, t) {
-	let n, r = new Promise((e) => {
-		t !== Infinity && (n = setTimeout(e, t, !1));
-	}), i = e.then(() => !0, () => !0), a = await Promise.race([i, r]);
-	return clearTimeout(n), a;
-}
-// src/structs.ts
-var at = {
+}, ot = {
 	u32: 4,
 	pointer: 4,
 	u64: 8,
 	i64: 8
 };
-function b(e) {
+function y(e) {
 	let t = 0, n = 1, r = {};
 	for (let [i, a] of Object.entries(e)) {
-		let e = at[a];
+		let e = ot[a];
 		r[i] = t = Math.ceil(t / e) * e, t += e, n = Math.max(n, e);
 	}
 	return {
@@ -651,17 +652,17 @@ function b(e) {
 		types: e
 	};
 }
-function ot(e, t, n, r) {
+function st(e, t, n, r) {
 	for (let i of Object.keys(n.offsets)) {
 		let a = t + n.offsets[i], o = r[i] ?? 0;
-		at[n.types[i]] === 8 ? e.setBigInt64(a, BigInt(o), !0) : e.setUint32(a, o, !0);
+		ot[n.types[i]] === 8 ? e.setBigInt64(a, BigInt(o), !0) : e.setUint32(a, o, !0);
 	}
 }
-function st(e, t, n, r) {
+function ct(e, t, n, r) {
 	let i = t + n.offsets[r];
-	return at[n.types[r]] === 8 ? Number(e.getBigInt64(i, !0)) : e.getUint32(i, !0);
+	return ot[n.types[r]] === 8 ? Number(e.getBigInt64(i, !0)) : e.getUint32(i, !0);
 }
-var ct = y({
+var lt = y({
 	struct_size: "u32",
 	use_mmap: "u32",
 	load_threads: "u32",
@@ -671,16 +672,16 @@ var ct = y({
 	progress_user: "pointer",
 	isa: "pointer",
 	device: "pointer"
-}), lt = y({
+}), ut = y({
 	name: "pointer",
 	value: "i64"
-}), ut = y({
+}), dt = y({
 	struct_size: "u32",
 	threads: "u32",
 	sizes: "pointer",
 	num_sizes: "u32",
 	reserved: "u32"
-}), dt = y({
+}), ft = y({
 	struct_size: "u32",
 	num_tokens: "u32",
 	num_seqs: "u32",
@@ -698,20 +699,20 @@ var ct = y({
 	embedded_tokens: "pointer",
 	last_seen: "pointer",
 	rope_positions: "pointer"
-}), ft = y({
+}), pt = y({
 	data: "pointer",
 	dtype: "u32",
 	rows: "u32",
 	cols: "u32",
 	row_stride: "u32"
-}), pt = y({
+}), mt = y({
 	struct_size: "u32",
 	reserved: "u32"
-}), mt = [
+}), ht = [
 	"logits",
 	"argmax",
 	"hidden"
-], x = b({
+], b = y({
 	name: "pointer",
 	data: "pointer",
 	dtype: "u32",
@@ -725,7 +726,7 @@ var ct = y({
 	shape6: "i64",
 	shape7: "i64",
 	row_stride: "i64"
-}), ht = (e) => `shape${e}`, gt = 8, _t = y({
+}), gt = (e) => `shape${e}`, _t = 8, vt = y({
 	strings: "pointer",
 	args: "pointer",
 	arena_bytes: "pointer",
@@ -740,74 +741,74 @@ var ct = y({
 	num_kernels: "u32",
 	num_steps: "u32",
 	num_inputs: "u32"
-}), vt = y({
+}), yt = y({
 	kind: "u32",
 	index: "u32",
 	offset: "u64",
 	size: "u64"
-}), yt = y({
+}), bt = y({
 	name: "u32",
 	zero: "u32",
 	offset: "u64",
 	size: "u64"
-}), bt = y({
+}), xt = y({
 	name: "u32",
 	symbol: "u32",
 	unit_bytes: "u64"
-}), xt = y({
+}), St = y({
 	name: "u32",
 	num_buffers: "u32",
 	num_scalars: "u32",
 	zero: "u32"
-}), St = y({
+}), Ct = y({
 	kernel: "u32",
 	first_arg: "u32",
 	units: "u32",
 	grain: "u32",
 	label: "u32",
 	flags: "u32"
-}), Ct = y({
+}), wt = y({
 	changing_bytes: "u64",
 	input_bytes: "pointer",
 	input_offsets: "pointer",
 	state_bytes: "pointer"
-}), wt = y({
+}), Tt = y({
 	offset: "u64",
 	arena: "u32",
 	size: "u32",
 	to: "pointer"
-}), Tt = [
+}), Et = [
 	"arena",
 	"weight",
 	"state",
 	"input"
 ];
-function Et(e, t, n, r, i) {
+function Dt(e, t, n, r, i) {
 	let a = e.view;
-	return Array.from({ length: n }, (e, n) => i((e) => st(a, t + n * r.size, r, e)));
+	return Array.from({ length: n }, (e, n) => i((e) => ct(a, t + n * r.size, r, e)));
 }
-var Dt = (e, t, n) => Array.from({ length: n }, (n, r) => Number(e.view.getBigUint64(t + 8 * r, !0)));
-function Ot(e, t) {
-	let n = e.call("hth_web_plan", t), r = (t) => st(e.view, n, _t, t), i = (t) => e.text(r("strings") + t), a = Et(e, r("buffers"), r("num_buffers"), vt, (e) => ({
-		kind: Tt[e("kind")],
+var Ot = (e, t, n) => Array.from({ length: n }, (n, r) => Number(e.view.getBigUint64(t + 8 * r, !0)));
+function kt(e, t) {
+	let n = e.call("hth_web_plan", t), r = (t) => ct(e.view, n, vt, t), i = (t) => e.text(r("strings") + t), a = Dt(e, r("buffers"), r("num_buffers"), yt, (e) => ({
+		kind: Et[e("kind")],
 		index: e("index"),
 		offset: e("offset"),
 		size: e("size")
-	})), o = Et(e, r("kernels"), r("num_kernels"), xt, (e) => ({
+	})), o = Dt(e, r("kernels"), r("num_kernels"), St, (e) => ({
 		name: i(e("name")),
 		numBuffers: e("num_buffers")
 	})), s = r("args");
 	return {
-		arenaBytes: Dt(e, r("arena_bytes"), gt),
+		arenaBytes: Ot(e, r("arena_bytes"), _t),
 		buffers: a,
-		weights: Et(e, r("weights"), r("num_weights"), yt, (e) => ({
+		weights: Dt(e, r("weights"), r("num_weights"), bt, (e) => ({
 			name: i(e("name")),
 			offset: e("offset"),
 			size: e("size")
 		})),
-		states: Et(e, r("states"), r("num_states"), bt, (e) => ({ name: i(e("name")) })),
+		states: Dt(e, r("states"), r("num_states"), xt, (e) => ({ name: i(e("name")) })),
 		kernels: o,
-		steps: Et(e, r("steps"), r("num_steps"), St, (t) => ({
+		steps: Dt(e, r("steps"), r("num_steps"), Ct, (t) => ({
 			label: i(t("label")),
 			kernel: t("kernel"),
 			buffers: Array.from({ length: o[t("kernel")].numBuffers }, (n, r) => a[e.view.getUint32(s + 4 * (t("first_arg") + r), !0)])
@@ -815,19 +816,19 @@ function Ot(e, t) {
 		numInputs: r("num_inputs")
 	};
 }
-function kt(e, t, n) {
-	let r = e.call("hth_web_session", t), i = (t) => st(e.view, r, Ct, t), a = Dt(e, i("input_offsets"), n.numInputs), o = Dt(e, i("input_bytes"), n.numInputs);
+function At(e, t, n) {
+	let r = e.call("hth_web_session", t), i = (t) => ct(e.view, r, wt, t), a = Ot(e, i("input_offsets"), n.numInputs), o = Ot(e, i("input_bytes"), n.numInputs);
 	return {
 		changingBytes: i("changing_bytes"),
 		inputs: a.map((e, t) => ({
 			offset: e,
 			size: o[t]
 		})),
-		stateBytes: Dt(e, i("state_bytes"), n.states.length)
+		stateBytes: Ot(e, i("state_bytes"), n.states.length)
 	};
 }
-function At(e, t, n) {
-	return Et(e, t, n, wt, (e) => ({
+function jt(e, t, n) {
+	return Dt(e, t, n, Tt, (e) => ({
 		arena: e("arena"),
 		offset: e("offset"),
 		size: e("size"),
@@ -835,7 +836,7 @@ function At(e, t, n) {
 	}));
 }
 // src/gpu/calls.ts
-var jt = 32768, Mt = 16384, Nt = 200, Pt = {
+var Mt = 32768, Nt = 16384, Pt = 200, Ft = {
 	steps: 0,
 	dispatches: 0,
 	passes: 0,
@@ -845,7 +846,7 @@ var jt = 32768, Mt = 16384, Nt = 200, Pt = {
 	writtenBytes: 0,
 	readBytes: 0,
 	objects: 0
-}, Ft = class {
+}, It = class {
 	#e;
 	#t;
 	#n;
@@ -857,10 +858,10 @@ var jt = 32768, Mt = 16384, Nt = 200, Pt = {
 	#c = [];
 	#l = 0;
 	#u = !1;
-	#d = { ...Pt };
-	#f = Pt;
+	#d = { ...Ft };
+	#f = Ft;
 	constructor(e, t, n) {
-		this.#e = e, this.#t = t, this.#n = n, this.#r = new nt(t.gpu), this.#i = new Xe(() => this.#r.latencyMs);
+		this.#e = e, this.#t = t, this.#n = n, this.#r = new it(t.gpu), this.#i = new Qe(() => this.#r.latencyMs);
 	}
 	async measure() {
 		await this.#r.measure();
@@ -880,7 +881,7 @@ var jt = 32768, Mt = 16384, Nt = 200, Pt = {
 	}
 	run(e, t, n, r, i) {
 		this.#t.gpu.requireSound();
-		let a = this.#e.view, o = Array.from({ length: t }, (e, t) => a.getUint32(n + 8 * t, !0)), s = At(this.#e, r, i);
+		let a = this.#e.view, o = Array.from({ length: t }, (e, t) => a.getUint32(n + 8 * t, !0)), s = jt(this.#e, r, i);
 		if (this.#s.push({
 			firstStep: e,
 			units: o,
@@ -888,14 +889,14 @@ var jt = 32768, Mt = 16384, Nt = 200, Pt = {
 			changes: this.#c,
 			follows: this.#l > 0
 		}), this.#c = [], this.#u) return;
-		let c = It(s), l = this.#p(0, c);
+		let c = Lt(s), l = this.#p(0, c);
 		this.#o = this.#v(l, s, c), this.#o.catch(() => void 0);
 	}
 	async decode(e, t, n, { submitMs: r = 8 }) {
 		let i = performance.now(), a = [], o = this.#i.stepsWithin(r), s = 0;
 		this.#u = !0;
 		try {
-			for (let r = 0; r < e; r++) t(r), s = It(this.#s.at(-1).copies), this.#l++, this.#s.length < o && r < e - 1 || a.push(this.#p(n, s * e));
+			for (let r = 0; r < e; r++) t(r), s = Lt(this.#s.at(-1).copies), this.#l++, this.#s.length < o && r < e - 1 || a.push(this.#p(n, s * e));
 		} finally {
 			this.#_(a, n, s, e);
 		}
@@ -920,8 +921,8 @@ var jt = 32768, Mt = 16384, Nt = 200, Pt = {
 				let [{ arena: n, offset: r, size: i }] = t.copies;
 				a.copyBufferToBuffer(this.#n.arenas[n], r, this.#n.changing, e, i);
 			}
-			this.#g(a, t), t.follows && a.clearBuffer(this.#n.changing, e, It(t.copies));
-			let r = this.#u ? (o + n) * It(t.copies) : 0;
+			this.#g(a, t), t.follows && a.clearBuffer(this.#n.changing, e, Lt(t.copies));
+			let r = this.#u ? (o + n) * Lt(t.copies) : 0;
 			for (let { arena: e, offset: n, size: o } of t.copies) a.copyBufferToBuffer(this.#n.arenas[e], n, i, r, o), r += o;
 		}), n.device.queue.submit([a.finish()]), this.#d.steps += this.#s.length, this.#d.submits++, this.#s = [], n.popScopes(2, "The GPU refuses a call.");
 	}
@@ -930,9 +931,9 @@ var jt = 32768, Mt = 16384, Nt = 200, Pt = {
 		if (t === 0) return;
 		let { gpu: n } = this.#t;
 		if (this.#a === void 0 || this.#a.size < t) {
-			let e = this.#a?.size ?? Mt;
+			let e = this.#a?.size ?? Nt;
 			for (; e < t;) e *= 2;
-			this.#a !== void 0 && n.destroyBuffer(this.#a), this.#a = n.createBuffer("inputs of later steps", e, h.COPY_SRC | h.COPY_DST), this.#d.objects++;
+			this.#a !== void 0 && n.destroyBuffer(this.#a), this.#a = n.createBuffer("inputs of later steps", e, g.COPY_SRC | g.COPY_DST), this.#d.objects++;
 		}
 		let r = new Uint8Array(t), i = 0;
 		for (let { bytes: t } of e) r.set(t, i), i += t.length;
@@ -948,7 +949,7 @@ var jt = 32768, Mt = 16384, Nt = 200, Pt = {
 			a ??= e.beginComputePass();
 			let c = i[r.steps[t + s].kernel];
 			c !== o && a.setPipeline(c), o = c, a.setBindGroup(0, this.#n.groups[t + s]);
-			let l = Math.min(n, jt);
+			let l = Math.min(n, Mt);
 			a.dispatchWorkgroups(l, 1, Math.ceil(n / l)), this.#d.dispatches++;
 		}), a?.end(), a !== void 0 && this.#d.passes++;
 	}
@@ -968,17 +969,17 @@ var jt = 32768, Mt = 16384, Nt = 200, Pt = {
 			...this.#d,
 			readBytes: t,
 			readBacks: +(t > 0)
-		}, this.#d = { ...Pt };
+		}, this.#d = { ...Ft };
 		let [i, a] = await Promise.allSettled([e, t > 0 ? this.#r.read(t, n) : /* @__PURE__ */ new Uint8Array()]);
-		a.status === "rejected" && await it(r.device.lost, Nt), r.requireSound();
+		a.status === "rejected" && await h(r.device.lost, Pt), r.requireSound();
 		for (let e of [i, a]) if (e.status === "rejected") throw r.explain(e.reason, "What the GPU computed cannot be read.");
 		return a.value;
 	}
-}, It = (e) => e.reduce((e, { size: t }) => e + t, 0), x = 256, Lt = 16, Rt = (e) => Math.ceil(Math.max(e, 1) / Lt) * Lt;
-function zt(e, t) {
+}, Lt = (e) => e.reduce((e, { size: t }) => e + t, 0), x = 256, Rt = 16, zt = (e) => Math.ceil(Math.max(e, 1) / Rt) * Rt;
+function Bt(e, t) {
 	return e.reduce((e, t) => e + Math.ceil(t / x) * x, 0) + t.stateBytes.reduce((e, t) => e + t, 0) + t.changingBytes;
 }
-var Bt = class {
+var Vt = class {
 	#e;
 	#t;
 	#n;
@@ -986,7 +987,7 @@ var Bt = class {
 	#i;
 	#a;
 	constructor(e, t, n) {
-		let { gpu: r, plan: i } = t, { STORAGE: a, UNIFORM: o, COPY_SRC: s, COPY_DST: c } = h;
+		let { gpu: r, plan: i } = t, { STORAGE: a, UNIFORM: o, COPY_SRC: s, COPY_DST: c } = g;
 		this.#e = t, this.#t = n, this.#n = i.arenaBytes.map((e, t) => {
 			let n = Math.ceil(e / x) * x;
 			return e > 0 ? r.createBuffer(`arena ${t}`, n, a | s) : void 0;
@@ -994,7 +995,7 @@ var Bt = class {
 		let l = a | o | c;
 		this.#i = r.createBuffer("uniforms and inputs", Math.max(n.changingBytes, x), l);
 		let u = i.steps.map((e, t) => this.#o(e, t));
-		this.#a = new Ft(e, t, {
+		this.#a = new It(e, t, {
 			arenas: this.#n,
 			changing: this.#i,
 			groups: u
@@ -1007,7 +1008,7 @@ var Bt = class {
 		return this.#a.stepsWorthReading;
 	}
 	get counters() {
-		let { weightBytes: e, plan: t, gpu: n } = this.#e, r = e + zt(t.arenaBytes, this.#t);
+		let { weightBytes: e, plan: t, gpu: n } = this.#e, r = e + Bt(t.arenaBytes, this.#t);
 		return {
 			...this.#a.costs,
 			plannedBytes: r,
@@ -1060,11 +1061,11 @@ var Bt = class {
 			case "arena": return {
 				buffer: this.#n[e.index],
 				offset: e.offset,
-				size: Rt(e.size)
+				size: zt(e.size)
 			};
 			case "weight": return {
 				...this.#e.weightPlace(e),
-				size: Rt(e.size)
+				size: zt(e.size)
 			};
 			case "state": return { buffer: this.#r[e.index] };
 			case "input": {
@@ -1072,13 +1073,13 @@ var Bt = class {
 				return {
 					buffer: this.#i,
 					offset: t,
-					size: Rt(n)
+					size: zt(n)
 				};
 			}
 		}
 	}
 };
-function Vt(t, n) {
+function Ht(t, n) {
 	let { gpu: r, plan: i } = t, a = Math.min(r.device.limits.maxStorageBufferBindingSize, r.device.limits.maxBufferSize);
 	i.states.forEach(({ name: t }, i) => {
 		if (n.stateBytes[i] <= a) return;
@@ -1090,12 +1091,12 @@ function Vt(t, n) {
 	});
 }
 // src/gpu/shaders.ts
-var Ht = /^\/\/@ .*$/gm, Ut = /^\/\/@ ([A-Za-z_]\w*) (\d{1,3}) ([a-z0-9+]+)$/, Wt = "Compile the model again: hearth compile MODEL --target wasm32";
-function Gt(t) {
-	let n = [...t.matchAll(Ht)];
+var Ut = /^\/\/@ .*$/gm, Wt = /^\/\/@ ([A-Za-z_]\w*) (\d{1,3}) ([a-z0-9+]+)$/, Gt = "Compile the model again: hearth compile MODEL --target wasm32";
+function Kt(t) {
+	let n = [...t.matchAll(Ut)];
 	return n.map((r, i) => {
-		let a = Ut.exec(r[0]);
-		if (a === null) throw new e("corrupt", `The bundle's shaders have a line that says nothing: ${r[0]}`, { hint: Wt });
+		let a = Wt.exec(r[0]);
+		if (a === null) throw new e("corrupt", `The bundle's shaders have a line that says nothing: ${r[0]}`, { hint: Gt });
 		return {
 			name: a[1],
 			threads: Number(a[2]),
@@ -1104,17 +1105,17 @@ function Gt(t) {
 		};
 	});
 }
-function Kt(t, n) {
+function qt(t, n) {
 	let r = new Map(t.filter(({ features: e }) => e.length === 0).map((e) => [e.name, e]));
 	return n.map(({ name: t }) => {
 		let n = r.get(t);
 		if (n !== void 0) return n;
-		throw new e("mismatch", `The bundle has no shader for the kernel ${t}, which its plan asks for.`, { hint: Wt });
+		throw new e("mismatch", `The bundle has no shader for the kernel ${t}, which its plan asks for.`, { hint: Gt });
 	});
 }
 // src/gpu/weights.ts
-var qt = 256 << 20, Jt = 4 << 20, Yt = 64 << 20, Xt = 256, Zt = (e, t) => Math.ceil(e / t) * t;
-function Qt(e) {
+var Jt = 256 << 20, Yt = 4 << 20, Xt = 64 << 20, Zt = 256, Qt = (e, t) => Math.ceil(e / t) * t;
+function $t(e) {
 	let t = (t) => e.weights[t.index].offset + t.offset, n = e.buffers.filter(({ kind: e }) => e === "weight").sort((e, n) => t(e) - t(n) || e.index - n.index), r = [], i = [];
 	n.forEach((e, a) => {
 		let o = r.at(-1), [s, c] = [t(e), t(e) + e.size];
@@ -1127,8 +1128,8 @@ function Qt(e) {
 	});
 	let a = [];
 	for (let e of r) {
-		let t = Zt(e.size, Xt);
-		(a.length === 0 || a.at(-1) + t > qt) && a.push(0), e.buffer = a.length - 1, e.offset = a.at(-1), a[e.buffer] += t;
+		let t = Qt(e.size, Zt);
+		(a.length === 0 || a.at(-1) + t > Jt) && a.push(0), e.buffer = a.length - 1, e.offset = a.at(-1), a[e.buffer] += t;
 	}
 	return {
 		spans: r,
@@ -1142,39 +1143,39 @@ function Qt(e) {
 		}))
 	};
 }
-async function $t(t, n, r, i) {
+async function en(t, n, r, i) {
 	let a = "The weights cannot be sent to the GPU.", [o, s, c] = [
 		0,
 		0,
 		0
 	];
-	for await (let e of en(i)) {
+	for await (let e of tn(i)) {
 		t.requireSound();
 		let i = s + e.length;
 		for (; c < n.spans.length; c++) {
-			let a = n.spans[c], l = Math.max(a.fileOffset, s), u = Math.min(Zt(a.fileOffset + a.size, 4), i);
+			let a = n.spans[c], l = Math.max(a.fileOffset, s), u = Math.min(Qt(a.fileOffset + a.size, 4), i);
 			if (l < u) {
 				let n = a.offset + l - a.fileOffset;
 				t.device.queue.writeBuffer(r[a.buffer], n, e, l - s, u - l), o += u - l;
 			}
 			if (a.fileOffset + a.size > i) break;
 		}
-		s = i, o < Yt || (await t.wait(a), o = 0);
+		s = i, o < Xt || (await t.wait(a), o = 0);
 	}
 	await t.wait(a);
 	let l = n.spans.at(-1);
 	if (l !== void 0 && s < l.fileOffset + l.size) throw new e("corrupt", `weights.bin has ${s} bytes, its plan reads up to ${l.fileOffset + l.size}.`);
 }
-async function* en(e) {
-	let t = new Uint8Array(Jt), n = 0;
+async function* tn(e) {
+	let t = new Uint8Array(Yt), n = 0;
 	for await (let r of e) for (let e = 0; e < r.length;) {
-		let i = r.subarray(e, e + Jt - n);
-		t.set(i, n), e += i.length, n += i.length, n < Jt || (yield t, n = 0);
+		let i = r.subarray(e, e + Yt - n);
+		t.set(i, n), e += i.length, n += i.length, n < Yt || (yield t, n = 0);
 	}
-	n !== 0 && (t.fill(0, n, Zt(n, 4)), yield t.subarray(0, Zt(n, 4)));
+	n !== 0 && (t.fill(0, n, Qt(n, 4)), yield t.subarray(0, Qt(n, 4)));
 }
 // src/gpu/model.ts
-var tn = class e {
+var nn = class e {
 	gpu;
 	plan;
 	pipelines;
@@ -1187,20 +1188,20 @@ var tn = class e {
 		this.#e = e, this.gpu = t, this.plan = n, this.pipelines = r, this.#t = i, this.#n = a, this.#r = o;
 	}
 	static async open(t, n, r, i, { adapter: a, memoryLimitBytes: o = Infinity }) {
-		let s = Ot(t, n), c = Kt(Gt(r), s.kernels), l = Qt(s);
-		rn("The weights do not fit the GPU.", nn(l), o);
-		let u = await te.open(a, an(s, l, c));
+		let s = kt(t, n), c = qt(Kt(r), s.kernels), l = $t(s);
+		an("The weights do not fit the GPU.", rn(l), o);
+		let u = await re.open(a, on(s, l, c));
 		try {
-			let n = He(u, c);
+			let n = Ge(u, c);
 			n.catch(() => void 0);
-			let r = await u.make(`The GPU ${u.name} has no memory for the weights.`, () => l.bufferBytes.map((e, t) => u.createBuffer(`weights ${t}`, e, h.STORAGE | h.COPY_DST)));
-			return await $t(u, l, r, i()), new e(t, u, s, await n, l, r, o);
+			let r = await u.make(`The GPU ${u.name} has no memory for the weights.`, () => l.bufferBytes.map((e, t) => u.createBuffer(`weights ${t}`, e, g.STORAGE | g.COPY_DST)));
+			return await en(u, l, r, i()), new e(t, u, s, await n, l, r, o);
 		} catch (e) {
 			throw u.close(), e;
 		}
 	}
 	get weightBytes() {
-		return nn(this.#t);
+		return rn(this.#t);
 	}
 	weightPlace(e) {
 		let { buffer: t, offset: n } = this.#t.places.get(e);
@@ -1210,11 +1211,11 @@ var tn = class e {
 		};
 	}
 	async session(e) {
-		let t = kt(this.#e, e, this.plan), n = zt(this.plan.arenaBytes, t);
-		rn("The session does not fit the GPU.", [...this.#i.values()].reduce((e, t) => e + t, this.weightBytes) + n, this.#r), Vt(this, t);
+		let t = At(this.#e, e, this.plan), n = Bt(this.plan.arenaBytes, t);
+		an("The session does not fit the GPU.", [...this.#i.values()].reduce((e, t) => e + t, this.weightBytes) + n, this.#r), Ht(this, t);
 		let r = `The GPU ${this.gpu.name} has no memory for a session of ${n} bytes.`, i;
 		try {
-			return await this.gpu.make(r, () => (i = new Bt(this.#e, this, t), this.#i.set(i, n), i));
+			return await this.gpu.make(r, () => (i = new Vt(this.#e, this, t), this.#i.set(i, n), i));
 		} catch (e) {
 			throw i?.close(), e;
 		}
@@ -1225,8 +1226,8 @@ var tn = class e {
 	close() {
 		this.gpu.close();
 	}
-}, nn = ({ bufferBytes: e }) => e.reduce((e, t) => e + t, 0);
-function rn(t, n, r) {
+}, rn = ({ bufferBytes: e }) => e.reduce((e, t) => e + t, 0);
+function an(t, n, r) {
 	if (n <= r) return;
 	let i = `It needs ${n} bytes of the GPU's memory, memoryLimitBytes allows ${r}.`;
 	throw new e("memory", t, {
@@ -1234,7 +1235,7 @@ function rn(t, n, r) {
 		hint: "Use a smaller context, a smaller model or a smaller number format."
 	});
 }
-function an(e, { bufferBytes: t }, n) {
+function on(e, { bufferBytes: t }, n) {
 	let r = (e) => Math.max(0, ...e);
 	return {
 		bufferBytes: r([...t, ...e.arenaBytes]),
@@ -1244,14 +1245,14 @@ function an(e, { bufferBytes: t }, n) {
 	};
 }
 // src/info.ts
-var on = [
+var sn = [
 	"f32",
 	"i32",
 	"u8",
 	"i8",
 	"f16"
 ];
-function sn(e) {
+function cn(e) {
 	let t = e.functions.find((e) => e.door === "text");
 	if (t === void 0) return;
 	let n = (t) => e.symbols[t]?.[1] ?? 0, r = (e) => Number(t.inputs.find(({ name: t }) => t === e)?.high) + 1;
@@ -1265,14 +1266,14 @@ function sn(e) {
 		kvBytesPerPage: e.states.filter(({ unit: e }) => e === "pages").reduce((e, t) => e + t.unit_bytes, 0)
 	};
 }
-function cn(t) {
-	let n = sn(t);
+function ln(t) {
+	let n = cn(t);
 	if (n !== void 0) return n;
 	let r = `Its functions: ${t.functions.map(({ name: e }) => e).join(", ")}.`;
 	throw new e("usage", "This model is no language model: it takes no tokens.", { why: r });
 }
 // src/staging.ts
-var ln = 16, un = class {
+var un = 16, dn = class {
 	#e;
 	#t;
 	#n = 0;
@@ -1280,7 +1281,7 @@ var ln = 16, un = class {
 		this.#e = e;
 	}
 	begin(e, t) {
-		let n = e + t * ln;
+		let n = e + t * un;
 		this.#n = 0, this.#t !== void 0 && this.#t.size >= n || (this.free(), this.#t = this.#e.allocate(2 * n, "the arguments of a call"));
 	}
 	reserve(e) {
@@ -1292,23 +1293,23 @@ var ln = 16, un = class {
 		return this.#e.bytes(t, e.byteLength).set(n), t;
 	}
 	putText(e) {
-		return this.put(dn(e));
+		return this.put(fn(e));
 	}
 	free() {
 		this.#t !== void 0 && this.#e.free(this.#t), this.#t = void 0;
 	}
 	#r(e) {
 		let t = this.#t, n = t.at + this.#n;
-		if (this.#n += Math.ceil(e / ln) * ln, this.#n > t.size) throw RangeError("more was staged than begin() was told");
+		if (this.#n += Math.ceil(e / un) * un, this.#n > t.size) throw RangeError("more was staged than begin() was told");
 		return n;
 	}
-}, dn = (e) => new TextEncoder().encode(`${e}\0`), fn = {
+}, fn = (e) => new TextEncoder().encode(`${e}\0`), pn = {
 	f32: Float32Array,
 	i32: Int32Array,
 	u8: Uint8Array,
 	i8: Int8Array,
 	f16: Uint16Array
-}, pn = class t {
+}, mn = class t {
 	#e;
 	#t;
 	#n;
@@ -1318,7 +1319,7 @@ var ln = 16, un = class {
 	#o = 0;
 	#s = !1;
 	constructor(e, t, n, r, i) {
-		this.#e = e, this.#t = t, this.#n = new un(e), this.#r = i, this.#i = this.#c(n, Object.entries(r), e.threads.count.count);
+		this.#e = e, this.#t = t, this.#n = new dn(e), this.#r = i, this.#i = this.#c(n, Object.entries(r), e.threads.count.count);
 	}
 	static async create(e, n, r, i, a, o) {
 		a === void 0 && await e.threads.reserve();
@@ -1335,15 +1336,15 @@ var ln = 16, un = class {
 	}
 	#c(e, t, n) {
 		let r = t.reduce((e, [t]) => e + 4 * t.length + 1, 0);
-		this.#n.begin(ut.size + 4 + t.length * lt.size + r, 3 + t.length);
-		let i = this.#n.reserve(4), a = this.#n.reserve(ut.size), o = this.#n.reserve(t.length * lt.size);
+		this.#n.begin(dt.size + 4 + t.length * ut.size + r, 3 + t.length);
+		let i = this.#n.reserve(4), a = this.#n.reserve(dt.size), o = this.#n.reserve(t.length * ut.size);
 		t.forEach(([e, t], n) => {
-			ot(this.#e.view, o + n * lt.size, lt, {
+			st(this.#e.view, o + n * ut.size, ut, {
 				name: this.#n.putText(e),
 				value: t
 			});
-		}), ot(this.#e.view, a, ut, {
-			struct_size: ut.size,
+		}), st(this.#e.view, a, dt, {
+			struct_size: dt.size,
 			threads: n,
 			sizes: o,
 			num_sizes: t.length
@@ -1353,7 +1354,7 @@ var ln = 16, un = class {
 	}
 	async forward(e) {
 		let t = this.#u(this.#d(), e);
-		return await this.#f(() => this.#a.finish()), this.#m(t + pt.size);
+		return await this.#f(() => this.#a.finish()), this.#m(t + mt.size);
 	}
 	get stepsWorthReading() {
 		return this.#a?.stepsWorthReading ?? 1;
@@ -1365,16 +1366,16 @@ var ln = 16, un = class {
 		if (i === void 0) {
 			let n = [];
 			for (; n.length < t;) {
-				let { argmax: t } = await this.forward(mn(e, n.length, n.at(-1)));
+				let { argmax: t } = await this.forward(hn(e, n.length, n.at(-1)));
 				n.push(t);
 			}
 			return n;
 		}
-		let a = (t) => this.#u(r, mn(e, t));
+		let a = (t) => this.#u(r, hn(e, t));
 		this.#o++;
 		let o = [];
 		return await this.#f(async () => {
-			o = await i.decode(t, a, hn(this.#t, "token_ids"), n);
+			o = await i.decode(t, a, gn(this.#t, "token_ids"), n);
 		}), o;
 	}
 	#l({ tokenIds: t, logitRows: n, tokenSeq: r }, i) {
@@ -1385,7 +1386,7 @@ var ln = 16, un = class {
 		});
 	}
 	#u(t, n) {
-		cn(this.#t);
+		ln(this.#t);
 		let { tokenIds: r, positions: i, tokenSeq: a, blockTable: o, blockTableStride: s, logitRows: c } = n;
 		if (i.length !== r.length || a.length !== r.length) throw new e("usage", "tokenIds, positions and tokenSeq must have one entry a token.", { why: `They have ${r.length}, ${i.length} and ${a.length}.` });
 		let l = [
@@ -1394,10 +1395,10 @@ var ln = 16, un = class {
 			a,
 			o,
 			c
-		], u = pt.size + mt.length * ft.size;
-		this.#n.begin(dt.size + u + 4 * l.reduce((e, t) => e + t.length, 0), 2 + l.length);
-		let d = this.#n.reserve(dt.size), f = this.#n.reserve(u), p = {
-			struct_size: dt.size,
+		], u = mt.size + ht.length * pt.size;
+		this.#n.begin(ft.size + u + 4 * l.reduce((e, t) => e + t.length, 0), 2 + l.length);
+		let d = this.#n.reserve(ft.size), f = this.#n.reserve(u), p = {
+			struct_size: ft.size,
 			num_tokens: r.length,
 			num_seqs: s > 0 ? o.length / s : 0,
 			num_logit_rows: c.length,
@@ -1408,9 +1409,9 @@ var ln = 16, un = class {
 			token_seq: this.#n.put(a),
 			block_table: this.#n.put(o),
 			logit_rows: this.#n.put(c),
-			outputs: gn(n.outputs)
+			outputs: _n(n.outputs)
 		};
-		return ot(this.#e.view, d, dt, p), ot(this.#e.view, f, pt, { struct_size: u }), this.#e.check("The batch cannot be run.", "hearth_forward", t, d, f), f;
+		return st(this.#e.view, d, ft, p), st(this.#e.view, f, mt, { struct_size: u }), this.#e.check("The batch cannot be run.", "hearth_forward", t, d, f), f;
 	}
 	async run(e, t = {}) {
 		let n = this.#d(), r = this.#p(e), i = Object.entries(t), a = i.reduce((e, [t, { data: n }]) => e + n.byteLength + 4 * t.length + 1, 0), o = i.length + r.outputs.length;
@@ -1448,8 +1449,8 @@ var ln = 16, un = class {
 	#m(t) {
 		let n = ++this.#o, r = (r) => {
 			if (n !== this.#o || this.#i === 0) throw new e("usage", "A result is read after the session's next call.");
-			let i = t + r * ft.size, a = (e) => st(this.#e.view, i, ft, e);
-			return this.#h(a("data"), on[a("dtype")], a("rows"), a("cols"), a("row_stride"));
+			let i = t + r * pt.size, a = (e) => ct(this.#e.view, i, pt, e);
+			return this.#h(a("data"), sn[a("dtype")], a("rows"), a("cols"), a("row_stride"));
 		};
 		return {
 			get logits() {
@@ -1464,20 +1465,20 @@ var ln = 16, un = class {
 		};
 	}
 	#h(e, t, n, r, i) {
-		let a = fn[t];
+		let a = pn[t];
 		if (e === 0) return new a(0);
 		let o = a.BYTES_PER_ELEMENT, s = new a(n * r), c = new Uint8Array(s.buffer);
 		for (let t = 0; t < n; t++) c.set(this.#e.bytes(e + t * i * o, r * o), t * r * o);
 		return s;
 	}
 	#g(t, n, { data: r, shape: i }) {
-		let a = on.findIndex((e) => r instanceof fn[e]), o = i.reduce((e, t) => e * t, 1);
+		let a = sn.findIndex((e) => r instanceof pn[e]), o = i.reduce((e, t) => e * t, 1);
 		if (a < 0 || i.length > 8 || o !== r.length) throw new e("usage", `${n} cannot be given: ${r.length} numbers for the shape (${i.join(", ")}).`);
-		let s = Object.fromEntries(i.map((e, t) => [ht(t), e])), c = {
+		let s = Object.fromEntries(i.map((e, t) => [gt(t), e])), c = {
 			name: this.#n.putText(n),
 			data: this.#n.put(r)
 		};
-		ot(this.#e.view, t, b, {
+		st(this.#e.view, t, b, {
 			...s,
 			...c,
 			dtype: a,
@@ -1485,14 +1486,14 @@ var ln = 16, un = class {
 		});
 	}
 	#_(e) {
-		let t = (t) => st(this.#e.view, e, b, t), n = Array.from({ length: t("rank") }, (e, t) => t).map((e) => t(ht(e))), r = n.at(-1) ?? 1, i = n.slice(0, -1).reduce((e, t) => e * t, 1), a = n.length > 0 ? t("row_stride") : 1;
+		let t = (t) => ct(this.#e.view, e, b, t), n = Array.from({ length: t("rank") }, (e, t) => t).map((e) => t(gt(e))), r = n.at(-1) ?? 1, i = n.slice(0, -1).reduce((e, t) => e * t, 1), a = n.length > 0 ? t("row_stride") : 1;
 		return {
-			data: this.#h(t("data"), on[t("dtype")], i, r, a),
+			data: this.#h(t("data"), sn[t("dtype")], i, r, a),
 			shape: n
 		};
 	}
 };
-function mn(e, t, n = new Int32Array(e.tokenIds.length)) {
+function hn(e, t, n = new Int32Array(e.tokenIds.length)) {
 	if (t === 0) return {
 		...e,
 		outputs: ["argmax"]
@@ -1506,15 +1507,15 @@ function mn(e, t, n = new Int32Array(e.tokenIds.length)) {
 		outputs: ["argmax"]
 	};
 }
-function hn({ functions: e }, t) {
+function gn({ functions: e }, t) {
 	let n = e.findIndex(({ door: e }) => e === "text");
 	return e.slice(0, n).reduce((e, { inputs: t }) => e + t.length, 0) + e[n].inputs.findIndex(({ name: e }) => e === t);
 }
-function gn(e) {
-	return e === void 0 ? 0 : e.reduce((e, t) => e | 1 << mt.indexOf(t), 0) || 1 << mt.length;
+function _n(e) {
+	return e === void 0 ? 0 : e.reduce((e, t) => e | 1 << ht.indexOf(t), 0) || 1 << ht.length;
 }
 // src/model.ts
-var _n = class t {
+var vn = class t {
 	info;
 	text;
 	manifest;
@@ -1526,7 +1527,7 @@ var _n = class t {
 	#r;
 	#i = /* @__PURE__ */ new Set();
 	constructor(e, t, n, r, i) {
-		this.#e = e, this.manifest = t.manifest, this.endIds = t.endIds, this.#r = n, this.#n = r instanceof tn ? r : void 0, this.#t = r instanceof tn ? void 0 : r, this.info = bn(e, n), this.text = sn(this.info), this.device = this.#n === void 0 ? vn(this.info, e.threads.count, i) : {
+		this.#e = e, this.manifest = t.manifest, this.endIds = t.endIds, this.#r = n, this.#n = r instanceof nn ? r : void 0, this.#t = r instanceof nn ? void 0 : r, this.info = xn(e, n), this.text = cn(this.info), this.device = this.#n === void 0 ? yn(this.info, e.threads.count, i) : {
 			kind: "webgpu",
 			name: this.#n.gpu.name,
 			threads: 0,
@@ -1534,19 +1535,19 @@ var _n = class t {
 		};
 	}
 	static open(e, n, r, i, a, o) {
-		return new t(e, n, yn(e, n, r, i, a, "cpu"), i, o);
+		return new t(e, n, bn(e, n, r, i, a, "cpu"), i, o);
 	}
 	static async openOnGpu(e, n, r, i, a, o) {
-		let s = yn(e, n, r, void 0, 0, "gpu");
+		let s = bn(e, n, r, void 0, 0, "gpu");
 		try {
-			return new t(e, n, s, await tn.open(e, s, i, a, o), "");
+			return new t(e, n, s, await nn.open(e, s, i, a, o), "");
 		} catch (t) {
 			throw e.call("hearth_close", s), t;
 		}
 	}
 	async session(t = {}) {
 		if (this.#r === 0) throw new e("usage", "The model is closed.");
-		let n = await pn.create(this.#e, this.info, this.#r, t, this.#n, (e) => this.#i.delete(e));
+		let n = await mn.create(this.#e, this.info, this.#r, t, this.#n, (e) => this.#i.delete(e));
 		return this.#i.add(n), n;
 	}
 	get memoryBytes() {
@@ -1561,7 +1562,7 @@ var _n = class t {
 		}
 	}
 };
-function vn({ isa: e }, { count: t, why: n }, r) {
+function yn({ isa: e }, { count: t, why: n }, r) {
 	return {
 		kind: "wasm",
 		name: `${e}, ${t} thread${t === 1 ? "" : "s"}`,
@@ -1569,12 +1570,12 @@ function vn({ isa: e }, { count: t, why: n }, r) {
 		why: [r, n].filter(Boolean).join(" ")
 	};
 }
-function yn(e, t, n, r, i, a) {
-	let o = new un(e);
-	o.begin(n.length + ct.size + 4 + a.length + 1, 4);
-	let s = o.reserve(4), c = o.reserve(ct.size), l = [BigInt(n.length), BigInt(i)];
-	ot(e.view, c, ct, {
-		struct_size: ct.size,
+function bn(e, t, n, r, i, a) {
+	let o = new dn(e);
+	o.begin(n.length + lt.size + 4 + a.length + 1, 4);
+	let s = o.reserve(4), c = o.reserve(lt.size), l = [BigInt(n.length), BigInt(i)];
+	st(e.view, c, lt, {
+		struct_size: lt.size,
 		device: o.putText(a)
 	});
 	let u = `The bundle of ${t.manifest.source_name} cannot be opened.`;
@@ -1584,19 +1585,42 @@ function yn(e, t, n, r, i, a) {
 		o.free();
 	}
 }
-var bn = (e, t) => JSON.parse(e.text(e.call("hearth_describe", t))), xn = "hearth-chunks";
-async function Sn() {
+var xn = (e, t) => JSON.parse(e.text(e.call("hearth_describe", t))), Sn = 1, Cn = "model.json";
+function wn(t) {
+	let n;
+	try {
+		n = JSON.parse(t);
+	} catch (t) {
+		throw new e("corrupt", `${Cn} is no JSON.`, { why: String(t) });
+	}
+	if (n?.format === Sn && typeof n.files == "object") return n;
+	throw new e("mismatch", `${Cn} has format ${String(n?.format)}.`, {
+		why: `This package reads format ${Sn}.`,
+		hint: "Package the model again with the Hearth that the page came with: hearth package web MODEL."
+	});
+}
+function Tn({ chunk_bytes: e }, { size_bytes: t, chunks: n }) {
+	return n.map((n, r) => [n, Math.min(e, t - r * e)]);
+}
+var En = ({ files: e }) => Object.values(e).flatMap(({ chunks: e }) => e);
+function Dn(e) {
+	let t = new URL(e, globalThis.location?.href);
+	return t.hash = "", t.href;
+}
+// src/store/chunks.ts
+var On = "hearth-chunks", kn = "content-length";
+async function An() {
 	let e = [];
-	for (let t of [Cn, Tn]) try {
+	for (let t of [jn, Nn]) try {
 		return await t();
 	} catch (t) {
 		e.push(t instanceof Error ? t.message : String(t));
 	}
 	return globalThis.isSecureContext === !1 ? "Pages may keep files over https or on localhost only." : e.join(" ");
 }
-async function Cn() {
+async function jn() {
 	if (globalThis.navigator?.storage?.getDirectory === void 0) throw Error("There is no private file system.");
-	let e = await (await navigator.storage.getDirectory()).getDirectoryHandle(xn, { create: !0 });
+	let e = await (await navigator.storage.getDirectory()).getDirectoryHandle(On, { create: !0 });
 	return {
 		kind: "opfs",
 		async sizes() {
@@ -1615,12 +1639,12 @@ async function Cn() {
 			}
 		},
 		async write(t, n) {
-			await wn(await e.getFileHandle(t, { create: !0 }), n);
+			await Mn(await e.getFileHandle(t, { create: !0 }), n);
 		},
 		remove: (t) => e.removeEntry(t).catch(() => void 0)
 	};
 }
-async function wn(e, t) {
+async function Mn(e, t) {
 	if (!("createSyncAccessHandle" in e)) {
 		let n = await e.createWritable();
 		return await n.write(t), n.close();
@@ -1633,15 +1657,15 @@ async function wn(e, t) {
 		n.close();
 	}
 }
-async function Tn() {
+async function Nn() {
 	if (globalThis.caches === void 0) throw Error("There is no Cache API.");
-	let e = await caches.open(xn), t = (e) => `/${xn}/${e}`;
+	let e = await caches.open(On), t = (e) => `/${On}/${e}`;
 	return {
 		kind: "cache",
 		async sizes() {
 			let t = /* @__PURE__ */ new Map();
 			for (let n of await e.keys()) {
-				let r = (await e.match(n))?.headers.get(sn);
+				let r = (await e.match(n))?.headers.get(kn);
 				t.set(n.url.slice(n.url.lastIndexOf("/") + 1), Number(r ?? 0));
 			}
 			return t;
@@ -1650,40 +1674,40 @@ async function Tn() {
 			let r = await e.match(t(n));
 			return r && new Uint8Array(await r.arrayBuffer());
 		},
-		write: (n, r) => e.put(t(n), new Response(r, { headers: { [sn]: String(r.length) } })),
+		write: (n, r) => e.put(t(n), new Response(r, { headers: { [kn]: String(r.length) } })),
 		async remove(n) {
 			await e.delete(t(n));
 		}
 	};
 }
 // src/store/sha256.ts
-var En = Array.from({ length: 400 }, (e, t) => t).filter((e) => e > 1 && ![...Array(e).keys()].some((t) => t > 1 && e % t === 0)), Dn = (e) => Math.floor((e - Math.floor(e)) * 2 ** 32) | 0, On = Int32Array.from(En.slice(0, 64), (e) => Dn(Math.cbrt(e))), kn = Int32Array.from(En.slice(0, 8), (e) => Dn(Math.sqrt(e))), An = 64;
-async function jn(e) {
+var Pn = Array.from({ length: 400 }, (e, t) => t).filter((e) => e > 1 && ![...Array(e).keys()].some((t) => t > 1 && e % t === 0)), Fn = (e) => Math.floor((e - Math.floor(e)) * 2 ** 32) | 0, In = Int32Array.from(Pn.slice(0, 64), (e) => Fn(Math.cbrt(e))), Ln = Int32Array.from(Pn.slice(0, 8), (e) => Fn(Math.sqrt(e))), Rn = 64;
+async function zn(e) {
 	let t = globalThis.crypto?.subtle;
-	return Mn(t === void 0 ? Nn(e) : new Uint8Array(await t.digest("SHA-256", e)));
+	return Bn(t === void 0 ? Vn(e) : new Uint8Array(await t.digest("SHA-256", e)));
 }
-var Mn = (e) => Array.from(e, (e) => e.toString(16).padStart(2, "0")).join("");
-function Nn(e) {
-	let t = kn.slice(), n = e.length - e.length % An, r = new DataView(e.buffer, e.byteOffset, e.byteLength);
-	for (let e = 0; e < n; e += An) Pn(t, r, e);
-	let i = e.subarray(n), a = new Uint8Array(i.length + 9 <= An ? An : 128);
+var Bn = (e) => Array.from(e, (e) => e.toString(16).padStart(2, "0")).join("");
+function Vn(e) {
+	let t = Ln.slice(), n = e.length - e.length % Rn, r = new DataView(e.buffer, e.byteOffset, e.byteLength);
+	for (let e = 0; e < n; e += Rn) Un(t, r, e);
+	let i = e.subarray(n), a = new Uint8Array(i.length + 9 <= Rn ? Rn : 128);
 	a.set(i), a[i.length] = 128;
 	let o = new DataView(a.buffer);
 	o.setBigUint64(a.length - 8, BigInt(e.length) * 8n);
-	for (let e = 0; e < a.length; e += An) Pn(t, o, e);
+	for (let e = 0; e < a.length; e += Rn) Un(t, o, e);
 	let s = /* @__PURE__ */ new DataView(/* @__PURE__ */ new ArrayBuffer(32));
 	return t.forEach((e, t) => s.setInt32(4 * t, e)), new Uint8Array(s.buffer);
 }
-var S = /* @__PURE__ */ new Int32Array(64), C = (e, t) => e >>> t | e << 32 - t;
-function Pn(e, t, n) {
-	for (let e = 0; e < 16; e++) S[e] = t.getInt32(n + 4 * e);
+var Hn = /* @__PURE__ */ new Int32Array(64), S = (e, t) => e >>> t | e << 32 - t;
+function Un(e, t, n) {
+	for (let e = 0; e < 16; e++) Hn[e] = t.getInt32(n + 4 * e);
 	for (let e = 16; e < 64; e++) {
-		let [t, n] = [C[e - 15], C[e - 2]], r = w(t, 7) ^ w(t, 18) ^ t >>> 3, i = w(n, 17) ^ w(n, 19) ^ n >>> 10;
-		C[e] = C[e - 16] + r + C[e - 7] + i;
+		let [t, n] = [Hn[e - 15], Hn[e - 2]], r = S(t, 7) ^ S(t, 18) ^ t >>> 3, i = S(n, 17) ^ S(n, 19) ^ n >>> 10;
+		Hn[e] = Hn[e - 16] + r + Hn[e - 7] + i;
 	}
 	let [r, i, a, o, s, c, l, u] = e;
 	for (let e = 0; e < 64; e++) {
-		let t = C(s, 6) ^ C(s, 11) ^ C(s, 25), n = u + t + (s & c ^ ~s & l) + On[e] + S[e] | 0, d = (C(r, 2) ^ C(r, 13) ^ C(r, 22)) + (r & i ^ r & a ^ i & a) | 0;
+		let t = S(s, 6) ^ S(s, 11) ^ S(s, 25), n = u + t + (s & c ^ ~s & l) + In[e] + Hn[e] | 0, d = (S(r, 2) ^ S(r, 13) ^ S(r, 22)) + (r & i ^ r & a ^ i & a) | 0;
 		[u, l, c, s, o, a, i, r] = [
 			l,
 			c,
@@ -1707,35 +1731,35 @@ function Pn(e, t, n) {
 	].forEach((t, n) => e[n] += t);
 }
 // src/store/records.ts
-var xn = ".json", Sn = async ({ url: e, version: t }) => await _n(new TextEncoder().encode(`${e}\n${t}`)) + xn;
-async function Cn(e) {
-	let t = [...(await e.sizes()).keys()].filter((e) => e.endsWith(xn)), n = [];
+var Wn = ".json", Gn = async ({ url: e, version: t }) => await zn(new TextEncoder().encode(`${e}\n${t}`)) + Wn;
+async function Kn(e) {
+	let t = [...(await e.sizes()).keys()].filter((e) => e.endsWith(Wn)), n = [];
 	for (let r of t) try {
 		let t = JSON.parse(new TextDecoder().decode(await e.read(r)));
-		await Sn(t) === r && typeof t.facts.files == "object" && n.push(t);
+		await Gn(t) === r && typeof t.facts.files == "object" && n.push(t);
 	} catch {}
 	return n.sort((e, t) => t.order - e.order);
 }
-async function wn(e, t) {
-	let [n] = await Cn(e), r = {
+async function qn(e, t) {
+	let [n] = await Kn(e), r = {
 		...t,
 		order: (n?.order ?? 0) + 1
 	};
-	await e.write(await Sn(t), new TextEncoder().encode(JSON.stringify(r)));
+	await e.write(await Gn(t), new TextEncoder().encode(JSON.stringify(r)));
 }
-function Tn(e, t) {
-	let n = new Set(t.flatMap(({ facts: e }) => rn(e)));
-	return [...e].filter(([e]) => !e.endsWith(xn) && !n.has(e));
+function Jn(e, t) {
+	let n = new Set(t.flatMap(({ facts: e }) => En(e)));
+	return [...e].filter(([e]) => !e.endsWith(Wn) && !n.has(e));
 }
-async function En(e, t) {
-	let n = await e.sizes(), r = await Cn(e);
-	for (let n of r) t(n) || await e.remove(await Sn(n));
-	let i = Tn(n, r.filter(t));
+async function Yn(e, t) {
+	let n = await e.sizes(), r = await Kn(e);
+	for (let n of r) t(n) || await e.remove(await Gn(n));
+	let i = Jn(n, r.filter(t));
 	for (let [t] of i) await e.remove(t);
 	return i.reduce((e, [, t]) => e + t, 0);
 }
 // src/store/package.ts
-var Fn = 1, In = "model.json", Ln = class n {
+var Xn = class n {
 	facts;
 	#e;
 	#t;
@@ -1747,19 +1771,22 @@ var Fn = 1, In = "model.json", Ln = class n {
 		this.facts = e.facts, this.#e = e, this.#r = t, this.#t = n, this.#n = r, this.#i = typeof r != "string";
 	}
 	static async open(e, t = {}) {
-		let r = new URL(e, globalThis.location?.href), i = await Rn(r, {
-			signal: t.signal ?? null,
-			cache: "no-cache"
-		});
-		return new n(zn(await i.text()), r, t, await Sn());
+		let r = Dn(e), i = await An();
+		try {
+			return new n(await Zn(r, t.signal), !0, t, i);
+		} catch (e) {
+			let a = (typeof i == "string" || !$n(e) ? [] : await Kn(i)).find((e) => e.url === r && e.isComplete);
+			if (a === void 0) throw e;
+			return new n(a, !1, t, i);
+		}
 	}
 	async open(e) {
 		let n = this.facts.files[e];
-		if (n === void 0) throw t(e, `${In} does not name it.`);
-		return this.#a(e, n);
+		if (n === void 0) throw t(e, `${Cn} does not name it.`);
+		return this.#s(e, n);
 	}
 	async keeping(e = Object.keys(this.facts.files)) {
-		let t = this.#n, n = typeof t != "string", r = n ? await t.sizes() : /* @__PURE__ */ new Map(), i = e.flatMap((e) => nn(this.facts, this.facts.files[e])), a = (e) => e.reduce((e, [, t]) => e + t, 0), o = await globalThis.navigator?.storage?.estimate?.().catch(() => void 0), s = o?.quota === void 0 ? void 0 : Math.max(0, o.quota - (o.usage ?? 0));
+		let t = this.#n, n = typeof t != "string", r = n ? await t.sizes() : /* @__PURE__ */ new Map(), i = e.flatMap((e) => Tn(this.facts, this.facts.files[e])), a = (e) => e.reduce((e, [, t]) => e + t, 0), o = await globalThis.navigator?.storage?.estimate?.().catch(() => void 0), s = o?.quota === void 0 ? void 0 : Math.max(0, o.quota - (o.usage ?? 0));
 		return {
 			kind: n ? t.kind : "memory",
 			why: n ? "" : t,
@@ -1770,8 +1797,8 @@ var Fn = 1, In = "model.json", Ln = class n {
 	}
 	async opened() {
 		if (this.#r && this.#i && typeof this.#n != "string") try {
-			let [e] = (await Cn(this.#n)).filter(({ url: e }) => e === this.#e.url);
-			e?.version === this.#e.version && e.isComplete || await wn(this.#n, {
+			let [e] = (await Kn(this.#n)).filter(({ url: e }) => e === this.#e.url);
+			e?.version === this.#e.version && e.isComplete || await qn(this.#n, {
 				...this.#e,
 				isComplete: !0
 			}), await this.#o(this.#n);
@@ -1780,33 +1807,33 @@ var Fn = 1, In = "model.json", Ln = class n {
 	async forget(e = Object.keys(this.facts.files)) {
 		let t = this.#n;
 		if (typeof t == "string") return;
-		let n = (e) => e.flatMap((e) => this.facts.files[e]?.chunks ?? []), r = Object.keys(this.facts.files).filter((t) => !e.includes(t)), i = (await Cn(t)).filter(({ url: e }) => e !== this.#e.url);
+		let n = (e) => e.flatMap((e) => this.facts.files[e]?.chunks ?? []), r = Object.keys(this.facts.files).filter((t) => !e.includes(t)), i = (await Kn(t)).filter(({ url: e }) => e !== this.#e.url);
 		if (r.length === 0) {
-			await En(t, ({ url: e }) => e !== this.#e.url);
+			await Yn(t, ({ url: e }) => e !== this.#e.url);
 			return;
 		}
-		await wn(t, {
+		await qn(t, {
 			...this.#e,
 			isComplete: !1
 		});
-		let a = /* @__PURE__ */ new Set([...n(r), ...i.flatMap(({ facts: e }) => rn(e))]);
+		let a = /* @__PURE__ */ new Set([...n(r), ...i.flatMap(({ facts: e }) => En(e))]);
 		for (let r of n(e)) a.has(r) || await t.remove(r);
 	}
 	#o(e) {
 		let { url: t, version: n } = this.#e;
-		return En(e, (e) => e.url !== t || e.version === n);
+		return Yn(e, (e) => e.url !== t || e.version === n);
 	}
 	async *#s(e, t) {
-		for (let [n, r] of nn(this.facts, t)) this.#t.signal?.throwIfAborted(), yield await this.#c(n) ?? await this.#l(e, n, r);
+		for (let [n, r] of Tn(this.facts, t)) this.#t.signal?.throwIfAborted(), yield await this.#c(n) ?? await this.#l(e, n, r);
 	}
 	async #c(e) {
 		if (typeof this.#n == "string") return;
 		let t = await this.#n.read(e);
-		if (t === void 0 || await jn(t) === e) return t;
+		if (t === void 0 || await zn(t) === e) return t;
 		await this.#n.remove(e);
 	}
-	async #s(t, n, r) {
-		let i = new URL(n, this.#e), a = this.#r ? "no-store" : "default", o = await Rn(i, {
+	async #l(t, n, r) {
+		let i = new URL(`blobs/${n}`, this.#e.url), a = this.#i ? "no-store" : "default", o = await er(i, {
 			signal: this.#t.signal ?? null,
 			cache: a
 		}), s;
@@ -1818,7 +1845,7 @@ var Fn = 1, In = "model.json", Ln = class n {
 				hint: "Load again: what came is kept."
 			});
 		}
-		if (s.length !== r || await jn(s) !== n) throw new e("corrupt", `A part of ${t} is damaged.`, {
+		if (s.length !== r || await zn(s) !== n) throw new e("corrupt", `A part of ${t} is damaged.`, {
 			why: `${i.href} has ${s.length} bytes whose SHA-256 is not its name.`,
 			hint: "Load again; if that does not help, the server's copy of the site is damaged."
 		});
@@ -1841,14 +1868,26 @@ var Fn = 1, In = "model.json", Ln = class n {
 		}
 	}
 	async #d(e) {
-		let { url: t, version: n } = this.#e, [r] = (await Cn(e)).filter((e) => e.url === t);
-		r?.version !== n && await wn(e, {
+		let { url: t, version: n } = this.#e, [r] = (await Kn(e)).filter((e) => e.url === t);
+		r?.version !== n && await qn(e, {
 			...this.#e,
 			isComplete: !1
 		});
 	}
 };
-async function Rn(t, n) {
+async function Zn(e, t) {
+	let n = await (await er(new URL(e), {
+		signal: t ?? null,
+		cache: "no-cache"
+	})).text();
+	return {
+		url: e,
+		version: await zn(new TextEncoder().encode(n)),
+		facts: wn(n)
+	};
+}
+var Qn = async (e, t) => (await Zn(Dn(e), t)).facts, $n = (t) => t instanceof e && t.kind === "network";
+async function er(t, n) {
 	let r;
 	try {
 		r = await fetch(t, n);
@@ -1862,65 +1901,58 @@ async function Rn(t, n) {
 	let i = r.status === 404 ? "corrupt" : "network";
 	throw new e(i, `${t.href} cannot be fetched.`, { why: `The server answered ${r.status}.` });
 }
-function zn(t) {
-	let n;
-	try {
-		n = JSON.parse(t);
-	} catch (t) {
-		throw new e("corrupt", `${In} is no JSON.`, { why: String(t) });
-	}
-	if (n?.format === Fn && typeof n.files == "object") return n;
-	throw new e("mismatch", `${In} has format ${String(n?.format)}.`, {
-		why: `This package reads format ${Fn}.`,
-		hint: "Package the model again with the Hearth that the page came with: hearth package web MODEL."
-	});
-}
 // src/sources.ts
-async function Bn(e, t) {
-	return typeof e != "string" && !(e instanceof URL) ? e : new URL(e, globalThis.location?.href).pathname.endsWith("/model.json") ? Ln.open(e, t) : n(e);
+async function tr(e, t) {
+	return typeof e != "string" && !(e instanceof URL) ? e : new URL(e, globalThis.location?.href).pathname.endsWith("/model.json") ? Xn.open(e, t) : n(e);
 }
 // src/bundle.ts
-var Vn = 2;
-async function Hn(e, t = {}) {
-	let n = await Bn(e, t), r = Ve(new TextDecoder().decode(await Jn(n, Be, t))), i = qn(r, t.isa), a = we(t.threads), o = new Yn(n, r, t), s = await o.whole(He(i)), c = {
-		manifest: r,
-		endIds: "tokenizer_meta.json" in r.files ? await Wn(n, t) : []
-	}, l = "";
-	if (t.device !== "wasm") try {
-		return await Kn(o, s, c, t);
-	} catch (e) {
-		if (t.device === "webgpu" || !Gn(e)) throw e;
-		l = e.message;
-	}
-	return Un(o, s, c, a, l);
+var nr = 2;
+async function rr(e, t = {}) {
+	let n = await tr(e, t), r = await ir(n, t);
+	return await n.opened?.(), r;
 }
-async function Un(e, t, n, r, i) {
-	e.expect(Fe, Re);
-	let a = e.size(Re), o = await Ne.instantiate(t, r, Vn * a);
+async function ir(e, t) {
+	let n = Ue(new TextDecoder().decode(await ur(e, He, t))), r = lr(n, t.isa), i = Ee(t.threads), a = new dr(e, n, t);
+	a.expect(We(r), Le, Be);
+	let o = await a.whole(We(r)), s = {
+		manifest: n,
+		endIds: "tokenizer_meta.json" in n.files ? await or(e, t) : []
+	}, c = "";
+	if (t.device !== "wasm") try {
+		return await cr(a, o, s, t);
+	} catch (e) {
+		if (t.device === "webgpu" || !sr(e)) throw e;
+		c = `${e.what} ${e.why}`.trim();
+	}
+	return ar(a, o, s, i, c);
+}
+async function ar(e, t, n, r, i) {
+	e.expect(Le, Be);
+	let a = e.size(Be), o = await Fe.instantiate(t, r, nr * a);
 	try {
-		let t = o.threads.reserve(), r = await e.whole(Fe), s = o.allocate(a, "the weights");
-		return await e.into(o, s, Re), await t, _n.open(o, n, r, s, a, i);
+		let t = o.threads.reserve(), r = await e.whole(Le), s = o.allocate(a, "the weights");
+		return await e.into(o, s, Be), await t, vn.open(o, n, r, s, a, i);
 	} catch (e) {
 		throw o.close(), e;
 	}
 }
-async function Wn(e, t) {
-	let n = new TextDecoder().decode(await Jn(e, ze, t));
+async function or(e, t) {
+	let n = new TextDecoder().decode(await ur(e, Ve, t));
 	return JSON.parse(n).eos_ids;
 }
-var Gn = (t) => t instanceof e && (t.kind === "device" || t.kind === "memory");
-async function Kn(t, n, r, i) {
+var sr = (t) => t instanceof e && (t.kind === "device" || t.kind === "memory");
+async function cr(t, n, r, i) {
 	let { manifest: a } = r;
 	if (a.files["gpu_plan.bin"] === void 0) throw new e("device", `The bundle of ${a.source_name} runs on the processor alone.`, { why: "It has an operation that no kernel for GPUs computes yet, or takes no tokens." });
-	let o = await ne(i.softwareGpu ?? !1);
-	t.expect(Ie, Le, Re);
-	let s = await t.whole(Ie), c = new TextDecoder().decode(await t.whole(Le)), l = i.memoryLimitBytes, u = () => t.pieces(Re), d = await Ne.instantiate(n);
-	return _n.openOnGpu(d, r, s, c, u, {
+	let o = await ie(i.softwareGpu ?? !1);
+	t.expect(Re, ze, Be);
+	let s = await t.whole(Re), c = new TextDecoder().decode(await t.whole(ze)), l = i.memoryLimitBytes, u = () => t.pieces(Be), d = await Fe.instantiate(n);
+	return vn.openOnGpu(d, r, s, c, u, {
 		adapter: o,
 		memoryLimitBytes: l
 	});
 }
-function qn({ source_name: t, instruction_sets: n }, r) {
+function lr({ source_name: t, instruction_sets: n }, r) {
 	let i = n.filter(({ name: e }) => r === void 0 || e === r);
 	if (i.length === 0) {
 		let i = n.map(({ name: e }) => e).join(", ");
@@ -1934,14 +1966,14 @@ function qn({ source_name: t, instruction_sets: n }, r) {
 		hint: "Use a current version of Chrome, Firefox or Safari."
 	});
 }
-async function Jn(e, t, { signal: n }) {
+async function ur(e, t, { signal: n }) {
 	let r = [];
 	for await (let i of await e.open(t)) n?.throwIfAborted(), r.push(i);
 	let i = new Uint8Array(r.reduce((e, t) => e + t.length, 0)), a = 0;
 	for (let e of r) i.set(e, a), a += e.length;
 	return i;
 }
-var Yn = class {
+var dr = class {
 	#e;
 	#t;
 	#n;
@@ -1955,11 +1987,11 @@ var Yn = class {
 	}
 	size(t) {
 		let n = this.#t.files[t];
-		if (n === void 0) throw new e("corrupt", `${ze} names no file ${t}.`);
+		if (n === void 0) throw new e("corrupt", `${He} names no file ${t}.`);
 		return n.size_bytes;
 	}
 	async whole(e) {
-		let t = await Jn(this.#e, e, this.#n);
+		let t = await ur(this.#e, e, this.#n);
 		return this.#o(e, t.length), this.#a(t.length), t;
 	}
 	async *pieces(e) {
@@ -1977,11 +2009,11 @@ var Yn = class {
 	#o(t, n) {
 		let r = this.size(t);
 		if (n !== r) throw new e("corrupt", `${t} has ${n > r ? "more than " : ""}${Math.min(n, r)} bytes.`, {
-			why: `${ze} says ${r}.`,
+			why: `${He} says ${r}.`,
 			hint: "Load it again; if that does not help, compile the model again."
 		});
 	}
-}, Xn = class e {
+}, fr = class e {
 	page;
 	#e;
 	#t;
@@ -2004,10 +2036,10 @@ var Yn = class {
 		let e = this.#e.#n;
 		e.get(this.#t) === this && e.delete(this.#t);
 	}
-}, Zn = (e, t) => Math.ceil(e / t), Qn = class {
+}, pr = (e, t) => Math.ceil(e / t), mr = class {
 	numPages;
 	pageTokens;
-	root = Xn.root();
+	root = fr.root();
 	#e;
 	#t;
 	#n = /* @__PURE__ */ new Map();
@@ -2051,7 +2083,7 @@ var Yn = class {
 	release(e) {
 		for (let t of [...e].reverse()) --this.#e[t] > 0 || (this.#n.has(t) ? this.#r.add(t) : this.#t.push(t));
 	}
-}, $n = ({ sequence: e, start: t, count: n }) => t + n <= e.numPromptTokens, er = ({ sequence: e, start: t, count: n }) => t + n === e.tokens.length, tr = class {
+}, hr = ({ sequence: e, start: t, count: n }) => t + n <= e.numPromptTokens, gr = ({ sequence: e, start: t, count: n }) => t + n === e.tokens.length, _r = class {
 	pool;
 	#e;
 	#t;
@@ -2097,7 +2129,7 @@ var Yn = class {
 	}
 	reserve(e, t) {
 		if (this.#a.size > 0) return 1;
-		let { pageTokens: n, numAvailable: r } = this.pool, i = (t) => e.map(({ sequence: e, start: r }) => Zn(r + t, n) - e.pages.length), a = t;
+		let { pageTokens: n, numAvailable: r } = this.pool, i = (t) => e.map(({ sequence: e, start: r }) => pr(r + t, n) - e.pages.length), a = t;
 		for (; a > 1 && i(a).reduce((e, t) => e + Math.max(0, t), 0) > r;) a--;
 		return i(a).forEach((t, n) => {
 			for (let r = 0; r < t; r++) e[n].sequence.pages.push(this.pool.allocate());
@@ -2110,7 +2142,7 @@ var Yn = class {
 		return this.#c(e, this.#e, n), [...n.values()];
 	}
 	#s(e, t) {
-		let n = (e) => Zn(e.tokens.length + 1, this.pool.pageTokens), r = this.#i.reduce((e, t) => e + Math.max(0, n(t) - t.pages.length), 0);
+		let n = (e) => pr(e.tokens.length + 1, this.pool.pageTokens), r = this.#i.reduce((e, t) => e + Math.max(0, n(t) - t.pages.length), 0);
 		for (; this.#r.length > 0 && e > 0 && this.#i.length < this.#n;) {
 			let i = this.#r[0], a = this.pool.find(i.tokens), o = this.pool.numAvailable - a.filter(({ page: e }) => this.pool.isIdle(e)).length - r;
 			if (n(i) - a.length > o && this.#i.length > 0) return;
@@ -2118,7 +2150,7 @@ var Yn = class {
 		}
 	}
 	#c(e, t, n) {
-		let r = e.numPromptTokens - e.numComputed, i = Math.min(t, r > 0 ? r : e.numPending), a = Zn(e.numComputed + i, this.pool.pageTokens) - e.pages.length;
+		let r = e.numPromptTokens - e.numComputed, i = Math.min(t, r > 0 ? r : e.numPending), a = pr(e.numComputed + i, this.pool.pageTokens) - e.pages.length;
 		for (; a > this.pool.numAvailable && this.#i.length > 1;) {
 			let t = this.#i.at(-1);
 			if (this.#l(t, !1), n.delete(t), t === e) return 0;
@@ -2136,12 +2168,12 @@ var Yn = class {
 	}
 };
 // src/engine/batch.ts
-function nr(e, t, n) {
+function vr(e, t, n) {
 	let r = e.reduce((e, { count: t }) => e + t, 0), i = new Int32Array(r), a = new Int32Array(r), o = new Int32Array(r), s = new Int32Array(e.length * t).fill(-1), c = [], l = 0, u = 0;
 	return e.forEach((e, n) => {
 		let { sequence: r, start: d, count: f } = e;
 		for (let e = 0; e < f; e++, l++) i[l] = r.tokens[d + e], a[l] = d + e, o[l] = n;
-		s.set(r.pages, n * t), $n(e) && (u = l), er(e) && c.push(l - 1);
+		s.set(r.pages, n * t), hr(e) && (u = l), gr(e) && c.push(l - 1);
 	}), {
 		tokenIds: i,
 		positions: a,
@@ -2153,7 +2185,7 @@ function nr(e, t, n) {
 		outputs: n
 	};
 }
-var rr = (e) => [...e.filter((e) => $n(e)), ...e.filter((e) => !$n(e))], ir = class {
+var yr = (e) => [...e.filter((e) => hr(e)), ...e.filter((e) => !hr(e))], br = class {
 	#e = [];
 	#t;
 	#n = !1;
@@ -2193,7 +2225,7 @@ var rr = (e) => [...e.filter((e) => $n(e)), ...e.filter((e) => !$n(e))], ir = cl
 	[Symbol.asyncIterator]() {
 		return this;
 	}
-}, ar = {
+}, xr = {
 	temperature: 1,
 	topK: 0,
 	topP: 1,
@@ -2207,7 +2239,7 @@ var rr = (e) => [...e.filter((e) => $n(e)), ...e.filter((e) => !$n(e))], ir = cl
 	stopTokenIds: [],
 	logprobs: void 0,
 	ignoreEos: !1
-}, or = {
+}, Sr = {
 	temperature: {
 		low: 0,
 		high: 100
@@ -2249,29 +2281,29 @@ var rr = (e) => [...e.filter((e) => $n(e)), ...e.filter((e) => !$n(e))], ir = cl
 		high: 100,
 		whole: !0
 	}
-}, sr = {
+}, Cr = {
 	low: -100,
 	high: 100
-}, cr = (1n << 64n) - 1n;
-function lr(t = {}) {
+}, wr = (1n << 64n) - 1n;
+function Tr(t = {}) {
 	let n = Object.entries(t).filter(([, e]) => e !== void 0), r = {
-		...ar,
+		...xr,
 		...Object.fromEntries(n)
 	};
-	for (let [e, t] of Object.entries(or)) r[e] !== void 0 && ur(e, r[e], t);
-	for (let [e, t] of r.logitBias) ur(`logitBias[${e}]`, t, sr);
+	for (let [e, t] of Object.entries(Sr)) r[e] !== void 0 && Er(e, r[e], t);
+	for (let [e, t] of r.logitBias) Er(`logitBias[${e}]`, t, Cr);
 	let { seed: i } = r;
-	if (i !== void 0 && !(i >= 0 && i <= cr && (typeof i == "bigint" || Number.isSafeInteger(i)))) throw new e("usage", `seed is ${i}, but must be a whole number, 0 to 2^64 - 1.`, { hint: "Give one beyond 2^53 as a BigInt." });
+	if (i !== void 0 && !(i >= 0 && i <= wr && (typeof i == "bigint" || Number.isSafeInteger(i)))) throw new e("usage", `seed is ${i}, but must be a whole number, 0 to 2^64 - 1.`, { hint: "Give one beyond 2^53 as a BigInt." });
 	return r;
 }
-function ur(t, n, { low: r, high: i, above: a = !1, whole: o = !1 }) {
+function Er(t, n, { low: r, high: i, above: a = !1, whole: o = !1 }) {
 	let s = typeof n == "number" ? n : NaN;
 	if (Number.isFinite(s) && s >= r && s <= i && !(a && s === r) && (!o || Number.isInteger(s))) return;
 	let c = a ? `above ${r} and at most ${i}` : i === Infinity ? `${r} or more` : `${r} to ${i}`;
 	throw new e("usage", `${t} is ${String(n)}, but must be a ${o ? "whole number" : "number"}, ${c}.`);
 }
-var dr = (e) => e.repetitionPenalty !== 1 || e.presencePenalty !== 0 || e.frequencyPenalty !== 0, fr = (e) => dr(e) || e.logitBias.size > 0, pr = (e, t) => (e[t >> 5] >> (t & 31) & 1) == 1;
-function mr(e, t) {
+var Dr = (e) => e.repetitionPenalty !== 1 || e.presencePenalty !== 0 || e.frequencyPenalty !== 0, Or = (e) => Dr(e) || e.logitBias.size > 0, kr = (e, t) => (e[t >> 5] >> (t & 31) & 1) == 1;
+function Ar(e, t) {
 	for (let n = 0; n * 32 < e.length; n++) {
 		let r = t[n];
 		if (r === -1) continue;
@@ -2279,30 +2311,30 @@ function mr(e, t) {
 		for (let t = n * 32; t < i; t++) r >> (t & 31) & 1 || (e[t] = -Infinity);
 	}
 }
-var hr = (t, n = "") => new e("usage", t, { why: n });
-async function gr(e, t) {
+var jr = (t, n = "") => new e("usage", t, { why: n });
+async function Mr(e, t) {
 	try {
 		return await t();
 	} catch (t) {
-		throw hr(e, t instanceof Error ? t.message : String(t));
+		throw jr(e, t instanceof Error ? t.message : String(t));
 	}
 }
 // src/engine/logits.ts
-var _r = [
+var Nr = [
 	.001,
 	1e-6,
 	0
-], vr = 1e-45;
-function yr(e) {
+], Pr = 1e-45;
+function Fr(e) {
 	let t = -Infinity;
 	for (let n = 0; n < e.length; n++) e[n] > t && (t = e[n]);
 	return t;
 }
-function br(e, t) {
-	let n = xr(e, t);
-	return Sr(e, (e) => e >= n && e > -Infinity);
+function Ir(e, t) {
+	let n = Lr(e, t);
+	return Rr(e, (e) => e >= n && e > -Infinity);
 }
-function xr(e, t) {
+function Lr(e, t) {
 	let n = new Float32Array(Math.min(t, e.length)).fill(-Infinity);
 	for (let t = 0; t < e.length; t++) {
 		let r = e[t];
@@ -2313,53 +2345,53 @@ function xr(e, t) {
 	}
 	return n[0];
 }
-function Sr(e, t) {
+function Rr(e, t) {
 	let n = [];
 	for (let r = 0; r < e.length; r++) t(e[r]) && n.push(r);
 	return Int32Array.from(n);
 }
-var Cr = (e, t) => {
+var zr = (e, t) => {
 	let n = new Float32Array(t.length);
 	for (let r = 0; r < t.length; r++) n[r] = e[t[r]];
 	return n;
 };
-function wr(e) {
+function Br(e) {
 	let t = 0;
 	for (let n = 0; n < e.length; n++) t += e[n];
 	return t;
 }
-function Tr(e, t) {
-	let n = t * wr(e), r = /* @__PURE__ */ new Int32Array(), i = /* @__PURE__ */ new Float32Array();
-	for (let t of _r) {
+function Vr(e, t) {
+	let n = t * Br(e), r = /* @__PURE__ */ new Int32Array(), i = /* @__PURE__ */ new Float32Array();
+	for (let t of Nr) {
 		let a = Math.fround(t);
-		if (r = Sr(e, (e) => e >= a), i = Cr(e, r), wr(i) >= n) break;
+		if (r = Rr(e, (e) => e >= a), i = zr(e, r), Br(i) >= n) break;
 	}
 	let a = i.slice().sort(), o = a.length - 1, s = 0;
 	for (; o > 0 && s + a[o] < n;) s += a[o--];
 	let c = a[o], l = 0;
 	for (let e of i) e > c && (l += e);
-	let u = Math.max(1, Math.ceil((n - l) / Math.max(c, vr))), d = r.filter((e, t) => i[t] > c), f = r.filter((e, t) => i[t] === c).subarray(0, u), p = new Int32Array(d.length + f.length);
+	let u = Math.max(1, Math.ceil((n - l) / Math.max(c, Pr))), d = r.filter((e, t) => i[t] > c), f = r.filter((e, t) => i[t] === c).subarray(0, u), p = new Int32Array(d.length + f.length);
 	return p.set(d), p.set(f, d.length), p;
 }
-function Er(e, t) {
-	let n = t * wr(e), r = 0, i = 0;
+function Hr(e, t) {
+	let n = t * Br(e), r = 0, i = 0;
 	for (let t = 0; t < e.length; t++) {
 		let a = e[t];
 		if (a !== 0 && (r += a, i = t, r > n)) break;
 	}
 	return i;
 }
-function Dr(e, t, n) {
-	let r = yr(e), i = 0;
+function Ur(e, t, n) {
+	let r = Fr(e), i = 0;
 	for (let t = 0; t < e.length; t++) i += Math.fround(Math.exp(Math.fround(e[t] - r)));
-	let a = r + Math.log(i), o = n > 0 ? [...br(e, Math.min(n, e.length))] : [];
+	let a = r + Math.log(i), o = n > 0 ? [...Ir(e, Math.min(n, e.length))] : [];
 	return o.sort((t, n) => e[n] - e[t] || t - n), {
 		logprob: e[t] - a,
 		topLogprobs: o.slice(0, n).map((t) => [t, e[t] - a])
 	};
 }
 // src/engine/processor.ts
-function Or(t, n) {
+function Wr(t, n) {
 	let r;
 	try {
 		r = t.process(n.slice());
@@ -2370,41 +2402,41 @@ function Or(t, n) {
 	throw new e("usage", `The logit processor must answer a Float32Array of ${n.length} logits.`);
 }
 // src/engine/random.ts
-var kr = (1n << 64n) - 1n, Ar = (1n << 128n) - 1n, jr = 47026247687942121848144207491837523525n, Mr = 4, Nr = 16;
-function Pr(e, t) {
+var Gr = (1n << 64n) - 1n, Kr = (1n << 128n) - 1n, qr = 47026247687942121848144207491837523525n, Jr = 4, Yr = 16;
+function Xr(e, t) {
 	let n = 1135663077, r = (e) => {
 		let t = e ^ n;
 		n = Math.imul(n, 2468251765);
 		let r = Math.imul(t, n);
-		return r ^ r >>> Nr;
+		return r ^ r >>> Yr;
 	}, i = (e, t) => {
 		let n = Math.imul(3389127133, e) - Math.imul(1232336661, t);
-		return n ^ n >>> Nr;
-	}, a = Array.from({ length: Mr }, (t, n) => r(Number(e >> BigInt(32 * n) & 4294967295n)));
-	for (let e = 0; e < Mr; e++) for (let t = 0; t < Mr; t++) e !== t && (a[t] = i(a[t], r(a[e])));
+		return n ^ n >>> Yr;
+	}, a = Array.from({ length: Jr }, (t, n) => r(Number(e >> BigInt(32 * n) & 4294967295n)));
+	for (let e = 0; e < Jr; e++) for (let t = 0; t < Jr; t++) e !== t && (a[t] = i(a[t], r(a[e])));
 	return n = 2337405405, Array.from({ length: t }, (e, t) => {
-		let r = a[t % Mr] ^ n;
+		let r = a[t % Jr] ^ n;
 		n = Math.imul(n, 1492356589);
 		let i = Math.imul(r, n);
-		return (i ^ i >>> Nr) >>> 0;
+		return (i ^ i >>> Yr) >>> 0;
 	});
 }
-var Fr = class {
+var Zr = class {
 	#e;
 	#t;
 	constructor(e) {
-		let t = Pr(e ?? crypto.getRandomValues(/* @__PURE__ */ new BigUint64Array(1))[0], 8).map(BigInt), n = (e) => t[e] | t[e + 1] << 32n, r = n(0) << 64n | n(2);
-		this.#t = ((n(4) << 64n | n(6)) << 1n | 1n) & Ar, this.#e = this.#t, this.#e = this.#e + r & Ar, this.#n();
+		let t = Xr(e ?? crypto.getRandomValues(/* @__PURE__ */ new BigUint64Array(1))[0], 8).map(BigInt), n = (e) => t[e] | t[e + 1] << 32n, r = n(0) << 64n | n(2);
+		this.#t = ((n(4) << 64n | n(6)) << 1n | 1n) & Kr, this.#e = this.#t, this.#e = this.#e + r & Kr, this.#n();
 	}
 	next() {
 		this.#n();
-		let e = this.#e >> 64n ^ this.#e & kr, t = this.#e >> 122n, n = (e >> t | e << 64n - t) & kr;
+		let e = this.#e >> 64n ^ this.#e & Gr, t = this.#e >> 122n, n = (e >> t | e << 64n - t) & Gr;
 		return Number(n >> 11n) * 2 ** -53;
 	}
 	#n() {
-		this.#e = this.#e * jr + this.#t & Ar;
+		this.#e = this.#e * qr + this.#t & Kr;
 	}
-}, Ir = "The model's weights are damaged or its arithmetic overflows: check the file, or compile with higher precision.", Lr = 1e-30, Rr = class {
+}, Qr = "The model's weights are damaged or its arithmetic overflows: check the file, or compile with higher precision.", $r = 1e-30, ei = class {
 	params;
 	needsLogits;
 	#e;
@@ -2413,26 +2445,26 @@ var Fr = class {
 	#r;
 	#i;
 	constructor(e, t, n, r) {
-		this.params = e, this.#e = n, this.#t = r, r?.reset(), this.#n = new Fr(e.seed === void 0 ? void 0 : BigInt(e.seed)), this.#r = fr(e), this.needsLogits = e.temperature !== 0 || this.#r || e.logprobs !== void 0 || r !== void 0, dr(e) && (this.#i = new Map(Array.from(t, (e) => [e, 0])));
+		this.params = e, this.#e = n, this.#t = r, r?.reset(), this.#n = new Zr(e.seed === void 0 ? void 0 : BigInt(e.seed)), this.#r = Or(e), this.needsLogits = e.temperature !== 0 || this.#r || e.logprobs !== void 0 || r !== void 0, Dr(e) && (this.#i = new Map(Array.from(t, (e) => [e, 0])));
 	}
 	get mayNeedLogits() {
 		return this.needsLogits || this.#e !== void 0;
 	}
 	async sample(e, t) {
-		let n = this.#e, r = n && await gr("What may come next cannot be told.", () => n.mask()), i = this.#a(e, t, r);
-		return n && await gr(`The drawn token ${i.token} was refused.`, () => n.accept(i.token)), i;
+		let n = this.#e, r = n && await Mr("What may come next cannot be told.", () => n.mask()), i = this.#a(e, t, r);
+		return n && await Mr(`The drawn token ${i.token} was refused.`, () => n.accept(i.token)), i;
 	}
 	close() {
 		this.#e?.close();
 	}
 	#a(e, t, n) {
-		if (!this.needsLogits && (n === void 0 || pr(n, t))) return { token: t };
-		Br(e);
-		let r = this.#t ? Or(this.#t, e) : e, i = this.#r || n !== void 0 ? this.#o(r, n) : r, a = this.params.temperature === 0 ? i === e ? t : i.indexOf(yr(i)) : this.#s(i);
-		if (i[a] === -Infinity) throw zr();
+		if (!this.needsLogits && (n === void 0 || kr(n, t))) return { token: t };
+		ni(e);
+		let r = this.#t ? Wr(this.#t, e) : e, i = this.#r || n !== void 0 ? this.#o(r, n) : r, a = this.params.temperature === 0 ? i === e ? t : i.indexOf(Fr(i)) : this.#s(i);
+		if (i[a] === -Infinity) throw ti();
 		return this.#t?.sampled(a), this.#i && this.#i.set(a, (this.#i.get(a) ?? 0) + 1), this.params.logprobs === void 0 ? { token: a } : {
 			token: a,
-			...Dr(e, a, this.params.logprobs)
+			...Ur(e, a, this.params.logprobs)
 		};
 	}
 	#o(e, t) {
@@ -2442,35 +2474,35 @@ var Fr = class {
 			o = Math.fround(o > 0 ? o / r : o * r), o = Math.fround(o - Math.fround(i * t)), n[e] = o - (t > 0 ? a : 0);
 		}
 		for (let [e, t] of this.params.logitBias) n[e] += Math.fround(t);
-		return t !== void 0 && mr(n, t), n;
+		return t !== void 0 && Ar(n, t), n;
 	}
 	#s(e) {
-		let { topK: t, topP: n, minP: r, temperature: i } = this.params, a = yr(e);
-		if (a === -Infinity) throw zr();
+		let { topK: t, topP: n, minP: r, temperature: i } = this.params, a = Fr(e);
+		if (a === -Infinity) throw ti();
 		let o;
-		t > 0 && t < e.length && (o = br(e, t));
-		let s = o ? Cr(e, o) : e.slice(), c = Math.fround(1 / Math.max(i, Lr));
+		t > 0 && t < e.length && (o = Ir(e, t));
+		let s = o ? zr(e, o) : e.slice(), c = Math.fround(1 / Math.max(i, $r));
 		for (let e = 0; e < s.length; e++) {
 			let t = Math.fround(s[e] - a);
 			s[e] = t === 0 ? 1 : Math.exp(Math.fround(t * c));
 		}
 		let l = (e) => {
-			o = o ? e.map((e) => o[e]) : e, s = Cr(s, e);
+			o = o ? e.map((e) => o[e]) : e, s = zr(s, e);
 		};
-		n < 1 && l(Tr(s, n));
+		n < 1 && l(Vr(s, n));
 		let u = Math.fround(r);
-		r > 0 && l(Sr(s, (e) => e >= u));
-		let d = Er(s, this.#n.next());
+		r > 0 && l(Rr(s, (e) => e >= u));
+		let d = Hr(s, this.#n.next());
 		return o ? o[d] : d;
 	}
-}, zr = () => hr("The answer cannot go on: no token of the vocabulary is allowed here.", "The grammar has a dead end, or asks for text that this tokenizer cannot write.");
-function Br(t) {
-	if (Number.isFinite(wr(t))) return;
+}, ti = () => jr("The answer cannot go on: no token of the vocabulary is allowed here.", "The grammar has a dead end, or asks for text that this tokenizer cannot write.");
+function ni(t) {
+	if (Number.isFinite(Br(t))) return;
 	let n = t.reduce((e, t) => e + Number(!Number.isFinite(t)), 0);
-	if (n > 0) throw new e("internal", `${n} of ${t.length} logits are NaN or infinite.`, { hint: Ir });
+	if (n > 0) throw new e("internal", `${n} of ${t.length} logits are NaN or infinite.`, { hint: Qr });
 }
 // src/engine/sequence.ts
-var Vr = class {
+var ri = class {
 	tokens;
 	numPromptTokens;
 	sampler;
@@ -2482,7 +2514,7 @@ var Vr = class {
 	#r = NaN;
 	#i = NaN;
 	constructor(e, t, n, r) {
-		this.tokens = [...e], this.numPromptTokens = e.length, this.sampler = new Rr(t, e, n, r);
+		this.tokens = [...e], this.numPromptTokens = e.length, this.sampler = new ei(t, e, n, r);
 	}
 	get numOutputTokens() {
 		return this.tokens.length - this.numPromptTokens;
@@ -2520,8 +2552,8 @@ var Vr = class {
 	}
 };
 // src/engine/session_forward.ts
-async function Hr(e, t, n) {
-	let r = cn(e.info), i = e.info.functions.find(({ door: e }) => e === "text")?.outputs ?? [], a = await e.session({ pages: t });
+async function ii(e, t, n) {
+	let r = ln(e.info), i = e.info.functions.find(({ door: e }) => e === "text")?.outputs ?? [], a = await e.session({ pages: t });
 	return {
 		info: {
 			...r,
@@ -2529,18 +2561,18 @@ async function Hr(e, t, n) {
 		},
 		numPages: t,
 		forward: async (e) => a.forward(e),
-		ahead: e.device.kind === "webgpu" ? Ur(a, n) : void 0,
+		ahead: e.device.kind === "webgpu" ? ai(a, n) : void 0,
 		close: () => a.close()
 	};
 }
-var Ur = (e, t) => ({
+var ai = (e, t) => ({
 	get worthwhile() {
 		return e.stepsWorthReading;
 	},
 	decode: (n, r) => e.decode(n, r, { submitMs: t })
 });
 // src/engine/turn.ts
-function Wr() {
+function oi() {
 	return new Promise((e) => {
 		let { port1: t, port2: n } = new MessageChannel();
 		n.onmessage = () => {
@@ -2549,7 +2581,7 @@ function Wr() {
 	});
 }
 // src/engine/engine.ts
-var Gr = 4096, Kr = 128, qr = 64, Jr = class t {
+var si = 4096, ci = 128, li = 64, ui = class t {
 	context;
 	#e;
 	#t;
@@ -2560,22 +2592,22 @@ var Gr = 4096, Kr = 128, qr = 64, Jr = class t {
 	#o = Promise.resolve();
 	#s = !1;
 	constructor(t, n = [], r = {}) {
-		let { context: i, maxSequences: a = Infinity, chunkTokens: o = Kr, tokensPerReadBack: s = "auto" } = r, { info: c, numPages: l } = t, u = Math.min(c.maxPosition, l * c.pageTokens);
+		let { context: i, maxSequences: a = Infinity, chunkTokens: o = ci, tokensPerReadBack: s = "auto" } = r, { info: c, numPages: l } = t, u = Math.min(c.maxPosition, l * c.pageTokens);
 		if (this.context = i ?? u, !(this.context >= 2 && this.context <= u)) throw new e("usage", `The context is ${this.context} tokens, but must be 2 to ${u}.`, { why: `The model takes ${c.maxPosition}, and there are ${l} pages of ${c.pageTokens}.` });
-		if (!(Number.isInteger(s) && Number(s) >= 1 && Number(s) <= qr) && s !== "auto") throw new e("usage", `tokensPerReadBack is ${s}, but must be 1 to ${qr}, or "auto".`);
-		this.#e = t, this.#i = s, this.#t = new Set(n), this.#r = Zn(this.context, c.pageTokens), this.#n = new tr(c, new Qn(l, c.pageTokens), {
+		if (!(Number.isInteger(s) && Number(s) >= 1 && Number(s) <= li) && s !== "auto") throw new e("usage", `tokensPerReadBack is ${s}, but must be 1 to ${li}, or "auto".`);
+		this.#e = t, this.#i = s, this.#t = new Set(n), this.#r = pr(this.context, c.pageTokens), this.#n = new _r(c, new mr(l, c.pageTokens), {
 			maxSequences: a,
 			chunkTokens: o
 		});
 	}
 	static async create(e, n = {}) {
-		let { pageTokens: r, maxPosition: i } = cn(e.info), a = n.cacheTokens ?? Math.max(n.context ?? 0, Math.min(Gr, i));
-		return new t(await Hr(e, Zn(a, r), n.submitMs), e.endIds, n);
+		let { pageTokens: r, maxPosition: i } = ln(e.info), a = n.cacheTokens ?? Math.max(n.context ?? 0, Math.min(4096, i));
+		return new t(await ii(e, pr(a, r), n.submitMs), e.endIds, n);
 	}
 	generate(e, t = {}, { constraint: n, processor: r, signal: i } = {}) {
-		let a = lr(t);
+		let a = Tr(t);
 		this.#l(e, [...a.logitBias.keys(), ...a.stopTokenIds]);
-		let o = new Vr(e, a, n, r), s = () => this.#h(o, "cancelled"), c = new ir(s);
+		let o = new ri(e, a, n, r), s = () => this.#h(o, "cancelled"), c = new br(s);
 		return this.#a.set(o, c), this.#n.add(o), i?.addEventListener("abort", s, { once: !0 }), i?.aborted === !0 && s(), this.#a.size === 1 && (this.#o = this.#o.then(() => this.#u())), c;
 	}
 	async close() {
@@ -2591,10 +2623,10 @@ var Gr = 4096, Kr = 128, qr = 64, Jr = class t {
 		return this.#o = t.then(() => this.#u(), () => this.#u()), t;
 	}
 	async #c(e) {
-		let { hiddenSize: t, maxTokens: n, pageTokens: r } = this.#e.info, i = Array.from({ length: Zn(e.length, r) }, () => this.#n.pool.allocate()), a = new Float32Array(e.length * t);
+		let { hiddenSize: t, maxTokens: n, pageTokens: r } = this.#e.info, i = Array.from({ length: pr(e.length, r) }, () => this.#n.pool.allocate()), a = new Float32Array(e.length * t);
 		try {
 			for (let r = 0; r < e.length; r += n) {
-				let o = Math.min(n, e.length - r), s = nr([{
+				let o = Math.min(n, e.length - r), s = vr([{
 					sequence: {
 						tokens: [...e],
 						pages: i,
@@ -2630,28 +2662,28 @@ var Gr = 4096, Kr = 128, qr = 64, Jr = class t {
 		for (; !this.#n.isIdle;) {
 			let e = this.#n.sequences;
 			try {
-				let t = rr(this.#n.schedule());
+				let t = yr(this.#n.schedule());
 				e = t.map(({ sequence: e }) => e), t.length > 0 && await this.#d(t);
 			} catch (t) {
 				let n = e.filter((e) => this.#a.has(e));
 				n.length > 1 ? this.#n.suspect(n) : n.forEach((e) => this.#g(e, t));
 			}
-			await Wr();
+			await oi();
 		}
 	}
 	async #d(e) {
 		let { ahead: t } = this.#e;
-		if (t !== void 0 && e.every(Yr)) return this.#f(e, t);
-		let n = e.filter(er), r = n.some(({ sequence: e }) => e.sampler.mayNeedLogits), i = n.length === 0 ? [] : r ? ["argmax", "logits"] : ["argmax"], a = await this.#e.forward(nr(e, this.#r, i)), o = (e) => this.#a.has(e.sequence);
+		if (t !== void 0 && e.every(di)) return this.#f(e, t);
+		let n = e.filter(gr), r = n.some(({ sequence: e }) => e.sampler.mayNeedLogits), i = n.length === 0 ? [] : r ? ["argmax", "logits"] : ["argmax"], a = await this.#e.forward(vr(e, this.#r, i)), o = (e) => this.#a.has(e.sequence);
 		for (let { sequence: t, count: n } of e.filter(o)) t.commit(this.#n.pool, n);
 		if (n.length === 0) return;
 		let s = a.argmax, c = r ? a.logits : /* @__PURE__ */ new Float32Array(), l = r ? this.#e.info.vocabSize : 0;
 		for (let [e, t] of n.entries()) o(t) && await this.#m(t.sequence, c.subarray(e * l, (e + 1) * l), s[e]);
 	}
 	async #f(e, t) {
-		let n = this.#i === "auto" ? t.worthwhile : this.#i, r = e.map(({ sequence: e }) => this.#p(e)), i = this.#n.reserve(e, Math.min(n, ...r)), a = await t.decode(nr(e, this.#r, ["argmax"]), i);
+		let n = this.#i === "auto" ? t.worthwhile : this.#i, r = e.map(({ sequence: e }) => this.#p(e)), i = this.#n.reserve(e, Math.min(n, ...r)), a = await t.decode(vr(e, this.#r, ["argmax"]), i);
 		for (let [t, n] of a.entries()) {
-			t > 0 && await Wr();
+			t > 0 && await oi();
 			for (let [t, { sequence: r }] of e.entries()) this.#a.has(r) && (r.commit(this.#n.pool, 1), await this.#m(r, /* @__PURE__ */ new Float32Array(), n[t]));
 		}
 	}
@@ -2678,18 +2710,18 @@ var Gr = 4096, Kr = 128, qr = 64, Jr = class t {
 		});
 	}
 	#g(e, t) {
-		this.#_(e, !0)?.fail(Xr(t));
+		this.#_(e, !0)?.fail(fi(t));
 	}
 	#_(e, t) {
 		let n = this.#a.get(e);
 		if (n !== void 0) return this.#a.delete(e), this.#n.remove(e, t), e.sampler.close(), n;
 	}
-}, Yr = (e) => !$n(e) && er(e) && e.count === 1 && !e.sequence.sampler.mayNeedLogits, Xr = (t) => t instanceof e ? t : new e("internal", "The model could not be run.", { why: t instanceof Error ? t.message : String(t) }), Zr = Object.defineProperty, Qr = (e, t, n) => t in e ? Zr(e, t, {
+}, di = (e) => !hr(e) && gr(e) && e.count === 1 && !e.sequence.sampler.mayNeedLogits, fi = (t) => t instanceof e ? t : new e("internal", "The model could not be run.", { why: t instanceof Error ? t.message : String(t) }), pi = Object.defineProperty, mi = (e, t, n) => t in e ? pi(e, t, {
 	enumerable: !0,
 	configurable: !0,
 	writable: !0,
 	value: n
-}) : e[t] = n, $r = (e, t, n) => (Qr(e, typeof t == "symbol" ? t : t + "", n), n), w = Object.freeze({
+}) : e[t] = n, hi = (e, t, n) => (mi(e, typeof t == "symbol" ? t : t + "", n), n), C = Object.freeze({
 	Text: "Text",
 	NumericLiteral: "NumericLiteral",
 	StringLiteral: "StringLiteral",
@@ -2716,51 +2748,51 @@ var Gr = 4096, Kr = 128, qr = 64, Jr = class t {
 	ComparisonBinaryOperator: "ComparisonBinaryOperator",
 	UnaryOperator: "UnaryOperator",
 	Comment: "Comment"
-}), E = class {
+}), w = class {
 	constructor(e, t) {
 		this.value = e, this.type = t;
 	}
 };
-function ei(e) {
+function gi(e) {
 	return /\w/.test(e);
 }
-function E(e) {
+function T(e) {
 	return /[0-9]/.test(e);
 }
-function ti(e) {
+function _i(e) {
 	return /\s/.test(e);
 }
-var ni = [
-	["{%", w.OpenStatement],
-	["%}", w.CloseStatement],
-	["{{", w.OpenExpression],
-	["}}", w.CloseExpression],
-	["(", w.OpenParen],
-	[")", w.CloseParen],
-	["{", w.OpenCurlyBracket],
-	["}", w.CloseCurlyBracket],
-	["[", w.OpenSquareBracket],
-	["]", w.CloseSquareBracket],
-	[",", w.Comma],
-	[".", w.Dot],
-	[":", w.Colon],
-	["|", w.Pipe],
-	["<=", w.ComparisonBinaryOperator],
-	[">=", w.ComparisonBinaryOperator],
-	["==", w.ComparisonBinaryOperator],
-	["!=", w.ComparisonBinaryOperator],
-	["<", w.ComparisonBinaryOperator],
-	[">", w.ComparisonBinaryOperator],
-	["+", w.AdditiveBinaryOperator],
-	["-", w.AdditiveBinaryOperator],
-	["~", w.AdditiveBinaryOperator],
-	["**", w.ExponentiationBinaryOperator],
-	["*", w.MultiplicativeBinaryOperator],
-	["//", w.MultiplicativeBinaryOperator],
-	["/", w.MultiplicativeBinaryOperator],
-	["%", w.MultiplicativeBinaryOperator],
-	["=", w.Equals]
-], ri = /* @__PURE__ */ new Map([
+var vi = [
+	["{%", C.OpenStatement],
+	["%}", C.CloseStatement],
+	["{{", C.OpenExpression],
+	["}}", C.CloseExpression],
+	["(", C.OpenParen],
+	[")", C.CloseParen],
+	["{", C.OpenCurlyBracket],
+	["}", C.CloseCurlyBracket],
+	["[", C.OpenSquareBracket],
+	["]", C.CloseSquareBracket],
+	[",", C.Comma],
+	[".", C.Dot],
+	[":", C.Colon],
+	["|", C.Pipe],
+	["<=", C.ComparisonBinaryOperator],
+	[">=", C.ComparisonBinaryOperator],
+	["==", C.ComparisonBinaryOperator],
+	["!=", C.ComparisonBinaryOperator],
+	["<", C.ComparisonBinaryOperator],
+	[">", C.ComparisonBinaryOperator],
+	["+", C.AdditiveBinaryOperator],
+	["-", C.AdditiveBinaryOperator],
+	["~", C.AdditiveBinaryOperator],
+	["**", C.ExponentiationBinaryOperator],
+	["*", C.MultiplicativeBinaryOperator],
+	["//", C.MultiplicativeBinaryOperator],
+	["/", C.MultiplicativeBinaryOperator],
+	["%", C.MultiplicativeBinaryOperator],
+	["=", C.Equals]
+], yi = /* @__PURE__ */ new Map([
 	["n", "\n"],
 	["t", "	"],
 	["r", "\r"],
@@ -2771,11 +2803,11 @@ var ni = [
 	["\"", "\""],
 	["\\", "\\"]
 ]);
-function ii(e, t = {}) {
+function bi(e, t = {}) {
 	return e.endsWith("\n") && (e = e.slice(0, -1)), t.lstrip_blocks && (e = e.replace(/^[ \t]*({[#%-])/gm, "$1")), t.trim_blocks && (e = e.replace(/([#%-]})\n/g, "$1")), e.replace(/(\s*){%(-?)\s*(?:end)?generation\s*(-?)%}(\s*)/gs, (e, t, n, r, i) => (n ? "" : t) + (r ? "" : i));
 }
-function ai(e, t = {}) {
-	let n = [], r = ii(e, t), i = 0, a = 0, o = (e) => {
+function xi(e, t = {}) {
+	let n = [], r = bi(e, t), i = 0, a = 0, o = (e) => {
 		let t = "";
 		for (; e(r[i]);) if (r[i] === "\\") {
 			if (++i, i >= r.length) throw SyntaxError("Unexpected end of input");
@@ -2786,24 +2818,24 @@ function ai(e, t = {}) {
 				t += String.fromCharCode(parseInt(a, 16)), i += n;
 				continue;
 			}
-			let n = ri.get(e);
+			let n = yi.get(e);
 			if (n === void 0) throw SyntaxError(`Unexpected escaped character: ${e}`);
 			t += n;
 		} else if (t += r[i++], i >= r.length) throw SyntaxError("Unexpected end of input");
 		return t;
 	}, s = () => {
 		let e = n.at(-1);
-		e && e.type === T.Text && (e.value = e.value.trimEnd(), e.value === "" && n.pop());
+		e && e.type === C.Text && (e.value = e.value.trimEnd(), e.value === "" && n.pop());
 	}, c = () => {
-		for (; i < r.length && ti(r[i]);) ++i;
+		for (; i < r.length && _i(r[i]);) ++i;
 	};
 	main: for (; i < r.length;) {
 		let e = n.at(-1)?.type;
-		if (e === void 0 || e === T.CloseStatement || e === T.CloseExpression || e === T.Comment) {
+		if (e === void 0 || e === C.CloseStatement || e === C.CloseExpression || e === C.Comment) {
 			let e = "";
 			for (; i < r.length && (r[i] !== "{" || r[i + 1] !== "%" && r[i + 1] !== "{" && r[i + 1] !== "#");) e += r[i++];
 			if (e.length > 0) {
-				n.push(new E(e, T.Text));
+				n.push(new w(e, C.Text));
 				continue;
 			}
 		}
@@ -2817,204 +2849,204 @@ function ai(e, t = {}) {
 				t += r[i++];
 			}
 			let a = t.endsWith("-");
-			a && (t = t.slice(0, -1)), e && s(), n.push(new E(t, T.Comment)), i += 2, a && c();
+			a && (t = t.slice(0, -1)), e && s(), n.push(new w(t, C.Comment)), i += 2, a && c();
 			continue;
 		}
 		if (r.slice(i, i + 3) === "{%-") {
-			s(), n.push(new E("{%", T.OpenStatement)), i += 3;
+			s(), n.push(new w("{%", C.OpenStatement)), i += 3;
 			continue;
 		}
 		if (r.slice(i, i + 3) === "{{-") {
-			s(), n.push(new E("{{", T.OpenExpression)), a = 0, i += 3;
+			s(), n.push(new w("{{", C.OpenExpression)), a = 0, i += 3;
 			continue;
 		}
-		if (o(ti), r.slice(i, i + 3) === "-%}") {
-			n.push(new T("%}", w.CloseStatement)), i += 3, c();
+		if (o(_i), r.slice(i, i + 3) === "-%}") {
+			n.push(new w("%}", C.CloseStatement)), i += 3, c();
 			continue;
 		}
 		if (r.slice(i, i + 3) === "-}}") {
-			n.push(new E("}}", T.CloseExpression)), i += 3, c();
+			n.push(new w("}}", C.CloseExpression)), i += 3, c();
 			continue;
 		}
 		let t = r[i];
 		if (t === "-" || t === "+") {
 			let e = n.at(-1)?.type;
-			if (e === T.Text || e === void 0) throw SyntaxError(`Unexpected character: ${t}`);
+			if (e === C.Text || e === void 0) throw SyntaxError(`Unexpected character: ${t}`);
 			switch (e) {
-				case T.Identifier:
-				case T.NumericLiteral:
-				case T.StringLiteral:
-				case T.CloseParen:
-				case T.CloseSquareBracket: break;
+				case C.Identifier:
+				case C.NumericLiteral:
+				case C.StringLiteral:
+				case C.CloseParen:
+				case C.CloseSquareBracket: break;
 				default: {
 					++i;
-					let e = o(E);
-					if (e.length > 0 && r[i] === "." && E(r[i + 1])) {
+					let e = o(T);
+					if (e.length > 0 && r[i] === "." && T(r[i + 1])) {
 						++i;
-						let t = o(E);
+						let t = o(T);
 						e = `${e}.${t}`;
 					}
-					n.push(new E(`${t}${e}`, e.length > 0 ? T.NumericLiteral : T.UnaryOperator));
+					n.push(new w(`${t}${e}`, e.length > 0 ? C.NumericLiteral : C.UnaryOperator));
 					continue;
 				}
 			}
 		}
-		for (let [e, t] of ni) if (!(e === "}}" && a > 0) && r.slice(i, i + e.length) === e) {
-			n.push(new T(e, t)), t === w.OpenExpression ? a = 0 : t === w.OpenCurlyBracket ? ++a : t === w.CloseCurlyBracket && --a, i += e.length;
+		for (let [e, t] of vi) if (!(e === "}}" && a > 0) && r.slice(i, i + e.length) === e) {
+			n.push(new w(e, t)), t === C.OpenExpression ? a = 0 : t === C.OpenCurlyBracket ? ++a : t === C.CloseCurlyBracket && --a, i += e.length;
 			continue main;
 		}
 		if (t === "'" || t === "\"") {
 			++i;
 			let e = o((e) => e !== t);
-			n.push(new T(e, w.StringLiteral)), ++i;
-		} else if (E(t)) {
-			let e = o(E);
-			if (n.at(-1)?.type !== w.Dot && r[i] === "." && E(r[i + 1])) {
+			n.push(new w(e, C.StringLiteral)), ++i;
+		} else if (T(t)) {
+			let e = o(T);
+			if (n.at(-1)?.type !== C.Dot && r[i] === "." && T(r[i + 1])) {
 				++i;
-				let t = o(E);
+				let t = o(T);
 				e = `${e}.${t}`;
 			}
-			n.push(new T(e, w.NumericLiteral));
-		} else if (ei(t)) {
-			let e = o(ei);
-			n.push(new T(e, w.Identifier));
+			n.push(new w(e, C.NumericLiteral));
+		} else if (gi(t)) {
+			let e = o(gi);
+			n.push(new w(e, C.Identifier));
 		} else throw SyntaxError(`Unexpected character: ${t}`);
 	}
 	return n;
 }
-var D = class {
+var E = class {
 	type = "Statement";
-}, oi = class extends D {
+}, Si = class extends E {
 	constructor(e) {
 		super(), this.body = e;
 	}
 	type = "Program";
-}, si = class extends D {
+}, Ci = class extends E {
 	constructor(e, t, n) {
 		super(), this.test = e, this.body = t, this.alternate = n;
 	}
 	type = "If";
-}, ci = class extends D {
+}, wi = class extends E {
 	constructor(e, t, n, r) {
 		super(), this.loopvar = e, this.iterable = t, this.body = n, this.defaultBlock = r;
 	}
 	type = "For";
-}, li = class extends D {
+}, Ti = class extends E {
 	type = "Break";
-}, ui = class extends D {
+}, Ei = class extends E {
 	type = "Continue";
-}, di = class extends D {
+}, Di = class extends E {
 	constructor(e, t, n) {
 		super(), this.assignee = e, this.value = t, this.body = n;
 	}
 	type = "Set";
-}, fi = class extends D {
+}, Oi = class extends E {
 	constructor(e, t, n) {
 		super(), this.name = e, this.args = t, this.body = n;
 	}
 	type = "Macro";
-}, pi = class extends D {
+}, ki = class extends E {
 	constructor(e) {
 		super(), this.value = e;
 	}
 	type = "Comment";
-}, O = class extends D {
+}, D = class extends E {
 	type = "Expression";
-}, mi = class extends O {
+}, Ai = class extends D {
 	constructor(e, t, n) {
 		super(), this.object = e, this.property = t, this.computed = n;
 	}
 	type = "MemberExpression";
-}, hi = class extends O {
+}, ji = class extends D {
 	constructor(e, t) {
 		super(), this.callee = e, this.args = t;
 	}
 	type = "CallExpression";
-}, k = class extends O {
+}, O = class extends D {
 	constructor(e) {
 		super(), this.value = e;
 	}
 	type = "Identifier";
-}, gi = class extends O {
+}, Mi = class extends D {
 	constructor(e) {
 		super(), this.value = e;
 	}
 	type = "Literal";
-}, _i = class extends gi {
+}, Ni = class extends Mi {
 	type = "IntegerLiteral";
-}, vi = class extends gi {
+}, Pi = class extends Mi {
 	type = "FloatLiteral";
-}, yi = class extends gi {
+}, Fi = class extends Mi {
 	type = "StringLiteral";
-}, bi = class extends gi {
+}, Ii = class extends Mi {
 	type = "ArrayLiteral";
-}, xi = class extends gi {
+}, Li = class extends Mi {
 	type = "TupleLiteral";
-}, Si = class extends gi {
+}, Ri = class extends Mi {
 	type = "ObjectLiteral";
-}, Ci = class extends O {
+}, zi = class extends D {
 	constructor(e, t, n) {
 		super(), this.operator = e, this.left = t, this.right = n;
 	}
 	type = "BinaryExpression";
-}, wi = class extends O {
+}, Bi = class extends D {
 	constructor(e, t) {
 		super(), this.operand = e, this.filter = t;
 	}
 	type = "FilterExpression";
-}, Ti = class extends D {
+}, Vi = class extends E {
 	constructor(e, t) {
 		super(), this.filter = e, this.body = t;
 	}
 	type = "FilterStatement";
-}, Ei = class extends O {
+}, Hi = class extends D {
 	constructor(e, t) {
 		super(), this.lhs = e, this.test = t;
 	}
 	type = "SelectExpression";
-}, Di = class extends O {
+}, Ui = class extends D {
 	constructor(e, t, n) {
 		super(), this.operand = e, this.negate = t, this.test = n;
 	}
 	type = "TestExpression";
-}, Oi = class extends O {
+}, Wi = class extends D {
 	constructor(e, t) {
 		super(), this.operator = e, this.argument = t;
 	}
 	type = "UnaryExpression";
-}, ki = class extends O {
+}, Gi = class extends D {
 	constructor(e = void 0, t = void 0, n = void 0) {
 		super(), this.start = e, this.stop = t, this.step = n;
 	}
 	type = "SliceExpression";
-}, Ai = class extends O {
+}, Ki = class extends D {
 	constructor(e, t) {
 		super(), this.key = e, this.value = t;
 	}
 	type = "KeywordArgumentExpression";
-}, ji = class extends O {
+}, qi = class extends D {
 	constructor(e) {
 		super(), this.argument = e;
 	}
 	type = "SpreadExpression";
-}, Mi = class extends O {
+}, Ji = class extends D {
 	constructor(e) {
 		super(), this.argument = e;
 	}
 	type = "KeywordSpreadExpression";
-}, Ni = class extends D {
+}, Yi = class extends E {
 	constructor(e, t, n) {
 		super(), this.call = e, this.callerArgs = t, this.body = n;
 	}
 	type = "CallStatement";
-}, Pi = class extends O {
+}, Xi = class extends D {
 	constructor(e, t, n) {
 		super(), this.condition = e, this.trueExpr = t, this.falseExpr = n;
 	}
 	type = "Ternary";
 };
-function Fi(e) {
-	let t = new oi([]), n = 0;
+function Zi(e) {
+	let t = new Si([]), n = 0;
 	function r(t, r) {
 		let i = e[n++];
 		if (!i || i.type !== t) throw Error(`Parser Error: ${r}. ${i.type} !== ${t}.`);
@@ -3026,10 +3058,10 @@ function Fi(e) {
 	}
 	function a() {
 		switch (e[n].type) {
-			case w.Comment: return new pi(e[n++].value);
-			case w.Text: return l();
-			case w.OpenStatement: return u();
-			case w.OpenExpression: return d();
+			case C.Comment: return new ki(e[n++].value);
+			case C.Text: return l();
+			case C.OpenStatement: return u();
+			case C.OpenExpression: return d();
 			default: throw SyntaxError(`Unexpected token type: ${e[n].type}`);
 		}
 	}
@@ -3037,56 +3069,56 @@ function Fi(e) {
 		return n + t.length <= e.length && t.every((t, r) => t === e[n + r].type);
 	}
 	function s(...t) {
-		return e[n]?.type === T.OpenStatement && e[n + 1]?.type === T.Identifier && t.includes(e[n + 1]?.value);
+		return e[n]?.type === C.OpenStatement && e[n + 1]?.type === C.Identifier && t.includes(e[n + 1]?.value);
 	}
 	function c(...t) {
 		return n + t.length <= e.length && t.every((t, r) => e[n + r].type === "Identifier" && t === e[n + r].value);
 	}
 	function l() {
-		return new yi(r(w.Text, "Expected text token").value);
+		return new Fi(r(C.Text, "Expected text token").value);
 	}
 	function u() {
-		if (r(T.OpenStatement, "Expected opening statement token"), e[n].type !== T.Identifier) throw SyntaxError(`Unknown statement, got ${e[n].type}`);
+		if (r(C.OpenStatement, "Expected opening statement token"), e[n].type !== C.Identifier) throw SyntaxError(`Unknown statement, got ${e[n].type}`);
 		let t = e[n].value, c;
 		switch (t) {
 			case "set":
 				++n, c = f();
 				break;
 			case "if":
-				++n, c = p(), r(T.OpenStatement, "Expected {% token"), i("endif"), r(T.CloseStatement, "Expected %} token");
+				++n, c = p(), r(C.OpenStatement, "Expected {% token"), i("endif"), r(C.CloseStatement, "Expected %} token");
 				break;
 			case "macro":
-				++n, c = m(), r(T.OpenStatement, "Expected {% token"), i("endmacro"), r(T.CloseStatement, "Expected %} token");
+				++n, c = m(), r(C.OpenStatement, "Expected {% token"), i("endmacro"), r(C.CloseStatement, "Expected %} token");
 				break;
 			case "for":
-				++n, c = g(), r(T.OpenStatement, "Expected {% token"), i("endfor"), r(T.CloseStatement, "Expected %} token");
+				++n, c = ee(), r(C.OpenStatement, "Expected {% token"), i("endfor"), r(C.CloseStatement, "Expected %} token");
 				break;
 			case "call": {
 				++n;
 				let e = null;
-				o(T.OpenParen) && (e = se("parameters"));
-				let t = y();
+				o(C.OpenParen) && (e = ce("parameters"));
+				let t = v();
 				if (t.type !== "Identifier") throw SyntaxError("Expected identifier following call statement");
-				let l = se("call");
-				r(T.CloseStatement, "Expected closing statement token");
+				let l = ce("call");
+				r(C.CloseStatement, "Expected closing statement token");
 				let u = [];
 				for (; !s("endcall");) u.push(a());
-				r(w.OpenStatement, "Expected '{%'"), i("endcall"), r(w.CloseStatement, "Expected closing statement token"), c = new Ni(new hi(t, l), e, u);
+				r(C.OpenStatement, "Expected '{%'"), i("endcall"), r(C.CloseStatement, "Expected closing statement token"), c = new Yi(new ji(t, l), e, u);
 				break;
 			}
 			case "break":
-				++n, r(w.CloseStatement, "Expected closing statement token"), c = new li();
+				++n, r(C.CloseStatement, "Expected closing statement token"), c = new Ti();
 				break;
 			case "continue":
-				++n, r(w.CloseStatement, "Expected closing statement token"), c = new ui();
+				++n, r(C.CloseStatement, "Expected closing statement token"), c = new Ei();
 				break;
 			case "filter": {
 				++n;
 				let e = v();
-				e instanceof k && o(w.OpenParen) && (e = se(e)), r(w.CloseStatement, "Expected closing statement token");
+				e instanceof O && o(C.OpenParen) && (e = se(e)), r(C.CloseStatement, "Expected closing statement token");
 				let t = [];
 				for (; !s("endfilter");) t.push(a());
-				r(w.OpenStatement, "Expected '{%'"), i("endfilter"), r(w.CloseStatement, "Expected '%}'"), c = new Ti(e, t);
+				r(C.OpenStatement, "Expected '{%'"), i("endfilter"), r(C.CloseStatement, "Expected '%}'"), c = new Vi(e, t);
 				break;
 			}
 			default: throw SyntaxError(`Unknown statement type: ${t}`);
@@ -3094,100 +3126,87 @@ function Fi(e) {
 		return c;
 	}
 	function d() {
-		r(T.OpenExpression, "Expected opening expression token");
-		let e = _();
-		return r(T.CloseExpression, "Expected closing expression token"), e;
+		r(C.OpenExpression, "Expected opening expression token");
+		let e = g();
+		return r(C.CloseExpression, "Expected closing expression token"), e;
 	}
 	function f() {
 		let e = h(), t = null, c = [];
-		if (o(T.Equals)) ++n, t = h();
+		if (o(C.Equals)) ++n, t = h();
 		else {
-			for (r(T.CloseStatement, "Expected %} token"); !s("endset");) c.push(a());
-			r(T.OpenStatement, "Expected {% token"), i("endset");
+			for (r(C.CloseStatement, "Expected %} token"); !s("endset");) c.push(a());
+			r(C.OpenStatement, "Expected {% token"), i("endset");
 		}
-		return r(w.CloseStatement, "Expected closing statement token"), new di(e, t, c);
+		return r(C.CloseStatement, "Expected closing statement token"), new Di(e, t, c);
 	}
 	function p() {
-		let e = _();
-		r(T.CloseStatement, "Expected closing statement token");
+		let e = g();
+		r(C.CloseStatement, "Expected closing statement token");
 		let t = [], i = [];
 		for (; !s("elif", "else", "endif");) t.push(a());
 		if (s("elif")) {
 			++n, ++n;
 			let e = p();
 			i.push(e);
-		} else if (s("else")) for (++n, ++n, r(w.CloseStatement, "Expected closing statement token"); !s("endif");) i.push(a());
-		return new si(e, t, i);
+		} else if (s("else")) for (++n, ++n, r(C.CloseStatement, "Expected closing statement token"); !s("endif");) i.push(a());
+		return new Ci(e, t, i);
 	}
 	function m() {
-		let e = y();
+		let e = v();
 		if (e.type !== "Identifier") throw SyntaxError("Expected identifier following macro statement");
-		let t = se("parameters");
-		r(T.CloseStatement, "Expected closing statement token");
+		let t = ce("parameters");
+		r(C.CloseStatement, "Expected closing statement token");
 		let n = [];
 		for (; !s("endmacro");) n.push(a());
-		return new fi(e, t, n);
+		return new Oi(e, t, n);
 	}
-	function m(e = !1) {
-		let t = e ? v : g, r = [t()], i = o(w.Comma);
-		for (; i && (++n, r.push(t()), o(w.Comma)););
-		return i ? new xi(r) : r[0];
+	function h(e = !1) {
+		let t = e ? v : g, r = [t()], i = o(C.Comma);
+		for (; i && (++n, r.push(t()), o(C.Comma)););
+		return i ? new Li(r) : r[0];
 	}
-	function h() {
-		let e = m(!0);
-		if (!(e instanceof k || e instanceof xi)) throw SyntaxError(`Expected identifier/tuple for the loop variable, got ${e.type} instead`);
+	function ee() {
+		let e = h(!0);
+		if (!(e instanceof O || e instanceof Li)) throw SyntaxError(`Expected identifier/tuple for the loop variable, got ${e.type} instead`);
 		if (!c("in")) throw SyntaxError("Expected `in` keyword following loop variable");
 		++n;
-		let t = _();
-		r(T.CloseStatement, "Expected closing statement token");
+		let t = g();
+		r(C.CloseStatement, "Expected closing statement token");
 		let i = [];
 		for (; !s("endfor", "else");) i.push(a());
 		let o = [];
-		if (s("else")) for (++n, ++n, r(w.CloseStatement, "Expected closing statement token"); !s("endfor");) o.push(a());
-		return new ci(e, t, i, o);
+		if (s("else")) for (++n, ++n, r(C.CloseStatement, "Expected closing statement token"); !s("endfor");) o.push(a());
+		return new wi(e, t, i, o);
 	}
 	function g() {
-		return _();
+		return te();
 	}
-	function _() {
-		return v();
-	}
-	function v() {
-		let e = ee();
+	function te() {
+		let e = ne();
 		if (c("if")) {
 			++n;
-			let t = te();
-			return c("else") ? (++n, new Pi(t, e, _())) : new Ei(e, t);
+			let t = ne();
+			return c("else") ? (++n, new Xi(t, e, te())) : new Hi(e, t);
 		}
 		return e;
 	}
-	function ee() {
-		let t = te();
+	function ne() {
+		let t = _();
 		for (; c("or");) {
 			let r = e[n];
 			++n;
-			let i = te();
-			t = new mi(r, t, i);
+			let i = _();
+			t = new zi(r, t, i);
 		}
 		return t;
 	}
-	function te() {
-		let t = ne();
-		for (; c("and");) {
-			let r = e[n];
-			++n;
-			let i = ne();
-			t = new Ci(r, t, i);
-		}
-		return t;
-	}
-	function ne() {
+	function _() {
 		let t = re();
 		for (; c("and");) {
 			let r = e[n];
 			++n;
 			let i = re();
-			t = new Ci(r, t, i);
+			t = new zi(r, t, i);
 		}
 		return t;
 	}
@@ -3195,108 +3214,113 @@ function Fi(e) {
 		let t;
 		for (; c("not");) {
 			let r = e[n];
-			++n, t = new Oi(r, re());
+			++n, t = new Wi(r, re());
 		}
-		return t ?? re();
+		return t ?? ie();
 	}
-	function re() {
-		let t = ie();
+	function ie() {
+		let t = ae();
 		for (;;) {
 			let r;
-			if (c("not", "in")) r = new E("not in", T.Identifier), n += 2;
+			if (c("not", "in")) r = new w("not in", C.Identifier), n += 2;
 			else if (c("in")) r = e[n++];
-			else if (o(T.ComparisonBinaryOperator)) r = e[n++];
+			else if (o(C.ComparisonBinaryOperator)) r = e[n++];
 			else break;
 			let i = ae();
-			t = new Ci(r, t, i);
+			t = new zi(r, t, i);
 		}
 		return t;
 	}
 	function ae() {
 		let t = fe();
-		for (; o(w.AdditiveBinaryOperator);) {
+		for (; o(C.AdditiveBinaryOperator);) {
 			let r = e[n];
 			++n;
 			let i = fe();
-			t = new Ci(r, t, i);
+			t = new zi(r, t, i);
 		}
 		return t;
 	}
-	function oe(e) {
-		let t = new oi(e, se("call"));
-		return t = ue(t), o(T.OpenParen) && (t = oe(t)), t;
+	function oe() {
+		let e = de(v());
+		return o(C.OpenParen) ? se(e) : e;
 	}
 	function se(e) {
-		let t = new hi(e, ce("call"));
-		return t = de(t), o(w.OpenParen) && (t = se(t)), t;
+		let t = new ji(e, ce("call"));
+		return t = de(t), o(C.OpenParen) && (t = se(t)), t;
 	}
-	function ce(t) {
+	function ce(e) {
+		r(C.OpenParen, "Expected opening parenthesis for arguments list");
+		let t = le(e);
+		return r(C.CloseParen, "Expected closing parenthesis for arguments list"), t;
+	}
+	function le(t) {
 		let r = [], i = /* @__PURE__ */ new Set(), a = !1, s = !1;
-		for (; !o(T.CloseParen);) {
-			let c = o(T.ExponentiationBinaryOperator), l = o(T.MultiplicativeBinaryOperator) && e[n].value === "*";
+		for (; !o(C.CloseParen);) {
+			let c = o(C.ExponentiationBinaryOperator), l = o(C.MultiplicativeBinaryOperator) && e[n].value === "*";
 			if (t === "parameters" && (c || l)) throw SyntaxError("Argument unpacking is not allowed in parameter declarations");
 			if (c) {
-				if (++n, r.push(new Mi(g())), o(w.Comma) && ++n, !o(w.CloseParen)) throw SyntaxError("Expected closing parenthesis: `**` must be applied to the final argument");
+				if (++n, r.push(new Ji(g())), o(C.Comma) && ++n, !o(C.CloseParen)) throw SyntaxError("Expected closing parenthesis: `**` must be applied to the final argument");
 				break;
 			}
 			let u;
 			if (l) {
 				if (s) throw SyntaxError("Only one `*` argument unpacking is allowed");
-				s = !0, ++n, u = new ji(g());
+				s = !0, ++n, u = new qi(g());
 			} else {
-				if (u = g(), o(w.Equals)) {
-					if (++n, !(u instanceof k)) throw SyntaxError(t === "parameters" ? "Expected identifier for parameter declaration" : "Expected identifier for keyword argument");
+				if (u = g(), o(C.Equals)) {
+					if (++n, !(u instanceof O)) throw SyntaxError(t === "parameters" ? "Expected identifier for parameter declaration" : "Expected identifier for keyword argument");
 					let e = g();
-					u = new Ai(u, e);
+					u = new Ki(u, e);
 				}
 				if (t === "parameters") {
-					if (!(u instanceof k || u instanceof Ai)) throw SyntaxError("Expected identifier for parameter declaration");
-					let e = u instanceof k ? u.value : u.key.value;
+					if (!(u instanceof O || u instanceof Ki)) throw SyntaxError("Expected identifier for parameter declaration");
+					let e = u instanceof O ? u.value : u.key.value;
 					if (i.has(e)) throw SyntaxError(`Duplicate parameter name: ${e}`);
 					i.add(e);
 				}
-				if (u instanceof Ai) a = !0;
+				if (u instanceof Ki) a = !0;
 				else if (a) throw SyntaxError(t === "call" ? "Positional arguments must come before keyword arguments" : "Non-default argument follows default argument");
 				else if (s) throw SyntaxError("Positional arguments must not follow `*` argument unpacking");
 			}
-			r.push(u), o(T.Comma) && ++n;
+			r.push(u), o(C.Comma) && ++n;
 		}
 		return r;
 	}
-	function le() {
+	function ue() {
 		let e = [], t = !1;
-		for (; !o(T.CloseSquareBracket);) o(T.Colon) ? (e.push(void 0), ++n, t = !0) : (e.push(_()), o(T.Colon) && (++n, t = !0));
+		for (; !o(C.CloseSquareBracket);) o(C.Colon) ? (e.push(void 0), ++n, t = !0) : (e.push(g()), o(C.Colon) && (++n, t = !0));
 		if (e.length === 0) throw SyntaxError("Expected at least one argument for member/slice expression");
 		if (t) {
 			if (e.length > 3) throw SyntaxError("Expected 0-3 arguments for slice expression");
-			return new ki(...e);
+			return new Gi(...e);
 		}
 		return e[0];
 	}
-	function ue(t) {
-		for (; o(T.Dot) || o(T.OpenSquareBracket);) {
+	function de(t) {
+		for (; o(C.Dot) || o(C.OpenSquareBracket);) {
 			let i = e[n];
 			++n;
-			let a, o = i.type === w.OpenSquareBracket;
-			if (o) a = ue(), r(w.CloseSquareBracket, "Expected closing square bracket");
+			let a, o = i.type === C.OpenSquareBracket;
+			if (o) a = ue(), r(C.CloseSquareBracket, "Expected closing square bracket");
 			else if (a = v(), a.type !== "Identifier" && a.type !== "IntegerLiteral") throw SyntaxError("Expected identifier or integer following dot operator");
-			t = new mi(t, a, o);
+			t = new Ai(t, a, o);
 		}
 		return t;
 	}
 	function fe() {
 		let t = pe();
-		for (; o(T.ExponentiationBinaryOperator);) {
+		for (; o(C.MultiplicativeBinaryOperator);) {
 			let r = e[n++], i = pe();
-			t = new Ci(r, t, i);
+			t = new zi(r, t, i);
 		}
 		return t;
 	}
 	function pe() {
 		let t = me();
-		for (; o(w.ExponentiationBinaryOperator);) {
+		for (; o(C.ExponentiationBinaryOperator);) {
 			let r = e[n++], i = me();
-			t = new Ci(r, t, i);
+			t = new zi(r, t, i);
 		}
 		return t;
 	}
@@ -3307,60 +3331,60 @@ function Fi(e) {
 			let t = c("not");
 			t && ++n;
 			let r = v();
-			if (!(r instanceof k)) throw SyntaxError("Expected identifier for the test");
-			e = new Di(e, t, r);
+			if (!(r instanceof O)) throw SyntaxError("Expected identifier for the test");
+			e = new Ui(e, t, r);
 		}
 		return e;
 	}
 	function he() {
 		let e = ge();
-		for (; o(w.Pipe);) {
+		for (; o(C.Pipe);) {
 			++n;
 			let t = v();
-			if (!(t instanceof k)) throw SyntaxError("Expected identifier for the filter");
-			o(w.OpenParen) && (t = se(t)), e = new wi(e, t);
+			if (!(t instanceof O)) throw SyntaxError("Expected identifier for the filter");
+			o(C.OpenParen) && (t = se(t)), e = new Bi(e, t);
 		}
 		return e;
 	}
 	function ge() {
 		let t = e[n];
-		if (t && (t.type === T.UnaryOperator || t.type === T.AdditiveBinaryOperator) && (t.value === "-" || t.value === "+")) {
+		if (t && (t.type === C.UnaryOperator || t.type === C.AdditiveBinaryOperator) && (t.value === "-" || t.value === "+")) {
 			let t = e[n++];
-			return new Oi(t, ge());
+			return new Wi(t, ge());
 		}
-		return ae();
+		return oe();
 	}
-	function y() {
+	function v() {
 		let t = e[n++];
 		switch (t.type) {
-			case T.NumericLiteral: {
+			case C.NumericLiteral: {
 				let e = t.value;
-				return e.includes(".") ? new vi(Number(e)) : new _i(Number(e));
+				return e.includes(".") ? new Pi(Number(e)) : new Ni(Number(e));
 			}
-			case T.StringLiteral: {
+			case C.StringLiteral: {
 				let r = t.value;
-				for (; o(w.StringLiteral);) r += e[n++].value;
-				return new yi(r);
+				for (; o(C.StringLiteral);) r += e[n++].value;
+				return new Fi(r);
 			}
-			case w.Identifier: return new k(t.value);
-			case w.OpenParen: {
-				let e = m();
-				return r(w.CloseParen, "Expected closing parenthesis, got ${tokens[current].type} instead."), e;
+			case C.Identifier: return new O(t.value);
+			case C.OpenParen: {
+				let e = h();
+				return r(C.CloseParen, "Expected closing parenthesis, got ${tokens[current].type} instead."), e;
 			}
-			case T.OpenSquareBracket: {
+			case C.OpenSquareBracket: {
 				let e = [];
-				for (; !o(w.CloseSquareBracket);) e.push(g()), o(w.Comma) && ++n;
-				return ++n, new bi(e);
+				for (; !o(C.CloseSquareBracket);) e.push(g()), o(C.Comma) && ++n;
+				return ++n, new Ii(e);
 			}
-			case T.OpenCurlyBracket: {
+			case C.OpenCurlyBracket: {
 				let e = /* @__PURE__ */ new Map();
-				for (; !o(T.CloseCurlyBracket);) {
-					let t = _();
-					r(T.Colon, "Expected colon between key and value in object literal");
-					let i = _();
-					e.set(t, i), o(T.Comma) && ++n;
+				for (; !o(C.CloseCurlyBracket);) {
+					let t = g();
+					r(C.Colon, "Expected colon between key and value in object literal");
+					let i = g();
+					e.set(t, i), o(C.Comma) && ++n;
 				}
-				return ++n, new Si(e);
+				return ++n, new Ri(e);
 			}
 			default: throw SyntaxError(`Unexpected token: ${t.type}`);
 		}
@@ -3368,27 +3392,27 @@ function Fi(e) {
 	for (; n < e.length;) t.body.push(a());
 	return t;
 }
-function Ii(e, t, n = 1) {
+function Qi(e, t, n = 1) {
 	if (t === void 0 && (t = e, e = 0), n === 0) throw Error("range() step must not be zero");
 	let r = [];
 	if (n > 0) for (let i = e; i < t; i += n) r.push(i);
 	else for (let i = e; i > t; i += n) r.push(i);
 	return r;
 }
-function Li(e, t, n, r = 1) {
+function $i(e, t, n, r = 1) {
 	let i = Math.sign(r);
 	i >= 0 ? (t = (t ??= 0) < 0 ? Math.max(e.length + t, 0) : Math.min(t, e.length), n = (n ??= e.length) < 0 ? Math.max(e.length + n, 0) : Math.min(n, e.length)) : (t = (t ??= e.length - 1) < 0 ? Math.max(e.length + t, -1) : Math.min(t, e.length - 1), n = (n ??= -1) < -1 ? Math.max(e.length + n, -1) : Math.min(n, e.length - 1));
 	let a = [];
 	for (let o = t; i * o < i * n; o += r) a.push(e[o]);
 	return a;
 }
-function Ri(e) {
+function ea(e) {
 	return e.replace(/\b\w/g, (e) => e.toUpperCase());
 }
-function zi(e) {
-	return Bi(/* @__PURE__ */ new Date(), e);
+function ta(e) {
+	return na(/* @__PURE__ */ new Date(), e);
 }
-function Bi(e, t) {
+function na(e, t) {
 	let n = new Intl.DateTimeFormat(void 0, { month: "long" }), r = new Intl.DateTimeFormat(void 0, { month: "short" }), i = (e) => e < 10 ? "0" + e : e.toString();
 	return t.replace(/%[YmdbBHM%]/g, (t) => {
 		switch (t) {
@@ -3404,80 +3428,80 @@ function Bi(e, t) {
 		}
 	});
 }
-function Vi(e) {
+function ra(e) {
 	return e.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
 }
-function Hi(e, t, n, r) {
+function ia(e, t, n, r) {
 	if (r === 0) return e;
-	let i = r == null || r < 0 ? Infinity : r, a = t.length === 0 ? /* @__PURE__ */ RegExp("(?=)", "gu") : new RegExp(Vi(t), "gu");
+	let i = r == null || r < 0 ? Infinity : r, a = t.length === 0 ? /* @__PURE__ */ RegExp("(?=)", "gu") : new RegExp(ra(t), "gu");
 	return e.replaceAll(a, (e) => i > 0 ? (--i, n) : e);
 }
-var Ui = class extends Error {}, Wi = class extends Error {}, Gi = /* @__PURE__ */ new Map(), A = class {
+var aa = class extends Error {}, oa = class extends Error {}, sa = /* @__PURE__ */ new Map(), k = class {
 	type = "RuntimeValue";
 	value;
 	get builtins() {
-		return Gi;
+		return sa;
 	}
 	constructor(e = void 0) {
 		this.value = e;
 	}
 	__bool__() {
-		return new P(!!this.value);
+		return new N(!!this.value);
 	}
 	toString() {
 		return String(this.value);
 	}
-}, j = class extends A {
+}, A = class extends k {
 	type = "IntegerValue";
-}, M = class extends A {
+}, j = class extends k {
 	type = "FloatValue";
 	toString() {
 		return Object.is(this.value, -0) ? "-0.0" : this.value % 1 == 0 ? this.value.toFixed(1) : this.value.toString();
 	}
-}, N = class extends A {
+}, M = class extends k {
 	type = "StringValue";
 	_builtins;
 	get builtins() {
 		return this._builtins ??= /* @__PURE__ */ new Map([
-			["upper", new R(() => new N(this.value.toUpperCase()))],
-			["lower", new R(() => new N(this.value.toLowerCase()))],
-			["strip", new R(() => new N(this.value.trim()))],
-			["title", new R(() => new N(Ri(this.value)))],
-			["capitalize", new R(() => new N(this.value.charAt(0).toUpperCase() + this.value.slice(1)))],
-			["length", new j(this.value.length)],
-			["rstrip", new R(() => new N(this.value.trimEnd()))],
-			["lstrip", new R(() => new N(this.value.trimStart()))],
+			["upper", new R(() => new M(this.value.toUpperCase()))],
+			["lower", new R(() => new M(this.value.toLowerCase()))],
+			["strip", new R(() => new M(this.value.trim()))],
+			["title", new R(() => new M(ea(this.value)))],
+			["capitalize", new R(() => new M(this.value.charAt(0).toUpperCase() + this.value.slice(1)))],
+			["length", new A(this.value.length)],
+			["rstrip", new R(() => new M(this.value.trimEnd()))],
+			["lstrip", new R(() => new M(this.value.trimStart()))],
 			["startswith", new R((e) => {
 				if (e.length === 0) throw Error("startswith() requires at least one argument");
 				let t = e[0];
-				if (t instanceof N) return new P(this.value.startsWith(t.value));
+				if (t instanceof M) return new N(this.value.startsWith(t.value));
 				if (t instanceof L) {
 					for (let e of t.value) {
-						if (!(e instanceof N)) throw Error("startswith() tuple elements must be strings");
-						if (this.value.startsWith(e.value)) return new P(!0);
+						if (!(e instanceof M)) throw Error("startswith() tuple elements must be strings");
+						if (this.value.startsWith(e.value)) return new N(!0);
 					}
-					return new P(!1);
+					return new N(!1);
 				}
 				throw Error("startswith() argument must be a string or tuple of strings");
 			})],
 			["endswith", new R((e) => {
 				if (e.length === 0) throw Error("endswith() requires at least one argument");
 				let t = e[0];
-				if (t instanceof N) return new P(this.value.endsWith(t.value));
+				if (t instanceof M) return new N(this.value.endsWith(t.value));
 				if (t instanceof L) {
 					for (let e of t.value) {
-						if (!(e instanceof N)) throw Error("endswith() tuple elements must be strings");
-						if (this.value.endsWith(e.value)) return new P(!0);
+						if (!(e instanceof M)) throw Error("endswith() tuple elements must be strings");
+						if (this.value.endsWith(e.value)) return new N(!0);
 					}
-					return new P(!1);
+					return new N(!1);
 				}
 				throw Error("endswith() argument must be a string or tuple of strings");
 			})],
 			["split", new R((e) => {
 				let t = e[0] ?? new z();
-				if (!(t instanceof N || t instanceof z)) throw Error("sep argument must be a string or null");
-				let n = e[1] ?? new j(-1);
-				if (!(n instanceof j)) throw Error("maxsplit argument must be a number");
+				if (!(t instanceof M || t instanceof z)) throw Error("sep argument must be a string or null");
+				let n = e[1] ?? new A(-1);
+				if (!(n instanceof A)) throw Error("maxsplit argument must be a number");
 				let r = [];
 				if (t instanceof z) {
 					let e = this.value.trimStart();
@@ -3492,25 +3516,25 @@ var Ui = class extends Error {}, Wi = class extends Error {}, Gi = /* @__PURE__ 
 					if (t.value === "") throw Error("empty separator");
 					r = this.value.split(t.value), n.value !== -1 && r.length > n.value && r.push(r.splice(n.value).join(t.value));
 				}
-				return new L(r.map((e) => new N(e)));
+				return new L(r.map((e) => new M(e)));
 			})],
 			["replace", new R((e) => {
 				if (e.length < 2) throw Error("replace() requires at least two arguments");
 				let t = e[0], n = e[1];
-				if (!(t instanceof N && n instanceof N)) throw Error("replace() arguments must be strings");
+				if (!(t instanceof M && n instanceof M)) throw Error("replace() arguments must be strings");
 				let r;
-				if (r = e.length > 2 ? e[2].type === "KeywordArgumentsValue" ? e[2].value.get("count") ?? new z() : e[2] : new z(), !(r instanceof j || r instanceof z)) throw Error("replace() count argument must be a number or null");
-				return new N(Hi(this.value, t.value, n.value, r.value));
+				if (r = e.length > 2 ? e[2].type === "KeywordArgumentsValue" ? e[2].value.get("count") ?? new z() : e[2] : new z(), !(r instanceof A || r instanceof z)) throw Error("replace() count argument must be a number or null");
+				return new M(ia(this.value, t.value, n.value, r.value));
 			})]
 		]);
 	}
-}, P = class extends A {
+}, N = class extends k {
 	type = "BooleanValue";
-}, Ki = /[\x7f-\uffff]/g;
-function qi(e) {
-	return e.replace(Ki, (e) => "\\u" + e.charCodeAt(0).toString(16).padStart(4, "0"));
+}, ca = /[\x7f-\uffff]/g;
+function la(e) {
+	return e.replace(ca, (e) => "\\u" + e.charCodeAt(0).toString(16).padStart(4, "0"));
 }
-function F(e, t = {}, n = 0, r = !0) {
+function P(e, t = {}, n = 0, r = !0) {
 	let { indent: i = null, ensureAscii: a = !1, separators: o = null, sortKeys: s = !1 } = t, c, l;
 	switch (o ? [c, l] = o : i ? (c = ",", l = ": ") : (c = ", ", l = ": "), e.type) {
 		case "NullValue": return "null";
@@ -3520,14 +3544,14 @@ function F(e, t = {}, n = 0, r = !0) {
 		case "BooleanValue": return JSON.stringify(e.value);
 		case "StringValue": {
 			let t = JSON.stringify(e.value);
-			return a && (t = qi(t)), t;
+			return a && (t = la(t)), t;
 		}
 		case "ArrayValue":
 		case "NamespaceValue":
 		case "ObjectValue": {
 			let o = i ? " ".repeat(i) : "", u = "\n" + o.repeat(n), d = u + o;
 			if (e.type === "ArrayValue") {
-				let a = e.value.map((e) => F(e, t, n + 1, r));
+				let a = e.value.map((e) => P(e, t, n + 1, r));
 				return i && a.length > 0 ? `[${d}${a.join(`${c}${d}`)}${u}]` : `[${a.join(c)}]`;
 			}
 			{
@@ -3535,8 +3559,8 @@ function F(e, t = {}, n = 0, r = !0) {
 				s && (o = o.sort(([e], [t]) => e.localeCompare(t)));
 				let f = o.map(([e, o]) => {
 					let s = JSON.stringify(e);
-					a && (s = qi(s));
-					let c = `${s}${l}${F(o, t, n + 1, r)}`;
+					a && (s = la(s));
+					let c = `${s}${l}${P(o, t, n + 1, r)}`;
 					return i ? `${d}${c}` : c;
 				});
 				return i && f.length > 0 ? `{${f.join(c)}${u}}` : `{${f.join(c)}}`;
@@ -3545,106 +3569,106 @@ function F(e, t = {}, n = 0, r = !0) {
 		default: throw Error(`Cannot convert to JSON: ${e.type}`);
 	}
 }
-var I = class extends A {
+var F = class extends k {
 	type = "ObjectValue";
 	_builtins;
 	__bool__() {
-		return new P(this.value.size > 0);
+		return new N(this.value.size > 0);
 	}
 	get builtins() {
 		return this._builtins ??= /* @__PURE__ */ new Map([
 			["get", new R(([e, t]) => {
-				if (!(e instanceof N)) throw Error(`Object key must be a string: got ${e.type}`);
+				if (!(e instanceof M)) throw Error(`Object key must be a string: got ${e.type}`);
 				return this.value.get(e.value) ?? t ?? new z();
 			})],
 			["items", new R(() => this.items())],
 			["keys", new R(() => this.keys())],
 			["values", new R(() => this.values())],
 			["dictsort", new R((e) => {
-				let t = /* @__PURE__ */ new Map(), n = e.filter((e) => e instanceof Ji ? (t = e.value, !1) : !0), r = n.at(0) ?? t.get("case_sensitive") ?? new P(!1);
-				if (!(r instanceof P)) throw Error("case_sensitive must be a boolean");
-				let i = n.at(1) ?? t.get("by") ?? new N("key");
-				if (!(i instanceof N)) throw Error("by must be a string");
+				let t = /* @__PURE__ */ new Map(), n = e.filter((e) => e instanceof I ? (t = e.value, !1) : !0), r = n.at(0) ?? t.get("case_sensitive") ?? new N(!1);
+				if (!(r instanceof N)) throw Error("case_sensitive must be a boolean");
+				let i = n.at(1) ?? t.get("by") ?? new M("key");
+				if (!(i instanceof M)) throw Error("by must be a string");
 				if (!["key", "value"].includes(i.value)) throw Error("by must be either 'key' or 'value'");
-				let a = n.at(2) ?? t.get("reverse") ?? new P(!1);
-				if (!(a instanceof P)) throw Error("reverse must be a boolean");
-				return new L(Array.from(this.value.entries()).map(([e, t]) => new L([new N(e), t])).sort((e, t) => {
-					let n = i.value === "key" ? 0 : 1, o = e.value[n], s = t.value[n], c = ia(o, s, r.value);
+				let a = n.at(2) ?? t.get("reverse") ?? new N(!1);
+				if (!(a instanceof N)) throw Error("reverse must be a boolean");
+				return new L(Array.from(this.value.entries()).map(([e, t]) => new L([new M(e), t])).sort((e, t) => {
+					let n = i.value === "key" ? 0 : 1, o = e.value[n], s = t.value[n], c = ya(o, s, r.value);
 					return a.value ? -c : c;
 				}));
 			})]
 		]);
 	}
 	items() {
-		return new L(Array.from(this.value.entries()).map(([e, t]) => new L([new N(e), t])));
+		return new L(Array.from(this.value.entries()).map(([e, t]) => new L([new M(e), t])));
 	}
 	keys() {
-		return new L(Array.from(this.value.keys()).map((e) => new N(e)));
+		return new L(Array.from(this.value.keys()).map((e) => new M(e)));
 	}
 	values() {
 		return new L(Array.from(this.value.values()));
 	}
 	toString() {
-		return F(this, {}, 0, !1);
+		return P(this, {}, 0, !1);
 	}
-}, Ji = class extends I {
+}, I = class extends F {
 	type = "KeywordArgumentsValue";
-}, Yi = class extends A {
+}, ua = class extends k {
 	type = "NamespaceValue";
 	toString() {
-		return F(this, {}, 0, !1);
+		return P(this, {}, 0, !1);
 	}
-}, L = class extends A {
+}, L = class extends k {
 	type = "ArrayValue";
 	_builtins;
 	get builtins() {
-		return this._builtins ??= /* @__PURE__ */ new Map([["length", new j(this.value.length)]]);
+		return this._builtins ??= /* @__PURE__ */ new Map([["length", new A(this.value.length)]]);
 	}
 	__bool__() {
-		return new P(this.value.length > 0);
+		return new N(this.value.length > 0);
 	}
 	toString() {
-		return F(this, {}, 0, !1);
+		return P(this, {}, 0, !1);
 	}
-}, Xi = class extends L {
+}, da = class extends L {
 	type = "TupleValue";
-}, R = class extends A {
+}, R = class extends k {
 	type = "FunctionValue";
-}, z = class extends A {
+}, z = class extends k {
 	type = "NullValue";
-}, B = class extends A {
+}, B = class extends k {
 	type = "UndefinedValue";
 };
-function Zi(e) {
+function fa(e) {
 	let t;
-	if (e instanceof L ? t = e.value : e instanceof N && (t = Array.from(e.value, (e) => new N(e))), !t || t.length !== 2) throw Error("namespace expected an object or an iterable of [key, value] pairs");
+	if (e instanceof L ? t = e.value : e instanceof M && (t = Array.from(e.value, (e) => new M(e))), !t || t.length !== 2) throw Error("namespace expected an object or an iterable of [key, value] pairs");
 	let [n, r] = t;
-	if (!(n instanceof N)) throw Error("namespace keys must be strings");
+	if (!(n instanceof M)) throw Error("namespace keys must be strings");
 	return [n, r];
 }
-var Qi = class {
+var pa = class {
 	constructor(e) {
 		this.parent = e;
 	}
 	variables = /* @__PURE__ */ new Map([["namespace", new R((e) => {
 		let t = e.slice(), n;
-		if (t.at(-1) instanceof Ji && (n = t.pop()), t.length > 1) throw Error(`namespace expected at most 1 argument, got ${t.length}`);
+		if (t.at(-1) instanceof I && (n = t.pop()), t.length > 1) throw Error(`namespace expected at most 1 argument, got ${t.length}`);
 		let r = /* @__PURE__ */ new Map();
 		if (t.length === 1) {
 			let e = t[0];
-			if (e instanceof I) for (let [t, n] of e.value) r.set(t, n);
+			if (e instanceof F) for (let [t, n] of e.value) r.set(t, n);
 			else if (e instanceof L) for (let t of e.value) {
-				let [e, n] = Zi(t);
+				let [e, n] = fa(t);
 				r.set(e.value, n);
 			}
 			else throw Error(`'${e.type}' object is not iterable`);
 		}
 		if (n) for (let [e, t] of n.value) r.set(e, t);
-		return new Yi(r);
+		return new ua(r);
 	})]]);
-	tests = Qi.TESTS;
+	tests = pa.TESTS;
 	set(e, t) {
-		return this.declareVariable(e, la(t));
+		return this.declareVariable(e, wa(t));
 	}
 	declareVariable(e, t) {
 		if (this.variables.has(e)) throw SyntaxError(`Variable already declared: ${e}`);
@@ -3665,27 +3689,27 @@ var Qi = class {
 			return new B();
 		}
 	}
-}, V = Qi;
-$r(V, "TESTS", /* @__PURE__ */ new Map([
+}, V = pa;
+hi(V, "TESTS", /* @__PURE__ */ new Map([
 	["boolean", (e) => e.type === "BooleanValue"],
 	["callable", (e) => e instanceof R],
 	["odd", (e) => {
-		if (!(e instanceof j)) throw Error(`cannot odd on ${e.type}`);
+		if (!(e instanceof A)) throw Error(`cannot odd on ${e.type}`);
 		return e.value % 2 != 0;
 	}],
 	["even", (e) => {
-		if (!(e instanceof j)) throw Error(`cannot even on ${e.type}`);
+		if (!(e instanceof A)) throw Error(`cannot even on ${e.type}`);
 		return e.value % 2 == 0;
 	}],
 	["false", (e) => e.type === "BooleanValue" && !e.value],
 	["true", (e) => e.type === "BooleanValue" && e.value],
 	["none", (e) => e.type === "NullValue"],
 	["string", (e) => e.type === "StringValue"],
-	["number", (e) => e instanceof j || e instanceof M],
-	["integer", (e) => e instanceof j],
+	["number", (e) => e instanceof A || e instanceof j],
+	["integer", (e) => e instanceof A],
 	["iterable", (e) => e.type === "ArrayValue" || e.type === "StringValue"],
-	["mapping", (e) => e instanceof I],
-	["sequence", (e) => e instanceof L || e instanceof I || e instanceof N],
+	["mapping", (e) => e instanceof F],
+	["sequence", (e) => e instanceof L || e instanceof F || e instanceof M],
 	["lower", (e) => {
 		let t = e.value;
 		return e.type === "StringValue" && t === t.toLowerCase();
@@ -3700,23 +3724,23 @@ $r(V, "TESTS", /* @__PURE__ */ new Map([
 	["equalto", (e, t) => e.value === t.value],
 	["eq", (e, t) => e.value === t.value]
 ]));
-function $i(e) {
+function ma(e) {
 	e.set("false", !1), e.set("true", !0), e.set("none", null), e.set("raise_exception", (e) => {
 		throw Error(e);
-	}), e.set("range", Ii), e.set("strftime_now", zi), e.set("True", !0), e.set("False", !1), e.set("None", null);
+	}), e.set("range", Qi), e.set("strftime_now", ta), e.set("True", !0), e.set("False", !1), e.set("None", null);
 }
-function ea(e) {
-	return e instanceof I || e instanceof Yi;
+function ha(e) {
+	return e instanceof F || e instanceof ua;
 }
-function ta(e) {
-	return e instanceof j || e instanceof M || e instanceof P;
+function ga(e) {
+	return e instanceof A || e instanceof j || e instanceof N;
 }
-function na(e) {
-	return e instanceof P ? Number(e.value) : e.value;
+function _a(e) {
+	return e instanceof N ? Number(e.value) : e.value;
 }
-function ra(e, t) {
+function va(e, t) {
 	let n = t.split("."), r = e;
-	for (let e of n) if (ea(r)) r = r.value.get(e) ?? new B();
+	for (let e of n) if (ha(r)) r = r.value.get(e) ?? new B();
 	else if (r instanceof L) {
 		let t = parseInt(e, 10);
 		if (!isNaN(t) && t >= 0 && t < r.value.length) r = r.value[t];
@@ -3724,13 +3748,13 @@ function ra(e, t) {
 	} else return new B();
 	return r;
 }
-function ia(e, t, n = !1) {
+function ya(e, t, n = !1) {
 	if (e instanceof z && t instanceof z) return 0;
 	if (e instanceof z || t instanceof z) throw Error(`Cannot compare ${e.type} with ${t.type}`);
 	if (e instanceof B && t instanceof B) return 0;
 	if (e instanceof B || t instanceof B) throw Error(`Cannot compare ${e.type} with ${t.type}`);
-	if (ta(e) && ta(t)) {
-		let n = na(e), r = na(t);
+	if (ga(e) && ga(t)) {
+		let n = _a(e), r = _a(t);
 		return n < r ? -1 : +(n > r);
 	}
 	if (e.type !== t.type) throw Error(`Cannot compare different types: ${e.type} and ${t.type}`);
@@ -3742,7 +3766,7 @@ function ia(e, t, n = !1) {
 		default: throw Error(`Cannot compare type: ${e.type}`);
 	}
 }
-function aa(e) {
+function ba(e) {
 	if (e.type === "Identifier") return { name: e.value };
 	let t = e;
 	return {
@@ -3750,20 +3774,20 @@ function aa(e) {
 		defaultValue: t.value
 	};
 }
-function oa(e) {
+function xa(e) {
 	return e === "kwargs" || e === "varargs";
 }
-function sa(e, t) {
+function Sa(e, t) {
 	let n = /* @__PURE__ */ new Set(), r = /* @__PURE__ */ new Set(), i = (e) => {
-		oa(e) && n.add(e);
+		xa(e) && n.add(e);
 	}, a = (e) => {
 		if (e.type === "Identifier") i(e.value);
 		else if (e.type === "TupleLiteral") for (let t of e.value) a(t);
 	}, o = (e) => {
-		i(aa(e).name);
+		i(ba(e).name);
 	}, s = (e) => {
 		for (let t of e) {
-			let e = aa(t);
+			let e = ba(t);
 			e.defaultValue && l(e.defaultValue);
 		}
 	}, c = (e) => {
@@ -3771,7 +3795,7 @@ function sa(e, t) {
 	}, l = (e) => {
 		if (Array.isArray(e)) for (let t of e) l(t);
 		else if (e instanceof Map) for (let [t, n] of e) l(t), l(n);
-		else if (e instanceof D) switch (e.type) {
+		else if (e instanceof E) switch (e.type) {
 			case "For": {
 				let t = e;
 				if (a(t.loopvar), t.iterable.type === "SelectExpression") {
@@ -3807,7 +3831,7 @@ function sa(e, t) {
 			}
 			case "Identifier": {
 				let t = e.value;
-				oa(t) && !n.has(t) && r.add(t);
+				xa(t) && !n.has(t) && r.add(t);
 				return;
 			}
 			case "MemberExpression": {
@@ -3837,7 +3861,7 @@ function sa(e, t) {
 	for (let t of e) o(t);
 	return l(t), r;
 }
-var ca = class {
+var Ca = class {
 	global;
 	constructor(e) {
 		this.global = e ?? new V();
@@ -3853,44 +3877,44 @@ var ca = class {
 		}
 		let r = this.evaluate(e.right, t);
 		switch (e.operator.value) {
-			case "==": return new P(n.value == r.value);
-			case "!=": return new P(n.value != r.value);
+			case "==": return new N(n.value == r.value);
+			case "!=": return new N(n.value != r.value);
 		}
 		if (n instanceof B || r instanceof B) {
-			if (r instanceof B && ["in", "not in"].includes(e.operator.value)) return new P(e.operator.value === "not in");
+			if (r instanceof B && ["in", "not in"].includes(e.operator.value)) return new N(e.operator.value === "not in");
 			throw Error(`Cannot perform operation ${e.operator.value} on undefined values`);
 		}
 		if (n instanceof z || r instanceof z) throw Error("Cannot perform operation on null values");
-		if (e.operator.value === "~") return new N(n.value.toString() + r.value.toString());
-		if (e.operator.value === "**" && ta(n) && ta(r)) {
-			let e = na(n), t = na(r);
+		if (e.operator.value === "~") return new M(n.value.toString() + r.value.toString());
+		if (e.operator.value === "**" && ga(n) && ga(r)) {
+			let e = _a(n), t = _a(r);
 			if (e === 0 && t < 0) throw Error("0.0 cannot be raised to a negative power");
 			let i = e ** t;
 			if (!Number.isFinite(i)) throw Error("Exponentiation result is not a finite real number");
-			return n instanceof M || r instanceof M || t < 0 ? new M(i) : new j(i);
+			return n instanceof j || r instanceof j || t < 0 ? new j(i) : new A(i);
 		}
-		if ((n instanceof j || n instanceof M) && (r instanceof j || r instanceof M)) {
+		if ((n instanceof A || n instanceof j) && (r instanceof A || r instanceof j)) {
 			let t = n.value, i = r.value;
 			switch (e.operator.value) {
 				case "+":
 				case "-":
 				case "*": {
 					let a = e.operator.value === "+" ? t + i : e.operator.value === "-" ? t - i : t * i;
-					return n instanceof M || r instanceof M ? new M(a) : new j(a);
+					return n instanceof j || r instanceof j ? new j(a) : new A(a);
 				}
-				case "/": return new M(t / i);
+				case "/": return new j(t / i);
 				case "//": {
 					let e = Math.floor(t / i);
-					return n instanceof M || r instanceof M ? new M(e) : new j(e);
+					return n instanceof j || r instanceof j ? new j(e) : new A(e);
 				}
 				case "%": {
 					let e = t % i;
-					return n instanceof M || r instanceof M ? new M(e) : new j(e);
+					return n instanceof j || r instanceof j ? new j(e) : new A(e);
 				}
-				case "<": return new P(t < i);
-				case ">": return new P(t > i);
-				case ">=": return new P(t >= i);
-				case "<=": return new P(t <= i);
+				case "<": return new N(t < i);
+				case ">": return new N(t > i);
+				case ">=": return new N(t >= i);
+				case "<=": return new N(t <= i);
 			}
 		} else if (n instanceof L && r instanceof L) switch (e.operator.value) {
 			case "+": return new L(n.value.concat(r.value));
@@ -3898,20 +3922,20 @@ var ca = class {
 		else if (r instanceof L) {
 			let t = r.value.find((e) => e.value === n.value) !== void 0;
 			switch (e.operator.value) {
-				case "in": return new P(t);
-				case "not in": return new P(!t);
+				case "in": return new N(t);
+				case "not in": return new N(!t);
 			}
 		}
-		if (n instanceof N || r instanceof N) switch (e.operator.value) {
-			case "+": return new N(n.value.toString() + r.value.toString());
+		if (n instanceof M || r instanceof M) switch (e.operator.value) {
+			case "+": return new M(n.value.toString() + r.value.toString());
 		}
-		if (n instanceof N && r instanceof N) switch (e.operator.value) {
-			case "in": return new P(r.value.includes(n.value));
-			case "not in": return new P(!r.value.includes(n.value));
+		if (n instanceof M && r instanceof M) switch (e.operator.value) {
+			case "in": return new N(r.value.includes(n.value));
+			case "not in": return new N(!r.value.includes(n.value));
 		}
-		if (n instanceof N && r instanceof I) switch (e.operator.value) {
-			case "in": return new P(r.value.has(n.value));
-			case "not in": return new P(!r.value.has(n.value));
+		if (n instanceof M && r instanceof F) switch (e.operator.value) {
+			case "in": return new N(r.value.has(n.value));
+			case "not in": return new N(!r.value.has(n.value));
 		}
 		throw SyntaxError(`Unknown operator "${e.operator.value}" between ${n.type} and ${r.type}`);
 	}
@@ -3930,7 +3954,7 @@ var ca = class {
 			i(e.key.value, this.evaluate(e.value, t));
 		} else if (n.type === "KeywordSpreadExpression") {
 			let e = n, r = this.evaluate(e.argument, t);
-			if (!(r instanceof I)) throw Error(`Argument after ** must be a mapping, not ${r.type}`);
+			if (!(r instanceof F)) throw Error(`Argument after ** must be a mapping, not ${r.type}`);
 			for (let [e, t] of r.value) i(e, t);
 		}
 		return [n, r];
@@ -3939,16 +3963,16 @@ var ca = class {
 		if (t.type === "Identifier") {
 			let r = t;
 			if (r.value === "safe") return e;
-			if (r.value === "tojson") return new N(F(e, {}));
+			if (r.value === "tojson") return new M(P(e, {}));
 			if (e instanceof L) switch (r.value) {
 				case "list": return e;
 				case "first": return e.value[0];
 				case "last": return e.value[e.value.length - 1];
-				case "length": return new j(e.value.length);
+				case "length": return new A(e.value.length);
 				case "reverse": return new L(e.value.slice().reverse());
-				case "sort": return new L(e.value.slice().sort((e, t) => ia(e, t, !1)));
-				case "join": return new N(e.value.map((e) => e.value).join(""));
-				case "string": return new N(F(e, {}, 0, !1));
+				case "sort": return new L(e.value.slice().sort((e, t) => ya(e, t, !1)));
+				case "join": return new M(e.value.map((e) => e.value).join(""));
+				case "string": return new M(P(e, {}, 0, !1));
 				case "unique": {
 					let t = /* @__PURE__ */ new Set(), n = [];
 					for (let r of e.value) t.has(r.value) || (t.add(r.value), n.push(r));
@@ -3956,7 +3980,7 @@ var ca = class {
 				}
 				default: throw Error(`Unknown ArrayValue filter: ${r.value}`);
 			}
-			else if (e instanceof N) switch (r.value) {
+			else if (e instanceof M) switch (r.value) {
 				case "length":
 				case "upper":
 				case "lower":
@@ -3964,44 +3988,44 @@ var ca = class {
 				case "capitalize": {
 					let t = e.builtins.get(r.value);
 					if (t instanceof R) return t.value([], n);
-					if (t instanceof j) return t;
+					if (t instanceof A) return t;
 					throw Error(`Unknown StringValue filter: ${r.value}`);
 				}
-				case "trim": return new N(e.value.trim());
-				case "indent": return new N(e.value.split("\n").map((e, t) => t === 0 || e.length === 0 ? e : "    " + e).join("\n"));
+				case "trim": return new M(e.value.trim());
+				case "indent": return new M(e.value.split("\n").map((e, t) => t === 0 || e.length === 0 ? e : "    " + e).join("\n"));
 				case "join":
 				case "string": return e;
 				case "int": {
 					let t = parseInt(e.value, 10);
-					return new j(isNaN(t) ? 0 : t);
+					return new A(isNaN(t) ? 0 : t);
 				}
 				case "float": {
 					let t = parseFloat(e.value);
-					return new M(isNaN(t) ? 0 : t);
+					return new j(isNaN(t) ? 0 : t);
 				}
 				default: throw Error(`Unknown StringValue filter: ${r.value}`);
 			}
-			else if (e instanceof j || e instanceof M) switch (r.value) {
-				case "abs": return e instanceof j ? new j(Math.abs(e.value)) : new M(Math.abs(e.value));
-				case "int": return new j(Math.floor(e.value));
-				case "float": return new M(e.value);
-				case "string": return new N(e.toString());
+			else if (e instanceof A || e instanceof j) switch (r.value) {
+				case "abs": return e instanceof A ? new A(Math.abs(e.value)) : new j(Math.abs(e.value));
+				case "int": return new A(Math.floor(e.value));
+				case "float": return new j(e.value);
+				case "string": return new M(e.toString());
 				default: throw Error(`Unknown NumericValue filter: ${r.value}`);
 			}
-			else if (e instanceof I) switch (r.value) {
-				case "items": return new L(Array.from(e.value.entries()).map(([e, t]) => new L([new N(e), t])));
-				case "length": return new j(e.value.size);
+			else if (e instanceof F) switch (r.value) {
+				case "items": return new L(Array.from(e.value.entries()).map(([e, t]) => new L([new M(e), t])));
+				case "length": return new A(e.value.size);
 				default: {
 					let t = e.builtins.get(r.value);
 					if (t) return t instanceof R ? t.value([], n) : t;
 					throw Error(`Unknown ObjectValue filter: ${r.value}`);
 				}
 			}
-			else if (e instanceof P) switch (r.value) {
-				case "bool": return new P(e.value);
-				case "int": return new j(+!!e.value);
-				case "float": return new M(+!!e.value);
-				case "string": return new N(e.value ? "true" : "false");
+			else if (e instanceof N) switch (r.value) {
+				case "bool": return new N(e.value);
+				case "int": return new A(+!!e.value);
+				case "float": return new j(+!!e.value);
+				case "string": return new M(e.value ? "true" : "false");
 				default: throw Error(`Unknown BooleanValue filter: ${r.value}`);
 			}
 			throw Error(`Cannot apply filter "${r.value}" to type: ${e.type}`);
@@ -4012,19 +4036,19 @@ var ca = class {
 			let i = r.callee.value;
 			if (i === "tojson") {
 				let [, t] = this.evaluateArguments(r.args, n), i = t.get("indent") ?? new z();
-				if (!(i instanceof j || i instanceof z)) throw Error("If set, indent must be a number");
-				let a = t.get("ensure_ascii") ?? new P(!1);
-				if (!(a instanceof P)) throw Error("If set, ensure_ascii must be a boolean");
-				let o = t.get("sort_keys") ?? new P(!1);
-				if (!(o instanceof P)) throw Error("If set, sort_keys must be a boolean");
+				if (!(i instanceof A || i instanceof z)) throw Error("If set, indent must be a number");
+				let a = t.get("ensure_ascii") ?? new N(!1);
+				if (!(a instanceof N)) throw Error("If set, ensure_ascii must be a boolean");
+				let o = t.get("sort_keys") ?? new N(!1);
+				if (!(o instanceof N)) throw Error("If set, sort_keys must be a boolean");
 				let s = t.get("separators") ?? new z(), c = null;
-				if (s instanceof L || s instanceof Xi) {
+				if (s instanceof L || s instanceof da) {
 					if (s.value.length !== 2) throw Error("separators must be a tuple of two strings");
 					let [e, t] = s.value;
-					if (!(e instanceof N) || !(t instanceof N)) throw Error("separators must be a tuple of two strings");
+					if (!(e instanceof M) || !(t instanceof M)) throw Error("separators must be a tuple of two strings");
 					c = [e.value, t.value];
 				} else if (!(s instanceof z)) throw Error("If set, separators must be a tuple of two strings");
-				return new N(F(e, {
+				return new M(P(e, {
 					indent: i.value,
 					ensureAscii: a.value,
 					sortKeys: o.value,
@@ -4033,47 +4057,47 @@ var ca = class {
 			}
 			if (i === "join") {
 				let t;
-				if (e instanceof N) t = Array.from(e.value);
+				if (e instanceof M) t = Array.from(e.value);
 				else if (e instanceof L) t = e.value.map((e) => e.value);
 				else throw Error(`Cannot apply filter "${i}" to type: ${e.type}`);
-				let [a, o] = this.evaluateArguments(r.args, n), s = a.at(0) ?? o.get("separator") ?? new N("");
-				if (!(s instanceof N)) throw Error("separator must be a string");
-				return new N(t.join(s.value));
+				let [a, o] = this.evaluateArguments(r.args, n), s = a.at(0) ?? o.get("separator") ?? new M("");
+				if (!(s instanceof M)) throw Error("separator must be a string");
+				return new M(t.join(s.value));
 			}
 			if (i === "int" || i === "float") {
-				let [t, a] = this.evaluateArguments(r.args, n), o = t.at(0) ?? a.get("default") ?? (i === "int" ? new j(0) : new M(0));
-				if (e instanceof N) {
+				let [t, a] = this.evaluateArguments(r.args, n), o = t.at(0) ?? a.get("default") ?? (i === "int" ? new A(0) : new j(0));
+				if (e instanceof M) {
 					let t = i === "int" ? parseInt(e.value, 10) : parseFloat(e.value);
-					return isNaN(t) ? o : i === "int" ? new j(t) : new M(t);
+					return isNaN(t) ? o : i === "int" ? new A(t) : new j(t);
 				}
-				if (e instanceof j || e instanceof M) return e;
-				if (e instanceof P) return i === "int" ? new j(+!!e.value) : new M(+!!e.value);
+				if (e instanceof A || e instanceof j) return e;
+				if (e instanceof N) return i === "int" ? new A(+!!e.value) : new j(+!!e.value);
 				throw Error(`Cannot apply filter "${i}" to type: ${e.type}`);
 			}
 			if (i === "default") {
-				let [t, i] = this.evaluateArguments(r.args, n), a = t[0] ?? new N(""), o = t[1] ?? i.get("boolean") ?? new P(!1);
-				if (!(o instanceof P)) throw Error("`default` filter flag must be a boolean");
+				let [t, i] = this.evaluateArguments(r.args, n), a = t[0] ?? new M(""), o = t[1] ?? i.get("boolean") ?? new N(!1);
+				if (!(o instanceof N)) throw Error("`default` filter flag must be a boolean");
 				return e instanceof B || o.value && !e.__bool__().value ? a : e;
 			}
 			if (e instanceof L) {
 				switch (i) {
 					case "sort": {
-						let [t, i] = this.evaluateArguments(r.args, n), a = t.at(0) ?? i.get("reverse") ?? new P(!1);
-						if (!(a instanceof P)) throw Error("reverse must be a boolean");
-						let o = t.at(1) ?? i.get("case_sensitive") ?? new P(!1);
-						if (!(o instanceof P)) throw Error("case_sensitive must be a boolean");
+						let [t, i] = this.evaluateArguments(r.args, n), a = t.at(0) ?? i.get("reverse") ?? new N(!1);
+						if (!(a instanceof N)) throw Error("reverse must be a boolean");
+						let o = t.at(1) ?? i.get("case_sensitive") ?? new N(!1);
+						if (!(o instanceof N)) throw Error("case_sensitive must be a boolean");
 						let s = t.at(2) ?? i.get("attribute") ?? new z();
-						if (!(s instanceof N || s instanceof j || s instanceof z)) throw Error("attribute must be a string, integer, or null");
-						let c = (e) => s instanceof z ? e : ra(e, s instanceof j ? String(s.value) : s.value);
+						if (!(s instanceof M || s instanceof A || s instanceof z)) throw Error("attribute must be a string, integer, or null");
+						let c = (e) => s instanceof z ? e : va(e, s instanceof A ? String(s.value) : s.value);
 						return new L(e.value.slice().sort((e, t) => {
-							let n = ia(c(e), c(t), o.value);
+							let n = ya(c(e), c(t), o.value);
 							return a.value ? -n : n;
 						}));
 					}
 					case "selectattr":
 					case "rejectattr": {
 						let t = i === "selectattr";
-						if (e.value.some((e) => !ea(e))) throw Error(`\`${i}\` can only be applied to array of objects`);
+						if (e.value.some((e) => !ha(e))) throw Error(`\`${i}\` can only be applied to array of objects`);
 						if (r.args.some((e) => e.type !== "StringLiteral")) throw Error(`arguments of \`${i}\` must be strings`);
 						let [a, o, s] = r.args.map((e) => this.evaluate(e, n)), c;
 						if (o) {
@@ -4090,11 +4114,11 @@ var ca = class {
 						let [, t] = this.evaluateArguments(r.args, n);
 						if (t.has("attribute")) {
 							let n = t.get("attribute");
-							if (!(n instanceof N)) throw Error("attribute must be a string");
+							if (!(n instanceof M)) throw Error("attribute must be a string");
 							let r = t.get("default");
 							return new L(e.value.map((e) => {
-								if (!ea(e)) throw Error("items in map must be an object");
-								let t = ra(e, n.value);
+								if (!ha(e)) throw Error("items in map must be an object");
+								let t = va(e, n.value);
 								return t instanceof B ? r ?? new B() : t;
 							}));
 						}
@@ -4103,28 +4127,28 @@ var ca = class {
 				}
 				throw Error(`Unknown ArrayValue filter: ${i}`);
 			}
-			if (e instanceof N) {
+			if (e instanceof M) {
 				switch (i) {
 					case "indent": {
-						let [t, i] = this.evaluateArguments(r.args, n), a = t.at(0) ?? i.get("width") ?? new j(4);
-						if (!(a instanceof j)) throw Error("width must be a number");
-						let o = t.at(1) ?? i.get("first") ?? new P(!1), s = t.at(2) ?? i.get("blank") ?? new P(!1), c = e.value.split("\n"), l = " ".repeat(a.value);
-						return new N(c.map((e, t) => !o.value && t === 0 || !s.value && e.length === 0 ? e : l + e).join("\n"));
+						let [t, i] = this.evaluateArguments(r.args, n), a = t.at(0) ?? i.get("width") ?? new A(4);
+						if (!(a instanceof A)) throw Error("width must be a number");
+						let o = t.at(1) ?? i.get("first") ?? new N(!1), s = t.at(2) ?? i.get("blank") ?? new N(!1), c = e.value.split("\n"), l = " ".repeat(a.value);
+						return new M(c.map((e, t) => !o.value && t === 0 || !s.value && e.length === 0 ? e : l + e).join("\n"));
 					}
 					case "replace": {
 						let t = e.builtins.get("replace");
 						if (!(t instanceof R)) throw Error("replace filter not available");
 						let [i, a] = this.evaluateArguments(r.args, n);
-						return t.value([...i, new Ji(a)], n);
+						return t.value([...i, new I(a)], n);
 					}
 				}
 				throw Error(`Unknown StringValue filter: ${i}`);
 			}
-			if (e instanceof I) {
+			if (e instanceof F) {
 				let t = e.builtins.get(i);
 				if (t && t instanceof R) {
 					let [e, i] = this.evaluateArguments(r.args, n);
-					return i.size > 0 && e.push(new Ji(i)), t.value(e, n);
+					return i.size > 0 && e.push(new I(i)), t.value(e, n);
 				}
 				throw Error(`Unknown ObjectValue filter: ${i}`);
 			}
@@ -4140,7 +4164,7 @@ var ca = class {
 		let n = this.evaluate(e.operand, t), r = t.tests.get(e.test.value);
 		if (!r) throw Error(`Unknown test: ${e.test.value}`);
 		let i = r(n);
-		return new P(e.negate ? !i : i);
+		return new N(e.negate ? !i : i);
 	}
 	evaluateSelectExpression(e, t) {
 		return this.evaluate(e.test, t).__bool__().value ? this.evaluate(e.lhs, t) : new B();
@@ -4148,13 +4172,13 @@ var ca = class {
 	evaluateUnaryExpression(e, t) {
 		let n = this.evaluate(e.argument, t);
 		switch (e.operator.value) {
-			case "not": return new P(!n.__bool__().value);
+			case "not": return new N(!n.__bool__().value);
 			case "+":
 			case "-": {
 				let t = e.operator.value === "-" ? -1 : 1;
-				if (n instanceof j || n instanceof M || n instanceof P) {
-					let e = t * (n instanceof P ? +!!n.value : n.value);
-					return n instanceof M ? new M(e) : new j(e);
+				if (n instanceof A || n instanceof j || n instanceof N) {
+					let e = t * (n instanceof N ? +!!n.value : n.value);
+					return n instanceof j ? new j(e) : new A(e);
 				}
 				throw SyntaxError(`Unknown operator "${e.operator.value}" for ${n.type}`);
 			}
@@ -4173,49 +4197,49 @@ var ca = class {
 			let e = this.evaluate(r, t);
 			e.type !== "NullValue" && e.type !== "UndefinedValue" && (n += e.toString());
 		}
-		return new N(n);
+		return new M(n);
 	}
 	evaluateIdentifier(e, t) {
 		return t.lookupVariable(e.value);
 	}
 	evaluateCallExpression(e, t) {
 		let [n, r] = this.evaluateArguments(e.args, t);
-		r.size > 0 && n.push(new Ji(r));
+		r.size > 0 && n.push(new I(r));
 		let i = this.evaluate(e.callee, t);
 		if (i.type !== "FunctionValue") throw Error(`Cannot call something that is not a function: got ${i.type}`);
 		return i.value(n, t);
 	}
 	evaluateSliceExpression(e, t, n) {
-		if (!(e instanceof L || e instanceof N)) throw Error("Slice object must be an array or string");
+		if (!(e instanceof L || e instanceof M)) throw Error("Slice object must be an array or string");
 		let r = this.evaluate(t.start, n), i = this.evaluate(t.stop, n), a = this.evaluate(t.step, n);
-		if (!(r instanceof j || r instanceof B)) throw Error("Slice start must be numeric or undefined");
-		if (!(i instanceof j || i instanceof B)) throw Error("Slice stop must be numeric or undefined");
-		if (!(a instanceof j || a instanceof B)) throw Error("Slice step must be numeric or undefined");
-		return e instanceof L ? new L(Li(e.value, r.value, i.value, a.value)) : new N(Li(Array.from(e.value), r.value, i.value, a.value).join(""));
+		if (!(r instanceof A || r instanceof B)) throw Error("Slice start must be numeric or undefined");
+		if (!(i instanceof A || i instanceof B)) throw Error("Slice stop must be numeric or undefined");
+		if (!(a instanceof A || a instanceof B)) throw Error("Slice step must be numeric or undefined");
+		return e instanceof L ? new L($i(e.value, r.value, i.value, a.value)) : new M($i(Array.from(e.value), r.value, i.value, a.value).join(""));
 	}
 	evaluateMemberExpression(e, t) {
 		let n = this.evaluate(e.object, t), r;
 		if (e.computed) {
 			if (e.property.type === "SliceExpression") return this.evaluateSliceExpression(n, e.property, t);
 			r = this.evaluate(e.property, t);
-		} else r = e.property.type === "IntegerLiteral" ? new j(e.property.value) : new N(e.property.value);
+		} else r = e.property.type === "IntegerLiteral" ? new A(e.property.value) : new M(e.property.value);
 		let i;
-		if (ea(n)) {
-			if (!(r instanceof N)) throw Error(`Cannot access property with non-string: got ${r.type}`);
-			i = n.value.get(r.value) ?? (n instanceof I ? n.builtins.get(r.value) : void 0);
-		} else if (n instanceof L || n instanceof N) {
-			if (r instanceof j) {
-				if (n instanceof N) {
+		if (ha(n)) {
+			if (!(r instanceof M)) throw Error(`Cannot access property with non-string: got ${r.type}`);
+			i = n.value.get(r.value) ?? (n instanceof F ? n.builtins.get(r.value) : void 0);
+		} else if (n instanceof L || n instanceof M) {
+			if (r instanceof A) {
+				if (n instanceof M) {
 					let e = n.value.at(r.value);
-					i = e === void 0 ? void 0 : new N(e);
+					i = e === void 0 ? void 0 : new M(e);
 				} else i = n.value.at(r.value);
-			} else if (r instanceof N) i = n.builtins.get(r.value);
+			} else if (r instanceof M) i = n.builtins.get(r.value);
 			else throw Error(`Cannot access property with non-string/non-number: got ${r.type}`);
 		} else {
-			if (!(r instanceof N)) throw Error(`Cannot access property with non-string: got ${r.type}`);
+			if (!(r instanceof M)) throw Error(`Cannot access property with non-string: got ${r.type}`);
 			i = n.builtins.get(r.value);
 		}
-		return i instanceof A ? i : new B();
+		return i instanceof k ? i : new B();
 	}
 	evaluateSet(e, t) {
 		let n = e.value ? this.evaluate(e.value, t) : this.evaluateBlock(e.body, t);
@@ -4234,7 +4258,7 @@ var ca = class {
 			}
 		} else if (e.assignee.type === "MemberExpression") {
 			let r = e.assignee, i = this.evaluate(r.object, t);
-			if (!(i instanceof Yi)) throw Error("cannot assign attribute on non-namespace object");
+			if (!(i instanceof ua)) throw Error("cannot assign attribute on non-namespace object");
 			if (r.property.type !== "Identifier") throw Error("Cannot assign to member with non-identifier property");
 			i.value.set(r.property.value, n);
 		} else throw Error(`Invalid LHS inside assignment expression: ${JSON.stringify(e.assignee)}`);
@@ -4250,8 +4274,8 @@ var ca = class {
 			let t = e.iterable;
 			i = this.evaluate(t.lhs, n), r = t.test;
 		} else i = this.evaluate(e.iterable, n);
-		if (!(i instanceof L || i instanceof I)) throw Error(`Expected iterable or object type in for loop: got ${i.type}`);
-		i instanceof I && (i = i.keys());
+		if (!(i instanceof L || i instanceof F)) throw Error(`Expected iterable or object type in for loop: got ${i.type}`);
+		i instanceof F && (i = i.keys());
 		let a = [], o = [];
 		for (let t = 0; t < i.value.length; ++t) {
 			let s = new V(n), c = i.value[t], l;
@@ -4273,23 +4297,23 @@ var ca = class {
 		let s = "", c = !0;
 		for (let t = 0; t < a.length; ++t) {
 			let r = /* @__PURE__ */ new Map([
-				["index", new j(t + 1)],
-				["index0", new j(t)],
-				["revindex", new j(a.length - t)],
-				["revindex0", new j(a.length - t - 1)],
-				["first", new P(t === 0)],
-				["last", new P(t === a.length - 1)],
-				["length", new j(a.length)],
+				["index", new A(t + 1)],
+				["index0", new A(t)],
+				["revindex", new A(a.length - t)],
+				["revindex0", new A(a.length - t - 1)],
+				["first", new N(t === 0)],
+				["last", new N(t === a.length - 1)],
+				["length", new A(a.length)],
 				["previtem", t > 0 ? a[t - 1] : new B()],
 				["nextitem", t < a.length - 1 ? a[t + 1] : new B()]
 			]);
-			n.setVariable("loop", new I(r)), o[t](n);
+			n.setVariable("loop", new F(r)), o[t](n);
 			try {
 				let t = this.evaluateBlock(e.body, n);
 				s += t.value;
 			} catch (e) {
-				if (e instanceof Wi) continue;
-				if (e instanceof Ui) break;
+				if (e instanceof oa) continue;
+				if (e instanceof aa) break;
 				throw e;
 			}
 			c = !1;
@@ -4298,35 +4322,35 @@ var ca = class {
 			let t = this.evaluateBlock(e.defaultBlock, n);
 			s += t.value;
 		}
-		return new N(s);
+		return new M(s);
 	}
 	bindMacroArguments(e, t, n, r, i) {
 		let a = r.slice(), o = /* @__PURE__ */ new Map();
-		a.at(-1) instanceof Ji && (o = new Map(a.pop().value));
+		a.at(-1) instanceof I && (o = new Map(a.pop().value));
 		let s = [];
 		for (let e = 0; e < t.length; ++e) {
-			let { name: n, defaultValue: r } = aa(t[e]), c = a[e];
+			let { name: n, defaultValue: r } = ba(t[e]), c = a[e];
 			c === void 0 && o.has(n) && (c = o.get(n), o.delete(n)), c === void 0 && r !== void 0 && s.push([n, r]), i.setVariable(n, c ?? new B());
 		}
-		if (n.has("kwargs")) i.setVariable("kwargs", new I(o));
+		if (n.has("kwargs")) i.setVariable("kwargs", new F(o));
 		else if (o.size > 0) throw Error(`macro ${e} takes no keyword argument '${o.keys().next().value}'`);
 		if (n.has("varargs")) i.setVariable("varargs", new L(a.slice(t.length)));
 		else if (a.length > t.length) throw Error(`macro ${e} takes not more than ${t.length} argument(s)`);
 		for (let [e, t] of s) i.setVariable(e, this.evaluate(t, i));
 	}
 	evaluateMacro(e, t) {
-		let n = sa(e.args, e.body);
+		let n = Sa(e.args, e.body);
 		return t.setVariable(e.name.value, new R((t, r) => {
 			let i = new V(r);
 			return this.bindMacroArguments(`'${e.name.value}'`, e.args, n, t, i), this.evaluateBlock(e.body, i);
 		})), new z();
 	}
 	evaluateCallStatement(e, t) {
-		let n = e.callerArgs ?? [], r = sa(n, e.body), i = new R((i) => {
+		let n = e.callerArgs ?? [], r = Sa(n, e.body), i = new R((i) => {
 			let a = new V(t);
 			return this.bindMacroArguments("None", n, r, i, a), this.evaluateBlock(e.body, a);
 		}), [a, o] = this.evaluateArguments(e.call.args, t);
-		a.push(new Ji(o));
+		a.push(new I(o));
 		let s = this.evaluate(e.call.callee, t);
 		if (s.type !== "FunctionValue") throw Error(`Cannot call something that is not a function: got ${s.type}`);
 		let c = new V(t);
@@ -4345,21 +4369,21 @@ var ca = class {
 			case "For": return this.evaluateFor(e, t);
 			case "Macro": return this.evaluateMacro(e, t);
 			case "CallStatement": return this.evaluateCallStatement(e, t);
-			case "Break": throw new Ui();
-			case "Continue": throw new Wi();
-			case "IntegerLiteral": return new j(e.value);
-			case "FloatLiteral": return new M(e.value);
-			case "StringLiteral": return new N(e.value);
+			case "Break": throw new aa();
+			case "Continue": throw new oa();
+			case "IntegerLiteral": return new A(e.value);
+			case "FloatLiteral": return new j(e.value);
+			case "StringLiteral": return new M(e.value);
 			case "ArrayLiteral": return new L(e.value.map((e) => this.evaluate(e, t)));
-			case "TupleLiteral": return new Xi(e.value.map((e) => this.evaluate(e, t)));
+			case "TupleLiteral": return new da(e.value.map((e) => this.evaluate(e, t)));
 			case "ObjectLiteral": {
 				let n = /* @__PURE__ */ new Map();
 				for (let [r, i] of e.value) {
 					let e = this.evaluate(r, t);
-					if (!(e instanceof N)) throw Error(`Object keys must be strings: got ${e.type}`);
+					if (!(e instanceof M)) throw Error(`Object keys must be strings: got ${e.type}`);
 					n.set(e.value, this.evaluate(i, t));
 				}
-				return new I(n);
+				return new F(n);
 			}
 			case "Identifier": return this.evaluateIdentifier(e, t);
 			case "CallExpression": return this.evaluateCallExpression(e, t);
@@ -4376,18 +4400,18 @@ var ca = class {
 		}
 	}
 };
-function la(e) {
+function wa(e) {
 	switch (typeof e) {
-		case "number": return Number.isInteger(e) ? new j(e) : new M(e);
-		case "string": return new N(e);
-		case "boolean": return new P(e);
+		case "number": return Number.isInteger(e) ? new A(e) : new j(e);
+		case "string": return new M(e);
+		case "boolean": return new N(e);
 		case "undefined": return new B();
-		case "object": return e === null ? new z() : Array.isArray(e) ? new L(e.map(la)) : new I(new Map(Object.entries(e).map(([e, t]) => [e, la(t)])));
-		case "function": return new R((t, n) => la(e(...t.map((e) => e.value)) ?? null));
+		case "object": return e === null ? new z() : Array.isArray(e) ? new L(e.map(wa)) : new F(new Map(Object.entries(e).map(([e, t]) => [e, wa(t)])));
+		case "function": return new R((t, n) => wa(e(...t.map((e) => e.value)) ?? null));
 		default: throw Error(`Cannot convert to runtime value: ${e}`);
 	}
 }
-var H = "\n", ua = "{%- ", da = " -%}", U = Object.freeze({
+var H = "\n", Ta = "{%- ", Ea = " -%}", U = Object.freeze({
 	CONDITIONAL: 0,
 	LOGICAL_OR: 1,
 	LOGICAL_AND: 2,
@@ -4401,7 +4425,7 @@ var H = "\n", ua = "{%- ", da = " -%}", U = Object.freeze({
 	UNARY_SIGN: 10,
 	ATOM: 11
 });
-function fa(e) {
+function Da(e) {
 	switch (e.operator.type) {
 		case "ExponentiationBinaryOperator": return U.EXPONENTIATION;
 		case "MultiplicativeBinaryOperator": return U.MULTIPLICATIVE;
@@ -4411,11 +4435,11 @@ function fa(e) {
 	}
 	return U.LOGICAL_OR;
 }
-function pa(e) {
+function Oa(e) {
 	switch (e.type) {
 		case "SelectExpression":
 		case "Ternary": return U.CONDITIONAL;
-		case "BinaryExpression": return fa(e);
+		case "BinaryExpression": return Da(e);
 		case "UnaryExpression": return e.operator.value === "not" ? U.LOGICAL_NOT : U.UNARY_SIGN;
 		case "TestExpression": return U.TEST;
 		case "FilterExpression": return U.FILTER;
@@ -4424,38 +4448,38 @@ function pa(e) {
 }
 function W(e, t) {
 	let n = q(e);
-	return pa(e) < t ? `(${n})` : n;
+	return Oa(e) < t ? `(${n})` : n;
 }
-function ma(e, t = "	") {
+function ka(e, t = "	") {
 	let n = typeof t == "number" ? " ".repeat(t) : t;
 	return K(e.body, 0, n).replace(/\n$/, "");
 }
 function G(...e) {
-	return ua + e.join(" ") + da;
+	return Ta + e.join(" ") + Ea;
 }
 function K(e, t, n) {
-	return e.map((e) => ga(e, t, n)).join(H);
+	return e.map((e) => ja(e, t, n)).join(H);
 }
-function ha(e) {
+function Aa(e) {
 	return e.map((e) => q(e)).join(", ");
 }
-function ga(e, t, n) {
+function ja(e, t, n) {
 	let r = n.repeat(t);
 	switch (e.type) {
 		case "Program": return K(e.body, t, n);
-		case "If": return _a(e, t, n);
-		case "For": return va(e, t, n);
-		case "Set": return ya(e, t, n);
-		case "Macro": return ba(e, t, n);
+		case "If": return Ma(e, t, n);
+		case "For": return Na(e, t, n);
+		case "Set": return Pa(e, t, n);
+		case "Macro": return Fa(e, t, n);
 		case "Break": return r + G("break");
 		case "Continue": return r + G("continue");
-		case "CallStatement": return xa(e, t, n);
-		case "FilterStatement": return Sa(e, t, n);
+		case "CallStatement": return Ia(e, t, n);
+		case "FilterStatement": return La(e, t, n);
 		case "Comment": return r + "{# " + e.value + " #}";
 		default: return r + "{{- " + q(e) + " -}}";
 	}
 }
-function _a(e, t, n) {
+function Ma(e, t, n) {
 	let r = n.repeat(t), i = [], a = e;
 	for (; a && (i.push({
 		test: a.test,
@@ -4465,7 +4489,7 @@ function _a(e, t, n) {
 	for (let e = 1; e < i.length; ++e) o += H + r + G("elif", q(i[e].test)) + H + K(i[e].body, t + 1, n);
 	return a && a.alternate.length > 0 && (o += H + r + G("else") + H + K(a.alternate, t + 1, n)), o += H + r + G("endif"), o;
 }
-function va(e, t, n) {
+function Na(e, t, n) {
 	let r = n.repeat(t), i = "";
 	if (e.iterable.type === "SelectExpression") {
 		let t = e.iterable;
@@ -4474,19 +4498,19 @@ function va(e, t, n) {
 	let a = r + G("for", q(e.loopvar), "in", i) + H + K(e.body, t + 1, n);
 	return e.defaultBlock.length > 0 && (a += H + r + G("else") + H + K(e.defaultBlock, t + 1, n)), a += H + r + G("endfor"), a;
 }
-function ya(e, t, n) {
+function Pa(e, t, n) {
 	let r = n.repeat(t), i = q(e.assignee), a = e.value ? q(e.value) : "", o = r + G("set", `${i}${e.value ? " = " + a : ""}`);
 	return e.body.length === 0 ? o : o + H + K(e.body, t + 1, n) + H + r + G("endset");
 }
-function ba(e, t, n) {
-	let r = n.repeat(t), i = ha(e.args);
+function Fa(e, t, n) {
+	let r = n.repeat(t), i = Aa(e.args);
 	return r + G("macro", `${e.name.value}(${i})`) + H + K(e.body, t + 1, n) + H + r + G("endmacro");
 }
-function xa(e, t, n) {
-	let r = n.repeat(t), i = e.callerArgs && e.callerArgs.length > 0 ? `(${ha(e.callerArgs)})` : "", a = q(e.call), o = r + G(`call${i}`, a) + H;
+function Ia(e, t, n) {
+	let r = n.repeat(t), i = e.callerArgs && e.callerArgs.length > 0 ? `(${Aa(e.callerArgs)})` : "", a = q(e.call), o = r + G(`call${i}`, a) + H;
 	return o += K(e.body, t + 1, n) + H, o += r + G("endcall"), o;
 }
-function Sa(e, t, n) {
+function La(e, t, n) {
 	let r = n.repeat(t), i = r + G("filter", e.filter.type === "Identifier" ? e.filter.value : q(e.filter)) + H;
 	return i += K(e.body, t + 1, n) + H, i += r + G("endfilter"), i;
 }
@@ -4502,15 +4526,15 @@ function q(e) {
 		}
 		case "StringLiteral": return JSON.stringify(e.value);
 		case "BinaryExpression": {
-			let t = e, n = fa(t), r = W(t.left, n), i = W(t.right, n + 1);
+			let t = e, n = Da(t), r = W(t.left, n), i = W(t.right, n + 1);
 			return `${r} ${t.operator.value} ${i}`;
 		}
 		case "UnaryExpression": {
-			let t = e, n = t.argument.type === "UnaryExpression" ? pa(t) : U.ATOM;
+			let t = e, n = t.argument.type === "UnaryExpression" ? Oa(t) : U.ATOM;
 			return t.operator.value + (t.operator.value === "not" ? " " : "") + W(t.argument, n);
 		}
 		case "CallExpression": {
-			let t = e, n = ha(t.args);
+			let t = e, n = Aa(t.args);
 			return `${q(t.callee)}(${n})`;
 		}
 		case "MemberExpression": {
@@ -4531,7 +4555,7 @@ function q(e) {
 		}
 		case "ArrayLiteral":
 		case "TupleLiteral": {
-			let t = ha(e.value), n = e.type === "ArrayLiteral" ? "[]" : "()";
+			let t = Aa(e.value), n = e.type === "ArrayLiteral" ? "[]" : "()";
 			return `${n[0]}${t}${n[1]}`;
 		}
 		case "ObjectLiteral": return `{${Array.from(e.value.entries()).map(([e, t]) => `${q(e)}: ${q(t)}`).join(", ")}}`;
@@ -4550,24 +4574,24 @@ function q(e) {
 		default: throw Error(`Unknown expression type: ${e.type}`);
 	}
 }
-var Ca = class {
+var Ra = class {
 	parsed;
 	constructor(e) {
-		let t = ai(e, {
+		let t = xi(e, {
 			lstrip_blocks: !0,
 			trim_blocks: !0
 		});
-		this.parsed = Fi(t);
+		this.parsed = Zi(t);
 	}
 	render(e) {
 		let t = new V();
-		if ($i(t), e) for (let [n, r] of Object.entries(e)) t.set(n, r);
-		return new ca(t).run(this.parsed).value;
+		if (ma(t), e) for (let [n, r] of Object.entries(e)) t.set(n, r);
+		return new Ca(t).run(this.parsed).value;
 	}
 	format(e) {
-		return ma(this.parsed, e?.indent || "	");
+		return ka(this.parsed, e?.indent || "	");
 	}
-}, wa = class {
+}, za = class {
 	#e = {
 		next: /* @__PURE__ */ new Map(),
 		isEnd: !1
@@ -4605,21 +4629,21 @@ var Ca = class {
 		for (let n of e.split("")) t = t?.next.get(n);
 		return (t?.next.size ?? 0) > 0;
 	}
-}, Ta = /* @__PURE__ */ new Set(["role", "type"]), Ea = /^\w{1,64}$/, Da = 1e3, Oa = (e) => e.split("").reverse().join(""), ka = class {
+}, Ba = /* @__PURE__ */ new Set(["role", "type"]), Va = /^\w{1,64}$/, Ha = 1e3, Ua = (e) => e.split("").reverse().join(""), Wa = class {
 	#e;
 	#t;
 	#n;
 	#r;
 	constructor(e, t) {
 		let n = [...e].filter(({ length: e }) => e > 1);
-		this.#e = new wa(n), this.#t = new wa(n.map(Oa)), this.#n = new wa(t), this.#r = Math.min(Da, Math.max(0, ...n.map(({ length: e }) => e)));
+		this.#e = new za(n), this.#t = new za(n.map(Ua)), this.#n = new za(t), this.#r = Math.min(Ha, Math.max(0, ...n.map(({ length: e }) => e)));
 	}
 	mark(e, t) {
 		if (typeof e == "string") return this.#i(e, t, !0);
 		if (Array.isArray(e)) return e.map((e) => this.mark(e, t));
 		if (typeof e != "object" || !e) return e;
 		let n = Object.entries(e).map(([e, n]) => {
-			let r = Ta.has(e) && typeof n == "string" && Ea.test(n);
+			let r = Ba.has(e) && typeof n == "string" && Va.test(n);
 			return [this.#i(e, t, !1), r ? n : this.mark(n, t)];
 		});
 		return Object.fromEntries(n);
@@ -4645,29 +4669,29 @@ var Ca = class {
 			let i = n[r], a = e.slice(i, n[r + 1]);
 			for (let e of /* @__PURE__ */ new Set([a.length, a.trimEnd().length])) {
 				let n = a.slice(Math.max(0, e - this.#r), e);
-				for (let r of Aa(n, this.#e)) t.add(i + e - r + 1);
+				for (let r of Ga(n, this.#e)) t.add(i + e - r + 1);
 			}
 			for (let e of /* @__PURE__ */ new Set([0, a.length - a.trimStart().length])) {
-				let n = Oa(a.slice(e, e + this.#r));
-				for (let r of Aa(n, this.#t)) t.add(i + e + r - 1);
+				let n = Ua(a.slice(e, e + this.#r));
+				for (let r of Ga(n, this.#t)) t.add(i + e + r - 1);
 			}
 		}
 		return [...t];
 	}
 };
-function Aa(e, t) {
+function Ga(e, t) {
 	return Array.from({ length: e.length }, (e, t) => t + 1).filter((n) => t.continues(e.slice(-n)));
 }
 // src/text/markers.ts
-var ja = [57344, 63744], Ma = /(?<=u)[ef][0-9a-f]{3}/g, Na = class {
+var Ka = [57344, 63744], qa = /(?<=u)[ef][0-9a-f]{3}/g, Ja = class {
 	inside;
 	#e = /* @__PURE__ */ new Set();
 	#t = /* @__PURE__ */ new Map();
-	#n = ja[0];
+	#n = Ka[0];
 	constructor(e) {
 		for (let t of e) {
 			for (let e of t) e >= "" && e < "豈" && this.#e.add(e);
-			for (let [e] of t.matchAll(Ma)) this.#e.add(String.fromCharCode(parseInt(e, 16)));
+			for (let [e] of t.matchAll(qa)) this.#e.add(String.fromCharCode(parseInt(e, 16)));
 		}
 		this.inside = this.#i();
 	}
@@ -4679,7 +4703,7 @@ var ja = [57344, 63744], Ma = /(?<=u)[ef][0-9a-f]{3}/g, Na = class {
 		let { plain: t, found: n } = this.#r(e), r = new Map([...this.#t].map(([e, [t]]) => [t, e])), i = new Map([...this.#t].map(([e, [, t]]) => [t, e]));
 		return {
 			text: t,
-			literal: Pa(n.map(([e, n]) => {
+			literal: Ya(n.map(([e, n]) => {
 				let a = r.get(n), o = i.get(n);
 				return a !== void 0 && t.startsWith(a, e) ? [e, e + a.length] : o !== void 0 && t.endsWith(o, e) ? [e - o.length, e] : [e, e];
 			}))
@@ -4697,14 +4721,14 @@ var ja = [57344, 63744], Ma = /(?<=u)[ef][0-9a-f]{3}/g, Na = class {
 		};
 	}
 	#i() {
-		for (; this.#n < ja[1];) {
+		for (; this.#n < Ka[1];) {
 			let e = String.fromCharCode(this.#n++);
 			if (!this.#e.has(e)) return e;
 		}
 		throw new e("usage", "The messages hold nearly every private-use character there is.");
 	}
 };
-function Pa(e) {
+function Ya(e) {
 	let t = [];
 	for (let [n, r] of [...e].sort((e, t) => e[0] - t[0] || e[1] - t[1])) {
 		let e = t.at(-1);
@@ -4713,7 +4737,7 @@ function Pa(e) {
 	return t;
 }
 // src/text/template.ts
-var Fa = 1e5, Ia = /^[A-Za-z][A-Za-z0-9_-]{0,31}$/, La = /'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"/g, Ra = 3, za = /[^\p{L}\p{N}_\s]/u, Ba = ["<think>", "</think>"], Va = [
+var Xa = 1e5, Za = /^[A-Za-z][A-Za-z0-9_-]{0,31}$/, Qa = /'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"/g, $a = 3, eo = /[^\p{L}\p{N}_\s]/u, to = ["<think>", "</think>"], no = [
 	"<|im_end|>",
 	"<|eot_id|>",
 	"<|eom_id|>",
@@ -4728,15 +4752,15 @@ var Fa = 1e5, Ia = /^[A-Za-z][A-Za-z0-9_-]{0,31}$/, La = /'((?:[^'\\]|\\.)*)'|"(
 	"<|end_of_turn|>",
 	"<｜end▁of▁sentence｜>",
 	"</s>"
-], Ha = class {
+], ro = class {
 	source;
 	endIds;
 	#e;
 	#t;
 	#n;
 	constructor(e, t) {
-		if (e.length > Fa) throw qa(`It is ${e.length} characters long; ${Fa} are accepted.`);
-		this.source = e, this.#e = Ka(() => new Ca(e)), this.#t = new ka(t.control.keys(), Ua(e)), this.endIds = Va.filter((t) => e.includes(t)).flatMap((e) => t.idOf(e) ?? []);
+		if (e.length > Xa) throw co(`It is ${e.length} characters long; ${Xa} are accepted.`);
+		this.source = e, this.#e = so(() => new Ra(e)), this.#t = new Wa(t.control.keys(), io(e)), this.endIds = no.filter((t) => e.includes(t)).flatMap((e) => t.idOf(e) ?? []);
 		let { special: n, additional_special: r } = t.spec.meta;
 		this.#n = {
 			bos_token: "",
@@ -4746,62 +4770,62 @@ var Fa = 1e5, Ia = /^[A-Za-z][A-Za-z0-9_-]{0,31}$/, La = /'((?:[^'\\]|\\.)*)'|"(
 		};
 	}
 	render(t, n = {}, r = !0) {
-		let i = t.find(({ role: e }) => typeof e != "string" || !Ia.test(e));
+		let i = t.find(({ role: e }) => typeof e != "string" || !Za.test(e));
 		if (i !== void 0) throw new e("usage", `A message's role is ${String(i.role)}; it must be a word such as user.`);
 		let a = {
 			tools: null,
 			...n,
 			messages: t
-		}, o = new Na([this.source, JSON.stringify(a)]), s = this.#t.mark(a, o), c = {
+		}, o = new Ja([this.source, JSON.stringify(a)]), s = this.#t.mark(a, o), c = {
 			...this.#n,
 			...s,
 			add_generation_prompt: r
 		};
-		return o.unmark(Ka(() => this.#e.render(c)));
+		return o.unmark(so(() => this.#e.render(c)));
 	}
 };
-function Ua(e) {
-	let t = Array.from(e.matchAll(La), ([, e, t]) => Ga(e ?? t ?? ""));
-	return /* @__PURE__ */ new Set([...Ba, ...t.filter((e) => e.length >= Ra && za.test(e))]);
+function io(e) {
+	let t = Array.from(e.matchAll(Qa), ([, e, t]) => oo(e ?? t ?? ""));
+	return /* @__PURE__ */ new Set([...to, ...t.filter((e) => e.length >= $a && eo.test(e))]);
 }
-var Wa = {
+var ao = {
 	n: "\n",
 	t: "	",
 	r: "\r"
-}, Ga = (e) => e.replace(/\\(.)/gs, (e, t) => Wa[t] ?? t);
-function Ka(e) {
+}, oo = (e) => e.replace(/\\(.)/gs, (e, t) => ao[t] ?? t);
+function so(e) {
 	try {
 		return e();
 	} catch (e) {
-		throw qa(e instanceof Error ? e.message : String(e));
+		throw co(e instanceof Error ? e.message : String(e));
 	}
 }
-var qa = (t) => new e("template", "The model's chat template cannot be used for this conversation.", { why: t }), Ja = "tokenizer.json", Ya = "tokenizer_meta.json", Xa = 2;
-function Za(e, t) {
+var co = (t) => new e("template", "The model's chat template cannot be used for this conversation.", { why: t }), lo = "tokenizer.json", uo = "tokenizer_meta.json", fo = 2;
+function po(e, t) {
 	let n = {
-		json: Qa(e, Ja),
-		meta: Qa(t, Ya)
+		json: mo(e, lo),
+		meta: mo(t, uo)
 	};
-	if (n.meta.version !== Xa) throw $a(Ya, `Its version is ${n.meta.version}, this package reads ${Xa}.`);
-	if (typeof n.json.model?.vocab != "object") throw $a(Ja, "It has no vocabulary.");
+	if (n.meta.version !== fo) throw ho(uo, `Its version is ${n.meta.version}, this package reads ${fo}.`);
+	if (typeof n.json.model?.vocab != "object") throw ho(lo, "It has no vocabulary.");
 	return n;
 }
-function Qa(e, t) {
+function mo(e, t) {
 	try {
 		return JSON.parse(e);
 	} catch (e) {
-		throw $a(t, String(e));
+		throw ho(t, String(e));
 	}
 }
-var $a = (t, n) => new e("corrupt", `The tokenizer file ${t} is damaged.`, {
+var ho = (t, n) => new e("corrupt", `The tokenizer file ${t} is damaged.`, {
 	why: n,
 	hint: "Compile the model again with --force."
-}), eo = 64, to = 4096, no = class {
+}), go = 64, _o = 4096, vo = class {
 	#e;
 	#t = "";
 	found;
 	constructor(t) {
-		if (t.length > eo || t.some(({ length: e }) => e === 0 || e > to)) throw new e("usage", `Up to ${eo} stop strings of 1 to ${to} characters are possible.`);
+		if (t.length > go || t.some(({ length: e }) => e === 0 || e > _o)) throw new e("usage", `Up to ${go} stop strings of 1 to ${_o} characters are possible.`);
 		this.#e = t;
 	}
 	push(e) {
@@ -4837,7 +4861,7 @@ var $a = (t, n) => new e("corrupt", `The tokenizer file ${t} is damaged.`, {
 		}
 		return 0;
 	}
-}, ro = class {
+}, yo = class {
 	#e;
 	#t;
 	#n = new TextDecoder("utf-8", { ignoreBOM: !0 });
@@ -4868,15 +4892,15 @@ var $a = (t, n) => new e("corrupt", `The tokenizer file ${t} is damaged.`, {
 	}
 };
 // src/text/around.ts
-function io({ json: e, meta: t }, n) {
-	return t.added_by_json ? ao(e.post_processor ?? null, n) : {
+function bo({ json: e, meta: t }, n) {
+	return t.added_by_json ? xo(e.post_processor ?? null, n) : {
 		before: t.add_bos && t.bos_id !== null ? [t.bos_id] : [],
 		after: t.add_eos ? t.eos_ids.slice(0, 1) : []
 	};
 }
-function ao(e, t) {
+function xo(e, t) {
 	if (e?.type === "Sequence") {
-		let n = e.processors.map((e) => ao(e, t));
+		let n = e.processors.map((e) => xo(e, t));
 		return {
 			before: n.flatMap(({ before: e }) => e),
 			after: n.flatMap(({ after: e }) => e)
@@ -4899,7 +4923,7 @@ function ao(e, t) {
 		after: a(n.slice(i + 1))
 	};
 }
-var oo = class {
+var So = class {
 	constructor(e) {
 		this.trie = this._build_trie(e);
 	}
@@ -4924,11 +4948,11 @@ var oo = class {
 		}
 		return r < n && t.push(e.slice(r)), t;
 	}
-}, so = class {
+}, Co = class {
 	constructor(e) {
 		this.content = e.content, this.id = e.id, this.single_word = e.single_word ?? !1, this.lstrip = e.lstrip ?? !1, this.rstrip = e.rstrip ?? !1, this.special = e.special ?? !1, this.normalized = e.normalized ?? !this.special;
 	}
-}, co = (e, t) => {
+}, wo = (e, t) => {
 	try {
 		return new RegExp(e, t);
 	} catch (n) {
@@ -4955,45 +4979,45 @@ var oo = class {
 			throw n;
 		}
 	}
-}, lo = (e) => e.replace(/ \./g, ".").replace(/ \?/g, "?").replace(/ \!/g, "!").replace(/ ,/g, ",").replace(/ \' /g, "'").replace(/ n't/g, "n't").replace(/ 'm/g, "'m").replace(/ 's/g, "'s").replace(/ 've/g, "'ve").replace(/ 're/g, "'re"), uo = (e, t = !0) => {
-	if (e.Regex !== void 0) return co(qo(Io(e.Regex)), "gu");
+}, To = (e) => e.replace(/ \./g, ".").replace(/ \?/g, "?").replace(/ \!/g, "!").replace(/ ,/g, ",").replace(/ \' /g, "'").replace(/ n't/g, "n't").replace(/ 'm/g, "'m").replace(/ 's/g, "'s").replace(/ 've/g, "'ve").replace(/ 're/g, "'re"), Eo = (e, t = !0) => {
+	if (e.Regex !== void 0) return wo(cs(Zo(e.Regex)), "gu");
 	if (e.String !== void 0) {
-		let n = Jo(e.String);
+		let n = ls(e.String);
 		return new RegExp(t ? n : `(${n})`, "gu");
 	}
 	return console.warn("Unknown pattern type:", e), null;
-}, fo = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}", po = `${fo}\\u00B2\\u00B3\\u00B9\\u00BC-\\u00BE`, J = `[${po}]`, mo = `[^${po}]`, ho = `(?:(?<!${J})(?=${J})|(?<=${J})(?!${J}))`, go = `(?:(?<!${J})(?!${J})|(?<=${J})(?=${J}))`, _o = "(?:(?<![\\s\\S])|(?<=\\n))", vo = "(?:(?=\\n)|(?![\\s\\S]))", yo = "0-9A-Fa-f", bo = /* @__PURE__ */ new Map([
+}, Do = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}", Oo = `${Do}\\u00B2\\u00B3\\u00B9\\u00BC-\\u00BE`, J = `[${Oo}]`, ko = `[^${Oo}]`, Ao = `(?:(?<!${J})(?=${J})|(?<=${J})(?!${J}))`, jo = `(?:(?<!${J})(?!${J})|(?<=${J})(?=${J}))`, Mo = "(?:(?<![\\s\\S])|(?<=\\n))", No = "(?:(?=\\n)|(?![\\s\\S]))", Po = "0-9A-Fa-f", Fo = /* @__PURE__ */ new Map([
 	["A", "(?<![\\s\\S])"],
 	["z", "(?![\\s\\S])"],
 	["Z", "(?=\\n?(?![\\s\\S]))"],
-	["h", `[${yo}]`],
-	["H", `[^${yo}]`],
+	["h", `[${Po}]`],
+	["H", `[^${Po}]`],
 	["w", J],
-	["W", mo],
+	["W", ko],
 	["d", "\\p{Nd}"],
 	["D", "\\P{Nd}"],
 	["s", "\\p{White_Space}"],
 	["S", "\\P{White_Space}"],
-	["b", ho],
-	["B", go],
+	["b", Ao],
+	["B", jo],
 	["a", "\\x07"],
 	["e", "\\x1B"]
-]), xo = /* @__PURE__ */ new Map([
-	["h", yo],
-	["w", fo],
+]), Io = /* @__PURE__ */ new Map([
+	["h", Po],
+	["w", Do],
 	["d", "\\p{Nd}"],
 	["D", "\\P{Nd}"],
 	["s", "\\p{White_Space}"],
 	["S", "\\P{White_Space}"],
 	["a", "\\x07"],
 	["e", "\\x1B"]
-]), So = /* @__PURE__ */ new Map([["W", `[^${fo}]`], ["H", `[^${yo}]`]]), Co = /* @__PURE__ */ new Map([
+]), Lo = /* @__PURE__ */ new Map([["W", `[^${Do}]`], ["H", `[^${Po}]`]]), Ro = /* @__PURE__ */ new Map([
 	["\n", "\\n"],
 	["\r", "\\r"],
 	["	", "\\t"],
 	["\f", "\\f"],
 	["\v", "\\v"]
-]), wo = /* @__PURE__ */ new Map([
+]), zo = /* @__PURE__ */ new Map([
 	["alpha", "\\p{Alphabetic}"],
 	["alnum", "\\p{Alphabetic}\\p{Nd}"],
 	["digit", "\\p{Nd}"],
@@ -5003,55 +5027,55 @@ var oo = class {
 	["blank", "\\t\\p{Zs}"],
 	["punct", "\\p{P}\\p{S}"],
 	["cntrl", "\\p{Cc}"],
-	["word", fo],
-	["xdigit", yo]
-]), To = "^$\\.*+?()[]{}|/", Eo = /^\(\?(?:<[=!]|<[A-Za-z_][A-Za-z0-9_]*>|[:=!>])/, Do = /^\\([pPxu])\{([^}]*)\}/, Oo = /^\{(\d+(?:,\d*)?|,\d+)\}/, ko = /^\[:(\^?)(\p{Alphabetic}+):\]/u, Ao = /^\[:\^:\]/, jo = /^\[(?:\.[^\]]*\.\]|=[^\]]*=\])/, Mo = /^(?:\\x[0-9A-Fa-f]{2}|\\u[0-9A-Fa-f]{4}|\\c[A-Za-z])/, No = (e) => e >= "A" && e <= "Z" || e >= "a" && e <= "z", Po = (e, t) => String.fromCodePoint(e.codePointAt(t)), Fo = (e) => {
+	["word", Do],
+	["xdigit", Po]
+]), Bo = "^$\\.*+?()[]{}|/", Vo = /^\(\?(?:<[=!]|<[A-Za-z_][A-Za-z0-9_]*>|[:=!>])/, Ho = /^\\([pPxu])\{([^}]*)\}/, Uo = /^\{(\d+(?:,\d*)?|,\d+)\}/, Wo = /^\[:(\^?)(\p{Alphabetic}+):\]/u, Go = /^\[:\^:\]/, Ko = /^\[(?:\.[^\]]*\.\]|=[^\]]*=\])/, qo = /^(?:\\x[0-9A-Fa-f]{2}|\\u[0-9A-Fa-f]{4}|\\c[A-Za-z])/, Jo = (e) => e >= "A" && e <= "Z" || e >= "a" && e <= "z", Yo = (e, t) => String.fromCodePoint(e.codePointAt(t)), Xo = (e) => {
 	if (!/^[0-9A-Fa-f]{1,8}$/.test(e)) return null;
 	let t = Number.parseInt(e, 16);
 	if (t > 127) return null;
 	let n = String.fromCharCode(t);
-	return No(n) ? `[${n.toLowerCase()}${n.toUpperCase()}]` : null;
-}, Io = (e) => e.replace(/\[\^\(\\s\|\[([^\]]+)\]\)\]/g, "[^()|\\s$1]"), Lo = "[\\s\\S]", Ro = 256, zo = () => ({
+	return Jo(n) ? `[${n.toLowerCase()}${n.toUpperCase()}]` : null;
+}, Zo = (e) => e.replace(/\[\^\(\\s\|\[([^\]]+)\]\)\]/g, "[^()|\\s$1]"), Qo = "[\\s\\S]", $o = 256, es = () => ({
 	fragment: "",
 	alternatives: [],
 	tail: null,
 	contains_complex_set: !1
-}), Bo = (e) => {
+}), ts = (e) => {
 	throw SyntaxError(`Unsupported range with a set-valued character-class operand at index ${e}`);
-}, Vo = (e, t, n, r = !0) => {
-	e.tail === "range" && Bo(n), e.alternatives.push(t), e.tail = "set", e.contains_complex_set = e.contains_complex_set || r;
+}, ns = (e, t, n, r = !0) => {
+	e.tail === "range" && ts(n), e.alternatives.push(t), e.tail = "set", e.contains_complex_set = e.contains_complex_set || r;
 }, Y = (e, t, n = !1, r = -1) => {
-	n && e.tail === "range" && Bo(r), e.tail === "range" ? (e.fragment += t, e.tail = "complete_range") : (e.fragment += t, e.tail = n ? "set" : "scalar", e.contains_complex_set = e.contains_complex_set || n);
-}, Ho = (e, t, n) => {
-	let r = Do.exec(e.slice(t));
+	n && e.tail === "range" && ts(r), e.tail === "range" ? (e.fragment += t, e.tail = "complete_range") : (e.fragment += t, e.tail = n ? "set" : "scalar", e.contains_complex_set = e.contains_complex_set || n);
+}, rs = (e, t, n) => {
+	let r = Ho.exec(e.slice(t));
 	if (r) {
 		let [e, i, a] = r;
-		return i === "P" && a === "Word" ? Vo(n, `[^${fo}]`, t) : Y(n, i === "x" ? `\\u{${a}}` : i === "p" && a === "Word" ? fo : e, i === "p" || i === "P", t), t + e.length;
+		return i === "P" && a === "Word" ? ns(n, `[^${Do}]`, t) : Y(n, i === "x" ? `\\u{${a}}` : i === "p" && a === "Word" ? Do : e, i === "p" || i === "P", t), t + e.length;
 	}
-	let i = Mo.exec(e.slice(t));
+	let i = qo.exec(e.slice(t));
 	if (i) return Y(n, i[0]), t + i[0].length;
 	if (t + 1 >= e.length) throw SyntaxError(`Unterminated escape in character class at index ${t}`);
-	let a = Po(e, t + 1), o = t + 1 + a.length, s = Co.get(a);
+	let a = Yo(e, t + 1), o = t + 1 + a.length, s = Ro.get(a);
 	if (s !== void 0) return Y(n, s), o;
-	let c = So.get(a);
-	if (c !== void 0) return Vo(n, c, t), o;
-	let l = xo.get(a), u, d = !1;
-	return l === void 0 ? u = /[A-Za-z0-9]/.test(a) || To.includes(a) || a === "-" ? `\\${a}` : a : (u = l, d = a !== "a" && a !== "e"), Y(n, u, d, t), o;
-}, Uo = (e) => e.length === 1 ? e[0] : `(?:(?=(?:${e.join("|")}))${Lo})`, Wo = (e) => Uo(e.fragment.length === 0 ? e.alternatives : [`[${e.fragment}]`, ...e.alternatives]), Go = (e) => {
-	let t = co(`^(?:${e})$`, "u"), n = "";
+	let c = Lo.get(a);
+	if (c !== void 0) return ns(n, c, t), o;
+	let l = Io.get(a), u, d = !1;
+	return l === void 0 ? u = /[A-Za-z0-9]/.test(a) || Bo.includes(a) || a === "-" ? `\\${a}` : a : (u = l, d = a !== "a" && a !== "e"), Y(n, u, d, t), o;
+}, is = (e) => e.length === 1 ? e[0] : `(?:(?=(?:${e.join("|")}))${Qo})`, as = (e) => is(e.fragment.length === 0 ? e.alternatives : [`[${e.fragment}]`, ...e.alternatives]), os = (e) => {
+	let t = wo(`^(?:${e})$`, "u"), n = "";
 	for (let e = 0; e < 26; ++e) {
 		let r = String.fromCharCode(65 + e), i = String.fromCharCode(97 + e), a = t.test(r);
 		a !== t.test(i) && (n += a ? i : r);
 	}
 	return n;
-}, Ko = (e, t, n, r = !0, i = 1) => {
-	if (i > Ro) throw SyntaxError(`Maximum character-class nesting depth of ${Ro} exceeded at index ${t}`);
+}, ss = (e, t, n, r = !0, i = 1) => {
+	if (i > $o) throw SyntaxError(`Maximum character-class nesting depth of ${$o} exceeded at index ${t}`);
 	let a = t + 1, o = e[a] === "^";
 	o && ++a;
-	let s = a, c = [zo()], l = c[0], u = !1;
+	let s = a, c = [es()], l = c[0], u = !1;
 	for (; a < e.length;) {
-		let d = Po(e, a);
-		if (d === "\\") a = Ho(e, a, l);
+		let d = Yo(e, a);
+		if (d === "\\") a = rs(e, a, l);
 		else {
 			if (d === "]") {
 				if (a === s) {
@@ -5061,19 +5085,19 @@ var oo = class {
 				if (l.tail === null) throw c.length > 1 ? SyntaxError(`Malformed character-class intersection with an empty operand at index ${a}`) : SyntaxError(`Empty character class at index ${t}`);
 				let e = c.some((e) => e.contains_complex_set);
 				if (o && c.length > 1 && u) throw SyntaxError(`Unsupported outer-negated character-class intersection with a nested negated class containing a Unicode property, POSIX class, or shorthand at index ${t}`);
-				let i = Wo(c[0]), d = i;
+				let i = as(c[0]), d = i;
 				if (c.length > 1) {
 					let e = "";
-					for (let t = 1; t < c.length; ++t) e += `(?=${Wo(c[t])})`;
+					for (let t = 1; t < c.length; ++t) e += `(?=${as(c[t])})`;
 					d = `(?:${e}${i})`;
 				}
 				let f = c.length === 1 && l.alternatives.length === 0, p = l.fragment;
 				if (n && r) {
-					let e = Go(d);
-					e.length > 0 && (f ? (p += e, d = `[${p}]`) : d = Uo([d, `[${e}]`]));
+					let e = os(d);
+					e.length > 0 && (f ? (p += e, d = `[${p}]`) : d = is([d, `[${e}]`]));
 				}
 				return {
-					atom: o ? f ? `[^${p}]` : `(?:(?!${d})${Lo})` : d,
+					atom: o ? f ? `[^${p}]` : `(?:(?!${d})${Qo})` : d,
 					end: a + 1,
 					negated: o,
 					contains_complex_set: e,
@@ -5082,67 +5106,67 @@ var oo = class {
 			}
 			if (e.startsWith("&&", a)) {
 				if (l.tail === null) throw SyntaxError(`Malformed character-class intersection with an empty operand at index ${a}`);
-				l = zo(), c.push(l), a += 2;
+				l = es(), c.push(l), a += 2;
 			} else if (d === "[") {
 				let t = e.slice(a);
-				if (Ao.test(t)) throw SyntaxError(`Malformed empty negated POSIX character class at index ${a}`);
-				let r = ko.exec(t);
+				if (Go.test(t)) throw SyntaxError(`Malformed empty negated POSIX character class at index ${a}`);
+				let r = Wo.exec(t);
 				if (r) {
-					let [, e, t] = r, i = wo.get(t);
+					let [, e, t] = r, i = zo.get(t);
 					if (i === void 0) throw SyntaxError(`Unsupported POSIX character class "${t}" at index ${a}`);
 					if (n && e && (t === "lower" || t === "upper")) throw SyntaxError(`Unsupported negated POSIX ${t} class inside an inline case-insensitive group`);
-					e ? Vo(l, `[^${i}]`, a) : Y(l, i, !0, a), a += r[0].length;
+					e ? ns(l, `[^${i}]`, a) : Y(l, i, !0, a), a += r[0].length;
 					continue;
 				}
-				if (jo.test(t)) throw SyntaxError(`Unsupported POSIX collating or equivalence bracket expression at index ${a}`);
-				let o = Ko(e, a, n, !1, i + 1);
-				Vo(l, o.atom, a, o.contains_complex_set), u ||= o.contains_nested_negated_complex_set || o.negated && o.contains_complex_set, a = o.end;
+				if (Ko.test(t)) throw SyntaxError(`Unsupported POSIX collating or equivalence bracket expression at index ${a}`);
+				let o = ss(e, a, n, !1, i + 1);
+				ns(l, o.atom, a, o.contains_complex_set), u ||= o.contains_nested_negated_complex_set || o.negated && o.contains_complex_set, a = o.end;
 			} else if (d === "-") {
 				let t = e[a + 1] === "]" || e.startsWith("&&", a + 1);
-				l.tail === "set" && !t && Bo(a), l.tail === null || l.tail === "range" || l.tail === "complete_range" || t ? Y(l, "\\-") : (l.fragment += "-", l.tail = "range"), ++a;
+				l.tail === "set" && !t && ts(a), l.tail === null || l.tail === "range" || l.tail === "complete_range" || t ? Y(l, "\\-") : (l.fragment += "-", l.tail = "range"), ++a;
 			} else Y(l, d === "^" && l.fragment.length === 0 ? "\\^" : d), a += d.length;
 		}
 	}
 	throw SyntaxError(`${c.length > 1 ? "Unterminated character-class intersection" : "Unterminated character class"} at index ${t}`);
-}, qo = (e) => {
+}, cs = (e) => {
 	let t = "", n = -1, r = !1, i = !1, a = [], o = (e) => {
 		n = t.length, t += e, r = !1;
 	};
 	for (let s = 0; s < e.length;) {
-		let c = Po(e, s);
+		let c = Yo(e, s);
 		if (c === "\\") {
-			let n = Do.exec(e.slice(s));
+			let n = Ho.exec(e.slice(s));
 			if (n) {
 				let [e, t, r] = n, a = e;
 				if (t === "x") {
 					let e = `\\u{${r}}`;
-					a = i ? Fo(r) ?? e : e;
-				} else r === "Word" && (a = t === "p" ? J : mo);
+					a = i ? Xo(r) ?? e : e;
+				} else r === "Word" && (a = t === "p" ? J : ko);
 				o(a), s += e.length;
 				continue;
 			}
-			let r = Mo.exec(e.slice(s));
+			let r = qo.exec(e.slice(s));
 			if (r) {
 				let e = r[0];
-				o(i && e[1] !== "c" ? Fo(e.slice(2)) ?? e : e), s += e.length;
+				o(i && e[1] !== "c" ? Xo(e.slice(2)) ?? e : e), s += e.length;
 				continue;
 			}
 			if (s + 1 >= e.length) {
 				t += c;
 				break;
 			}
-			let a = Po(e, s + 1);
+			let a = Yo(e, s + 1);
 			if (s += 1 + a.length, a === "G") continue;
-			let l = Co.get(a);
+			let l = Ro.get(a);
 			if (l !== void 0) {
 				o(l);
 				continue;
 			}
-			let u = bo.get(a), d;
-			d = u === void 0 ? /[A-Za-z0-9]/.test(a) || To.includes(a) ? `\\${a}` : a : u, o(d);
+			let u = Fo.get(a), d;
+			d = u === void 0 ? /[A-Za-z0-9]/.test(a) || Bo.includes(a) ? `\\${a}` : a : u, o(d);
 		} else switch (c) {
 			case "[": {
-				let t = Ko(e, s, i);
+				let t = ss(e, s, i);
 				o(t.atom), s = t.end;
 				continue;
 			}
@@ -5153,13 +5177,13 @@ var oo = class {
 				o("[^\\n]"), ++s;
 				continue;
 			case "^":
-				o(_o), ++s;
+				o(Mo), ++s;
 				continue;
 			case "$":
-				o(vo), ++s;
+				o(No), ++s;
 				continue;
 			case "(": {
-				let n = e.startsWith("(?i:", s), o = n ? "(?i:" : Eo.exec(e.slice(s))?.[0] ?? "(", c = n || o === "(?>" ? "(?:" : o;
+				let n = e.startsWith("(?i:", s), o = n ? "(?i:" : Vo.exec(e.slice(s))?.[0] ?? "(", c = n || o === "(?>" ? "(?:" : o;
 				a.push([t.length, i]), n && (i = !0), t += c, r = !1, s += o.length;
 				continue;
 			}
@@ -5170,7 +5194,7 @@ var oo = class {
 				t += c, n = -1, r = !1, ++s;
 				continue;
 			case "{": {
-				let i = Oo.exec(e.slice(s));
+				let i = Uo.exec(e.slice(s));
 				if (!i || n < 0) {
 					o("\\{"), ++s;
 					continue;
@@ -5196,51 +5220,51 @@ var oo = class {
 				t += c, r = !0, ++s;
 				continue;
 			default:
-				o(i && No(c) ? `[${c.toLowerCase()}${c.toUpperCase()}]` : c), s += c.length;
+				o(i && Jo(c) ? `[${c.toLowerCase()}${c.toUpperCase()}]` : c), s += c.length;
 				continue;
 		}
 	}
 	return t;
-}, Jo = (e) => e.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"), Yo = (e, t, n) => {
+}, ls = (e) => e.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"), us = (e, t, n) => {
 	let r = [], i = 0;
 	for (; i < e.length;) if (r.push(e[i]), (t.get(e[i]) ?? n) !== n) ++i;
 	else for (; ++i < e.length && (t.get(e[i]) ?? n) === n;) t.get(r.at(-1)) !== n && (r[r.length - 1] += e[i]);
 	return r;
-}, Xo = (e) => e >= 19968 && e <= 40959 || e >= 13312 && e <= 19903 || e >= 131072 && e <= 173791 || e >= 173824 && e <= 177983 || e >= 177984 && e <= 178207 || e >= 178208 && e <= 183983 || e >= 63744 && e <= 64255 || e >= 194560 && e <= 195103, Zo = (e) => Number.isInteger(e) || typeof e == "bigint", Qo = (e) => {
+}, ds = (e) => e >= 19968 && e <= 40959 || e >= 13312 && e <= 19903 || e >= 131072 && e <= 173791 || e >= 173824 && e <= 177983 || e >= 177984 && e <= 178207 || e >= 178208 && e <= 183983 || e >= 63744 && e <= 64255 || e >= 194560 && e <= 195103, fs = (e) => Number.isInteger(e) || typeof e == "bigint", ps = (e) => {
 	let t = 0;
 	for (let n of e) ++t;
 	return t;
-}, $o = (e) => ns(e.toLowerCase()), X = (...e) => Array.prototype.concat.apply([], e), es = (e) => new Map(Object.entries(e)), ts = (e, t) => {
+}, ms = (e) => _s(e.toLowerCase()), X = (...e) => Array.prototype.concat.apply([], e), hs = (e) => new Map(Object.entries(e)), gs = (e, t) => {
 	let n = [], r = 0;
 	for (let i of e.matchAll(t)) {
 		let t = i[0];
 		r < i.index && n.push(e.slice(r, i.index)), t.length > 0 && n.push(t), r = i.index + t.length;
 	}
 	return r < e.length && n.push(e.slice(r)), n;
-}, ns = (e) => e.replace(/\p{M}/gu, ""), rs = (e, t, n = []) => {
+}, _s = (e) => e.replace(/\p{M}/gu, ""), vs = (e, t, n = []) => {
 	if (!e || Array.isArray(e) || typeof e != "object") return `${t} must be a valid object`;
 	for (let r of n) if (!(r in e)) return `${t} must contain a "${r}" property`;
 	return null;
-}, is = (e) => e.match(/\S+/g) || [], as = class {
+}, ys = (e) => e.match(/\S+/g) || [], bs = class {
 	constructor() {
 		let e = function(...t) {
 			return e._call(...t);
 		};
 		return Object.setPrototypeOf(e, new.target.prototype);
 	}
-}, Z = class extends as {
+}, Z = class extends bs {
 	constructor(e) {
 		super(), this.config = e;
 	}
 	_call(e) {
 		return this.normalize(e);
 	}
-}, os = class extends Z {
+}, xs = class extends Z {
 	tokenize_chinese_chars(e) {
 		let t = [];
 		for (let n = 0; n < e.length; ++n) {
 			let r = e[n];
-			Xo(r.charCodeAt(0)) ? (t.push(" "), t.push(r), t.push(" ")) : t.push(r);
+			ds(r.charCodeAt(0)) ? (t.push(" "), t.push(r), t.push(" ")) : t.push(r);
 		}
 		return t.join("");
 	}
@@ -5266,93 +5290,93 @@ var oo = class {
 	normalize(e) {
 		return this.config.clean_text && (e = this.clean_text(e)), this.config.handle_chinese_chars && (e = this.tokenize_chinese_chars(e)), this.config.lowercase ? (e = e.toLowerCase(), this.config.strip_accents !== !1 && (e = this.strip_accents(e))) : this.config.strip_accents && (e = this.strip_accents(e)), e;
 	}
-}, ss = class extends Z {
+}, Ss = class extends Z {
 	constructor(e) {
 		super(e), this.charsmap = e.precompiled_charsmap ?? null;
 	}
 	normalize(e) {
 		return e = e.replace(/[\u0001-\u0008\u000B\u000E-\u001F\u007F\u008F\u009F]/gm, ""), e = e.replace(/[\u0009\u000A\u000C\u000D\u00A0\u1680\u2000-\u200F\u2028\u2029\u202F\u205F\u2581\u3000\uFEFF\uFFFD]/gm, " "), e = e.includes("～") ? e.split("～").map((e) => e.normalize("NFKC")).join("～") : e.normalize("NFKC"), e;
 	}
-}, cs = class extends Z {
+}, Cs = class extends Z {
 	constructor(e) {
-		super(e), this.normalizers = (e.normalizers ?? []).map((e) => bs(e));
+		super(e), this.normalizers = (e.normalizers ?? []).map((e) => Fs(e));
 	}
 	normalize(e) {
 		return this.normalizers.reduce((e, t) => t ? t.normalize(e) : e, e);
 	}
-}, ls = class extends Z {
+}, ws = class extends Z {
 	constructor(e) {
-		super(e), this.pattern = uo(this.config.pattern ?? {});
+		super(e), this.pattern = Eo(this.config.pattern ?? {});
 	}
 	normalize(e) {
 		return this.pattern === null ? e : e.replaceAll(this.pattern, this.config.content ?? "");
 	}
-}, us = class extends Z {
+}, Ts = class extends Z {
 	constructor() {
 		super(...arguments), this.form = "NFC";
 	}
 	normalize(e) {
 		return e = e.normalize(this.form), e;
 	}
-}, ds = class extends us {
+}, Es = class extends Ts {
 	constructor() {
 		super(...arguments), this.form = "NFC";
 	}
-}, fs = class extends us {
+}, Ds = class extends Ts {
 	constructor() {
 		super(...arguments), this.form = "NFD";
 	}
-}, ps = class extends us {
+}, Os = class extends Ts {
 	constructor() {
 		super(...arguments), this.form = "NFKC";
 	}
-}, ms = class extends us {
+}, ks = class extends Ts {
 	constructor() {
 		super(...arguments), this.form = "NFKD";
 	}
-}, hs = class extends Z {
+}, As = class extends Z {
 	normalize(e) {
 		return this.config.strip_left && this.config.strip_right ? e = e.trim() : (this.config.strip_left && (e = e.trimStart()), this.config.strip_right && (e = e.trimEnd())), e;
 	}
-}, gs = class extends Z {
+}, js = class extends Z {
 	normalize(e) {
-		return ns(e);
+		return _s(e);
 	}
-}, _s = class extends Z {
+}, Ms = class extends Z {
 	normalize(e) {
 		return e.toLowerCase();
 	}
-}, vs = class extends Z {
+}, Ns = class extends Z {
 	normalize(e) {
 		return e = this.config.prepend + e, e;
 	}
 };
-function ys(e) {
+function Ps(e) {
 	if (e === null) return null;
 	switch (e.type) {
-		case "BertNormalizer": return new os(e);
-		case "Precompiled": return new ss(e);
-		case "Sequence": return new cs(e);
-		case "Replace": return new ls(e);
-		case "NFC": return new ds(e);
-		case "NFD": return new fs(e);
-		case "NFKC": return new ps(e);
-		case "NFKD": return new ms(e);
-		case "Strip": return new hs(e);
-		case "StripAccents": return new gs(e);
-		case "Lowercase": return new _s(e);
-		case "Prepend": return new vs(e);
+		case "BertNormalizer": return new xs(e);
+		case "Precompiled": return new Ss(e);
+		case "Sequence": return new Cs(e);
+		case "Replace": return new ws(e);
+		case "NFC": return new Es(e);
+		case "NFD": return new Ds(e);
+		case "NFKC": return new Os(e);
+		case "NFKD": return new ks(e);
+		case "Strip": return new As(e);
+		case "StripAccents": return new js(e);
+		case "Lowercase": return new Ms(e);
+		case "Prepend": return new Ns(e);
 		default: throw Error(`Unknown Normalizer type: ${e.type}`);
 	}
 }
-var bs = ys, Q = class extends as {
+var Fs = Ps, Q = class extends bs {
 	pre_tokenize(e, t) {
 		return (Array.isArray(e) ? e.map((e) => this.pre_tokenize_text(e, t)) : this.pre_tokenize_text(e, t)).flat();
 	}
 	_call(e, t) {
 		return this.pre_tokenize(e, t);
 	}
-}, xs = (() => {
+}, Is = (() => {
 	let e = [
 		...Array.from({ length: 94 }, (e, t) => t + 33),
 		...Array.from({ length: 12 }, (e, t) => t + 161),
@@ -5361,18 +5385,18 @@ var bs = ys, Q = class extends as {
 	for (let r = 0; r < 256; ++r) e.includes(r) || (e.push(r), t.push(256 + n), n += 1);
 	let r = t.map((e) => String.fromCharCode(e));
 	return Object.fromEntries(e.map((e, t) => [e, r[t]]));
-})(), Ss = ((e) => Object.fromEntries(Object.entries(e).map(([e, t]) => [t, e])))(xs), Cs = "\\p{P}\\u0021-\\u002F\\u003A-\\u0040\\u005B-\\u0060\\u007B-\\u007E", ws = class extends Q {
+})(), Ls = ((e) => Object.fromEntries(Object.entries(e).map(([e, t]) => [t, e])))(Is), Rs = "\\p{P}\\u0021-\\u002F\\u003A-\\u0040\\u005B-\\u0060\\u007B-\\u007E", zs = class extends Q {
 	constructor(e) {
-		super(), this.config = e, this.add_prefix_space = this.config.add_prefix_space ?? !1, this.trim_offsets = this.config.trim_offsets ?? !1, this.use_regex = this.config.use_regex ?? !0, this.pattern = /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+/gu, this.byte_encoder = xs, this.text_encoder = new TextEncoder();
+		super(), this.config = e, this.add_prefix_space = this.config.add_prefix_space ?? !1, this.trim_offsets = this.config.trim_offsets ?? !1, this.use_regex = this.config.use_regex ?? !0, this.pattern = /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+/gu, this.byte_encoder = Is, this.text_encoder = new TextEncoder();
 	}
 	pre_tokenize_text(e, t) {
 		return this.add_prefix_space && !e.startsWith(" ") && (e = " " + e), (this.use_regex ? e.match(this.pattern) || [] : [e]).map((e) => Array.from(this.text_encoder.encode(e), (e) => this.byte_encoder[e]).join(""));
 	}
-}, Ts = class extends Q {
+}, Bs = class extends Q {
 	pre_tokenize_text(e, t) {
 		return e.match(/\w+|[^\w\s]+/g) || [];
 	}
-}, Es = class extends Q {
+}, Vs = class extends Q {
 	constructor(e) {
 		super(), this.replacement = e.replacement ?? "▁", this.str_rep = e.str_rep || this.replacement, this.prepend_scheme = e.prepend_scheme ?? "always";
 	}
@@ -5380,21 +5404,21 @@ var bs = ys, Q = class extends as {
 		let { section_index: n = void 0 } = t ?? {}, r = e.replaceAll(" ", this.str_rep);
 		return !r.startsWith(this.replacement) && (this.prepend_scheme === "always" || this.prepend_scheme === "first" && n === 0) && (r = this.str_rep + r), [r];
 	}
-}, Ds = class extends Q {
+}, Hs = class extends Q {
 	constructor(e) {
-		super(), this.config = e, this.pattern = uo(this.config.pattern ?? {}, this.config.invert ?? !0);
+		super(), this.config = e, this.pattern = Eo(this.config.pattern ?? {}, this.config.invert ?? !0);
 	}
 	pre_tokenize_text(e) {
-		return this.pattern === null ? [] : this.config.invert ? (e.match(this.pattern) || []).filter((e) => e) : this.config.behavior?.toLowerCase() === "removed" ? e.split(this.pattern).filter((e) => e) : ts(e, this.pattern);
+		return this.pattern === null ? [] : this.config.invert ? (e.match(this.pattern) || []).filter((e) => e) : this.config.behavior?.toLowerCase() === "removed" ? e.split(this.pattern).filter((e) => e) : gs(e, this.pattern);
 	}
-}, Os = class extends Q {
+}, Us = class extends Q {
 	constructor(e) {
-		super(), this.config = e, this.pattern = RegExp(`[^${Cs}]+|[${Cs}]+`, "gu");
+		super(), this.config = e, this.pattern = RegExp(`[^${Rs}]+|[${Rs}]+`, "gu");
 	}
 	pre_tokenize_text(e) {
 		return e.match(this.pattern) || [];
 	}
-}, ks = class extends Q {
+}, Ws = class extends Q {
 	constructor(e) {
 		super(), this.config = e;
 		let t = `[^\\d]+|\\d${this.config.individual_digits ? "" : "+"}`;
@@ -5403,32 +5427,32 @@ var bs = ys, Q = class extends as {
 	pre_tokenize_text(e) {
 		return e.match(this.pattern) || [];
 	}
-}, As = class extends Q {
+}, Gs = class extends Q {
 	constructor() {
-		super(), this.pattern = RegExp(`[^\\s${Cs}]+|[${Cs}]`, "gu");
+		super(), this.pattern = RegExp(`[^\\s${Rs}]+|[${Rs}]`, "gu");
 	}
 	pre_tokenize_text(e, t) {
 		return e.trim().match(this.pattern) || [];
 	}
-}, js = class extends Q {
+}, Ks = class extends Q {
 	constructor(e) {
-		super(), this.config = e, this.pattern = uo(this.config.pattern ?? {}), this.content = this.config.content ?? "";
+		super(), this.config = e, this.pattern = Eo(this.config.pattern ?? {}), this.content = this.config.content ?? "";
 	}
 	pre_tokenize_text(e) {
 		return this.pattern === null ? [e] : [e.replaceAll(this.pattern, this.config.content ?? "")];
 	}
-}, Ms = class extends Q {
+}, qs = class extends Q {
 	constructor(e) {
-		super(), this.tokenizers = (e.pretokenizers ?? []).map((e) => Is(e));
+		super(), this.tokenizers = (e.pretokenizers ?? []).map((e) => Zs(e));
 	}
 	pre_tokenize_text(e, t) {
 		return this.tokenizers.reduce((e, n) => n ? n.pre_tokenize(e, t) : e, [e]);
 	}
-}, Ns = class extends Q {
+}, Js = class extends Q {
 	pre_tokenize_text(e) {
-		return is(e);
+		return ys(e);
 	}
-}, Ps = class extends Q {
+}, Ys = class extends Q {
 	constructor(e) {
 		super(), this.config = e, this._length = e.length;
 	}
@@ -5438,34 +5462,34 @@ var bs = ys, Q = class extends as {
 		return t;
 	}
 };
-function Fs(e) {
+function Xs(e) {
 	if (e === null) return null;
 	switch (e.type) {
-		case "BertPreTokenizer": return new As();
-		case "Sequence": return new Ms(e);
-		case "Whitespace": return new Ts();
-		case "WhitespaceSplit": return new Ns();
-		case "Metaspace": return new Es(e);
-		case "ByteLevel": return new ws(e);
-		case "Split": return new Ds(e);
-		case "Punctuation": return new Os(e);
-		case "Digits": return new ks(e);
-		case "Replace": return new js(e);
-		case "FixedLength": return new Ps(e);
+		case "BertPreTokenizer": return new Gs();
+		case "Sequence": return new qs(e);
+		case "Whitespace": return new Bs();
+		case "WhitespaceSplit": return new Js();
+		case "Metaspace": return new Vs(e);
+		case "ByteLevel": return new zs(e);
+		case "Split": return new Hs(e);
+		case "Punctuation": return new Us(e);
+		case "Digits": return new Ws(e);
+		case "Replace": return new Ks(e);
+		case "FixedLength": return new Ys(e);
 		default: throw Error(`Unknown PreTokenizer type: ${e.type}`);
 	}
 }
-var Is = Fs, Ls = class extends as {
+var Zs = Xs, Qs = class extends bs {
 	constructor(e) {
 		super(), this.config = e, this.vocab = [], this.tokens_to_ids = /* @__PURE__ */ new Map(), this.unk_token_id = void 0, this.unk_token = void 0, this.end_of_word_suffix = void 0, this.fuse_unk = this.config.fuse_unk ?? !1;
 	}
 	_call(e) {
 		let t = this.encode(e);
-		return this.fuse_unk && (t = Yo(t, this.tokens_to_ids, this.unk_token_id)), t;
+		return this.fuse_unk && (t = us(t, this.tokens_to_ids, this.unk_token_id)), t;
 	}
-}, Rs = class extends Ls {
+}, $s = class extends Qs {
 	constructor(e) {
-		super(e), this.max_input_chars_per_word = 100, this.tokens_to_ids = es(e.vocab), this.unk_token_id = this.tokens_to_ids.get(e.unk_token), this.unk_token = e.unk_token, this.max_input_chars_per_word = e.max_input_chars_per_word ?? 100, this.vocab = Array(this.tokens_to_ids.size);
+		super(e), this.max_input_chars_per_word = 100, this.tokens_to_ids = hs(e.vocab), this.unk_token_id = this.tokens_to_ids.get(e.unk_token), this.unk_token = e.unk_token, this.max_input_chars_per_word = e.max_input_chars_per_word ?? 100, this.vocab = Array(this.tokens_to_ids.size);
 		for (let [e, t] of this.tokens_to_ids) this.vocab[t] = e;
 	}
 	encode(e) {
@@ -5497,16 +5521,16 @@ var Is = Fs, Ls = class extends as {
 		}
 		return t;
 	}
-}, zs = class e {
+}, ec = class e {
 	constructor(e, t) {
 		this.is_leaf = e, this.children = t;
 	}
 	static default() {
 		return new e(!1, /* @__PURE__ */ new Map());
 	}
-}, Bs = class {
+}, tc = class {
 	constructor() {
-		this.root = zs.default();
+		this.root = ec.default();
 	}
 	extend(e) {
 		for (let t of e) this.push(t);
@@ -5515,7 +5539,7 @@ var Is = Fs, Ls = class extends as {
 		let t = this.root;
 		for (let n of e) {
 			let e = t.children.get(n);
-			e === void 0 && (e = zs.default(), t.children.set(n, e)), t = e;
+			e === void 0 && (e = ec.default(), t.children.set(n, e)), t = e;
 		}
 		t.is_leaf = !0;
 	}
@@ -5529,7 +5553,7 @@ var Is = Fs, Ls = class extends as {
 			n.is_leaf && (yield r);
 		}
 	}
-}, Vs = class e {
+}, nc = class e {
 	constructor(e, t, n, r, i) {
 		this.token_id = e, this.node_id = t, this.pos = n, this.length = r, this.score = i, this.prev = null, this.backtrace_score = 0;
 	}
@@ -5537,14 +5561,14 @@ var Is = Fs, Ls = class extends as {
 		let t = new e(this.token_id, this.node_id, this.pos, this.length, this.score);
 		return t.prev = this.prev, t.backtrace_score = this.backtrace_score, t;
 	}
-}, Hs = class {
+}, rc = class {
 	constructor(e, t, n) {
 		this.chars = Array.from(e), this.len = this.chars.length, this.bos_token_id = t, this.eos_token_id = n, this.nodes = [], this.begin_nodes = Array.from({ length: this.len + 1 }, () => []), this.end_nodes = Array.from({ length: this.len + 1 }, () => []);
-		let r = new Vs(this.bos_token_id ?? 0, 0, 0, 0, 0), i = new Vs(this.eos_token_id ?? 0, 1, this.len, 0, 0);
+		let r = new nc(this.bos_token_id ?? 0, 0, 0, 0, 0), i = new nc(this.eos_token_id ?? 0, 1, this.len, 0, 0);
 		this.nodes.push(r.clone()), this.nodes.push(i.clone()), this.begin_nodes[this.len].push(i), this.end_nodes[0].push(r);
 	}
 	insert(e, t, n, r) {
-		let i = this.nodes.length, a = new Vs(r, i, e, t, n);
+		let i = this.nodes.length, a = new nc(r, i, e, t, n);
 		this.begin_nodes[e].push(a), this.end_nodes[e + t].push(a), this.nodes.push(a);
 	}
 	viterbi() {
@@ -5579,33 +5603,33 @@ var Is = Fs, Ls = class extends as {
 		return this.viterbi().map((e) => e.token_id);
 	}
 };
-function Us(e) {
+function ic(e) {
 	if (e.length === 0) throw Error("Array must not be empty");
 	let t = e[0], n = 0;
 	for (let r = 1; r < e.length; ++r) e[r] < t && (t = e[r], n = r);
 	return [t, n];
 }
-var Ws = class extends Ls {
+var ac = class extends Qs {
 	constructor(e, t) {
 		super(e);
 		let n = e.vocab.length;
 		this.vocab = Array(n), this.scores = Array(n);
 		for (let t = 0; t < n; ++t) [this.vocab[t], this.scores[t]] = e.vocab[t];
-		this.unk_token_id = e.unk_id, this.unk_token = this.vocab[e.unk_id], this.tokens_to_ids = new Map(this.vocab.map((e, t) => [e, t])), this.bos_token = " ", this.bos_token_id = this.tokens_to_ids.get(this.bos_token), this.eos_token = t, this.eos_token_id = this.tokens_to_ids.get(this.eos_token), this.unk_token = this.vocab[this.unk_token_id], this.min_score = Us(this.scores)[0], this.unk_score = this.min_score - 10, this.scores[this.unk_token_id] = this.unk_score, this.trie = new Bs(), this.trie.extend(this.vocab), this.fuse_unk = !0;
+		this.unk_token_id = e.unk_id, this.unk_token = this.vocab[e.unk_id], this.tokens_to_ids = new Map(this.vocab.map((e, t) => [e, t])), this.bos_token = " ", this.bos_token_id = this.tokens_to_ids.get(this.bos_token), this.eos_token = t, this.eos_token_id = this.tokens_to_ids.get(this.eos_token), this.unk_token = this.vocab[this.unk_token_id], this.min_score = ic(this.scores)[0], this.unk_score = this.min_score - 10, this.scores[this.unk_token_id] = this.unk_score, this.trie = new tc(), this.trie.extend(this.vocab), this.fuse_unk = !0;
 	}
 	populate_nodes(e) {
 		let t = e.chars, n = 0;
 		for (; n < t.length;) {
 			let r = !1, i = this.trie.common_prefix_search(t, n);
 			for (let t of i) {
-				let i = this.tokens_to_ids.get(t), a = this.scores[i], o = Qo(t);
+				let i = this.tokens_to_ids.get(t), a = this.scores[i], o = ps(t);
 				e.insert(n, o, a, i), !r && o === 1 && (r = !0);
 			}
 			r || e.insert(n, 1, this.unk_score, this.unk_token_id), n += 1;
 		}
 	}
 	tokenize(e) {
-		let t = new Hs(e, this.bos_token_id, this.eos_token_id);
+		let t = new rc(e, this.bos_token_id, this.eos_token_id);
 		return this.populate_nodes(t), t.tokens();
 	}
 	encode(e) {
@@ -5616,7 +5640,7 @@ var Ws = class extends Ls {
 		}
 		return t;
 	}
-}, Gs = class {
+}, oc = class {
 	constructor(e = (e, t) => e > t, t = Infinity) {
 		this._heap = [], this._comparator = e, this._max_size = t;
 	}
@@ -5680,7 +5704,7 @@ var Ws = class extends Ls {
 	_smallest() {
 		return 2 ** Math.floor(Math.log2(this.size)) - 1;
 	}
-}, Ks = class {
+}, sc = class {
 	constructor(e) {
 		this.capacity = e, this.cache = /* @__PURE__ */ new Map();
 	}
@@ -5695,12 +5719,12 @@ var Ws = class extends Ls {
 	clear() {
 		this.cache.clear();
 	}
-}, qs = class extends Ls {
+}, cc = class extends Qs {
 	constructor(e) {
-		super(e), this.tokens_to_ids = es(e.vocab), this.unk_token_id = this.tokens_to_ids.get(e.unk_token), this.unk_token = e.unk_token, this.vocab = Array(this.tokens_to_ids.size);
+		super(e), this.tokens_to_ids = hs(e.vocab), this.unk_token_id = this.tokens_to_ids.get(e.unk_token), this.unk_token = e.unk_token, this.vocab = Array(this.tokens_to_ids.size);
 		for (let [e, t] of this.tokens_to_ids) this.vocab[t] = e;
 		let t = Array.isArray(e.merges[0]);
-		this.merges = t ? e.merges : e.merges.map((e) => e.split(" ", 2)), this.bpe_ranks = new Map(this.merges.map((e, t) => [JSON.stringify(e), t])), this.end_of_word_suffix = e.end_of_word_suffix, this.continuing_subword_suffix = e.continuing_subword_suffix ?? null, this.byte_fallback = this.config.byte_fallback ?? !1, this.byte_fallback && (this.text_encoder = new TextEncoder()), this.ignore_merges = this.config.ignore_merges ?? !1, this.max_length_to_cache = 256, this.cache_capacity = 1e4, this.cache = new Ks(this.cache_capacity);
+		this.merges = t ? e.merges : e.merges.map((e) => e.split(" ", 2)), this.bpe_ranks = new Map(this.merges.map((e, t) => [JSON.stringify(e), t])), this.end_of_word_suffix = e.end_of_word_suffix, this.continuing_subword_suffix = e.continuing_subword_suffix ?? null, this.byte_fallback = this.config.byte_fallback ?? !1, this.byte_fallback && (this.text_encoder = new TextEncoder()), this.ignore_merges = this.config.ignore_merges ?? !1, this.max_length_to_cache = 256, this.cache_capacity = 1e4, this.cache = new sc(this.cache_capacity);
 	}
 	clear_cache() {
 		this.cache.clear();
@@ -5713,7 +5737,7 @@ var Ws = class extends Ls {
 		this.end_of_word_suffix && (n[n.length - 1] += this.end_of_word_suffix);
 		let r = [];
 		if (n.length > 1) {
-			let e = new Gs((e, t) => e.score < t.score), t = {
+			let e = new oc((e, t) => e.score < t.score), t = {
 				token: n[0],
 				bias: 0,
 				prev: null,
@@ -5768,24 +5792,24 @@ var Ws = class extends Ls {
 		}
 		return t;
 	}
-}, Js = class extends Ls {
+}, lc = class extends Qs {
 	constructor(e, t) {
 		super(e);
 		let n = e.vocab;
-		this.tokens_to_ids = es(t.target_lang ? n[t.target_lang] : n), this.bos_token = t.bos_token, this.bos_token_id = this.tokens_to_ids.get(this.bos_token), this.eos_token = t.eos_token, this.eos_token_id = this.tokens_to_ids.get(this.eos_token), this.pad_token = t.pad_token, this.pad_token_id = this.tokens_to_ids.get(this.pad_token), this.unk_token = t.unk_token, this.unk_token_id = this.tokens_to_ids.get(this.unk_token), this.vocab = Array(this.tokens_to_ids.size);
+		this.tokens_to_ids = hs(t.target_lang ? n[t.target_lang] : n), this.bos_token = t.bos_token, this.bos_token_id = this.tokens_to_ids.get(this.bos_token), this.eos_token = t.eos_token, this.eos_token_id = this.tokens_to_ids.get(this.eos_token), this.pad_token = t.pad_token, this.pad_token_id = this.tokens_to_ids.get(this.pad_token), this.unk_token = t.unk_token, this.unk_token_id = this.tokens_to_ids.get(this.unk_token), this.vocab = Array(this.tokens_to_ids.size);
 		for (let [e, t] of this.tokens_to_ids) this.vocab[t] = e;
 	}
 	encode(e) {
 		return e;
 	}
 };
-function Ys(e, t) {
+function uc(e, t) {
 	switch (e.type) {
-		case "WordPiece": return new Rs(e);
-		case "Unigram": return new Ws(e, t.eos_token);
-		case "BPE": return new qs(e);
+		case "WordPiece": return new $s(e);
+		case "Unigram": return new ac(e, t.eos_token);
+		case "BPE": return new cc(e);
 		default:
-			if (e.vocab) return Array.isArray(e.vocab) ? new Ws(e, t.eos_token) : Object.hasOwn(e, "continuing_subword_prefix") && Object.hasOwn(e, "unk_token") ? Object.hasOwn(e, "merges") ? new qs(e) : new Rs(e) : new Js(e, {
+			if (e.vocab) return Array.isArray(e.vocab) ? new ac(e, t.eos_token) : Object.hasOwn(e, "continuing_subword_prefix") && Object.hasOwn(e, "unk_token") ? Object.hasOwn(e, "merges") ? new cc(e) : new $s(e) : new lc(e, {
 				target_lang: t.target_lang,
 				bos_token: t.bos_token,
 				eos_token: t.eos_token,
@@ -5795,14 +5819,14 @@ function Ys(e, t) {
 			throw Error(`Unknown TokenizerModel type: ${e?.type}`);
 	}
 }
-var Xs = Ys, Zs = class extends as {
+var dc = uc, fc = class extends bs {
 	constructor(e) {
 		super(), this.config = e;
 	}
 	_call(e, ...t) {
 		return this.post_process(e, ...t);
 	}
-}, Qs = class extends Zs {
+}, pc = class extends fc {
 	post_process(e, t = null, n = !0) {
 		let r = t === null ? this.config.single : this.config.pair, i = [], a = [];
 		for (let o of r) "SpecialToken" in o ? n && (i.push(o.SpecialToken.id), a.push(o.SpecialToken.type_id)) : "Sequence" in o && (o.Sequence.id === "A" ? (i = X(i, e), a = X(a, Array(e.length).fill(o.Sequence.type_id))) : o.Sequence.id === "B" && (i = X(i, t), a = X(a, Array(t.length).fill(o.Sequence.type_id))));
@@ -5811,14 +5835,14 @@ var Xs = Ys, Zs = class extends as {
 			token_type_ids: a
 		};
 	}
-}, $s = class extends Zs {
+}, mc = class extends fc {
 	post_process(e, t = null) {
 		return {
 			tokens: e,
 			tokens_pair: t
 		};
 	}
-}, ec = class extends Zs {
+}, hc = class extends fc {
 	constructor(e) {
 		super(e), this.sep = e.sep, this.cls = e.cls;
 	}
@@ -5834,7 +5858,7 @@ var Xs = Ys, Zs = class extends as {
 			token_type_ids: r
 		};
 	}
-}, tc = class extends Zs {
+}, gc = class extends fc {
 	constructor(e) {
 		super(e), this.sep = e.sep, this.cls = e.cls;
 	}
@@ -5850,9 +5874,9 @@ var Xs = Ys, Zs = class extends as {
 			token_type_ids: r
 		};
 	}
-}, nc = class extends Zs {
+}, _c = class extends fc {
 	constructor(e) {
-		super(e), this.processors = (e.processors ?? []).map((e) => ic(e));
+		super(e), this.processors = (e.processors ?? []).map((e) => yc(e));
 	}
 	post_process(e, t = null, n = !0) {
 		let r = {
@@ -5863,18 +5887,18 @@ var Xs = Ys, Zs = class extends as {
 		return r;
 	}
 };
-function rc(e) {
+function vc(e) {
 	if (e === null) return null;
 	switch (e.type) {
-		case "TemplateProcessing": return new Qs(e);
-		case "ByteLevel": return new $s(e);
-		case "BertProcessing": return new ec(e);
-		case "RobertaProcessing": return new tc(e);
-		case "Sequence": return new nc(e);
+		case "TemplateProcessing": return new pc(e);
+		case "ByteLevel": return new mc(e);
+		case "BertProcessing": return new hc(e);
+		case "RobertaProcessing": return new gc(e);
+		case "Sequence": return new _c(e);
 		default: throw Error(`Unknown PostProcessor type: ${e.type}`);
 	}
 }
-var ic = rc, $ = class extends as {
+var yc = vc, $ = class extends bs {
 	constructor(e) {
 		super(), this.config = e, this.added_tokens = [], this.end_of_word_suffix = null, this.trim_offsets = "trim_offsets" in e && e.trim_offsets;
 	}
@@ -5884,9 +5908,9 @@ var ic = rc, $ = class extends as {
 	decode(e) {
 		return this.decode_chain(e).join("");
 	}
-}, ac = class extends $ {
+}, bc = class extends $ {
 	constructor(e) {
-		super(e), this.byte_decoder = Ss, this.text_decoder = new TextDecoder("utf-8", {
+		super(e), this.byte_decoder = Ls, this.text_decoder = new TextDecoder("utf-8", {
 			fatal: !1,
 			ignoreBOM: !0
 		}), this.end_of_word_suffix = null;
@@ -5900,7 +5924,7 @@ var ic = rc, $ = class extends as {
 		for (let r of e) this.added_tokens.find((e) => e.content === r) === void 0 ? n.push(r) : (n.length > 0 && (t.push(this.convert_tokens_to_string(n)), n = []), t.push(r));
 		return n.length > 0 && t.push(this.convert_tokens_to_string(n)), t;
 	}
-}, oc = class extends $ {
+}, xc = class extends $ {
 	constructor(e) {
 		super(e), this.cleanup = e.cleanup;
 	}
@@ -5910,10 +5934,10 @@ var ic = rc, $ = class extends as {
 				let t = this.config.prefix;
 				e = t && e.startsWith(t) ? e.replace(t, "") : " " + e;
 			}
-			return this.cleanup && (e = lo(e)), e;
+			return this.cleanup && (e = To(e)), e;
 		});
 	}
-}, sc = class extends $ {
+}, Sc = class extends $ {
 	constructor(e) {
 		super(e), this.replacement = e.replacement ?? "▁";
 	}
@@ -5925,14 +5949,14 @@ var ic = rc, $ = class extends as {
 		}
 		return t;
 	}
-}, cc = class extends $ {
+}, Cc = class extends $ {
 	constructor(e) {
 		super(e), this.suffix = e.suffix ?? "";
 	}
 	decode_chain(e) {
 		return e.map((t, n) => t.replaceAll(this.suffix, n === e.length - 1 ? "" : " "));
 	}
-}, lc = class extends $ {
+}, wc = class extends $ {
 	constructor(e) {
 		super(e), this.pad_token = e.pad_token ?? "", this.word_delimiter_token = e.word_delimiter_token ?? "", this.cleanup = e.cleanup;
 	}
@@ -5941,31 +5965,31 @@ var ic = rc, $ = class extends as {
 		let t = [e[0]];
 		for (let n = 1; n < e.length; ++n) e[n] !== t.at(-1) && t.push(e[n]);
 		let n = t.filter((e) => e !== this.pad_token).join("");
-		return this.cleanup && (n = lo(n).replaceAll(this.word_delimiter_token, " ").trim()), n;
+		return this.cleanup && (n = To(n).replaceAll(this.word_delimiter_token, " ").trim()), n;
 	}
 	decode_chain(e) {
 		return [this.convert_tokens_to_string(e)];
 	}
-}, uc = class extends $ {
+}, Tc = class extends $ {
 	constructor(e) {
-		super(e), this.decoders = (e.decoders ?? []).map((e) => gc(e));
+		super(e), this.decoders = (e.decoders ?? []).map((e) => jc(e));
 	}
 	decode_chain(e) {
 		return this.decoders.reduce((e, t) => t.decode_chain(e), e);
 	}
-}, dc = class extends $ {
+}, Ec = class extends $ {
 	constructor(e) {
-		super(e), this.pattern = uo(this.config.pattern);
+		super(e), this.pattern = Eo(this.config.pattern);
 	}
 	decode_chain(e) {
 		let t = this.config.content ?? "", n = this.pattern;
 		return n === null ? e : e.map((e) => e.replaceAll(n, t));
 	}
-}, fc = class extends $ {
+}, Dc = class extends $ {
 	decode_chain(e) {
 		return [e.join("")];
 	}
-}, pc = class extends $ {
+}, Oc = class extends $ {
 	constructor(e) {
 		super(e), this.content = e.content ?? "", this.start = e.start ?? 0, this.stop = e.stop ?? 0;
 	}
@@ -5982,7 +6006,7 @@ var ic = rc, $ = class extends as {
 			return e.slice(t, n);
 		});
 	}
-}, mc = class extends $ {
+}, kc = class extends $ {
 	constructor(e) {
 		super(e), this.text_decoder = new TextDecoder();
 	}
@@ -6010,25 +6034,25 @@ var ic = rc, $ = class extends as {
 		return t;
 	}
 };
-function hc(e) {
+function Ac(e) {
 	if (e === null) return null;
 	switch (e.type) {
-		case "ByteLevel": return new ac(e);
-		case "WordPiece": return new oc(e);
-		case "Metaspace": return new sc(e);
-		case "BPEDecoder": return new cc(e);
-		case "CTC": return new lc(e);
-		case "Sequence": return new uc(e);
-		case "Replace": return new dc(e);
-		case "Fuse": return new fc(e);
-		case "Strip": return new pc(e);
-		case "ByteFallback": return new mc(e);
+		case "ByteLevel": return new bc(e);
+		case "WordPiece": return new xc(e);
+		case "Metaspace": return new Sc(e);
+		case "BPEDecoder": return new Cc(e);
+		case "CTC": return new wc(e);
+		case "Sequence": return new Tc(e);
+		case "Replace": return new Ec(e);
+		case "Fuse": return new Dc(e);
+		case "Strip": return new Oc(e);
+		case "ByteFallback": return new kc(e);
 		default: throw Error(`Unknown Decoder type: ${e.type}`);
 	}
 }
-var gc = hc, _c = class {
+var jc = Ac, Mc = class {
 	constructor(e, t) {
-		let n = rs(e, "Tokenizer", [
+		let n = vs(e, "Tokenizer", [
 			"model",
 			"decoder",
 			"post_processor",
@@ -6036,13 +6060,13 @@ var gc = hc, _c = class {
 			"normalizer"
 		]);
 		if (n) throw Error(n);
-		let r = rs(t, "Config");
+		let r = vs(t, "Config");
 		if (r) throw Error(r);
-		this.tokenizer = e, this.config = t, this.normalizer = bs(this.tokenizer.normalizer), this.pre_tokenizer = Is(this.tokenizer.pre_tokenizer), this.model = Xs(this.tokenizer.model, this.config), this.post_processor = ic(this.tokenizer.post_processor), this.decoder = gc(this.tokenizer.decoder), this.special_tokens = [], this.all_special_ids = [], this.added_tokens = [];
+		this.tokenizer = e, this.config = t, this.normalizer = Fs(this.tokenizer.normalizer), this.pre_tokenizer = Zs(this.tokenizer.pre_tokenizer), this.model = dc(this.tokenizer.model, this.config), this.post_processor = yc(this.tokenizer.post_processor), this.decoder = jc(this.tokenizer.decoder), this.special_tokens = [], this.all_special_ids = [], this.added_tokens = [];
 		let i = [], a = [];
 		this.added_tokens_map = /* @__PURE__ */ new Map();
 		for (let e of this.tokenizer.added_tokens) {
-			let t = new so(e);
+			let t = new Co(e);
 			if (this.added_tokens.push(t), this.model.tokens_to_ids.set(t.content, t.id), this.model.vocab[t.id] = t.content, t.special && (this.special_tokens.push(t.content), this.all_special_ids.push(t.id)), this.added_tokens_map.set(t.content, t), t.normalized && this.normalizer !== null) {
 				let e = this.normalizer(t.content);
 				a.push(e), this.added_tokens_map.set(e, t);
@@ -6050,7 +6074,7 @@ var gc = hc, _c = class {
 		}
 		(this.config.additional_special_tokens ?? []).forEach((e) => {
 			this.special_tokens.includes(e) || this.special_tokens.push(e);
-		}), this.decoder && (this.decoder.added_tokens = this.added_tokens, this.decoder.end_of_word_suffix = this.model.end_of_word_suffix), this.splitter_unnormalized = new oo(i), this.splitter_normalized = new oo(a), this.remove_space = this.config.remove_space, this.clean_up_tokenization_spaces = this.config.clean_up_tokenization_spaces ?? !0, this.do_lowercase_and_remove_accent = this.config.do_lowercase_and_remove_accent ?? !1;
+		}), this.decoder && (this.decoder.added_tokens = this.added_tokens, this.decoder.end_of_word_suffix = this.model.end_of_word_suffix), this.splitter_unnormalized = new So(i), this.splitter_normalized = new So(a), this.remove_space = this.config.remove_space, this.clean_up_tokenization_spaces = this.config.clean_up_tokenization_spaces ?? !0, this.do_lowercase_and_remove_accent = this.config.do_lowercase_and_remove_accent ?? !1;
 	}
 	encode(e, { text_pair: t = null, add_special_tokens: n = !0, return_token_type_ids: r = null } = {}) {
 		let { tokens: i, token_type_ids: a } = this.tokenize_helper(e, {
@@ -6064,11 +6088,11 @@ var gc = hc, _c = class {
 		return r && a && (s.token_type_ids = a), s;
 	}
 	decode(e, t = {}) {
-		if (!Array.isArray(e) || e.length === 0 || !Zo(e[0])) throw Error("token_ids must be a non-empty array of integers.");
+		if (!Array.isArray(e) || e.length === 0 || !fs(e[0])) throw Error("token_ids must be a non-empty array of integers.");
 		let n = e.map((e) => this.model.vocab[Number(e)] ?? this.model.unk_token);
 		t.skip_special_tokens && (n = n.filter((e) => !this.special_tokens.includes(e)));
 		let r = this.decoder ? this.decoder(n) : n.join(" ");
-		return this.decoder && this.decoder.end_of_word_suffix && (r = r.replaceAll(this.decoder.end_of_word_suffix, " "), t.skip_special_tokens && (r = r.trim())), (t.clean_up_tokenization_spaces ?? this.clean_up_tokenization_spaces) && (r = lo(r)), r;
+		return this.decoder && this.decoder.end_of_word_suffix && (r = r.replaceAll(this.decoder.end_of_word_suffix, " "), t.skip_special_tokens && (r = r.trim())), (t.clean_up_tokenization_spaces ?? this.clean_up_tokenization_spaces) && (r = To(r)), r;
 	}
 	tokenize(e, { text_pair: t = null, add_special_tokens: n = !1 } = {}) {
 		return this.tokenize_helper(e, {
@@ -6085,7 +6109,7 @@ var gc = hc, _c = class {
 		}), t.flatMap((e, t) => {
 			if (e.length === 0) return [];
 			if (this.added_tokens_map.has(e)) return [e];
-			if (this.remove_space === !0 && (e = e.trim().split(/\s+/).join(" ")), this.do_lowercase_and_remove_accent && (e = $o(e)), this.normalizer !== null && (e = this.normalizer(e)), e.length === 0) return [];
+			if (this.remove_space === !0 && (e = e.trim().split(/\s+/).join(" ")), this.do_lowercase_and_remove_accent && (e = ms(e)), this.normalizer !== null && (e = this.normalizer(e)), e.length === 0) return [];
 			let n = this.splitter_normalized.split(e);
 			return n.forEach((e, t) => {
 				let r = this.added_tokens_map.get(e);
@@ -6121,22 +6145,22 @@ var gc = hc, _c = class {
 		}
 		return t;
 	}
-}, vc = 16, yc = () => Array.from(crypto.getRandomValues(new Uint8Array(vc)), (e) => e.toString(16).padStart(2, "0")).join(""), bc = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+", xc = class {
+}, Nc = 16, Pc = () => Array.from(crypto.getRandomValues(new Uint8Array(Nc)), (e) => e.toString(16).padStart(2, "0")).join(""), Fc = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+", Ic = class {
 	#e;
 	#t;
 	#n;
 	constructor(t, n) {
-		let r = yc(), i = (e) => n.has(e) ? `\u{f0000}${r}${e}` : e, a = {
+		let r = Pc(), i = (e) => n.has(e) ? `\u{f0000}${r}${e}` : e, a = {
 			...t,
-			...Sc,
+			...Lc,
 			normalizer: t.normalizer ?? null,
 			decoder: t.decoder ?? null
 		};
 		try {
-			this.#e = new _c({
+			this.#e = new Mc({
 				...a,
-				pre_tokenizer: wc(t.pre_tokenizer ?? null),
-				model: Cc(t.model, i)
+				pre_tokenizer: zc(t.pre_tokenizer ?? null),
+				model: Rc(t.model, i)
 			}, {});
 		} catch (t) {
 			let n = t instanceof Error ? t.message : String(t);
@@ -6164,11 +6188,11 @@ var gc = hc, _c = class {
 	decode(e) {
 		return this.#e.decoder?.(e) ?? e.join(" ");
 	}
-}, Sc = {
+}, Lc = {
 	added_tokens: [],
 	post_processor: null
 };
-function Cc(e, t) {
+function Rc(e, t) {
 	let n = ((e) => Array.isArray(e))(e.vocab) ? e.vocab.map(([e, n]) => [t(e), n]) : Object.fromEntries(Object.entries(e.vocab).map(([e, n]) => [t(e), n])), r = (e, n) => [
 		e,
 		n,
@@ -6184,10 +6208,10 @@ function Cc(e, t) {
 		...e.unk_token && { unk_token: t(e.unk_token) }
 	};
 }
-function wc(e) {
+function zc(e) {
 	return e === null ? null : e.type === "Sequence" ? {
 		...e,
-		pretokenizers: e.pretokenizers.map(wc)
+		pretokenizers: e.pretokenizers.map(zc)
 	} : e.type === "Metaspace" && e.prepend_scheme === void 0 ? {
 		...e,
 		prepend_scheme: e.add_prefix_space === !1 ? "never" : "always"
@@ -6195,7 +6219,7 @@ function wc(e) {
 		type: "Sequence",
 		pretokenizers: [{
 			type: "Split",
-			pattern: { Regex: bc },
+			pattern: { Regex: Fc },
 			behavior: "Isolated",
 			invert: !1
 		}, {
@@ -6205,25 +6229,25 @@ function wc(e) {
 	} : e;
 }
 // src/text/pieces.ts
-var Tc = /^<0x([0-9A-Fa-f]{2})>$/, Ec = {
+var Bc = /^<0x([0-9A-Fa-f]{2})>$/, Vc = {
 	byteLevel: !1,
 	replace: [],
 	byteFallback: !1,
 	stripSpaces: 0,
 	dropInFirst: void 0
 };
-function Dc(e) {
-	let t = e ? kc(e) : [], n = t.findIndex(({ type: e }) => e === "Fuse"), r = t.filter(({ type: e }) => e !== "Fuse");
+function Hc(e) {
+	let t = e ? Wc(e) : [], n = t.findIndex(({ type: e }) => e === "Fuse"), r = t.filter(({ type: e }) => e !== "Fuse");
 	if (r.length === 1 && r[0].type === "ByteLevel") return {
-		...Ec,
+		...Vc,
 		byteLevel: !0
 	};
-	let i = t.length > 0 ? Ec : void 0;
+	let i = t.length > 0 ? Vc : void 0;
 	return t.forEach((e, t) => {
-		i !== void 0 && e.type !== "Fuse" && (i = Oc(i, e, n >= 0 && t > n));
+		i !== void 0 && e.type !== "Fuse" && (i = Uc(i, e, n >= 0 && t > n));
 	}), i;
 }
-function Oc(e, t, n) {
+function Uc(e, t, n) {
 	let { type: r } = t;
 	if (r === "Replace" && !n) {
 		let n = t.pattern.String;
@@ -6249,29 +6273,29 @@ function Oc(e, t, n) {
 		};
 	}
 }
-var kc = (e) => e.type === "Sequence" ? e.decoders.flatMap(kc) : [e], Ac = (() => {
+var Wc = (e) => e.type === "Sequence" ? e.decoders.flatMap(Wc) : [e], Gc = (() => {
 	let e = (e) => e >= 33 && e < 127 || e >= 161 && e !== 173, t = 256;
 	return new Map(Array.from({ length: 256 }, (n, r) => [String.fromCharCode(e(r) ? r : t++), r]));
-})(), jc = new TextEncoder();
-function Mc(e, t, n) {
+})(), Kc = new TextEncoder();
+function qc(e, t, n) {
 	if (e.byteLevel) {
-		let e = Array.from(t, (e) => Ac.get(e));
-		return e.includes(void 0) ? jc.encode(t) : Uint8Array.from(e);
+		let e = Array.from(t, (e) => Gc.get(e));
+		return e.includes(void 0) ? Kc.encode(t) : Uint8Array.from(e);
 	}
 	let r = n && e.dropInFirst !== void 0 ? t.replaceAll(e.dropInFirst, "") : t;
 	for (let [t, n] of e.replace) r = r.replaceAll(t, n);
-	let i = e.byteFallback ? Tc.exec(r) : null;
-	return i ? Uint8Array.of(parseInt(i[1], 16)) : jc.encode(r);
+	let i = e.byteFallback ? Bc.exec(r) : null;
+	return i ? Uint8Array.of(parseInt(i[1], 16)) : Kc.encode(r);
 }
 // src/text/prompt.ts
-var Nc = (e) => ({
+var Jc = (e) => ({
 	text: e,
 	literal: [[0, e.length]]
-}), Pc = (e) => ({
+}), Yc = (e) => ({
 	text: e,
 	literal: []
 });
-function* Fc({ text: e, literal: t }, n) {
+function* Xc({ text: e, literal: t }, n) {
 	let r = 0;
 	for (let i = n.search(e); i !== void 0;) {
 		for (; r < t.length && t[r][1] <= i.begin;) r++;
@@ -6280,7 +6304,7 @@ function* Fc({ text: e, literal: t }, n) {
 	}
 }
 // src/text/sections.ts
-var Ic = /\p{White_Space}+$/u, Lc = /^\p{White_Space}+/u, Rc = /[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}]$/u, zc = /^[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}]/u, Bc = class {
+var Zc = /\p{White_Space}+$/u, Qc = /^\p{White_Space}+/u, $c = /[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}]$/u, el = /^[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}]/u, tl = class {
 	#e;
 	#t;
 	#n;
@@ -6290,13 +6314,13 @@ var Ic = /\p{White_Space}+$/u, Lc = /^\p{White_Space}+/u, Rc = /[\p{Alphabetic}\
 	#o;
 	constructor(e, t, n) {
 		let r = t.filter(({ content: e }) => !n.has(e)), i = ({ normalized: e, special: t }) => e ?? t !== !0;
-		this.#e = e, this.#t = n, this.#r = new Map(r.filter((e) => !i(e)).map((e) => [e.content, e])), this.#a = new Map(r.filter(i).map((t) => [e.normalize(t.content), t])), this.#n = new wa(n.keys()), this.#i = new wa(this.#r.keys()), this.#o = new wa(this.#a.keys());
+		this.#e = e, this.#t = n, this.#r = new Map(r.filter((e) => !i(e)).map((e) => [e.content, e])), this.#a = new Map(r.filter(i).map((t) => [e.normalize(t.content), t])), this.#n = new za(n.keys()), this.#i = new za(this.#r.keys()), this.#o = new za(this.#a.keys());
 	}
 	encode(e) {
-		return Vc({
+		return nl({
 			text: e.text,
 			begin: 0
-		}, Fc(e, this.#n), this.#t).flatMap((e) => this.#s(e, this.#i, this.#r)).flatMap((e) => {
+		}, Xc(e, this.#n), this.#t).flatMap((e) => this.#s(e, this.#i, this.#r)).flatMap((e) => {
 			if ("id" in e) return [e.id];
 			let t = {
 				text: this.#e.normalize(e.text),
@@ -6306,10 +6330,10 @@ var Ic = /\p{White_Space}+$/u, Lc = /^\p{White_Space}+/u, Rc = /[\p{Alphabetic}\
 		});
 	}
 	#s(e, t, n) {
-		return "id" in e ? [e] : Vc(e, t.matches(e.text), n);
+		return "id" in e ? [e] : nl(e, t.matches(e.text), n);
 	}
 };
-function Vc({ text: e, begin: t }, n, r) {
+function nl({ text: e, begin: t }, n, r) {
 	let i = [], a = 0, o = (n) => {
 		n > a && i.push({
 			text: e.slice(a, n),
@@ -6318,18 +6342,18 @@ function Vc({ text: e, begin: t }, n, r) {
 	};
 	for (let t of n) {
 		let n = r.get(t.word), [s, c] = [e.slice(a, t.begin), e.slice(t.end)];
-		n.single_word && (Rc.test(s) || zc.test(c)) || (o(t.begin - (n.lstrip ? Ic.exec(s)?.[0].length ?? 0 : 0)), i.push({ id: n.id }), a = t.end + (n.rstrip ? Lc.exec(c)?.[0].length ?? 0 : 0));
+		n.single_word && ($c.test(s) || el.test(c)) || (o(t.begin - (n.lstrip ? Zc.exec(s)?.[0].length ?? 0 : 0)), i.push({ id: n.id }), a = t.end + (n.rstrip ? Qc.exec(c)?.[0].length ?? 0 : 0));
 	}
 	return o(e.length), i;
 }
 // src/text/tokens.ts
-var Hc = /^(?:<\|[^|>]*\|>|<｜[^｜>]*｜>)$/;
-function Uc({ json: e, meta: t }) {
+var rl = /^(?:<\|[^|>]*\|>|<｜[^｜>]*｜>)$/;
+function il({ json: e, meta: t }) {
 	let n = new Set(Object.values(t.special));
-	return new Map((e.added_tokens ?? []).filter(({ id: e, content: r, special: i }) => i === !0 || t.eos_ids.includes(e) || e === t.bos_id || n.has(r) || Hc.test(r)).map((e) => [e.content, e]));
+	return new Map((e.added_tokens ?? []).filter(({ id: e, content: r, special: i }) => i === !0 || t.eos_ids.includes(e) || e === t.bos_id || n.has(r) || rl.test(r)).map((e) => [e.content, e]));
 }
 // src/text/tokenizer.ts
-var Wc = /\p{Surrogate}/u, Gc = class {
+var al = /\p{Surrogate}/u, ol = class {
 	spec;
 	control;
 	size;
@@ -6343,12 +6367,12 @@ var Wc = /\p{Surrogate}/u, Gc = class {
 	#s;
 	constructor(e) {
 		let { json: t, meta: n } = e, r = t.added_tokens ?? [];
-		this.spec = e, this.control = Uc(e), this.#e = new xc(t, new Set(this.control.keys())), this.#t = new Bc(this.#e, r, this.control), this.#n = new Map(r.map(({ id: e, content: t }) => [e, t])), this.#r = new Map(r.map(({ id: e, content: t }) => [t, e])), this.size = Math.max(this.#e.size, ...r.map(({ id: e }) => e + 1));
+		this.spec = e, this.control = il(e), this.#e = new Ic(t, new Set(this.control.keys())), this.#t = new tl(this.#e, r, this.control), this.#n = new Map(r.map(({ id: e, content: t }) => [e, t])), this.#r = new Map(r.map(({ id: e, content: t }) => [t, e])), this.size = Math.max(this.#e.size, ...r.map(({ id: e }) => e + 1));
 		let { vocab: i } = t.model, a = Array.isArray(i) ? new Map(i.map(([e], t) => [e, t])) : void 0;
-		this.#i = (e) => a ? a.get(e) : i[e], this.#a = Dc(t.decoder), this.#o = /* @__PURE__ */ new Set([...Array.from(this.control.values(), ({ id: e }) => e), ...n.eos_ids]), this.#s = io(e, (e) => this.idOf(e));
+		this.#i = (e) => a ? a.get(e) : i[e], this.#a = Hc(t.decoder), this.#o = /* @__PURE__ */ new Set([...Array.from(this.control.values(), ({ id: e }) => e), ...n.eos_ids]), this.#s = bo(e, (e) => this.idOf(e));
 	}
 	encode(t, n = !0) {
-		let r = typeof t == "string" ? Nc(t) : t, i = Wc.exec(r.text);
+		let r = typeof t == "string" ? Jc(t) : t, i = al.exec(r.text);
 		if (i !== null) throw new e("usage", `The text holds half of a character at position ${i.index}.`, {
 			why: "UTF-8 cannot hold it.",
 			hint: "Cut texts between characters."
@@ -6365,7 +6389,7 @@ var Wc = /\p{Surrogate}/u, Gc = class {
 		return Array.from(e, (e) => n.push(e)).join("") + n.finish();
 	}
 	stream(e = {}) {
-		return new ro(this.#c, e);
+		return new yo(this.#c, e);
 	}
 	tokenText(e) {
 		return this.decode([e], {
@@ -6393,14 +6417,14 @@ var Wc = /\p{Surrogate}/u, Gc = class {
 		isHidden: (t) => e.#o.has(t),
 		bytesOf: (t, n) => {
 			let r = e.#l(t);
-			return r === void 0 ? /* @__PURE__ */ new Uint8Array() : e.#a && Mc(e.#a, r, n);
+			return r === void 0 ? /* @__PURE__ */ new Uint8Array() : e.#a && qc(e.#a, r, n);
 		},
 		decodeAll: (t) => e.#e.decode(t.flatMap((t) => e.#l(t) ?? []))
 	}))(this);
 	#l(e) {
 		return this.#n.get(e) ?? this.#e.tokenOf(e);
 	}
-}, Kc = [
+}, sl = [
 	"multipleOf",
 	"uniqueItems",
 	"not",
@@ -6411,48 +6435,48 @@ var Wc = /\p{Surrogate}/u, Gc = class {
 	"dependentRequired",
 	"dependentSchemas",
 	"dependencies"
-], qc = [
+], cl = [
 	"items",
 	"additionalProperties",
 	"propertyNames",
 	"unevaluatedItems",
 	"unevaluatedProperties"
-], Jc = [
+], ll = [
 	"prefixItems",
 	"anyOf",
 	"oneOf",
 	"allOf"
-], Yc = [
+], ul = [
 	"properties",
 	"patternProperties",
 	"$defs",
 	"definitions"
-], Xc = [
+], dl = [
 	"minimum",
 	"maximum",
 	"exclusiveMinimum",
 	"exclusiveMaximum"
-], Zc = (e) => typeof e == "object" && !!e && !Array.isArray(e);
-function Qc(t) {
+], fl = (e) => typeof e == "object" && !!e && !Array.isArray(e);
+function pl(t) {
 	let n;
 	try {
 		n = JSON.parse(t);
 	} catch (t) {
 		throw new e("usage", "The JSON schema is no JSON.", { why: String(t) });
 	}
-	return JSON.stringify($c(n));
+	return JSON.stringify(ml(n));
 }
-function $c(e) {
-	if (!Zc(e)) return e;
-	let t = Kc.find((t) => t in e) ?? (Array.isArray(e.allOf) && e.allOf.length > 1 ? "allOf" : void 0);
-	if (t !== void 0) throw tl(t);
-	let n = Object.entries(el(e)).map(([e, t]) => qc.includes(e) ? [e, $c(t)] : Jc.includes(e) && Array.isArray(t) ? [e, t.map($c)] : Yc.includes(e) && Zc(t) ? [e, Object.fromEntries(Object.entries(t).map(([e, t]) => [e, $c(t)]))] : [e, t]);
+function ml(e) {
+	if (!fl(e)) return e;
+	let t = sl.find((t) => t in e) ?? (Array.isArray(e.allOf) && e.allOf.length > 1 ? "allOf" : void 0);
+	if (t !== void 0) throw gl(t);
+	let n = Object.entries(hl(e)).map(([e, t]) => cl.includes(e) ? [e, ml(t)] : ll.includes(e) && Array.isArray(t) ? [e, t.map(ml)] : ul.includes(e) && fl(t) ? [e, Object.fromEntries(Object.entries(t).map(([e, t]) => [e, ml(t)]))] : [e, t]);
 	return Object.fromEntries(n);
 }
-function el(e) {
-	let t = Xc.find((t) => t in e);
+function hl(e) {
+	let t = dl.find((t) => t in e);
 	if (t === void 0) return e;
-	if (e.type !== "integer") throw tl(t);
+	if (e.type !== "integer") throw gl(t);
 	let n = (t, n) => Number(e[t] ?? n), { exclusiveMinimum: r, exclusiveMaximum: i, ...a } = e, o = Math.ceil(n("minimum", -(2 ** 53 - 1))), s = Math.floor(n("maximum", 2 ** 53 - 1));
 	return {
 		...a,
@@ -6460,13 +6484,13 @@ function el(e) {
 		maximum: i === void 0 ? s : Math.min(s, Math.ceil(Number(i)) - 1)
 	};
 }
-var tl = (t) => new e("usage", `The JSON schema says ${t}, which an answer cannot be kept to in a page.`, {
+var gl = (t) => new e("usage", `The JSON schema says ${t}, which an answer cannot be kept to in a page.`, {
 	why: "The grammar engine would pass over it.",
 	hint: "Leave it out, and check the answer yourself."
-}), nl = 32;
-function rl(t, n, r, i) {
+}), _l = 32;
+function vl(t, n, r, i) {
 	let a, o = async () => {
-		let e = il(await t()), { kind: a, tokens: o } = n.vocabulary(), s = await e.TokenizerInfo.createTokenizerInfo(o, a, !1, r, [...i]);
+		let e = yl(await t()), { kind: a, tokens: o } = n.vocabulary(), s = await e.TokenizerInfo.createTokenizerInfo(o, a, !1, r, [...i]);
 		return {
 			grammars: e,
 			compiler: await e.GrammarCompiler.createGrammarCompiler(s)
@@ -6474,14 +6498,14 @@ function rl(t, n, r, i) {
 	};
 	return async (t) => {
 		try {
-			let { grammars: e, compiler: n } = await (a ??= o()), r = await al(n, t);
-			return new ol(await e.GrammarMatcher.createGrammarMatcher(r), r);
+			let { grammars: e, compiler: n } = await (a ??= o()), r = await bl(n, t);
+			return new xl(await e.GrammarMatcher.createGrammarMatcher(r), r);
 		} catch (t) {
 			throw t instanceof e ? t : new e("usage", "The structure that the answer must have cannot be used.", { why: t instanceof Error ? t.message : String(t) });
 		}
 	};
 }
-function il(e) {
+function yl(e) {
 	let t = [
 		e,
 		e.default,
@@ -6490,15 +6514,15 @@ function il(e) {
 	if (t === void 0) throw Error("What was loaded is not @mlc-ai/web-xgrammar.");
 	return t;
 }
-function al(e, t) {
+function bl(e, t) {
 	switch (t.kind) {
 		case "json": return e.compileBuiltinJSONGrammar();
-		case "schema": return e.compileJSONSchema(Qc(t.schema), !0, void 0, void 0, !0, nl);
+		case "schema": return e.compileJSONSchema(pl(t.schema), !0, void 0, void 0, !0, _l);
 		case "grammar": return e.compileGrammar(t.grammar);
 		case "structural_tag": return e.compileStructuralTag(t.tag);
 	}
 }
-var ol = class {
+var xl = class {
 	#e;
 	#t;
 	constructor(e, t) {
@@ -6513,7 +6537,7 @@ var ol = class {
 	close() {
 		this.#e.dispose(), this.#t.dispose();
 	}
-}, sl = "tool_use", cl = class t {
+}, Sl = "tool_use", Cl = class t {
 	name;
 	engine;
 	tokenizer;
@@ -6527,15 +6551,18 @@ var ol = class {
 		this.name = e, this.engine = t, this.tokenizer = n, this.device = i, this.logitProcessor = o, this.#e = r, this.#t = a, this.#n = s;
 	}
 	static async open(e, n = {}) {
-		let r = await Bn(e, n), [i, a] = await Promise.all([ll(r, Ja), ll(r, Ya)]), o = new Gc(Za(i, a)), s = await Hn(r, n), { endIds: c } = s, l = s.text?.vocabSize ?? 0;
+		let r = await tr(e, n), [i, a] = await Promise.all([wl(r, lo), wl(r, uo)]), o = new ol(po(i, a)), s = await rr(r, n), { endIds: c } = s, { vocabSize: l, maxPosition: u } = ln(s.info), d = n.contextAtMost === void 0 ? n.context : Math.min(n.contextAtMost, u);
 		return new t({
 			name: s.manifest.source_name,
-			engine: await Jr.create(s, n),
+			engine: await ui.create(s, {
+				...n,
+				context: d
+			}),
 			tokenizer: o,
 			endIds: c,
 			device: s.device,
 			logitProcessor: n.logitProcessor,
-			constraints: n.grammars && rl(n.grammars, o, l, c),
+			constraints: n.grammars && vl(n.grammars, o, l, c),
 			close: () => s.close()
 		});
 	}
@@ -6544,7 +6571,7 @@ var ol = class {
 	}
 	#i(e) {
 		let { chat_template: t, named_templates: n } = this.tokenizer.spec.meta;
-		return (e ? n[sl] : void 0) ?? t ?? n.default;
+		return (e ? n[Sl] : void 0) ?? t ?? n.default;
 	}
 	template(t) {
 		let n = this.#i(t);
@@ -6553,7 +6580,7 @@ var ol = class {
 			hint: "Ask for a text completion with a prompt of your own."
 		});
 		let r = this.#r.get(n);
-		return r === void 0 && this.#r.set(n, r = new Ha(n, this.tokenizer)), r;
+		return r === void 0 && this.#r.set(n, r = new ro(n, this.tokenizer)), r;
 	}
 	endIds(e) {
 		return /* @__PURE__ */ new Set([...this.#e, ...e?.endIds ?? []]);
@@ -6566,22 +6593,22 @@ var ol = class {
 		await this.engine.close(), this.#n?.();
 	}
 };
-async function ll(e, t) {
+async function wl(e, t) {
 	let n = new TextDecoder(), r = "";
 	for await (let i of await e.open(t)) r += n.decode(i, { stream: !0 });
 	return r + n.decode();
 }
 // src/api/answer.ts
-async function* ul(e, t, n) {
+async function* Tl(e, t, n) {
 	let r = new AbortController(), i = () => r.abort();
 	n.signal?.addEventListener("abort", i, { once: !0 }), n.signal?.aborted === !0 && r.abort();
-	let a = t.stream(n), o = new no(n.stops), s = [];
+	let a = t.stream(n), o = new vo(n.stops), s = [], c = [];
 	try {
 		for await (let i of e(r.signal)) {
-			let { token: e, finish: c, usage: l } = i, u = c === "stop" && n.endIds.has(e), d = "";
-			if (e !== void 0 && !u && o.found === void 0 && (d = o.push(a.push(e)), i.logprob !== void 0 && s.push(dl(i, t))), c !== void 0) {
-				d += o.push(a.finish()) + o.finish();
-				let e = o.found === void 0 ? c === "cancelled" ? "abort" : c : "stop";
+			let { token: e, finish: l, usage: u } = i, d = l === "stop" && n.endIds.has(e), f = "";
+			if (e !== void 0 && o.found === void 0 && c.push(e), e !== void 0 && !d && o.found === void 0 && (f = o.push(a.push(e)), i.logprob !== void 0 && s.push(El(i, t))), l !== void 0) {
+				f += o.push(a.finish()) + o.finish();
+				let e = o.found === void 0 ? l === "cancelled" ? "abort" : l : "stop";
 				yield {
 					text: f,
 					logprobs: s,
@@ -6600,7 +6627,7 @@ async function* ul(e, t, n) {
 		n.signal?.removeEventListener("abort", i);
 	}
 }
-function dl(e, t) {
+function El(e, t) {
 	let n = (e, n) => ({
 		token: t.tokenText(e),
 		bytes: [...t.tokenBytes(e)],
@@ -6612,7 +6639,7 @@ function dl(e, t) {
 	};
 }
 // src/api/calls.ts
-var fl = [
+var Dl = [
 	{
 		begin: "<tool_call>",
 		end: "</tool_call>",
@@ -6628,18 +6655,18 @@ var fl = [
 		end: "<|/tool_call|>",
 		argumentsField: "arguments"
 	}
-], pl = {
+], Ol = {
 	begin: "{",
 	end: "",
 	argumentsField: "parameters"
-}, ml = (e) => fl.find(({ begin: t }) => e.includes(t)) ?? pl;
-function hl(e, t) {
-	let n = t.begin === pl.begin, r = e.indexOf(t.begin);
+}, kl = (e) => Dl.find(({ begin: t }) => e.includes(t)) ?? Ol;
+function Al(e, t) {
+	let n = t.begin === Ol.begin, r = e.indexOf(t.begin);
 	if (r < 0 || n && e.slice(0, r).trim() !== "") return {
 		content: e,
 		calls: []
 	};
-	let i = (n ? [e.slice(r)] : e.slice(r).split(t.begin).slice(1)).map((e) => gl(t.end === "" ? e : e.split(t.end)[0]));
+	let i = (n ? [e.slice(r)] : e.slice(r).split(t.begin).slice(1)).map((e) => jl(t.end === "" ? e : e.split(t.end)[0]));
 	return i.some((e) => e === void 0) ? {
 		content: e,
 		calls: []
@@ -6648,7 +6675,7 @@ function hl(e, t) {
 		calls: i.flatMap((e) => e)
 	};
 }
-function gl(e) {
+function jl(e) {
 	let t;
 	try {
 		t = JSON.parse(e);
@@ -6661,7 +6688,7 @@ function gl(e) {
 		if (typeof t != "string" || typeof i != "object" && typeof i != "string") return;
 		let a = typeof i == "string" ? i : JSON.stringify(i);
 		return {
-			id: `call_${yc()}`,
+			id: `call_${Pc()}`,
 			type: "function",
 			function: {
 				name: t,
@@ -6671,7 +6698,7 @@ function gl(e) {
 	});
 	return n.includes(void 0) ? void 0 : n;
 }
-var _l = class {
+var Ml = class {
 	#e;
 	#t = "";
 	#n = "";
@@ -6683,7 +6710,7 @@ var _l = class {
 		this.#t += e;
 		let { begin: t } = this.#e;
 		if (this.#r) return "";
-		let n = this.#t.indexOf(t), r = t === pl.begin;
+		let n = this.#t.indexOf(t), r = t === Ol.begin;
 		if (r && (this.#n + this.#t).trim() !== "" && !(this.#n + this.#t).trimStart().startsWith(t)) return this.#i(this.#t.length);
 		if (n >= 0) return this.#r = !0, r ? "" : this.#i(n);
 		if (r) return "";
@@ -6692,7 +6719,7 @@ var _l = class {
 		return this.#i(this.#t.length - i);
 	}
 	finish() {
-		let e = hl(this.#t, this.#e);
+		let e = Al(this.#t, this.#e);
 		return e.calls.length > 0 ? e : {
 			content: this.#t,
 			calls: []
@@ -6704,7 +6731,7 @@ var _l = class {
 	}
 };
 // src/api/merged.ts
-async function* vl(e) {
+async function* Nl(e) {
 	let t = (e, t) => e.next().then((e) => ({
 		place: t,
 		result: e
@@ -6719,7 +6746,7 @@ async function* vl(e) {
 	}
 }
 // src/api/settings.ts
-var yl = 16, bl = {
+var Pl = 16, Fl = {
 	temperature: "temperature",
 	topK: "top_k",
 	topP: "top_p",
@@ -6728,8 +6755,8 @@ var yl = 16, bl = {
 	presencePenalty: "presence_penalty",
 	frequencyPenalty: "frequency_penalty"
 };
-function xl(e, t, n) {
-	let r = Object.entries(bl).flatMap(([t, n]) => e[n] == null ? [] : [[t, e[n]]]), i = Object.entries(e.logit_bias ?? {}).map(([e, t]) => [Number(e), t]);
+function Il(e, t, n) {
+	let r = Object.entries(Fl).flatMap(([t, n]) => e[n] == null ? [] : [[t, e[n]]]), i = Object.entries(e.logit_bias ?? {}).map(([e, t]) => [Number(e), t]);
 	return {
 		...Object.fromEntries(r),
 		logitBias: new Map(i),
@@ -6739,15 +6766,15 @@ function xl(e, t, n) {
 		ignoreEos: e.ignore_eos ?? !1
 	};
 }
-var Sl = ({ stop: e }) => typeof e == "string" ? [e] : e ?? [];
-function Cl({ n: t, seed: n }) {
+var Ll = ({ stop: e }) => typeof e == "string" ? [e] : e ?? [];
+function Rl({ n: t, seed: n }) {
 	if (n != null && !Number.isSafeInteger(n)) throw new e("usage", `seed is ${n}, but must be a whole number.`);
 	let r = t ?? 1;
-	if (Number.isInteger(r) && r >= 1 && r <= yl) return r;
-	throw new e("usage", `n is ${r}, but must be a whole number, 1 to ${yl}.`);
+	if (Number.isInteger(r) && r >= 1 && r <= Pl) return r;
+	throw new e("usage", `n is ${r}, but must be a whole number, 1 to ${Pl}.`);
 }
 // src/api/structure.ts
-function wl({ response_format: t }) {
+function zl({ response_format: t }) {
 	switch (t?.type) {
 		case void 0:
 		case "text": return;
@@ -6770,13 +6797,13 @@ function wl({ response_format: t }) {
 		default: throw new e("usage", `response_format.type is ${String(t.type)}.`, { why: "Known: text, json_object, json_schema, grammar, structural_tag." });
 	}
 }
-function Tl({ tools: e, tool_choice: t }) {
+function Bl({ tools: e, tool_choice: t }) {
 	return t === "none" ? [] : e ?? [];
 }
-function El(t, n) {
+function Vl(t, n) {
 	let { tool_choice: r } = t;
 	if (r == null || r === "none" || r === "auto") return;
-	let i = r === "required" ? void 0 : r.function.name, a = Tl(t).filter((e) => i === void 0 || e.function.name === i);
+	let i = r === "required" ? void 0 : r.function.name, a = Bl(t).filter((e) => i === void 0 || e.function.name === i);
 	if (a.length === 0) throw new e("usage", i === void 0 ? "tool_choice wants a call, but there are no tools." : `There is no tool ${i}.`);
 	let o = a.map(({ function: e }) => ({
 		type: "object",
@@ -6813,8 +6840,8 @@ function El(t, n) {
 	};
 }
 // src/api/usage.ts
-var Dl = (e, t) => t > 0 ? 1e3 * e / t : 0;
-function Ol(e) {
+var Hl = (e, t) => t > 0 ? 1e3 * e / t : 0;
+function Ul(e) {
 	let t = e[0], n = e.reduce((e, { outputTokens: t }) => e + t, 0), r = performance.now(), i = Math.min(...e.map(({ begunMs: e }) => e)), a = Math.min(...e.map(({ firstTokenMs: e }) => e || r)), o = Math.max(...e.map(({ lastTokenMs: e }) => e || r)), s = Math.max(0, n - e.length);
 	return {
 		prompt_tokens: t.promptTokens,
@@ -6823,53 +6850,53 @@ function Ol(e) {
 		prompt_tokens_details: { cached_tokens: t.cachedTokens },
 		extra: {
 			e2e_latency_s: (r - i) / 1e3,
-			prefill_tokens_per_s: Dl(t.promptTokens - t.cachedTokens, a - i),
-			decode_tokens_per_s: Dl(s, o - a),
+			prefill_tokens_per_s: Hl(t.promptTokens - t.cachedTokens, a - i),
+			decode_tokens_per_s: Hl(s, o - a),
 			time_to_first_token_s: (a - i) / 1e3,
 			time_per_output_token_s: s > 0 ? (o - a) / 1e3 / s : 0
 		}
 	};
 }
 // src/api/chat.ts
-async function* kl(e, t, n) {
-	let r = Tl(t), i = e.template(r.length > 0), a = t.extra_body?.enable_thinking, o = {
+async function* Wl(e, t, n) {
+	let r = Bl(t), i = e.template(r.length > 0), a = t.extra_body?.enable_thinking, o = {
 		...t.chat_template_kwargs,
 		...a != null && { enable_thinking: a },
 		...r.length > 0 && { tools: r }
-	}, s = i.render(t.messages.map(Nl), o), c = e.tokenizer.encode(s, !1), l = ml(i.source), u = wl(t) ?? El(t, l), d = e.endIds(i), f = t.logprobs === !0 ? t.top_logprobs ?? 0 : void 0, p = r.length > 0 ? [l.begin, l.end].flatMap((t) => e.tokenizer.idOf(t) ?? []) : [], ee = await Promise.all(Array.from({ length: Cl(t) }, async (r, i) => {
+	}, s = i.render(t.messages.map(Jl), o), c = e.tokenizer.encode(s, !1), l = kl(i.source), u = zl(t) ?? Vl(t, l), d = e.endIds(i), f = t.logprobs === !0 ? t.top_logprobs ?? 0 : void 0, p = r.length > 0 ? [l.begin, l.end].flatMap((t) => e.tokenizer.idOf(t) ?? []) : [], m = await Promise.all(Array.from({ length: Rl(t) }, async (r, i) => {
 		let a = {
-			...xl(t, f, i),
+			...Il(t, f, i),
 			stopTokenIds: [...d]
 		}, o = u && await e.constraints(u);
-		return ul((t) => e.engine.generate(c, a, {
+		return Tl((t) => e.engine.generate(c, a, {
 			constraint: o,
 			processor: e.logitProcessor,
 			signal: t
 		}), e.tokenizer, {
-			stops: Sl(t),
+			stops: Ll(t),
 			endIds: d,
 			keep: new Set(p),
 			signal: n
 		});
-	})), m = {
-		id: `chatcmpl-${yc()}`,
+	})), h = {
+		id: `chatcmpl-${Pc()}`,
 		created: Math.floor(Date.now() / 1e3),
 		model: e.name
-	}, g = (e) => ({
+	}, ee = (e) => ({
 		...h,
 		object: "chat.completion.chunk",
 		choices: e
-	}), g = ee.map(() => r.length > 0 ? new _l(l) : void 0), _ = /* @__PURE__ */ new Set(), te = [];
-	for await (let [e, t] of vl(ee)) {
-		let n = _.has(e) ? {} : { role: "assistant" };
-		_.add(e);
-		let { delta: r, isCall: i } = Ml(t, g[e]);
-		t.usage && te.push(t.usage);
+	}), g = m.map(() => r.length > 0 ? new Ml(l) : void 0), te = /* @__PURE__ */ new Set(), ne = [];
+	for await (let [e, t] of Nl(m)) {
+		let n = te.has(e) ? {} : { role: "assistant" };
+		te.add(e);
+		let { delta: r, isCall: i } = ql(t, g[e]);
+		t.usage && ne.push(t.usage);
 		let a = f === void 0 ? {} : { logprobs: { content: [...t.logprobs] } }, o = t.finish === void 0 ? null : i ? "tool_calls" : t.finish;
 		(o !== null || Object.keys({
 			...n,
 			...r
-		}).length > 0 || t.logprobs.length > 0) && (yield g([{
+		}).length > 0 || t.logprobs.length > 0) && (yield ee([{
 			index: e,
 			delta: {
 				...n,
@@ -6880,13 +6907,13 @@ async function* kl(e, t, n) {
 		}]));
 	}
 	yield {
-		...h([]),
-		usage: Ol(te)
+		...ee([]),
+		usage: Ul(ne)
 	};
 }
-async function Al(t, n, r) {
+async function Gl(t, n, r) {
 	let i = [];
-	for await (let e of kl(t, n, r)) {
+	for await (let e of Wl(t, n, r)) {
 		for (let { index: t, delta: n, finish_reason: r, logprobs: a } of e.choices) {
 			let e = i[t] ??= {
 				index: t,
@@ -6897,7 +6924,7 @@ async function Al(t, n, r) {
 				finish_reason: "stop",
 				logprobs: null
 			};
-			e.message.content += n.content ?? "", n.tool_calls && (e.message.tool_calls = n.tool_calls.map(({ index: e, ...t }) => t)), a && (e.logprobs = jl(e.logprobs, a)), r !== null && (e.finish_reason = r);
+			e.message.content += n.content ?? "", n.tool_calls && (e.message.tool_calls = n.tool_calls.map(({ index: e, ...t }) => t)), a && (e.logprobs = Kl(e.logprobs, a)), r !== null && (e.finish_reason = r);
 		}
 		if (e.usage) {
 			for (let { message: e } of i) e.tool_calls && e.content === "" && (e.content = null);
@@ -6913,8 +6940,8 @@ async function Al(t, n, r) {
 	}
 	throw new e("internal", "The answer ended without its last chunk.");
 }
-var jl = (e, t) => ({ content: [...e?.content ?? [], ...t.content ?? []] });
-function Ml(e, t) {
+var Kl = (e, t) => ({ content: [...e?.content ?? [], ...t.content ?? []] });
+function ql(e, t) {
 	let n = t ? t.push(e.text) : e.text, r = e.finish === void 0 ? void 0 : t?.finish(), i = r?.calls ?? [], a = n + (r?.content ?? "");
 	return {
 		delta: {
@@ -6927,22 +6954,22 @@ function Ml(e, t) {
 		isCall: i.length > 0
 	};
 }
-function Nl(e) {
+function Jl(e) {
 	let { content: t, tool_calls: n, ...r } = e;
 	return {
 		...r,
-		content: Pl(t),
-		...n && { tool_calls: n.map(Fl) }
+		content: Yl(t),
+		...n && { tool_calls: n.map(Xl) }
 	};
 }
-function Pl(t) {
+function Yl(t) {
 	if (t == null) return "";
 	if (typeof t == "string") return t;
 	let n = t.find(({ type: e }) => e !== "text");
 	if (n !== void 0) throw new e("usage", `A message has a part of type ${n.type}; this model takes text.`);
 	return t.map((e) => e.text).join("");
 }
-function Fl(t) {
+function Xl(t) {
 	try {
 		return {
 			...t,
@@ -6956,38 +6983,29 @@ function Fl(t) {
 	}
 }
 // src/api/completions.ts
-async function* Il(t, n, r) {
-	if (typeof n.prompt != "string") throw new e("usage", "prompt must be a text.");
-	let i = t.tokenizer.encode(n.prompt), a = wl(n), o = t.endIds(), s = n.logprobs, c = s === !0 ? n.top_logprobs ?? 0 : typeof s == "number" ? s : void 0, l = await Promise.all(Array.from({ length: Cl(n) }, async (e, s) => {
-		let l = a && await t.constraints(a), u = xl(n, c, s);
-		return ul((e) => t.engine.generate(i, u, {
-			constraint: l,
-			processor: t.logitProcessor,
+async function* Zl(t, n, r) {
+	let { prompt: i } = n, a = typeof i == "string";
+	if (!a && !(Array.isArray(i) && i.every((e) => typeof e == "number"))) throw new e("usage", "prompt must be a text, or a list of tokens.");
+	let o = a ? t.tokenizer.encode(i) : i, s = zl(n), c = t.endIds(), l = n.logprobs, u = l === !0 ? n.top_logprobs ?? 0 : typeof l == "number" ? l : void 0, d = n.goes_on === !0 ? $l(t.logitProcessor) : t.logitProcessor, f = await Promise.all(Array.from({ length: Rl(n) }, async (e, i) => {
+		let a = s && await t.constraints(s), l = Il(n, u, i);
+		return Tl((e) => t.engine.generate(o, l, {
+			constraint: a,
+			processor: d,
 			signal: e
 		}), t.tokenizer, {
-			stops: Sl(n),
-			endIds: o,
+			stops: Ll(n),
+			endIds: c,
 			continues: !0,
 			signal: r
 		});
-	})), u = {
-		id: `cmpl-${yc()}`,
+	})), p = {
+		id: `cmpl-${Pc()}`,
 		object: "text_completion",
 		created: Math.floor(Date.now() / 1e3),
 		model: t.name
 	};
-	n.echo === !0 && (yield {
-		...u,
-		choices: l.map((e, t) => ({
-			index: t,
-			text: n.prompt,
-			finish_reason: null
-		}))
-	});
-	let d = [];
-	for await (let [e, t] of vl(l)) {
-		t.usage && d.push(t.usage);
-		let n = c === void 0 ? {} : { logprobs: { content: [...t.logprobs] } };
+	if (n.echo === !0) {
+		let e = a ? i : t.tokenizer.decode(i);
 		yield {
 			...p,
 			choices: f.map((t, n) => ({
@@ -6998,7 +7016,7 @@ async function* Il(t, n, r) {
 		};
 	}
 	let m = [];
-	for await (let [e, t] of ll(f)) {
+	for await (let [e, t] of Nl(f)) {
 		t.usage && m.push(t.usage);
 		let r = u === void 0 ? {} : { logprobs: { content: [...t.logprobs] } };
 		yield {
@@ -7015,13 +7033,13 @@ async function* Il(t, n, r) {
 	yield {
 		...p,
 		choices: [],
-		usage: Ol(d)
+		usage: Ul(m)
 	};
 }
-async function Ll(t, n, r) {
+async function Ql(t, n, r) {
 	let i = [];
-	for await (let e of Il(t, n, r)) {
-		for (let { index: t, text: n, finish_reason: r, logprobs: a } of e.choices) {
+	for await (let e of Zl(t, n, r)) {
+		for (let { index: t, text: n, finish_reason: r, logprobs: a, token_ids: o } of e.choices) {
 			let e = i[t] ??= {
 				index: t,
 				text: "",
@@ -7037,17 +7055,17 @@ async function Ll(t, n, r) {
 	}
 	throw new e("internal", "The completion ended without its last chunk.");
 }
-var kl = (e) => e && {
+var $l = (e) => e && {
 	reset: () => void 0,
 	process: (t) => e.process(t),
 	sampled: (t) => e.sampled(t)
 };
 // src/api/embeddings.ts
-async function Rl(t, n) {
+async function eu(t, n) {
 	if (n.encoding_format === "base64") throw new e("usage", "encoding_format is base64; known: float.");
-	let r = performance.now(), i = zl(n.input).map((e) => typeof e == "string" ? t.tokenizer.encode(e) : [...e]), a = [];
+	let r = performance.now(), i = tu(n.input).map((e) => typeof e == "string" ? t.tokenizer.encode(e) : [...e]), a = [];
 	for (let [e, r] of i.entries()) {
-		let i = Bl(await t.engine.hidden(r), r.length).slice(0, n.dimensions), o = Math.hypot(...i) || 1;
+		let i = nu(await t.engine.hidden(r), r.length).slice(0, n.dimensions), o = Math.hypot(...i) || 1;
 		a.push({
 			object: "embedding",
 			index: e,
@@ -7066,36 +7084,36 @@ async function Rl(t, n) {
 		}
 	};
 }
-function zl(t) {
+function tu(t) {
 	if (typeof t == "string") return [t];
 	if (t.length === 0) throw new e("usage", "There is nothing to embed.");
 	return typeof t[0] == "number" ? [t] : t;
 }
-function Bl(e, t) {
+function nu(e, t) {
 	let n = e.length / t, r = new Float64Array(n);
 	for (let i = 0; i < e.length; i++) r[i % n] += e[i] / t;
 	return r;
 }
 // src/api/open_ai.ts
-var Vl = (e) => ({
-	chatChunks: (t, n) => kl(e, t, n),
-	chatCompletion: (t, n) => Al(e, t, n),
-	textChunks: (t, n) => Il(e, t, n),
-	textCompletion: (t, n) => Ll(e, t, n),
-	embeddings: (t) => Rl(e, t)
+var ru = (e) => ({
+	chatChunks: (t, n) => Wl(e, t, n),
+	chatCompletion: (t, n) => Gl(e, t, n),
+	textChunks: (t, n) => Zl(e, t, n),
+	textCompletion: (t, n) => Ql(e, t, n),
+	embeddings: (t) => eu(e, t)
 });
-function Hl(e) {
-	let t = Ul(e.chatChunks, e.chatCompletion), n = Ul(e.textChunks, e.textCompletion);
+function iu(e) {
+	let t = au(e.chatChunks, e.chatCompletion), n = au(e.textChunks, e.textCompletion);
 	return {
 		chat: { completions: { create: t } },
 		completions: { create: n },
 		embeddings: { create: (t) => e.embeddings(t) }
 	};
 }
-function Ul(e, t) {
-	return async (n, { signal: r } = {}) => n.stream === !0 ? Wl(e(n, r), n.stream_options?.include_usage === !0) : t(n, r);
+function au(e, t) {
+	return async (n, { signal: r } = {}) => n.stream === !0 ? ou(e(n, r), n.stream_options?.include_usage === !0) : t(n, r);
 }
-async function Wl(e, t) {
+async function ou(e, t) {
 	let n = e[Symbol.asyncIterator](), r = await n.next();
 	return (async function* () {
 		try {
@@ -7106,18 +7124,18 @@ async function Wl(e, t) {
 	})();
 }
 // src/api/remote_calls.ts
-var Gl = 1e4;
-function Kl(e, t) {
+var su = 1e4;
+function cu(e, t) {
 	let n = /* @__PURE__ */ new Set(), r = (e) => {
 		let r = e.data, i = e.ports[0];
 		if (i === void 0 || (r?.hearth === "known" && i.postMessage(n.has(r.id)), r?.hearth !== "call")) return;
 		n.add(r.id);
-		let a = ql(i, r, t).finally(() => n.delete(r.id));
+		let a = lu(i, r, t).finally(() => n.delete(r.id));
 		e.waitUntil?.(a);
 	};
 	return e.addEventListener("message", r), e.start?.(), () => e.removeEventListener("message", r);
 }
-async function ql(t, { name: n, argument: r }, i) {
+async function lu(t, { name: n, argument: r }, i) {
 	let a = new AbortController(), o = (e) => t.postMessage(e);
 	t.onmessage = () => a.abort();
 	try {
@@ -7136,8 +7154,8 @@ async function ql(t, { name: n, argument: r }, i) {
 		t.onmessage = null;
 	}
 }
-function Jl(t, n, r, i) {
-	let { port1: a, port2: o } = new MessageChannel(), s = () => a.postMessage("end"), c = new ir(s), l = yc(), u = new Promise((n, r) => {
+function uu(t, n, r, i) {
+	let { port1: a, port2: o } = new MessageChannel(), s = () => a.postMessage("end"), c = new br(s), l = Pc(), u = new Promise((n, r) => {
 		let o = () => {
 			a.close(), clearInterval(f), i?.removeEventListener("abort", s);
 		}, u = (e) => {
@@ -7159,7 +7177,7 @@ function Jl(t, n, r, i) {
 				hearth: "known",
 				id: l
 			}, [r]);
-		}, Gl);
+		}, su);
 	});
 	return u.catch(() => void 0), i?.addEventListener("abort", s, { once: !0 }), t.postMessage({
 		hearth: "call",
@@ -7172,24 +7190,29 @@ function Jl(t, n, r, i) {
 	};
 }
 // src/api/worker.ts
-function Yl(t, n = {}, r = cl.open) {
-	let i, a = async () => {
-		if (i === void 0) throw new e("unloaded", "The worker has no model open.", { hint: "Open one with openInWorker." });
-		return Vl(await i.model);
-	}, o = async () => {
-		let e = i;
-		i = void 0, await (await e?.model.catch(() => void 0))?.close();
-	}, s = (e) => async (t, n, r) => {
-		let i = await a();
-		for await (let a of e(i).call(i, t, r)) n(a);
+function du(t, n = {}, r = Cl.open) {
+	let i = /* @__PURE__ */ new Map(), a = (e) => JSON.stringify(e), o = async (t) => {
+		let n = i.get(a(t));
+		if (n === void 0) throw new e("unloaded", "The worker has this model not open.", { hint: "Open it with openInWorker." });
+		return ru(await n);
+	}, s = async (e) => {
+		let t = e.map((e) => i.get(e));
+		e.forEach((e) => i.delete(e));
+		for (let e of t) await (await e?.catch(() => void 0))?.close();
+	}, c = (e) => async (t, n, r) => {
+		let { model: i, request: a } = t;
+		return e(await o(i), a, r);
+	}, l = (e) => async (t, n, r) => {
+		let { model: i, request: a } = t;
+		for await (let t of e(await o(i), a, r)) n(t);
 	};
-	return Kl(t, {
-		async open(e, t, a) {
-			let { url: s, options: c } = e, l = JSON.stringify(e);
-			if (i?.key !== l) {
-				await o();
-				let e = typeof n == "function" ? n(c.id) : n, u = r(s, {
-					...c,
+	return cu(t, {
+		async open(e, t, o) {
+			let { model: c, beside: l } = e, { url: u, options: d } = c, f = a(c), p = l === !0 ? Promise.resolve() : s([...i.keys()].filter((e) => e !== f)), m = i.get(f);
+			if (m === void 0) {
+				let e = typeof n == "function" ? n(d.id) : n;
+				m = p.then(() => r(u, {
+					...d,
 					...e,
 					signal: o,
 					onProgress: (e, n) => t([e, n]),
@@ -7198,11 +7221,11 @@ function Yl(t, n = {}, r = cl.open) {
 				let a = m;
 				a.catch(() => i.get(f) === a && i.delete(f));
 			}
-			let { name: h, device: g, chats: _ } = await m;
+			let { name: h, device: ee, chats: g } = await m;
 			return {
 				name: h,
-				device: g,
-				chats: _
+				device: ee,
+				chats: g
 			};
 		},
 		close: async (e) => s([a(e.model)]),
@@ -7213,26 +7236,35 @@ function Yl(t, n = {}, r = cl.open) {
 		embeddings: c((e, t) => e.embeddings(t))
 	});
 }
-var Xl = (t) => t instanceof e && t.kind === "unloaded";
-async function Zl(e, t, n = {}) {
-	let { onProgress: r, onNotice: i, signal: a, ...o } = n, s = {
+var fu = (t) => t instanceof e && t.kind === "unloaded";
+async function pu(e, t, n = {}) {
+	let { onProgress: r, onNotice: i, signal: a, beside: o = !1, ...s } = n, c = {
 		url: new URL(t, globalThis.location?.href).href,
-		options: o
-	}, c = async () => {
-		let { items: t, value: n } = Jl(e, "open", s, a);
-		for await (let e of t) typeof e == "string" ? i?.(e) : r?.(...e);
-		return await n;
-	}, l = () => c().catch((e) => Xl(e) ? c() : Promise.reject(e)), u = async (e) => {
+		options: s
+	}, l = async (t) => {
+		let { items: n, value: o } = uu(e, "open", {
+			model: c,
+			beside: t
+		}, a);
+		for await (let e of n) typeof e == "string" ? i?.(e) : r?.(...e);
+		return await o;
+	}, u = (e) => l(e).catch((t) => fu(t) ? l(e) : Promise.reject(t)), d = async (e) => {
 		try {
 			return await e();
 		} catch (t) {
-			if (!Xl(t)) throw t;
-			return await l(), e();
+			if (!fu(t)) throw t;
+			return await u(!0), e();
 		}
-	}, d = (t, n, r) => u(async () => await Jl(e, t, n, r).value);
-	async function* f(t, n, r) {
-		let [i, a] = await u(async () => {
-			let { items: i } = Jl(e, t, n, r);
+	}, f = (t, n, r) => d(async () => await uu(e, t, {
+		model: c,
+		request: n
+	}, r).value);
+	async function* p(t, n, r) {
+		let [i, a] = await d(async () => {
+			let { items: i } = uu(e, t, {
+				model: c,
+				request: n
+			}, r);
 			return [i, await i.next()];
 		});
 		try {
@@ -7249,10 +7281,10 @@ async function Zl(e, t, n = {}) {
 		embeddings: (e) => f("embeddings", e)
 	};
 	return {
-		...await l(),
-		backend: p,
-		...Hl(p),
-		close: async () => void await Jl(e, "close", null).value
+		...await u(o),
+		backend: m,
+		...iu(m),
+		close: async () => void await uu(e, "close", { model: c }).value
 	};
 }
-export { Hn as _, cl as a, pn as b, Nc as c, no as d, Ya as f, Jr as g, Ha as h, Hl as i, Pc as l, Za as m, Yl as n, rl as o, Ja as p, Vl as r, Gc as s, Zl as t, ro as u, Ln as v, ee as x, _n as y };
+export { mn as A, Kn as C, Dn as D, Cn as E, m as M, En as O, Yn as S, An as T, si as _, Cl as a, Xn as b, Jc as c, yo as d, vo as f, ro as g, po as h, iu as i, Be as j, vn as k, Yc as l, lo as m, du as n, vl as o, uo as p, ru as r, ol as s, pu as t, Pc as u, ui as v, Jn as w, Qn as x, rr as y };

@@ -18,7 +18,7 @@ import type { ChatCompletion, ChatCompletionChunk, ChatRequest, EmbeddingRequest
 /** What of a model's options can be sent. */
 export type RemoteOptions = Pick<
   LanguageModelOptions,
-  "cacheTokens" | "context" | "maxSequences" | "chunkTokens" | "tokensPerReadBack" | "submitMs" | "device" | "isa" | "threads"
+  "cacheTokens" | "context" | "contextAtMost" | "maxSequences" | "chunkTokens" | "tokensPerReadBack" | "submitMs" | "device" | "isa" | "threads"
 > & {
   /** What the page calls the model. */
   readonly id?: string;
@@ -132,8 +132,8 @@ const isUnloaded = (error: unknown): boolean => error instanceof HearthError && 
 export async function openInWorker(target: CallTarget, url: string | URL, options: OpenInWorkerOptions = {}): Promise<RemoteModel> {
   const { onProgress, onNotice, signal, beside: isBeside = false, ...sent } = options;
   const opening: Opening = { url: new URL(url, globalThis.location?.href).href, options: sent };
-  const openOnce = async (): Promise<Opened> => {
-    const { items, value } = callOver(target, "open", opening, signal);
+  const openOnce = async (beside: boolean): Promise<Opened> => {
+    const { items, value } = callOver(target, "open", { model: opening, beside } satisfies Call, signal);
     for await (const item of items as AsyncIterable<string | [number, number]>) {
       if (typeof item === "string") onNotice?.(item);
       else onProgress?.(...item);
@@ -141,14 +141,15 @@ export async function openInWorker(target: CallTarget, url: string | URL, option
     return (await value) as Opened;
   };
   /** Goes on where it was stopped: what came is kept. */
-  const open = (): Promise<Opened> => openOnce().catch((error: unknown) => (isUnloaded(error) ? openOnce() : Promise.reject(error)));
+  const open = (beside: boolean): Promise<Opened> =>
+    openOnce(beside).catch((error: unknown) => (isUnloaded(error) ? openOnce(beside) : Promise.reject(error)));
   /** Does it again once the model is there again, where it no longer was. */
   const whileOpen = async <Value>(action: () => Promise<Value>): Promise<Value> => {
     try {
       return await action();
     } catch (error) {
       if (!isUnloaded(error)) throw error;
-      await open();
+      await open(true);
       return action();
     }
   };

@@ -9,7 +9,8 @@ import type { Library } from "../library.ts";
 import { USAGE } from "./gpu.ts";
 import type { GpuModel } from "./model.ts";
 import { Pace, SUBMIT_MS } from "./pace.ts";
-import { ReadBack, soon } from "./read_back.ts";
+import { ReadBack } from "./read_back.ts";
+import { soon } from "./soon.ts";
 import { type Copy, readCopies } from "./tables.ts";
 
 const MOST_GROUPS = 32768; // along one axis: kernels count on along another

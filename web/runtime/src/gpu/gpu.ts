@@ -2,6 +2,7 @@
 // late and elsewhere, so whatever is made is made inside error scopes.
 
 import { HearthError } from "../errors.ts";
+import { soon } from "./soon.ts";
 
 /** What a plan asks of an adapter, whatever sizes its sessions have. */
 export interface Needs {
@@ -27,6 +28,7 @@ const LIMITS: readonly (readonly [keyof Needs, keyof GPUSupportedLimits, string]
 export const USAGE = { MAP_READ: 1, COPY_SRC: 4, COPY_DST: 8, UNIFORM: 64, STORAGE: 128 } as const;
 export const MAP_READ = 1;
 
+const PATIENCE_MS = 4;
 const SCOPES: readonly GPUErrorFilter[] = ["validation", "out-of-memory", "internal"];
 const ELSEWHERE = "Use the processor: device: \"wasm\".";
 
@@ -112,7 +114,10 @@ export class Gpu {
 
   /** Waits until all that was submitted is done; fails where it was lost on the way. */
   async wait(what: string): Promise<void> {
-    await this.device.queue.onSubmittedWorkDone().catch((error: unknown) => {
+    const done = this.device.queue.onSubmittedWorkDone();
+    // Firefox looks ten times a second, and whenever something is submitted.
+    while (!(await soon(done, PATIENCE_MS))) this.device.queue.submit([]);
+    await done.catch((error: unknown) => {
       throw this.explain(error, what);
     });
     this.requireSound();

@@ -3,6 +3,7 @@
 // submitted. So it is measured, and where the browser looks too rarely it is made to look by submitting nothing.
 
 import { type Gpu, MAP_READ, USAGE } from "./gpu.ts";
+import { soon } from "./soon.ts";
 
 const LEAST_BYTES = 64 << 10;
 const PROBES = 8; // browsers' clocks are coarse: Firefox's has milliseconds
@@ -111,19 +112,4 @@ class Turns {
   close(): void {
     this.#channel.port2.close();
   }
-}
-
-/** Whether a promise is settled before so many milliseconds have passed. */
-export async function soon(promise: Promise<unknown>, ms: number): Promise<boolean> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<boolean>((resolve) => {
-    if (ms !== Infinity) timer = setTimeout(resolve, ms, false);
-  });
-  const settled = promise.then(
-    () => true,
-    () => true,
-  );
-  const first = await Promise.race([settled, late]);
-  clearTimeout(timer);
-  return first;
 }

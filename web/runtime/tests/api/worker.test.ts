@@ -68,6 +68,42 @@ test("a worker that was stopped meanwhile opens the model again when it is asked
   scope.close();
 });
 
+/** A worker whose models answer by their names; what is open there. */
+function named() {
+  const open = new Set<string>();
+  const opener = async (url: string) => {
+    const name = new URL(url).pathname.slice(1);
+    open.add(name);
+    return toyModel({ name, close: () => open.delete(name) }).model;
+  };
+  const { scope, target } = pair();
+  const stop = serveModel(scope, {}, opener);
+  const ask = async ({ chat }: Awaited<ReturnType<typeof openInWorker>>) => (await chat.completions.create({ messages, temperature: 0 })).model;
+  return { open, opener, scope, target, ask, stop };
+}
+
+test("models beside each other answer each for itself, and are closed each by itself", async () => {
+  const { open, target, scope, ask, stop } = named();
+  const first = await openInWorker(target, "https://example.org/first");
+  const second = await openInWorker(target, "https://example.org/second", { beside: true });
+  expect(await Promise.all([ask(first), ask(second), ask(first)])).toEqual(["first", "second", "first"]);
+  await first.close();
+  expect([...open]).toEqual(["second"]);
+  expect(await ask(second)).toBe("second");
+  stop();
+  scope.close();
+});
+
+test("a model takes the place of those that are open; who asks one of them has it opened again", async () => {
+  const { open, target, scope, ask, stop } = named();
+  const first = await openInWorker(target, "https://example.org/first");
+  const second = await openInWorker(target, "https://example.org/second");
+  expect([...open]).toEqual(["second"]);
+  expect(await Promise.all([ask(first), ask(second)])).toEqual(["first", "second"]);
+  stop();
+  scope.close();
+});
+
 test("a worker that was stopped in the middle of a call is asked once more", async () => {
   vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
   const { scope, target } = pair();
