@@ -1,4 +1,4 @@
-"""stories260K as a bundle for WebAssembly and as a site, and a browser that visits it."""
+"""stories260K, its bundles for WebAssembly and for this machine, and what it answers here."""
 
 from __future__ import annotations
 
@@ -20,6 +20,11 @@ CHUNK_BYTES = 100_000
 # A name that browsers do not trust as they trust localhost.
 ELSEWHERE = "elsewhere.test"
 
+from hearth import LLM
+
+PROMPT = "Once upon a time, there was a little"
+TOKENS = 40
+
 
 @pytest.fixture(scope="session")
 def stories(shared_data: Path) -> Path:
@@ -31,36 +36,12 @@ def bundle_folder(stories: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     return compile_here(stories, tmp_path_factory.mktemp("bundle") / "wasm", target="wasm32", precision="high")
 
 
-@pytest.fixture(scope="module")
-def site(bundle_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Site:
-    bundle = open_bundle(bundle_folder, for_this_machine=False)
-    return write_site(bundle, tmp_path_factory.mktemp("site") / "site", chunk_bytes=CHUNK_BYTES)
+@pytest.fixture(scope="session")
+def native_folder(stories: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return compile_here(stories, tmp_path_factory.mktemp("native") / "bundle", precision="high")
 
 
-@pytest.fixture
-def server(site: Site) -> Iterator[SiteServer]:
-    server = SiteServer(site.path)
-    yield server
-    server.close()
-
-
-@pytest.fixture(scope="package")
-def browser() -> Iterator[Any]:
-    with launched("chromium", local_name=ELSEWHERE) as browser:
-        yield browser
-
-
-@pytest.fixture
-def context(browser: Any) -> Iterator[Any]:
-    """A visitor who was never here."""
-    context = browser.new_context()
-    context.set_default_timeout(PATIENCE_MS)
-    yield context
-    context.close()
-
-
-@pytest.fixture(scope="package")
-def expected(stories: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
-    native = compile_here(stories, tmp_path_factory.mktemp("native") / "bundle", precision="high")
-    with LLM(native, context=256, threads=2, repetition_stop=False, trust_bundle=True) as llm:
+@pytest.fixture(scope="session")
+def expected(native_folder: Path) -> str:
+    with LLM(native_folder, context=256, threads=2, repetition_stop=False, trust_bundle=True) as llm:
         return llm.generate(PROMPT, max_tokens=TOKENS, temperature=0.0).text

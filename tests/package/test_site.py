@@ -11,7 +11,7 @@ import pytest
 from tests.compiler.compiled import compile_here, shared_cache
 from tests.wasm.conftest import LLAMA
 
-from hearth.bundle import COSTS, GPU_COSTS, open_bundle
+from hearth.bundle import COSTS, GPU_COSTS, KNOWN_ANSWERS, open_bundle
 from hearth.cli.main import run
 from hearth.errors import BundleMismatch, StorageError
 from hearth.package import write_site
@@ -102,6 +102,19 @@ def test_the_verb_compiles_and_writes_and_says_what_is_loaded(
     assert "A visitor loads" in err
     assert "weights" in err
     assert (tmp_path / "site" / "index.html").is_file()
+    told = json.loads((tmp_path / "site" / "model.json").read_text())
+    assert KNOWN_ANSWERS in told["files"]
+
+
+def test_a_bundle_for_pages_has_known_answers_and_its_site_too(stories: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "bundle"
+    with shared_cache():
+        assert run(["compile", str(stories), "--target", "wasm32", "--output", str(folder)]) == 0
+    open_bundle(folder, for_this_machine=False, verify="full")
+    answers = json.loads((folder / KNOWN_ANSWERS).read_text())
+    assert [len(call["tokens"]) for call in answers["calls"]] == [40, 1, 4, 1]
+    assert run(["package", "web", str(folder), "--out", str(tmp_path / "site")]) == 0
+    assert KNOWN_ANSWERS in json.loads((tmp_path / "site" / "model.json").read_text())["files"]
 
 
 def test_a_model_without_a_tokenizer_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -93,6 +93,17 @@ def plan_bundle(bare_module: Path, tmp_path: Path) -> PlanBundle:
         return folder
 
     return make
+
+
+def changed_bundle(bundle: Path, folder: Path, files: Mapping[str, bytes]) -> Path:
+    """A bundle with some of its files as they are given, and others beside them."""
+    shutil.copytree(bundle, folder)
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+        manifest["files"][name] = {"sha256": hashlib.sha256(content).hexdigest(), "size_bytes": len(content)}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    return folder
 
 
 def write_manifest(folder: Path) -> None:

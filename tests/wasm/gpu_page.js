@@ -15,9 +15,41 @@ GPUAdapter.prototype.requestDevice = async function (...args) {
 
 // No browser says how much memory there is: a buffer of more than any limit stands for what there is not.
 let without = null;
+const taken = { bytes: 0, outsideOfScopes: 0 };
 const create = GPUDevice.prototype.createBuffer;
 GPUDevice.prototype.createBuffer = function (about) {
+  taken.bytes += about.size;
+  if (!this.scopes) taken.outsideOfScopes++;
   return create.call(this, about.label === without ? { ...about, size: 2 ** 40 } : about);
+};
+const destroy = GPUBuffer.prototype.destroy;
+GPUBuffer.prototype.destroy = function () {
+  taken.bytes -= this.size;
+  destroy.call(this);
+};
+const push = GPUDevice.prototype.pushErrorScope;
+GPUDevice.prototype.pushErrorScope = function (filter) {
+  this.scopes = (this.scopes ?? 0) + 1;
+  push.call(this, filter);
+};
+const pop = GPUDevice.prototype.popErrorScope;
+GPUDevice.prototype.popErrorScope = function () {
+  this.scopes--;
+  return pop.call(this);
+};
+
+// What drivers do to shaders: how many pipelines they make of them, and one that takes the GPU with it.
+let pipelines = 0;
+let deadly = null;
+const compile = GPUDevice.prototype.createComputePipelineAsync;
+GPUDevice.prototype.createComputePipelineAsync = function (about) {
+  pipelines++;
+  return compile.call(this, about);
+};
+const read = GPUDevice.prototype.createShaderModule;
+GPUDevice.prototype.createShaderModule = function (about) {
+  if (deadly !== null && about.code.includes(deadly)) this.destroy();
+  return read.call(this, about);
 };
 
 // How often the GPU is given something to do, and how often what it did is read; nudges are submits of nothing.
@@ -85,6 +117,26 @@ const ASKED = {
   },
   limitBuffers: ({ label }) => {
     without = label;
+  },
+  killBy: ({ text }) => {
+    deadly = text;
+  },
+  /** Pipelines that were made since it was last asked. */
+  pipelines: () => {
+    const made = pipelines;
+    pipelines = 0;
+    return made;
+  },
+  /** Buffers of the GPU that are there, and how many were ever made where nobody would learn of an error. */
+  taken: () => taken,
+  /** What races have found so far. */
+  async records() {
+    const cache = await caches.open("hearth-memos");
+    const kept = await cache.keys();
+    return await Promise.all(kept.map(async ({ url }) => ({ url, ...(await (await cache.match(url)).json()) })));
+  },
+  async writeRecord({ record: { url, ...content } }) {
+    await (await caches.open("hearth-memos")).put(url, new Response(JSON.stringify(content)));
   },
   counters: ({ session }) => sessions[session].counters,
   closeSession: ({ session }) => sessions[session].close(),

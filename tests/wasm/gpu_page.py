@@ -90,7 +90,7 @@ class PageModel:
         self.page = page
         self.number: int = about["model"]
         self.info: dict[str, Any] = about["info"]
-        self.device: dict[str, str] = about["device"]
+        self.device: dict[str, Any] = about["device"]
         self.progress: list[tuple[int, int]] = about["progress"]
         self.memory_bytes: int = about["memoryBytes"]
 

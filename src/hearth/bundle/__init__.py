@@ -9,6 +9,7 @@ from hearth.bundle.manifest import (
     FORMAT_VERSION,
     GPU_KERNELS,
     GPU_PLAN,
+    KNOWN_ANSWERS,
     LIBRARIES,
     PLAN,
     TOKENIZER,
@@ -27,7 +28,7 @@ from hearth.bundle.recall import Memory, memory_of
 from hearth.bundle.store import StoredBundle, find_bundle, list_bundles, remove_bundle
 from hearth.bundle.trust import mark_compiled_here, require_own_cache, require_trusted
 from hearth.bundle.unfinished import Unfinished, clear_unfinished, list_unfinished
-from hearth.bundle.writer import BundleWriter
+from hearth.bundle.writer import BundleWriter, add_file
 
 __all__ = [
     "ABI_VERSION",
@@ -36,6 +37,7 @@ __all__ = [
     "GPU_COSTS",
     "GPU_KERNELS",
     "GPU_PLAN",
+    "KNOWN_ANSWERS",
     "LIBRARIES",
     "PLAN",
     "TOKENIZER",
@@ -54,6 +56,7 @@ __all__ = [
     "StoredBundle",
     "TextFacts",
     "Unfinished",
+    "add_file",
     "bundle_key",
     "bundle_path",
     "bundles_dir",

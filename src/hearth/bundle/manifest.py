@@ -28,6 +28,8 @@ GPU_KERNELS = "gpu_kernels.wgsl"
 """What a language model's bundle has for GPUs."""
 WEIGHTS = "weights.bin"
 TOKENIZER = "tokenizer.json"
+KNOWN_ANSWERS = "known_answers.json"
+"""Of bundles for pages: what the model computes on a processor; `web/runtime/src/manifest.ts` has the same."""
 TOKENIZER_META = "tokenizer_meta.json"
 LIBRARIES = ("libhearth.so", "libhearth.dylib", "libhearth.dll")
 """Names of the library of a bundle that runs natively, which has one of them."""

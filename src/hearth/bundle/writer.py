@@ -8,6 +8,7 @@ bundle.
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import shutil
 from contextlib import suppress
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 
 from hearth.bundle.failures import HINT, storage_errors
 from hearth.bundle.manifest import MANIFEST, FileEntry, Manifest, is_file_name
-from hearth.bundle.paths import bundles_dir, make_folder
+from hearth.bundle.paths import bundles_dir, make_folder, write_whole
 from hearth.bundle.reader import Bundle, open_bundle, sha256_of
 from hearth.bundle.unfinished import ClaimedFolder, clear_unfinished, doomed_name
 from hearth.errors import BundleMismatch, CorruptFile, ModelNotFound, StorageError
@@ -196,3 +197,18 @@ def _sync(path: Path) -> None:
             raise
     finally:
         os.close(descriptor)
+
+
+def add_file(bundle: Bundle, name: str, text: str) -> Bundle:
+    """Puts one more file into a bundle that is there, or in the place of an older one.
+
+    Raises:
+        StorageError: it cannot be written; the bundle is then as it was.
+    """
+    content = text.encode()
+    entry = FileEntry(hashlib.sha256(content).hexdigest(), len(content))
+    manifest = replace(bundle.manifest, files={**bundle.manifest.files, name: entry})
+    with storage_errors("write", bundle.path / name):
+        write_whole(bundle.path / name, text)
+        write_whole(bundle.path / MANIFEST, manifest.to_json())
+    return replace(bundle, manifest=manifest)

@@ -72,13 +72,14 @@ def command(
     """Compile MODEL into a bundle: native code, packed weights and tokenizer in one folder.
 
     Verbs that run a model do this by themselves; `compile` is for doing it ahead, for other machines, or for looking
-    inside. MODEL may also be a graph of any kind of network: an .onnx file, or a .pt2 file of torch.export. The
-    bundle's path goes to standard output.
+    inside. MODEL may also be a graph of any kind of network: an .onnx file, or a .pt2 file of torch.export. For
+    wasm32 a language model is compiled for this machine, too, to write down some of what it computes: pages check
+    their GPU with that. The bundle's path goes to standard output.
     """
     from hearth.bundle import open_bundle
     from hearth.checkpoint.graphs import is_graph
     from hearth.cli.progress import showing_progress
-    from hearth.prepare import COMPILE_HINT, compile_progress
+    from hearth.prepare import COMPILE_HINT, compile_progress, with_known_answers
     from hearth.units import format_bytes
 
     if output is not None and output.exists():
@@ -113,9 +114,11 @@ def command(
                 )  # fmt: skip
             else:
                 folder = compile_checkpoint(model, wanted, offline, progress, options)
+            bundle = open_bundle(folder, for_this_machine=False)
+            if not graph:
+                bundle = with_known_answers(bundle, model, progress=progress, offline=offline, **wanted)
         except ImportError as error:
             raise CompileError("The compiler is not installed.", why=f"({error})", hint=COMPILE_HINT) from error
-    bundle = open_bundle(folder, for_this_machine=False)
     seconds = time.monotonic() - begin
     made = bundle.manifest
     click.echo(

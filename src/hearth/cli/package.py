@@ -63,7 +63,8 @@ def web(
     """Write a static site with a chat page that runs MODEL in the browser.
 
     Any web server can host DIR: nothing is computed there, and what is typed into the page never leaves it. The model
-    runs on the visitor's GPU (WebGPU) or processor (WebAssembly), also without a network once it was loaded. MODEL
+    runs on the visitor's GPU (WebGPU) or processor (WebAssembly), also without a network once it was loaded. It is
+    compiled for this machine, too, to write down some of what it computes: pages check their GPU with that. MODEL
     may be a bundle that was compiled with --target wasm32. The site's path goes to standard output.
     """
     from hearth.bundle import open_bundle
@@ -86,6 +87,26 @@ def _serve(model: str, folder: Path, host: str, port: int) -> None:
     with site_server(folder, host, port) as server:
         tell_address(model, host, server.server_port, "/")
         server.serve_forever()
+
+
+def _bundle(model: str, offline: bool, isa: str | None, **wanted: Any) -> Bundle:
+    from hearth.bundle import open_bundle
+    from hearth.bundle.manifest import MANIFEST
+    from hearth.cli.compile import compile_checkpoint
+    from hearth.cli.progress import showing_progress
+    from hearth.model.kinds import TEXT
+    from hearth.prepare import COMPILE_HINT, with_known_answers
+
+    if (Path(model) / MANIFEST).is_file():
+        return open_bundle(Path(model), for_this_machine=False)
+    options = {"target": "wasm32", "isa": isa, "output": None, "dump_ir": None, "force": False}
+    with showing_progress() as progress:
+        try:
+            folder = compile_checkpoint(model, wanted, offline, progress, options, kinds=(TEXT,))
+            bundle = open_bundle(folder, for_this_machine=False)
+            return with_known_answers(bundle, model, progress=progress, offline=offline, **wanted)
+        except ImportError as error:
+            raise CompileError("The compiler is not installed.", why=f"({error})", hint=COMPILE_HINT) from error
 
 
 def _report(bundle: Bundle, site: Site) -> None:

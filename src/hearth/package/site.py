@@ -19,7 +19,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from hearth.bundle import COSTS, GPU_COSTS, GPU_KERNELS, GPU_PLAN, PLAN, TOKENIZER, TOKENIZER_META, WEIGHTS, Bundle
+from hearth.bundle import (
+    COSTS,
+    GPU_COSTS,
+    GPU_KERNELS,
+    GPU_PLAN,
+    KNOWN_ANSWERS,
+    PLAN,
+    TOKENIZER,
+    TOKENIZER_META,
+    WEIGHTS,
+    Bundle,
+)
 from hearth.bundle.failures import storage_errors
 from hearth.bundle.manifest import MANIFEST
 from hearth.bundle.unfinished import ClaimedFolder, clear_unfinished
@@ -58,7 +69,7 @@ class Site:
     def loads(self, *, gpu: bool) -> list[tuple[str, int]]:
         """What a page loads, in this order: what it is, and bytes before compression. Of the modules for the
         processor that of the best instruction set."""
-        plan = (GPU_PLAN, GPU_KERNELS) if gpu else (PLAN,)
+        plan = (GPU_PLAN, GPU_KERNELS, KNOWN_ANSWERS) if gpu else (PLAN,)
         module = next(name for name in self.file_bytes if name.endswith(".wasm"))
         steps = (
             ("page and runtime", ()),
@@ -67,7 +78,7 @@ class Site:
             ("plan", plan),
             ("weights", (WEIGHTS,)),
         )
-        return [(what, sum(self.file_bytes[name] for name in names) or self.page_bytes) for what, names in steps]
+        return [(what, sum(self.file_bytes.get(name, 0) for name in names) or self.page_bytes) for what, names in steps]
 
     @property
     def has_gpu(self) -> bool:

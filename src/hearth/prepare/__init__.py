@@ -7,6 +7,7 @@
 from hearth.prepare.bundles import prepare
 from hearth.prepare.context import choose_context, choose_pages
 from hearth.prepare.finding import fetch, inspector, preparer_of
+from hearth.prepare.known_answers import known_answers, with_known_answers
 from hearth.prepare.loading import open_model, start_loading, start_placed
 from hearth.prepare.placement import ON_CPU, Placement, check_device, check_gpu_layers, place
 from hearth.prepare.preparer import Preparer, Wanted
@@ -33,10 +34,12 @@ __all__ = [
     "fetch",
     "hub_progress",
     "inspector",
+    "known_answers",
     "open_model",
     "place",
     "prepare",
     "preparer_of",
     "start_loading",
     "start_placed",
+    "with_known_answers",
 ]

@@ -92,17 +92,20 @@ var ee = [
 	"validation",
 	"out-of-memory",
 	"internal"
-], _ = "Use the processor: device: \"wasm\".", re = class t {
+], v = "Use the processor: device: \"wasm\".", ee = [["f16", "shader-f16"], ["subgroups", "subgroups"]], te = "packed_4x8_integer_dot_product", y = class extends e {}, ne = class t {
 	device;
 	name;
 	allocatedBytes = 0;
 	#e;
 	constructor(e, t) {
-		this.device = e, this.name = t, e.addEventListener("uncapturederror", ({ error: e }) => this.#t(se(e, `The GPU ${t} failed.`))), e.lost.then(({ message: e }) => this.#t(oe(t, e)));
+		this.device = e, this.name = t, e.addEventListener("uncapturederror", ({ error: e }) => {
+			let n = se(e, `The GPU ${t} failed.`);
+			this.#t(new y(n.kind, n.what, n));
+		}), e.lost.then(({ message: e }) => this.#t(oe(t, e)));
 	}
 	static async open(n, r) {
-		let i = ae(n);
-		for (let [t, a, o] of ee) {
+		let i = ie(n);
+		for (let [t, a, o] of h) {
 			let [s, c] = [r[t], n.limits[a]];
 			if (s <= c) continue;
 			let l = `The model needs ${o.replace("NEEDED", String(s)).replace("MOST", String(c))}.`;
@@ -111,11 +114,12 @@ var ee = [
 				hint: _
 			});
 		}
-		let a = Object.fromEntries(ee.map(([, e]) => [e, n.limits[e]]));
+		let a = ee.map(([, e]) => e).filter((e) => n.features.has(e)), o = Object.fromEntries(h.map(([, e]) => [e, n.limits[e]]));
 		try {
 			return new t(await n.requestDevice({
 				label: "hearth",
-				requiredLimits: a
+				requiredFeatures: a,
+				requiredLimits: o
 			}), i);
 		} catch (t) {
 			throw new e("device", `The GPU ${i} cannot be opened.`, {
@@ -123,6 +127,9 @@ var ee = [
 				hint: _
 			});
 		}
+	}
+	get isLost() {
+		return this.#e instanceof y;
 	}
 	requireSound() {
 		if (this.#e !== void 0) throw this.#e;
@@ -175,7 +182,7 @@ var ee = [
 		this.#e ??= e;
 	}
 };
-async function ie(t) {
+async function re(t) {
 	let n = globalThis.navigator?.gpu;
 	if (n === void 0) {
 		let t = globalThis.isSecureContext === !1 ? "Pages have WebGPU over https or on localhost only." : "This browser has no WebGPU, or it is switched off.";
@@ -190,7 +197,7 @@ async function ie(t) {
 		hint: _
 	});
 	if (r.info.isFallbackAdapter && !t) {
-		let t = `The GPU ${ae(r)} is a program that plays one, slower than the processor's own kernels.`;
+		let t = `${ie(r)} is a program that plays one, slower than the processor's own kernels.`;
 		throw new e("device", "There is no GPU.", {
 			why: t,
 			hint: _
@@ -198,38 +205,186 @@ async function ie(t) {
 	}
 	return r;
 }
-function ae({ info: e }) {
+function ie({ info: e }) {
 	return e.description ? e.description : [
 		e.vendor,
 		e.architecture,
 		e.device
 	].filter(Boolean).join(" ") || "without a name";
 }
-function oe(t, n) {
-	return new e("device", `The GPU ${t} was lost.`, {
-		why: n,
+function ae(e) {
+	let t = new Set(ee.filter(([, t]) => e.features.has(t)).map(([e]) => e));
+	return navigator.gpu.wgslLanguageFeatures?.has(te) === !0 && t.add("dot4"), t;
+}
+function oe(e, t) {
+	return new y("device", `The GPU ${e} was lost.`, {
+		why: t,
 		hint: "Load the model again."
 	});
 }
 function se(t, n) {
-	let r = typeof GPUOutOfMemoryError < "u" && t instanceof GPUOutOfMemoryError, i = r ? "Use a smaller context, a smaller model or a smaller number format, or close other pages." : _;
+	let r = typeof GPUOutOfMemoryError < "u" && t instanceof GPUOutOfMemoryError, i = r ? "Use a smaller context, a smaller model or a smaller number format, or close other pages." : v;
 	return new e(r ? "memory" : "device", n, {
 		why: t.message,
 		hint: i
 	});
 }
+// src/gpu/known_answers.ts
+var ce = 1;
+function le(t) {
+	let n;
+	try {
+		n = JSON.parse(t);
+	} catch (t) {
+		throw new e("corrupt", "The bundle's known answers are no JSON.", { why: String(t) });
+	}
+	if (n.format !== ce) throw new e("mismatch", `The bundle's known answers have format ${n.format}.`, {
+		why: `This package reads format ${ce}.`,
+		hint: "Package the model again with the Hearth that the page came with: hearth package web MODEL."
+	});
+	let r = n.calls.map((e) => ({
+		...e,
+		logits: ue(e.logits)
+	}));
+	return {
+		pages: n.pages,
+		calls: r
+	};
+}
+function ue(e) {
+	let t = Uint8Array.from(atob(e), (e) => e.charCodeAt(0));
+	return new Float32Array(t.buffer);
+}
+// src/gpu/shaders.ts
+var b = "core", de = /^\/\/@ .*$/gm, fe = /^\/\/@ ([A-Za-z_]\w*) (\d{1,3}) ([a-z0-9+]+)$/, pe = "Compile the model again: hearth compile MODEL --target wasm32";
+function x(t) {
+	let n = [...t.matchAll(de)];
+	return n.map((r, i) => {
+		let a = fe.exec(r[0]);
+		if (a === null) throw new e("corrupt", `The bundle's shaders have a line that says nothing: ${r[0]}`, { hint: pe });
+		let o = t.slice(r.index + r[0].length + 1, n[i + 1]?.index);
+		return {
+			name: a[1],
+			threads: Number(a[2]),
+			features: a[3],
+			text: o
+		};
+	});
+}
+function me(t, n, r) {
+	let i = /* @__PURE__ */ new Map();
+	for (let e of t) i.set(e.name, [...i.get(e.name) ?? [], e]);
+	return n.map(({ name: t }) => {
+		let n = i.get(t) ?? [], a = n.find(({ features: e }) => e === b);
+		if (a === void 0) throw new e("mismatch", `The bundle has no shader for the kernel ${t}, which its plan asks for.`, { hint: pe });
+		let o = n.filter(({ features: e }) => e !== "core" && e.split("+").every((e) => r.has(e)));
+		return {
+			name: t,
+			core: a,
+			variants: new Map(o.map((e) => [e.features, e]))
+		};
+	});
+}
+// src/gpu/race.ts
+var he = .1, ge = .05, _e = 5, ve = 100, ye = class extends y {};
+async function be(e, t, n, r) {
+	let i = (e) => Ce(t, r, e), a = t.calls.map(({ logits: e }) => e), o = e.kernels.filter((e) => e.variants.size > 0 && n.choice(e) === void 0), s = await i(o.length > 0), c = Oe(s.logits, a);
+	if (c > he) {
+		if (Object.keys(e.variants).length === 0) throw Ae(e, c);
+		return await n.choose(new Map(e.kernels.filter(({ variants: e }) => e.size > 0).map((e) => [e, b]))), await e.use(() => b), be(e, t, n, r);
+	}
+	if (o.length === 0) return;
+	let l = /* @__PURE__ */ new Map([[b, s]]);
+	for (let t of [...new Set(o.flatMap(({ variants: e }) => [...e.keys()]))].sort()) {
+		if (await n.hasLost(t)) continue;
+		let r = await xe(e, t, n, i);
+		r !== void 0 && Oe(r.logits, s.logits) <= ge && l.set(t, r);
+	}
+	await n.choose(new Map(o.map((e) => [e, Se(e, l)]))), await e.use((e) => n.choice(e) ?? "core");
+}
+async function xe(e, t, n, r) {
+	await n.beginTrial(t);
+	try {
+		return await e.use(() => t), await r(!0);
+	} catch (e) {
+		if (e instanceof y) throw new ye(e.kind, e.what, e);
+		return;
+	} finally {
+		e.gpu.isLost || await n.endTrial(t);
+	}
+}
+function Se({ name: e, variants: t }, n) {
+	let r = ({ milliseconds: t, ran: n }) => Math.min(...t.filter((t, r) => n[r].has(e))), i = b;
+	for (let e of t.keys()) {
+		let t = n.get(e);
+		t !== void 0 && r(t) < r(n.get(i)) && (i = e);
+	}
+	return i;
+}
+async function Ce({ pages: e, calls: t }, n, r) {
+	let i = await n(e), [a, o, s] = [
+		[],
+		[],
+		[]
+	];
+	try {
+		for (let e of t) a.push(await we(i, e)), s.push(new Set(i.counters.kernels)), r && o.push(await De(() => i.forward(Te(e, ["argmax"]))));
+	} finally {
+		i.close();
+	}
+	return {
+		logits: a,
+		milliseconds: o,
+		ran: s
+	};
+}
+async function we(e, t) {
+	let { rows: n, stride: r } = t, { logits: i, argmax: a } = await e.forward(Te(t, ["logits", "argmax"])), o = i.length / n;
+	return a.every((e, t) => Ee(i.subarray(t * o, (t + 1) * o), e)) ? i.filter((e, t) => t % r === 0) : /* @__PURE__ */ new Float32Array();
+}
+var Te = ({ tokens: e, position: t, pages: n, rows: r }, i) => ({
+	tokenIds: Int32Array.from(e),
+	positions: Int32Array.from(e, (e, n) => t + n),
+	tokenSeq: new Int32Array(e.length),
+	blockTable: Int32Array.from(n),
+	blockTableStride: n.length,
+	logitRows: Int32Array.from({ length: r }, (t, n) => e.length - r + n),
+	outputs: i
+}), Ee = (e, t) => e.every((n) => n <= e[t]);
+async function De(e) {
+	let t = [], n = performance.now();
+	for (let r = n; t.length === 0 || t.length < _e && r - n < ve;) {
+		await e();
+		let n = r;
+		t.push((r = performance.now()) - n);
+	}
+	return t.sort((e, t) => e - t)[t.length >> 1];
+}
+var Oe = (e, t) => Math.max(...t.map((t, n) => ke(e[n], t)));
+function ke(e, t) {
+	if (e.length !== t.length) return Infinity;
+	let n = Math.hypot(...e.map((e, n) => e - t[n])) / Math.hypot(...t);
+	return Number.isFinite(n) ? n : Infinity;
+}
+function Ae({ gpu: t }, n) {
+	let r = Number.isFinite(n) ? `${(100 * n).toFixed(0)} % away from` : "not";
+	return new e("device", `The GPU ${t.name} does not compute what the processor computes.`, {
+		why: `Logits are ${r} those of the same model on the processor.`,
+		hint: "Update the GPU's driver and the browser, or compute on the processor: device: \"wasm\"."
+	});
+}
 // src/memory.ts
-var ce = 2, le = 0, ue = 2, de = 1, fe = 65536;
-function pe(e, t, n = 0) {
-	let r = he(e), { initial: i } = r, a = t ? `It could not grow to ${n} bytes.` : "";
-	for (let { maximum: o } = r; t && o >= i && o * fe >= n; o >>= 1) try {
+var je = 2, Me = 0, Ne = 2, Pe = 1, Fe = 65536;
+function Ie(e, t, n = 0) {
+	let r = Re(e), { initial: i } = r, a = t ? `It could not grow to ${n} bytes.` : "";
+	for (let { maximum: o } = r; t && o >= i && o * Fe >= n; o >>= 1) try {
 		let n = new WebAssembly.Memory({
 			initial: i,
 			maximum: o,
 			shared: t
 		});
 		return {
-			module: me(e, r, 3),
+			module: Le(e, r, 3),
 			memory: n,
 			why: ""
 		};
@@ -241,40 +396,40 @@ function pe(e, t, n = 0) {
 		maximum: r.maximum
 	});
 	return {
-		module: me(e, r, de),
+		module: Le(e, r, Pe),
 		memory: o,
 		why: a
 	};
 }
-function me(e, { flagsAt: t }, n) {
+function Le(e, { flagsAt: t }, n) {
 	let r = new Uint8Array(e);
 	return r[t] = n, r;
 }
-function he(e) {
-	let t = new v(e, 8);
+function Re(e) {
+	let t = new Be(e, 8);
 	for (; t.at < e.length;) {
 		let e = t.byte(), n = t.number() + t.at;
-		if (e === ce) for (let e = t.number(); e > 0; e--) {
+		if (e === je) for (let e = t.number(); e > 0; e--) {
 			t.skip(t.number()), t.skip(t.number());
 			let e = t.byte();
-			if (e === le) t.number();
-			else if (e === ue) return ge(t);
+			if (e === Me) t.number();
+			else if (e === Ne) return ze(t);
 			else break;
 		}
 		t.at = n;
 	}
 	throw Error("It imports no memory.");
 }
-function ge(e) {
+function ze(e) {
 	let t = e.at;
-	if ((e.byte() & de) === 0) throw Error("Its memory has no maximum.");
+	if ((e.byte() & Pe) === 0) throw Error("Its memory has no maximum.");
 	return {
 		flagsAt: t,
 		initial: e.number(),
 		maximum: e.number()
 	};
 }
-var v = class {
+var Be = class {
 	#e;
 	at;
 	constructor(e, t) {
@@ -296,70 +451,70 @@ var v = class {
 	skip(e) {
 		this.at += e;
 	}
-}, _e = ((e) => globalThis.process?.getBuiltinModule?.(e)), ve = 1e4, ye = () => typeof Worker < "u" || _e("node:worker_threads") !== void 0;
-function be() {
-	if (typeof Worker > "u") return xe();
+}, Ve = ((e) => globalThis.process?.getBuiltinModule?.(e)), He = 1e4, Ue = () => typeof Worker < "u" || Ve("node:worker_threads") !== void 0;
+function We() {
+	if (typeof Worker > "u") return Ge();
 	let e = new Worker(new URL("./thread.js", import.meta.url), {
 		type: "module",
 		name: "hearth thread"
 	});
 	return {
-		up: (t) => Se((n, r) => {
+		up: (t) => Ke((n, r) => {
 			e.onmessage = () => n(), e.onerror = ({ message: e }) => r(Error(e || "The script thread.js cannot be loaded.")), e.postMessage(t);
 		}),
 		terminate: () => e.terminate()
 	};
 }
-function xe() {
-	let e = new (_e("node:worker_threads")).Worker(new URL("./thread.js", import.meta.url));
+function Ge() {
+	let e = new (Ve("node:worker_threads")).Worker(new URL("./thread.js", import.meta.url));
 	return {
 		async up(t) {
-			await Se((n, r) => {
+			await Ke((n, r) => {
 				e.once("message", () => n()).on("error", r), e.postMessage(t);
 			}), e.unref();
 		},
 		terminate: () => void e.terminate()
 	};
 }
-async function Se(e) {
+async function Ke(e) {
 	let t;
 	try {
 		await new Promise((n, r) => {
-			t = setTimeout(() => r(/* @__PURE__ */ Error(`It has not come up in ${ve / 1e3} s.`)), ve), e(n, r);
+			t = setTimeout(() => r(/* @__PURE__ */ Error(`It has not come up in ${He / 1e3} s.`)), He), e(n, r);
 		});
 	} finally {
 		clearTimeout(t);
 	}
 }
-var Ce = 8, we = 1 << 20, Te = {
+var qe = 8, Je = 1 << 20, Ye = {
 	count: 1,
 	why: ""
 };
-function Ee(t = "auto") {
+function Xe(t = "auto") {
 	if (t !== "auto" && !(Number.isInteger(t) && t >= 1 && t <= 64)) throw new e("usage", `threads is ${String(t)}, must be a whole number from 1 to 64, or "auto".`);
-	let n = t === "auto" ? De(Oe()) : t, r = n > 1 ? ke() : "";
+	let n = t === "auto" ? Ze(Qe()) : t, r = n > 1 ? $e() : "";
 	return {
 		count: r === "" ? n : 1,
 		why: r
 	};
 }
-function De(e) {
-	return e <= 4 ? Math.max(1, e) : Math.min(Ce, Math.max(4, e >> 1));
+function Ze(e) {
+	return e <= 4 ? Math.max(1, e) : Math.min(qe, Math.max(4, e >> 1));
 }
-function Oe() {
-	return globalThis.navigator?.hardwareConcurrency ?? _e("node:os")?.availableParallelism() ?? 1;
+function Qe() {
+	return globalThis.navigator?.hardwareConcurrency ?? Ve("node:os")?.availableParallelism() ?? 1;
 }
-function ke() {
-	return globalThis.crossOriginIsolated === !1 ? "1 thread, as the page is not cross-origin isolated." : typeof SharedArrayBuffer > "u" ? "1 thread, as there is no shared memory here." : ye() ? "" : "1 thread, as no workers can be started here.";
+function $e() {
+	return globalThis.crossOriginIsolated === !1 ? "1 thread, as the page is not cross-origin isolated." : typeof SharedArrayBuffer > "u" ? "1 thread, as there is no shared memory here." : Ue() ? "" : "1 thread, as no workers can be started here.";
 }
-function Ae() {
+function et() {
 	try {
 		return Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 1), !0;
 	} catch {
 		return !1;
 	}
 }
-var je = class {
+var tt = class {
 	#e;
 	#t;
 	#n;
@@ -388,10 +543,10 @@ var je = class {
 		for (let e of this.#r.splice(0)) e.terminate();
 	}
 	async #o() {
-		let e = be();
+		let e = We();
 		this.#r.push(e);
 		try {
-			let t = this.#e.allocate(we, "a thread"), [n, r] = [t.at, t.at + t.size], i = this.#e.call("hth_thread_create", n);
+			let t = this.#e.allocate(Je, "a thread"), [n, r] = [t.at, t.at + t.size], i = this.#e.call("hth_thread_create", n);
 			await e.up({
 				module: this.#t,
 				memory: this.#n,
@@ -404,7 +559,7 @@ var je = class {
 			throw e.terminate(), t;
 		}
 	}
-}, Me = [
+}, nt = [
 	"usage",
 	"corrupt",
 	"memory",
@@ -413,19 +568,19 @@ var je = class {
 	"internal",
 	"internal",
 	"device"
-], Ne = 64, Pe = 4096, Fe = class t {
+], rt = 64, it = 4096, at = class t {
 	threads;
 	#e;
 	#t;
 	#n;
 	#r;
 	constructor({ module: e, instance: t }, n, r, i) {
-		this.#n = r, this.#e = t.exports, this.#t = n, this.#r = new DataView(n.buffer), t.exports._initialize(), this.threads = new je(this, e, n, i), i.count > 1 && !Ae() && this.call("hth_never_sleep");
+		this.#n = r, this.#e = t.exports, this.#t = n, this.#r = new DataView(n.buffer), t.exports._initialize(), this.threads = new tt(this, e, n, i), i.count > 1 && !et() && this.call("hth_never_sleep");
 	}
-	static async instantiate(n, r = Te, i = 0) {
-		let a = new Ie();
+	static async instantiate(n, r = Ye, i = 0) {
+		let a = new ot();
 		try {
-			let { module: e, memory: o, why: s } = pe(n, r.count > 1, i), c = s === "" ? r : {
+			let { module: e, memory: o, why: s } = Ie(n, r.count > 1, i), c = s === "" ? r : {
 				count: 1,
 				why: `1 thread, as no shared memory can be had. ${s}`
 			}, l = {
@@ -463,10 +618,10 @@ var je = class {
 	}
 	check(t, n, ...r) {
 		let i = this.call(n, ...r), a = this.#n.takeFailure();
-		if (i !== 0) throw a === void 0 ? new e(Me[i - 1] ?? "internal", t, { why: this.text(this.call("hearth_error")) }) : a;
+		if (i !== 0) throw a === void 0 ? new e(nt[i - 1] ?? "internal", t, { why: this.text(this.call("hearth_error")) }) : a;
 	}
 	allocate(t, n) {
-		let r = Math.max(Math.ceil(t / Pe), 1) * Pe, i = r < 2 ** 32 ? this.call("hth_pages_allocate", r, Ne) : 0;
+		let r = Math.max(Math.ceil(t / it), 1) * it, i = r < 2 ** 32 ? this.call("hth_pages_allocate", r, rt) : 0;
 		if (i === 0) throw new e("memory", `${t} bytes for ${n} cannot be had.`, {
 			why: `The module's memory has ${this.memoryBytes} bytes, and may have 4 GiB where the system gives them.`,
 			hint: "Use a smaller context, a smaller model or a smaller number format."
@@ -483,7 +638,7 @@ var je = class {
 		let t = new Uint8Array(this.#t.buffer);
 		return new TextDecoder().decode(t.slice(e, t.indexOf(0, e)));
 	}
-}, Ie = class {
+}, ot = class {
 	sessions = /* @__PURE__ */ new Map();
 	#e;
 	imports = {
@@ -505,15 +660,15 @@ var je = class {
 			return this.#e = e, 1;
 		}
 	}
-}, Le = "plan.bin", Re = "gpu_plan.bin", ze = "gpu_kernels.wgsl", Be = "weights.bin", Ve = "tokenizer_meta.json", He = "manifest.json";
-function Ue(t) {
+}, st = "plan.bin", ct = "gpu_plan.bin", lt = "gpu_kernels.wgsl", ut = "known_answers.json", S = "weights.bin", dt = "tokenizer_meta.json", ft = "manifest.json";
+function pt(t) {
 	let n;
 	try {
 		n = JSON.parse(t);
 	} catch (t) {
-		throw new e("corrupt", `${He} is no JSON.`, { why: String(t) });
+		throw new e("corrupt", `${ft} is no JSON.`, { why: String(t) });
 	}
-	if (typeof n != "object" || !n || !("format_version" in n)) throw new e("corrupt", `${He} is no manifest of a bundle: it names no format.`);
+	if (typeof n != "object" || !n || !("format_version" in n)) throw new e("corrupt", `${ft} is no manifest of a bundle: it names no format.`);
 	let r = [n.format_version, n.abi_version];
 	if (r[0] !== 6 || r[1] !== 4) throw new e("mismatch", `This bundle has format ${r.join(", runtime ")}.`, {
 		why: "This package reads format 6, runtime 4.",
@@ -525,125 +680,172 @@ function Ue(t) {
 	});
 	return n;
 }
-var We = (e) => `libhearth-${e.name}.wasm`;
-// src/gpu/pipelines.ts
-function Ge(e, t) {
-	return Promise.all(t.map((t) => Ke(e, t)));
-}
-async function Ke(e, { name: t, text: n }) {
-	let r = `The GPU ${e.name} refuses the kernel ${t}.`, i = await e.make(r, () => e.device.createShaderModule({
-		label: t,
-		code: n
-	}));
+var mt = (e) => `libhearth-${e.name}.wasm`, ht = class {
+	#e;
+	#t = /* @__PURE__ */ new Map();
+	constructor(e) {
+		this.#e = e;
+	}
+	make(e) {
+		return Promise.all(e.map((e) => {
+			let t = this.#t.get(e);
+			return t === void 0 && this.#t.set(e, t = this.#n(e)), t;
+		}));
+	}
+	async #n({ name: e, text: t }) {
+		let n = `The GPU ${this.#e.name} refuses the kernel ${e}.`, r = await this.#e.make(n, () => this.#e.device.createShaderModule({
+			label: e,
+			code: t
+		}));
+		try {
+			let t = {
+				module: r,
+				entryPoint: e
+			};
+			return await this.#e.device.createComputePipelineAsync({
+				label: e,
+				layout: "auto",
+				compute: t
+			});
+		} catch (e) {
+			throw this.#e.explain(e, n);
+		}
+	}
+}, gt = "hearth-memos", _t = (e) => `/${gt}/${e}`;
+async function vt(e) {
 	try {
-		let n = {
-			module: i,
-			entryPoint: t
-		};
-		return await e.device.createComputePipelineAsync({
-			label: t,
-			layout: "auto",
-			compute: n
-		});
-	} catch (t) {
-		throw e.explain(t, r);
+		return await (await (await caches.open(gt)).match(_t(e)))?.json();
+	} catch {
+		return;
 	}
 }
-// src/gpu/pace.ts
-var qe = 1 / 16, Je = 16, Ye = 250, Xe = .3, Ze = .1, Qe = class {
+async function yt(e, t) {
+	try {
+		await (await caches.open(gt)).put(_t(e), new Response(JSON.stringify(t)));
+	} catch {}
+}
+// src/store/sha256.ts
+var bt = Array.from({ length: 400 }, (e, t) => t).filter((e) => e > 1 && ![...Array(e).keys()].some((t) => t > 1 && e % t === 0)), xt = (e) => Math.floor((e - Math.floor(e)) * 2 ** 32) | 0, St = Int32Array.from(bt.slice(0, 64), (e) => xt(Math.cbrt(e))), Ct = Int32Array.from(bt.slice(0, 8), (e) => xt(Math.sqrt(e))), wt = 64;
+async function Tt(e) {
+	let t = globalThis.crypto?.subtle;
+	return Et(t === void 0 ? Dt(e) : new Uint8Array(await t.digest("SHA-256", e)));
+}
+var Et = (e) => Array.from(e, (e) => e.toString(16).padStart(2, "0")).join("");
+function Dt(e) {
+	let t = Ct.slice(), n = e.length - e.length % wt, r = new DataView(e.buffer, e.byteOffset, e.byteLength);
+	for (let e = 0; e < n; e += wt) kt(t, r, e);
+	let i = e.subarray(n), a = new Uint8Array(i.length + 9 <= wt ? wt : 128);
+	a.set(i), a[i.length] = 128;
+	let o = new DataView(a.buffer);
+	o.setBigUint64(a.length - 8, BigInt(e.length) * 8n);
+	for (let e = 0; e < a.length; e += wt) kt(t, o, e);
+	let s = /* @__PURE__ */ new DataView(/* @__PURE__ */ new ArrayBuffer(32));
+	return t.forEach((e, t) => s.setInt32(4 * t, e)), new Uint8Array(s.buffer);
+}
+var Ot = /* @__PURE__ */ new Int32Array(64), C = (e, t) => e >>> t | e << 32 - t;
+function kt(e, t, n) {
+	for (let e = 0; e < 16; e++) Ot[e] = t.getInt32(n + 4 * e);
+	for (let e = 16; e < 64; e++) {
+		let [t, n] = [Ot[e - 15], Ot[e - 2]], r = C(t, 7) ^ C(t, 18) ^ t >>> 3, i = C(n, 17) ^ C(n, 19) ^ n >>> 10;
+		Ot[e] = Ot[e - 16] + r + Ot[e - 7] + i;
+	}
+	let [r, i, a, o, s, c, l, u] = e;
+	for (let e = 0; e < 64; e++) {
+		let t = C(s, 6) ^ C(s, 11) ^ C(s, 25), n = u + t + (s & c ^ ~s & l) + St[e] + Ot[e] | 0, d = (C(r, 2) ^ C(r, 13) ^ C(r, 22)) + (r & i ^ r & a ^ i & a) | 0;
+		[u, l, c, s, o, a, i, r] = [
+			l,
+			c,
+			s,
+			o + n | 0,
+			a,
+			i,
+			r,
+			n + d | 0
+		];
+	}
+	[
+		r,
+		i,
+		a,
+		o,
+		s,
+		c,
+		l,
+		u
+	].forEach((t, n) => e[n] += t);
+}
+// src/gpu/race_record.ts
+var At = 1;
+async function jt({ name: e, core: t, variants: n }) {
+	let r = [t, ...n.values()].map(({ features: e, text: t }) => `${e}\0${t}`);
+	return `${e} ${await Tt(new TextEncoder().encode(r.join("\0")))}`;
+}
+var Mt = class e {
 	#e;
 	#t;
-	constructor(e) {
-		this.#e = e;
+	#n;
+	constructor(e, t, n) {
+		this.#e = e, this.#t = t, this.#n = n;
 	}
-	get steps() {
-		if (this.#t === void 0) return 1;
-		let e = Math.ceil(this.#e() / qe / this.#t);
-		return Math.max(1, Math.min(e, Je, Math.floor(Ye / this.#t)));
+	static async open({ info: t, features: n }, r) {
+		let i = globalThis.navigator.userAgent, a = [
+			t.vendor,
+			t.architecture,
+			t.device,
+			t.description
+		].join(" ").trim(), o = JSON.stringify([
+			a,
+			i,
+			[...n].sort()
+		]), s = `gpu-${await Tt(new TextEncoder().encode(o))}`, c = r.filter(({ variants: e }) => e.size > 0), l = new Map(await Promise.all(c.map(async (e) => [e, await jt(e)]))), u = await vt(s), d = {
+			version: At,
+			adapter: a,
+			browser: i,
+			kernels: {},
+			lost: []
+		};
+		return new e(s, l, u?.version === At ? u : d);
 	}
-	stepsWithin(e) {
-		return this.#t === void 0 && e !== Infinity ? 1 : Math.max(1, Math.floor(e / (this.#t ?? 1)));
+	choice(e) {
+		return this.#n.kernels[this.#t.get(e)];
 	}
-	expectedMs(e) {
-		return e * (this.#t ?? 0);
+	async hasLost(e) {
+		return this.#n.lost.includes(await this.#i(e));
 	}
-	took(e, t) {
-		let n = Math.max(Ze, (t - this.#e()) / e);
-		this.#t = this.#t === void 0 ? n : this.#t + Xe * (n - this.#t);
+	async beginTrial(e) {
+		await this.#r({ lost: [.../* @__PURE__ */ new Set([...this.#n.lost, await this.#i(e)])] });
 	}
-}, $e = 65536, et = 8, tt = 20, nt = 1, rt = 4, it = class {
-	latencyMs = 0;
-	#e;
-	#t;
-	#n = !1;
-	constructor(e) {
-		this.#e = e;
+	async endTrial(e) {
+		let t = await this.#i(e);
+		await this.#r({ lost: this.#n.lost.filter((e) => e !== t) });
 	}
-	reserve(e) {
-		if (this.#t !== void 0 && this.#t.size >= e) return this.#t;
-		let t = this.#t?.size ?? $e;
-		for (; t < e;) t *= 2;
-		return this.close(), this.#t = this.#e.createBuffer("outputs", t, g.MAP_READ | g.COPY_DST), this.#t;
+	async choose(e) {
+		let t = [...e].map(([e, t]) => [this.#t.get(e), t]);
+		await this.#r({ kernels: {
+			...this.#n.kernels,
+			...Object.fromEntries(t)
+		} });
 	}
-	async read(e, t) {
-		let n = this.#t, r = n.mapAsync(1, 0, e);
-		this.#n && await this.#r(r, t), await r;
-		let i = new Uint8Array(n.getMappedRange(0, e)).slice();
-		return n.unmap(), i;
+	async #r(e) {
+		this.#n = {
+			...this.#n,
+			...e
+		}, await yt(this.#e, this.#n);
 	}
-	async measure() {
-		await this.#e.make(`The GPU ${this.#e.name} has no memory for outputs.`, () => this.reserve(4));
-		let e = [];
-		for (; e.length < et;) {
-			let t = performance.now(), n = this.#e.device.createCommandEncoder();
-			n.clearBuffer(this.#t, 0, 4), this.#e.device.queue.submit([n.finish()]);
-			let r = this.read(4, 0).catch((e) => {
-				throw this.#e.explain(e, "What the GPU computed cannot be read.");
-			}), i = this.#n || await h(r, tt);
-			i || (this.#n = !0, await this.#r(r, 0)), await r, i ? e.push(performance.now() - t) : e.length = 0;
-		}
-		let t = e.reduce((e, t) => e + t, 0) / et;
-		this.latencyMs = this.#n ? Math.max(t, rt) : t, this.close();
+	async #i(e) {
+		let t = [...this.#t].filter(([{ variants: t }]) => t.has(e)).map(([, e]) => e);
+		return `${e} ${await Tt(new TextEncoder().encode(t.sort().join()))}`;
 	}
-	close() {
-		this.#t !== void 0 && this.#e.destroyBuffer(this.#t), this.#t = void 0;
-	}
-	async #r(e, t) {
-		let { queue: n } = this.#e.device;
-		if (t > 8 && await h(e, t / 2)) return;
-		let r = !1;
-		h(e, Infinity).then(() => r = !0);
-		let i = new at(), a = performance.now();
-		for (let t = -Infinity; !r; await i.next()) {
-			let r = performance.now();
-			if (!(r - t < nt)) {
-				if (r - a > rt && await h(e, rt)) break;
-				n.submit([]), t = r;
-			}
-		}
-		i.close();
-	}
-}, at = class {
-	#e = new MessageChannel();
-	next() {
-		let { port1: e, port2: t } = this.#e;
-		return new Promise((n) => {
-			t.onmessage = () => n(), e.postMessage(void 0);
-		});
-	}
-	close() {
-		this.#e.port2.close();
-	}
-}, ot = {
+}, Nt = {
 	u32: 4,
 	pointer: 4,
 	u64: 8,
 	i64: 8
 };
-function y(e) {
+function w(e) {
 	let t = 0, n = 1, r = {};
 	for (let [i, a] of Object.entries(e)) {
-		let e = ot[a];
+		let e = Nt[a];
 		r[i] = t = Math.ceil(t / e) * e, t += e, n = Math.max(n, e);
 	}
 	return {
@@ -652,17 +854,17 @@ function y(e) {
 		types: e
 	};
 }
-function st(e, t, n, r) {
+function Pt(e, t, n, r) {
 	for (let i of Object.keys(n.offsets)) {
 		let a = t + n.offsets[i], o = r[i] ?? 0;
-		ot[n.types[i]] === 8 ? e.setBigInt64(a, BigInt(o), !0) : e.setUint32(a, o, !0);
+		Nt[n.types[i]] === 8 ? e.setBigInt64(a, BigInt(o), !0) : e.setUint32(a, o, !0);
 	}
 }
-function ct(e, t, n, r) {
+function Ft(e, t, n, r) {
 	let i = t + n.offsets[r];
-	return ot[n.types[r]] === 8 ? Number(e.getBigInt64(i, !0)) : e.getUint32(i, !0);
+	return Nt[n.types[r]] === 8 ? Number(e.getBigInt64(i, !0)) : e.getUint32(i, !0);
 }
-var lt = y({
+var It = w({
 	struct_size: "u32",
 	use_mmap: "u32",
 	load_threads: "u32",
@@ -672,16 +874,16 @@ var lt = y({
 	progress_user: "pointer",
 	isa: "pointer",
 	device: "pointer"
-}), ut = y({
+}), Lt = w({
 	name: "pointer",
 	value: "i64"
-}), dt = y({
+}), Rt = w({
 	struct_size: "u32",
 	threads: "u32",
 	sizes: "pointer",
 	num_sizes: "u32",
 	reserved: "u32"
-}), ft = y({
+}), zt = w({
 	struct_size: "u32",
 	num_tokens: "u32",
 	num_seqs: "u32",
@@ -699,20 +901,20 @@ var lt = y({
 	embedded_tokens: "pointer",
 	last_seen: "pointer",
 	rope_positions: "pointer"
-}), pt = y({
+}), Bt = w({
 	data: "pointer",
 	dtype: "u32",
 	rows: "u32",
 	cols: "u32",
 	row_stride: "u32"
-}), mt = y({
+}), Vt = w({
 	struct_size: "u32",
 	reserved: "u32"
-}), ht = [
+}), Ht = [
 	"logits",
 	"argmax",
 	"hidden"
-], b = y({
+], Ut = w({
 	name: "pointer",
 	data: "pointer",
 	dtype: "u32",
@@ -726,7 +928,7 @@ var lt = y({
 	shape6: "i64",
 	shape7: "i64",
 	row_stride: "i64"
-}), gt = (e) => `shape${e}`, _t = 8, vt = y({
+}), Wt = (e) => `shape${e}`, Gt = 8, Kt = w({
 	strings: "pointer",
 	args: "pointer",
 	arena_bytes: "pointer",
@@ -741,74 +943,74 @@ var lt = y({
 	num_kernels: "u32",
 	num_steps: "u32",
 	num_inputs: "u32"
-}), yt = y({
+}), qt = w({
 	kind: "u32",
 	index: "u32",
 	offset: "u64",
 	size: "u64"
-}), bt = y({
+}), Jt = w({
 	name: "u32",
 	zero: "u32",
 	offset: "u64",
 	size: "u64"
-}), xt = y({
+}), Yt = w({
 	name: "u32",
 	symbol: "u32",
 	unit_bytes: "u64"
-}), St = y({
+}), Xt = w({
 	name: "u32",
 	num_buffers: "u32",
 	num_scalars: "u32",
 	zero: "u32"
-}), Ct = y({
+}), Zt = w({
 	kernel: "u32",
 	first_arg: "u32",
 	units: "u32",
 	grain: "u32",
 	label: "u32",
 	flags: "u32"
-}), wt = y({
+}), Qt = w({
 	changing_bytes: "u64",
 	input_bytes: "pointer",
 	input_offsets: "pointer",
 	state_bytes: "pointer"
-}), Tt = y({
+}), $t = w({
 	offset: "u64",
 	arena: "u32",
 	size: "u32",
 	to: "pointer"
-}), Et = [
+}), en = [
 	"arena",
 	"weight",
 	"state",
 	"input"
 ];
-function Dt(e, t, n, r, i) {
+function tn(e, t, n, r, i) {
 	let a = e.view;
-	return Array.from({ length: n }, (e, n) => i((e) => ct(a, t + n * r.size, r, e)));
+	return Array.from({ length: n }, (e, n) => i((e) => Ft(a, t + n * r.size, r, e)));
 }
-var Ot = (e, t, n) => Array.from({ length: n }, (n, r) => Number(e.view.getBigUint64(t + 8 * r, !0)));
-function kt(e, t) {
-	let n = e.call("hth_web_plan", t), r = (t) => ct(e.view, n, vt, t), i = (t) => e.text(r("strings") + t), a = Dt(e, r("buffers"), r("num_buffers"), yt, (e) => ({
-		kind: Et[e("kind")],
+var nn = (e, t, n) => Array.from({ length: n }, (n, r) => Number(e.view.getBigUint64(t + 8 * r, !0)));
+function rn(e, t) {
+	let n = e.call("hth_web_plan", t), r = (t) => Ft(e.view, n, Kt, t), i = (t) => e.text(r("strings") + t), a = tn(e, r("buffers"), r("num_buffers"), qt, (e) => ({
+		kind: en[e("kind")],
 		index: e("index"),
 		offset: e("offset"),
 		size: e("size")
-	})), o = Dt(e, r("kernels"), r("num_kernels"), St, (e) => ({
+	})), o = tn(e, r("kernels"), r("num_kernels"), Xt, (e) => ({
 		name: i(e("name")),
 		numBuffers: e("num_buffers")
 	})), s = r("args");
 	return {
-		arenaBytes: Ot(e, r("arena_bytes"), _t),
+		arenaBytes: nn(e, r("arena_bytes"), Gt),
 		buffers: a,
-		weights: Dt(e, r("weights"), r("num_weights"), bt, (e) => ({
+		weights: tn(e, r("weights"), r("num_weights"), Jt, (e) => ({
 			name: i(e("name")),
 			offset: e("offset"),
 			size: e("size")
 		})),
-		states: Dt(e, r("states"), r("num_states"), xt, (e) => ({ name: i(e("name")) })),
+		states: tn(e, r("states"), r("num_states"), Yt, (e) => ({ name: i(e("name")) })),
 		kernels: o,
-		steps: Dt(e, r("steps"), r("num_steps"), Ct, (t) => ({
+		steps: tn(e, r("steps"), r("num_steps"), Zt, (t) => ({
 			label: i(t("label")),
 			kernel: t("kernel"),
 			buffers: Array.from({ length: o[t("kernel")].numBuffers }, (n, r) => a[e.view.getUint32(s + 4 * (t("first_arg") + r), !0)])
@@ -816,37 +1018,31 @@ function kt(e, t) {
 		numInputs: r("num_inputs")
 	};
 }
-function At(e, t, n) {
-	let r = e.call("hth_web_session", t), i = (t) => ct(e.view, r, wt, t), a = Ot(e, i("input_offsets"), n.numInputs), o = Ot(e, i("input_bytes"), n.numInputs);
+function an(e, t, n) {
+	let r = e.call("hth_web_session", t), i = (t) => Ft(e.view, r, Qt, t), a = nn(e, i("input_offsets"), n.numInputs), o = nn(e, i("input_bytes"), n.numInputs);
 	return {
 		changingBytes: i("changing_bytes"),
 		inputs: a.map((e, t) => ({
 			offset: e,
 			size: o[t]
 		})),
-		stateBytes: Ot(e, i("state_bytes"), n.states.length)
+		stateBytes: nn(e, i("state_bytes"), n.states.length)
 	};
 }
-function jt(e, t, n) {
-	return Dt(e, t, n, Tt, (e) => ({
+function on(e, t, n) {
+	return tn(e, t, n, $t, (e) => ({
 		arena: e("arena"),
 		offset: e("offset"),
 		size: e("size"),
 		to: e("to")
 	}));
 }
-// src/gpu/calls.ts
-var Mt = 32768, Nt = 16384, Pt = 200, Ft = {
-	steps: 0,
-	dispatches: 0,
-	passes: 0,
-	submits: 0,
-	readBacks: 0,
-	writes: 0,
-	writtenBytes: 0,
-	readBytes: 0,
-	objects: 0
-}, It = class {
+// src/gpu/session.ts
+var sn = 256, cn = 32768, ln = 65536, un = 16, dn = (e) => Math.ceil(Math.max(e, 1) / un) * un;
+function fn(e, t) {
+	return e.reduce((e, t) => e + Math.ceil(t / sn) * sn, 0) + t.stateBytes.reduce((e, t) => e + t, 0) + t.changingBytes;
+}
+var pn = class {
 	#e;
 	#t;
 	#n;
@@ -854,175 +1050,61 @@ var Mt = 32768, Nt = 16384, Pt = 200, Ft = {
 	#i;
 	#a;
 	#o;
-	#s = [];
-	#c = [];
-	#l = 0;
-	#u = !1;
-	#d = { ...Ft };
-	#f = Ft;
-	constructor(e, t, n) {
-		this.#e = e, this.#t = t, this.#n = n, this.#r = new it(t.gpu), this.#i = new Qe(() => this.#r.latencyMs);
-	}
-	async measure() {
-		await this.#r.measure();
-	}
-	get costs() {
-		return this.#f;
-	}
-	get stepsWorthReading() {
-		return this.#i.steps;
-	}
-	write(e, t, n) {
-		let r = this.#e.bytes(t, n);
-		this.#s.length > 0 ? this.#c.push({
-			offset: e,
-			bytes: r.slice()
-		}) : this.#h(this.#n.changing, e, r);
-	}
-	run(e, t, n, r, i) {
-		this.#t.gpu.requireSound();
-		let a = this.#e.view, o = Array.from({ length: t }, (e, t) => a.getUint32(n + 8 * t, !0)), s = jt(this.#e, r, i);
-		if (this.#s.push({
-			firstStep: e,
-			units: o,
-			copies: s,
-			changes: this.#c,
-			follows: this.#l > 0
-		}), this.#c = [], this.#u) return;
-		let c = Lt(s), l = this.#p(0, c);
-		this.#o = this.#v(l, s, c), this.#o.catch(() => void 0);
-	}
-	async decode(e, t, n, { submitMs: r = 8 }) {
-		let i = performance.now(), a = [], o = this.#i.stepsWithin(r), s = 0;
-		this.#u = !0;
-		try {
-			for (let r = 0; r < e; r++) t(r), s = Lt(this.#s.at(-1).copies), this.#l++, this.#s.length < o && r < e - 1 || a.push(this.#p(n, s * e));
-		} finally {
-			this.#_(a, n, s, e);
-		}
-		let c = await this.#y(Promise.all(a), s * e, this.#i.expectedMs(e));
-		return this.#i.took(e, performance.now() - i), Array.from({ length: e }, (e, t) => new Int32Array(c.buffer, t * s, s / 4));
-	}
-	async finish() {
-		await this.#o;
-	}
-	close() {
-		this.#a !== void 0 && this.#t.gpu.destroyBuffer(this.#a), this.#r.close();
-	}
-	#p(e, t) {
-		let { gpu: n } = this.#t;
-		n.device.pushErrorScope("out-of-memory"), n.device.pushErrorScope("validation");
-		let r = n.allocatedBytes, i = t > 0 ? this.#r.reserve(t) : void 0;
-		n.allocatedBytes !== r && this.#d.objects++, this.#m();
-		let a = n.device.createCommandEncoder(), o = this.#l - this.#s.length, s = 0;
-		return this.#s.forEach((t, n) => {
-			for (let { offset: e, bytes: n } of t.changes) a.copyBufferToBuffer(this.#a, s, this.#n.changing, e, n.length), s += n.length;
-			if (t.follows) {
-				let [{ arena: n, offset: r, size: i }] = t.copies;
-				a.copyBufferToBuffer(this.#n.arenas[n], r, this.#n.changing, e, i);
-			}
-			this.#g(a, t), t.follows && a.clearBuffer(this.#n.changing, e, Lt(t.copies));
-			let r = this.#u ? (o + n) * Lt(t.copies) : 0;
-			for (let { arena: e, offset: n, size: o } of t.copies) a.copyBufferToBuffer(this.#n.arenas[e], n, i, r, o), r += o;
-		}), n.device.queue.submit([a.finish()]), this.#d.steps += this.#s.length, this.#d.submits++, this.#s = [], n.popScopes(2, "The GPU refuses a call.");
-	}
-	#m() {
-		let e = this.#s.flatMap((e) => e.changes), t = e.reduce((e, { bytes: t }) => e + t.length, 0);
-		if (t === 0) return;
-		let { gpu: n } = this.#t;
-		if (this.#a === void 0 || this.#a.size < t) {
-			let e = this.#a?.size ?? Nt;
-			for (; e < t;) e *= 2;
-			this.#a !== void 0 && n.destroyBuffer(this.#a), this.#a = n.createBuffer("inputs of later steps", e, g.COPY_SRC | g.COPY_DST), this.#d.objects++;
-		}
-		let r = new Uint8Array(t), i = 0;
-		for (let { bytes: t } of e) r.set(t, i), i += t.length;
-		this.#h(this.#a, 0, r);
-	}
-	#h(e, t, n) {
-		this.#t.gpu.device.queue.writeBuffer(e, t, n), this.#d.writes++, this.#d.writtenBytes += n.length;
-	}
-	#g(e, { firstStep: t, units: n }) {
-		let { plan: r, pipelines: i } = this.#t, a, o;
-		n.forEach((n, s) => {
-			if (n === 0) return;
-			a ??= e.beginComputePass();
-			let c = i[r.steps[t + s].kernel];
-			c !== o && a.setPipeline(c), o = c, a.setBindGroup(0, this.#n.groups[t + s]);
-			let l = Math.min(n, Mt);
-			a.dispatchWorkgroups(l, 1, Math.ceil(n / l)), this.#d.dispatches++;
-		}), a?.end(), a !== void 0 && this.#d.passes++;
-	}
-	#_(e, t, n, r) {
-		this.#s.length > 0 && e.push(this.#p(t, n * r));
-		for (let { offset: e, bytes: t } of this.#c) this.#h(this.#n.changing, e, t);
-		for (let t of e) t.catch(() => void 0);
-		this.#c = [], this.#l = 0, this.#u = !1;
-	}
-	async #v(e, t, n) {
-		let r = await this.#y(e, n, 0), i = 0;
-		for (let { size: e, to: n } of t) this.#e.bytes(n, e).set(r.subarray(i, i + e)), i += e;
-	}
-	async #y(e, t, n) {
-		let { gpu: r } = this.#t;
-		this.#f = {
-			...this.#d,
-			readBytes: t,
-			readBacks: +(t > 0)
-		}, this.#d = { ...Ft };
-		let [i, a] = await Promise.allSettled([e, t > 0 ? this.#r.read(t, n) : /* @__PURE__ */ new Uint8Array()]);
-		a.status === "rejected" && await h(r.device.lost, Pt), r.requireSound();
-		for (let e of [i, a]) if (e.status === "rejected") throw r.explain(e.reason, "What the GPU computed cannot be read.");
-		return a.value;
-	}
-}, Lt = (e) => e.reduce((e, { size: t }) => e + t, 0), x = 256, Rt = 16, zt = (e) => Math.ceil(Math.max(e, 1) / Rt) * Rt;
-function Bt(e, t) {
-	return e.reduce((e, t) => e + Math.ceil(t / x) * x, 0) + t.stateBytes.reduce((e, t) => e + t, 0) + t.changingBytes;
-}
-var Vt = class {
-	#e;
-	#t;
-	#n;
-	#r;
-	#i;
-	#a;
+	#s;
+	#c;
+	#l;
+	#u = 0;
+	#d = 0;
+	#f = {
+		dispatches: 0,
+		passes: 0,
+		submits: 0,
+		writes: 0,
+		writtenBytes: 0,
+		readBytes: 0,
+		objects: 0
+	};
 	constructor(e, t, n) {
 		let { gpu: r, plan: i } = t, { STORAGE: a, UNIFORM: o, COPY_SRC: s, COPY_DST: c } = g;
-		this.#e = t, this.#t = n, this.#n = i.arenaBytes.map((e, t) => {
-			let n = Math.ceil(e / x) * x;
+		this.#e = e, this.#t = t, this.#n = n, this.#r = i.arenaBytes.map((e, t) => {
+			let n = Math.ceil(e / sn) * sn;
 			return e > 0 ? r.createBuffer(`arena ${t}`, n, a | s) : void 0;
 		}), this.#r = i.states.map(({ name: e }, t) => r.createBuffer(e, n.stateBytes[t], a | c));
 		let l = a | o | c;
-		this.#i = r.createBuffer("uniforms and inputs", Math.max(n.changingBytes, x), l);
-		let u = i.steps.map((e, t) => this.#o(e, t));
-		this.#a = new It(e, t, {
-			arenas: this.#n,
-			changing: this.#i,
-			groups: u
-		});
-	}
-	async measure() {
-		await this.#a.measure();
-	}
-	get stepsWorthReading() {
-		return this.#a.stepsWorthReading;
+		this.#a = r.createBuffer("uniforms and inputs", Math.max(n.changingBytes, sn), l), this.#s = new Uint8Array(i.kernels.length), this.#o = i.steps.map((e, t) => this.#p(e, t));
 	}
 	get counters() {
-		let { weightBytes: e, plan: t, gpu: n } = this.#e, r = e + Bt(t.arenaBytes, this.#t);
+		let { weightBytes: e, plan: t, gpu: n } = this.#t, r = e + fn(t.arenaBytes, this.#n), i = t.kernels.filter((e, t) => this.#s[t] !== 0).map(({ name: e }) => e);
 		return {
-			...this.#a.costs,
+			...this.#f,
+			kernels: i,
 			plannedBytes: r,
 			allocatedBytes: n.allocatedBytes
 		};
 	}
 	write(e, t, n) {
-		this.#a.write(e, t, n);
+		this.#t.gpu.device.queue.writeBuffer(this.#a, e, this.#e.bytes(t, n)), this.#u++, this.#d += n;
 	}
 	run(e, t, n, r, i) {
-		this.#a.run(e, t, n, r, i);
-	}
-	decode(e, t, n, r) {
-		return this.#a.decode(e, t, this.#t.inputs[n].offset, r);
+		let { gpu: a } = this.#t;
+		a.requireSound();
+		let o = on(this.#e, r, i), s = o.reduce((e, { size: t }) => e + t, 0);
+		this.#f = {
+			dispatches: 0,
+			passes: 0,
+			submits: 1,
+			writes: this.#u,
+			writtenBytes: this.#d,
+			readBytes: s,
+			objects: 0
+		}, this.#u = this.#d = 0, a.device.pushErrorScope("out-of-memory"), a.device.pushErrorScope("validation"), s > 0 && this.#g(s);
+		let c = a.device.createCommandEncoder();
+		this.#h(c, e, t, n);
+		let l = 0;
+		for (let { arena: e, offset: t, size: n } of o) c.copyBufferToBuffer(this.#r[e], t, this.#c, l, n), l += n;
+		a.device.queue.submit([c.finish()]);
+		let u = a.popScopes(2, "The GPU refuses a call.");
+		this.#l = this.#_(u, o, s), this.#l.catch(() => void 0);
 	}
 	clearStates() {
 		let e = this.#e.gpu.device.createCommandEncoder();
@@ -1030,23 +1112,25 @@ var Vt = class {
 		this.#e.gpu.device.queue.submit([e.finish()]);
 	}
 	async finish() {
-		await this.#a.finish();
+		await this.#l;
 	}
 	close() {
 		let e = [
 			...this.#n,
 			...this.#r,
-			this.#i
+			...this.#i,
+			this.#a,
+			this.#c
 		];
 		for (let t of e) t !== void 0 && this.#e.gpu.destroyBuffer(t);
 		this.#a.close(), this.#e.forget(this);
 	}
-	#o(e, t) {
+	#p(e, t) {
 		let n = {
-			buffer: this.#i,
-			offset: t * x,
-			size: x
-		}, r = [...e.buffers.map((e) => this.#s(e)), n], i = this.#e.pipelines[e.kernel].getBindGroupLayout(0), a = r.map((e, t) => ({
+			buffer: this.#a,
+			offset: t * sn,
+			size: sn
+		}, r = [...e.buffers.map((e) => this.#m(e)), n], i = this.#t.pipelines[e.kernel].getBindGroupLayout(0), a = r.map((e, t) => ({
 			binding: t,
 			resource: e
 		}));
@@ -1056,16 +1140,16 @@ var Vt = class {
 			entries: a
 		});
 	}
-	#s(e) {
+	#m(e) {
 		switch (e.kind) {
 			case "arena": return {
 				buffer: this.#n[e.index],
 				offset: e.offset,
-				size: zt(e.size)
+				size: dn(e.size)
 			};
 			case "weight": return {
-				...this.#e.weightPlace(e),
-				size: zt(e.size)
+				...this.#t.weightPlace(e),
+				size: dn(e.size)
 			};
 			case "state": return { buffer: this.#r[e.index] };
 			case "input": {
@@ -1073,13 +1157,42 @@ var Vt = class {
 				return {
 					buffer: this.#i,
 					offset: t,
-					size: zt(n)
+					size: dn(n)
 				};
 			}
 		}
 	}
+	#h(e, t, n, r) {
+		let { plan: i, pipelines: a } = this.#t, o = this.#e.view, s, c;
+		this.#s.fill(0);
+		for (let l = 0; l < n; l++) {
+			let n = o.getUint32(r + 8 * l, !0);
+			if (n === 0) continue;
+			s ??= e.beginComputePass();
+			let u = a[i.steps[t + l].kernel];
+			u !== c && s.setPipeline(u), c = u, s.setBindGroup(0, this.#o[t + l]);
+			let d = Math.min(n, cn);
+			s.dispatchWorkgroups(d, 1, Math.ceil(n / d)), this.#f.dispatches++, this.#s[i.steps[t + l].kernel] = 1;
+		}
+		s?.end(), s !== void 0 && this.#f.passes++;
+	}
+	#g(e) {
+		if (this.#c !== void 0 && this.#c.size >= e) return;
+		let t = this.#c?.size ?? ln;
+		for (; t < e;) t *= 2;
+		this.#c !== void 0 && this.#t.gpu.destroyBuffer(this.#c), this.#c = this.#t.gpu.createBuffer("outputs", t, g.MAP_READ | g.COPY_DST), this.#f.objects++;
+	}
+	async #_(e, t, n) {
+		let { gpu: r } = this.#t, i = this.#c, a = n > 0 ? i.mapAsync(1, 0, n) : void 0, o = await Promise.allSettled([e, a]);
+		r.requireSound();
+		for (let e of o) if (e.status === "rejected") throw r.explain(e.reason, "What the GPU computed cannot be read.");
+		if (n === 0) return;
+		let s = new Uint8Array(i.getMappedRange(0, n)), c = 0;
+		for (let { size: e, to: n } of t) this.#e.bytes(n, e).set(s.subarray(c, c + e)), c += e;
+		i.unmap();
+	}
 };
-function Ht(t, n) {
+function mn(t, n) {
 	let { gpu: r, plan: i } = t, a = Math.min(r.device.limits.maxStorageBufferBindingSize, r.device.limits.maxBufferSize);
 	i.states.forEach(({ name: t }, i) => {
 		if (n.stateBytes[i] <= a) return;
@@ -1090,32 +1203,9 @@ function Ht(t, n) {
 		});
 	});
 }
-// src/gpu/shaders.ts
-var Ut = /^\/\/@ .*$/gm, Wt = /^\/\/@ ([A-Za-z_]\w*) (\d{1,3}) ([a-z0-9+]+)$/, Gt = "Compile the model again: hearth compile MODEL --target wasm32";
-function Kt(t) {
-	let n = [...t.matchAll(Ut)];
-	return n.map((r, i) => {
-		let a = Wt.exec(r[0]);
-		if (a === null) throw new e("corrupt", `The bundle's shaders have a line that says nothing: ${r[0]}`, { hint: Gt });
-		return {
-			name: a[1],
-			threads: Number(a[2]),
-			features: a[3] === "core" ? [] : a[3].split("+"),
-			text: t.slice(r.index + r[0].length + 1, n[i + 1]?.index)
-		};
-	});
-}
-function qt(t, n) {
-	let r = new Map(t.filter(({ features: e }) => e.length === 0).map((e) => [e.name, e]));
-	return n.map(({ name: t }) => {
-		let n = r.get(t);
-		if (n !== void 0) return n;
-		throw new e("mismatch", `The bundle has no shader for the kernel ${t}, which its plan asks for.`, { hint: Gt });
-	});
-}
 // src/gpu/weights.ts
-var Jt = 256 << 20, Yt = 4 << 20, Xt = 64 << 20, Zt = 256, Qt = (e, t) => Math.ceil(e / t) * t;
-function $t(e) {
+var hn = 256 << 20, gn = 4 << 20, _n = 64 << 20, vn = 256, yn = (e, t) => Math.ceil(e / t) * t;
+function bn(e) {
 	let t = (t) => e.weights[t.index].offset + t.offset, n = e.buffers.filter(({ kind: e }) => e === "weight").sort((e, n) => t(e) - t(n) || e.index - n.index), r = [], i = [];
 	n.forEach((e, a) => {
 		let o = r.at(-1), [s, c] = [t(e), t(e) + e.size];
@@ -1128,8 +1218,8 @@ function $t(e) {
 	});
 	let a = [];
 	for (let e of r) {
-		let t = Qt(e.size, Zt);
-		(a.length === 0 || a.at(-1) + t > Jt) && a.push(0), e.buffer = a.length - 1, e.offset = a.at(-1), a[e.buffer] += t;
+		let t = yn(e.size, vn);
+		(a.length === 0 || a.at(-1) + t > hn) && a.push(0), e.buffer = a.length - 1, e.offset = a.at(-1), a[e.buffer] += t;
 	}
 	return {
 		spans: r,
@@ -1143,91 +1233,104 @@ function $t(e) {
 		}))
 	};
 }
-async function en(t, n, r, i) {
+async function xn(t, n, r, i) {
 	let a = "The weights cannot be sent to the GPU.", [o, s, c] = [
 		0,
 		0,
 		0
 	];
-	for await (let e of tn(i)) {
+	for await (let e of Sn(i)) {
 		t.requireSound();
 		let i = s + e.length;
 		for (; c < n.spans.length; c++) {
-			let a = n.spans[c], l = Math.max(a.fileOffset, s), u = Math.min(Qt(a.fileOffset + a.size, 4), i);
+			let a = n.spans[c], l = Math.max(a.fileOffset, s), u = Math.min(yn(a.fileOffset + a.size, 4), i);
 			if (l < u) {
 				let n = a.offset + l - a.fileOffset;
 				t.device.queue.writeBuffer(r[a.buffer], n, e, l - s, u - l), o += u - l;
 			}
 			if (a.fileOffset + a.size > i) break;
 		}
-		s = i, o < Xt || (await t.wait(a), o = 0);
+		s = i, o < _n || (await t.wait(a), o = 0);
 	}
 	await t.wait(a);
 	let l = n.spans.at(-1);
 	if (l !== void 0 && s < l.fileOffset + l.size) throw new e("corrupt", `weights.bin has ${s} bytes, its plan reads up to ${l.fileOffset + l.size}.`);
 }
-async function* tn(e) {
-	let t = new Uint8Array(Yt), n = 0;
+async function* Sn(e) {
+	let t = new Uint8Array(gn), n = 0;
 	for await (let r of e) for (let e = 0; e < r.length;) {
-		let i = r.subarray(e, e + Yt - n);
-		t.set(i, n), e += i.length, n += i.length, n < Yt || (yield t, n = 0);
+		let i = r.subarray(e, e + gn - n);
+		t.set(i, n), e += i.length, n += i.length, n < gn || (yield t, n = 0);
 	}
-	n !== 0 && (t.fill(0, n, Qt(n, 4)), yield t.subarray(0, Qt(n, 4)));
+	n !== 0 && (t.fill(0, n, yn(n, 4)), yield t.subarray(0, yn(n, 4)));
 }
 // src/gpu/model.ts
-var nn = class e {
+var Cn = class e {
 	gpu;
 	plan;
-	pipelines;
+	kernels;
+	record;
+	isChecked;
 	#e;
 	#t;
-	#n;
-	#r;
-	#i = /* @__PURE__ */ new Map();
-	constructor(e, t, n, r, i, a, o) {
-		this.#e = e, this.gpu = t, this.plan = n, this.pipelines = r, this.#t = i, this.#n = a, this.#r = o;
+	#n = [];
+	#r = [];
+	#i;
+	#a;
+	#o;
+	#s = /* @__PURE__ */ new Map();
+	constructor(e, t, n, r, i, a, o, { memoryLimitBytes: s = Infinity, isChecked: c }) {
+		this.#e = e, this.gpu = t, this.plan = n, this.kernels = r, this.record = i, this.#t = new ht(t), this.#i = a, this.#a = o, this.#o = s, this.isChecked = c;
 	}
-	static async open(t, n, r, i, { adapter: a, memoryLimitBytes: o = Infinity }) {
-		let s = kt(t, n), c = qt(Kt(r), s.kernels), l = $t(s);
-		an("The weights do not fit the GPU.", rn(l), o);
-		let u = await re.open(a, on(s, l, c));
+	static async open(t, n, r, i, a) {
+		let { adapter: o, memoryLimitBytes: s = Infinity, isChecked: c } = a, l = rn(t, n), u = me(x(r), l.kernels, c ? ae(o) : /* @__PURE__ */ new Set()), d = await Mt.open(o, u), f = bn(l);
+		Tn("The weights do not fit the GPU.", wn(f), s);
+		let p = await ne.open(o, En(l, f, u));
 		try {
-			let n = Ge(u, c);
-			n.catch(() => void 0);
-			let r = await u.make(`The GPU ${u.name} has no memory for the weights.`, () => l.bufferBytes.map((e, t) => u.createBuffer(`weights ${t}`, e, g.STORAGE | g.COPY_DST)));
-			return await en(u, l, r, i()), new e(t, u, s, await n, l, r, o);
+			let n = await p.make(`The GPU ${p.name} has no memory for the weights.`, () => f.bufferBytes.map((e, t) => p.createBuffer(`weights ${t}`, e, g.STORAGE | g.COPY_DST))), r = new e(t, p, l, u, d, f, n, a), o = r.use((e) => d.choice(e) ?? "core");
+			return o.catch(() => void 0), await xn(p, f, n, i()), await o, r;
 		} catch (e) {
-			throw u.close(), e;
+			throw p.close(), e;
 		}
 	}
+	get pipelines() {
+		return this.#r;
+	}
+	get variants() {
+		return Object.fromEntries(this.#n.filter(({ features: e }) => e !== b).map(({ name: e, features: t }) => [e, t]));
+	}
+	async use(e) {
+		let t = this.kernels.map((t) => t.variants.get(e(t)) ?? t.core);
+		this.#r = await this.#t.make(t), this.#n = t;
+	}
 	get weightBytes() {
-		return rn(this.#t);
+		return wn(this.#i);
 	}
 	weightPlace(e) {
-		let { buffer: t, offset: n } = this.#t.places.get(e);
+		let { buffer: t, offset: n } = this.#i.places.get(e);
 		return {
-			buffer: this.#n[t],
+			buffer: this.#a[t],
 			offset: n
 		};
 	}
 	async session(e) {
-		let t = At(this.#e, e, this.plan), n = Bt(this.plan.arenaBytes, t);
-		an("The session does not fit the GPU.", [...this.#i.values()].reduce((e, t) => e + t, this.weightBytes) + n, this.#r), Ht(this, t);
+		let t = an(this.#e, e, this.plan), n = fn(this.plan.arenaBytes, t);
+		Tn("The session does not fit the GPU.", [...this.#s.values()].reduce((e, t) => e + t, this.weightBytes) + n, this.#o), mn(this, t);
 		let r = `The GPU ${this.gpu.name} has no memory for a session of ${n} bytes.`, i;
 		try {
-			return await this.gpu.make(r, () => (i = new Vt(this.#e, this, t), this.#i.set(i, n), i));
+			return await this.gpu.make(r, () => (i = new pn(this.#e, this, t), this.#s.set(i, n), i));
 		} catch (e) {
 			throw i?.close(), e;
 		}
 	}
 	forget(e) {
-		this.#i.delete(e);
+		this.#s.delete(e);
 	}
 	close() {
 		this.gpu.close();
 	}
-}, rn = ({ bufferBytes: e }) => e.reduce((e, t) => e + t, 0);
-function an(t, n, r) {
+}, wn = ({ bufferBytes: e }) => e.reduce((e, t) => e + t, 0);
+function Tn(t, n, r) {
 	if (n <= r) return;
 	let i = `It needs ${n} bytes of the GPU's memory, memoryLimitBytes allows ${r}.`;
 	throw new e("memory", t, {
@@ -1235,24 +1338,24 @@ function an(t, n, r) {
 		hint: "Use a smaller context, a smaller model or a smaller number format."
 	});
 }
-function on(e, { bufferBytes: t }, n) {
+function En(e, { bufferBytes: t }, n) {
 	let r = (e) => Math.max(0, ...e);
 	return {
 		bufferBytes: r([...t, ...e.arenaBytes]),
 		bindingBytes: r(e.buffers.map(({ size: e }) => e)),
 		storageBuffers: r(e.kernels.map(({ numBuffers: e }) => e)),
-		invocations: r(n.map(({ threads: e }) => e))
+		invocations: r(n.flatMap(({ core: e, variants: t }) => [e, ...t.values()]).map(({ threads: e }) => e))
 	};
 }
 // src/info.ts
-var sn = [
+var Dn = [
 	"f32",
 	"i32",
 	"u8",
 	"i8",
 	"f16"
 ];
-function cn(e) {
+function On(e) {
 	let t = e.functions.find((e) => e.door === "text");
 	if (t === void 0) return;
 	let n = (t) => e.symbols[t]?.[1] ?? 0, r = (e) => Number(t.inputs.find(({ name: t }) => t === e)?.high) + 1;
@@ -1266,14 +1369,14 @@ function cn(e) {
 		kvBytesPerPage: e.states.filter(({ unit: e }) => e === "pages").reduce((e, t) => e + t.unit_bytes, 0)
 	};
 }
-function ln(t) {
-	let n = cn(t);
+function kn(t) {
+	let n = On(t);
 	if (n !== void 0) return n;
 	let r = `Its functions: ${t.functions.map(({ name: e }) => e).join(", ")}.`;
 	throw new e("usage", "This model is no language model: it takes no tokens.", { why: r });
 }
 // src/staging.ts
-var un = 16, dn = class {
+var An = 16, jn = class {
 	#e;
 	#t;
 	#n = 0;
@@ -1281,7 +1384,7 @@ var un = 16, dn = class {
 		this.#e = e;
 	}
 	begin(e, t) {
-		let n = e + t * un;
+		let n = e + t * An;
 		this.#n = 0, this.#t !== void 0 && this.#t.size >= n || (this.free(), this.#t = this.#e.allocate(2 * n, "the arguments of a call"));
 	}
 	reserve(e) {
@@ -1293,23 +1396,23 @@ var un = 16, dn = class {
 		return this.#e.bytes(t, e.byteLength).set(n), t;
 	}
 	putText(e) {
-		return this.put(fn(e));
+		return this.put(Mn(e));
 	}
 	free() {
 		this.#t !== void 0 && this.#e.free(this.#t), this.#t = void 0;
 	}
 	#r(e) {
 		let t = this.#t, n = t.at + this.#n;
-		if (this.#n += Math.ceil(e / un) * un, this.#n > t.size) throw RangeError("more was staged than begin() was told");
+		if (this.#n += Math.ceil(e / An) * An, this.#n > t.size) throw RangeError("more was staged than begin() was told");
 		return n;
 	}
-}, fn = (e) => new TextEncoder().encode(`${e}\0`), pn = {
+}, Mn = (e) => new TextEncoder().encode(`${e}\0`), Nn = {
 	f32: Float32Array,
 	i32: Int32Array,
 	u8: Uint8Array,
 	i8: Int8Array,
 	f16: Uint16Array
-}, mn = class t {
+}, Pn = class t {
 	#e;
 	#t;
 	#n;
@@ -1319,7 +1422,7 @@ var un = 16, dn = class {
 	#o = 0;
 	#s = !1;
 	constructor(e, t, n, r, i) {
-		this.#e = e, this.#t = t, this.#n = new dn(e), this.#r = i, this.#i = this.#c(n, Object.entries(r), e.threads.count.count);
+		this.#e = e, this.#t = t, this.#n = new jn(e), this.#r = i, this.#i = this.#c(n, Object.entries(r), e.threads.count.count);
 	}
 	static async create(e, n, r, i, a, o) {
 		a === void 0 && await e.threads.reserve();
@@ -1336,15 +1439,15 @@ var un = 16, dn = class {
 	}
 	#c(e, t, n) {
 		let r = t.reduce((e, [t]) => e + 4 * t.length + 1, 0);
-		this.#n.begin(dt.size + 4 + t.length * ut.size + r, 3 + t.length);
-		let i = this.#n.reserve(4), a = this.#n.reserve(dt.size), o = this.#n.reserve(t.length * ut.size);
+		this.#n.begin(Rt.size + 4 + t.length * Lt.size + r, 3 + t.length);
+		let i = this.#n.reserve(4), a = this.#n.reserve(Rt.size), o = this.#n.reserve(t.length * Lt.size);
 		t.forEach(([e, t], n) => {
-			st(this.#e.view, o + n * ut.size, ut, {
+			Pt(this.#e.view, o + n * Lt.size, Lt, {
 				name: this.#n.putText(e),
 				value: t
 			});
-		}), st(this.#e.view, a, dt, {
-			struct_size: dt.size,
+		}), Pt(this.#e.view, a, Rt, {
+			struct_size: Rt.size,
 			threads: n,
 			sizes: o,
 			num_sizes: t.length
@@ -1352,42 +1455,9 @@ var un = 16, dn = class {
 		let s = t.map(([e, t]) => `${t} ${e}`).join(", ");
 		return this.#e.check(`A session with ${s || "no sizes"} cannot be made.`, "hearth_session_create", e, a, i), this.#e.view.getUint32(i, !0);
 	}
-	async forward(e) {
-		let t = this.#u(this.#d(), e);
-		return await this.#f(() => this.#a.finish()), this.#m(t + mt.size);
-	}
-	get stepsWorthReading() {
-		return this.#a?.stepsWorthReading ?? 1;
-	}
-	async decode(e, t, n = {}) {
-		let r = this.#d();
-		this.#l(e, t);
-		let i = this.#a;
-		if (i === void 0) {
-			let n = [];
-			for (; n.length < t;) {
-				let { argmax: t } = await this.forward(hn(e, n.length, n.at(-1)));
-				n.push(t);
-			}
-			return n;
-		}
-		let a = (t) => this.#u(r, hn(e, t));
-		this.#o++;
-		let o = [];
-		return await this.#f(async () => {
-			o = await i.decode(t, a, gn(this.#t, "token_ids"), n);
-		}), o;
-	}
-	#l({ tokenIds: t, logitRows: n, tokenSeq: r }, i) {
-		let { functions: a } = this.#t, o = a.some(({ door: e, outputs: t }) => e === "text" && t.some(({ name: e }) => e === "argmax")), s = new Set(r).size === t.length && n.length === t.length;
-		if (!(o && s && n.every((e, t) => e === t) && Number.isInteger(i) && i >= 1)) throw new e("usage", "These tokens cannot be decoded.", {
-			why: o ? `${i} steps, ${t.length} tokens of ${new Set(r).size} sequences, of which ${n.length} rows are wanted.` : "The plan does not say which token is the likeliest.",
-			hint: "Give one token of each sequence, and the rows of all of them in their order."
-		});
-	}
-	#u(t, n) {
-		ln(this.#t);
-		let { tokenIds: r, positions: i, tokenSeq: a, blockTable: o, blockTableStride: s, logitRows: c } = n;
+	async forward(t) {
+		kn(this.#t);
+		let n = this.#l(), { tokenIds: r, positions: i, tokenSeq: a, blockTable: o, blockTableStride: s, logitRows: c } = t;
 		if (i.length !== r.length || a.length !== r.length) throw new e("usage", "tokenIds, positions and tokenSeq must have one entry a token.", { why: `They have ${r.length}, ${i.length} and ${a.length}.` });
 		let l = [
 			r,
@@ -1395,10 +1465,10 @@ var un = 16, dn = class {
 			a,
 			o,
 			c
-		], u = mt.size + ht.length * pt.size;
-		this.#n.begin(ft.size + u + 4 * l.reduce((e, t) => e + t.length, 0), 2 + l.length);
-		let d = this.#n.reserve(ft.size), f = this.#n.reserve(u), p = {
-			struct_size: ft.size,
+		], u = Vt.size + Ht.length * Bt.size;
+		this.#n.begin(zt.size + u + 4 * l.reduce((e, t) => e + t.length, 0), 2 + l.length);
+		let d = this.#n.reserve(zt.size), f = this.#n.reserve(u), p = {
+			struct_size: zt.size,
 			num_tokens: r.length,
 			num_seqs: s > 0 ? o.length / s : 0,
 			num_logit_rows: c.length,
@@ -1409,17 +1479,17 @@ var un = 16, dn = class {
 			token_seq: this.#n.put(a),
 			block_table: this.#n.put(o),
 			logit_rows: this.#n.put(c),
-			outputs: _n(n.outputs)
+			outputs: Fn(t.outputs)
 		};
-		return st(this.#e.view, d, ft, p), st(this.#e.view, f, mt, { struct_size: u }), this.#e.check("The batch cannot be run.", "hearth_forward", t, d, f), f;
+		return Pt(this.#e.view, d, zt, p), Pt(this.#e.view, f, Vt, { struct_size: u }), await this.#u("The batch cannot be run.", "hearth_forward", n, d, f), this.#f(f + Vt.size);
 	}
 	async run(e, t = {}) {
-		let n = this.#d(), r = this.#p(e), i = Object.entries(t), a = i.reduce((e, [t, { data: n }]) => e + n.byteLength + 4 * t.length + 1, 0), o = i.length + r.outputs.length;
-		this.#n.begin(a + 4 * e.length + 1 + o * b.size, 3 + 2 * i.length);
-		let s = this.#n.reserve(i.length * b.size), c = this.#n.reserve(r.outputs.length * b.size);
-		i.forEach(([e, t], n) => this.#g(s + n * b.size, e, t));
-		let l = [i.length, r.outputs.length], u = this.#n.putText(e), d = `${e} cannot be run.`;
-		return this.#e.check(d, "hearth_run", n, u, s, l[0], c, l[1]), await this.#f(() => this.#a.finish()), this.#o++, Object.fromEntries(r.outputs.map((e, t) => [e.name, this.#_(c + t * b.size)]));
+		let n = this.#l(), r = this.#d(e), i = Object.entries(t), a = i.reduce((e, [t, { data: n }]) => e + n.byteLength + 4 * t.length + 1, 0), o = i.length + r.outputs.length;
+		this.#n.begin(a + 4 * e.length + 1 + o * Ut.size, 3 + 2 * i.length);
+		let s = this.#n.reserve(i.length * Ut.size), c = this.#n.reserve(r.outputs.length * Ut.size);
+		i.forEach(([e, t], n) => this.#m(s + n * Ut.size, e, t));
+		let l = [i.length, r.outputs.length], u = this.#n.putText(e);
+		return await this.#u(`${e} cannot be run.`, "hearth_run", n, u, s, l[0], c, l[1]), this.#o++, Object.fromEntries(r.outputs.map((e, t) => [e.name, this.#h(c + t * Ut.size)]));
 	}
 	close() {
 		this.#i !== 0 && (this.#e.attach(this.#i, void 0), this.#e.call("hearth_session_free", this.#i), this.#a?.close(), this.#n.free(), this.#i = 0, this.#r());
@@ -1449,8 +1519,8 @@ var un = 16, dn = class {
 	#m(t) {
 		let n = ++this.#o, r = (r) => {
 			if (n !== this.#o || this.#i === 0) throw new e("usage", "A result is read after the session's next call.");
-			let i = t + r * pt.size, a = (e) => ct(this.#e.view, i, pt, e);
-			return this.#h(a("data"), sn[a("dtype")], a("rows"), a("cols"), a("row_stride"));
+			let i = t + r * Bt.size, a = (e) => Ft(this.#e.view, i, Bt, e);
+			return this.#p(a("data"), Dn[a("dtype")], a("rows"), a("cols"), a("row_stride"));
 		};
 		return {
 			get logits() {
@@ -1464,118 +1534,140 @@ var un = 16, dn = class {
 			}
 		};
 	}
-	#h(e, t, n, r, i) {
-		let a = pn[t];
+	#p(e, t, n, r, i) {
+		let a = Nn[t];
 		if (e === 0) return new a(0);
 		let o = a.BYTES_PER_ELEMENT, s = new a(n * r), c = new Uint8Array(s.buffer);
 		for (let t = 0; t < n; t++) c.set(this.#e.bytes(e + t * i * o, r * o), t * r * o);
 		return s;
 	}
-	#g(t, n, { data: r, shape: i }) {
-		let a = sn.findIndex((e) => r instanceof pn[e]), o = i.reduce((e, t) => e * t, 1);
+	#m(t, n, { data: r, shape: i }) {
+		let a = Dn.findIndex((e) => r instanceof Nn[e]), o = i.reduce((e, t) => e * t, 1);
 		if (a < 0 || i.length > 8 || o !== r.length) throw new e("usage", `${n} cannot be given: ${r.length} numbers for the shape (${i.join(", ")}).`);
-		let s = Object.fromEntries(i.map((e, t) => [gt(t), e])), c = {
+		let s = Object.fromEntries(i.map((e, t) => [Wt(t), e])), c = {
 			name: this.#n.putText(n),
 			data: this.#n.put(r)
 		};
-		st(this.#e.view, t, b, {
+		Pt(this.#e.view, t, Ut, {
 			...s,
 			...c,
 			dtype: a,
 			rank: i.length
 		});
 	}
-	#_(e) {
-		let t = (t) => ct(this.#e.view, e, b, t), n = Array.from({ length: t("rank") }, (e, t) => t).map((e) => t(gt(e))), r = n.at(-1) ?? 1, i = n.slice(0, -1).reduce((e, t) => e * t, 1), a = n.length > 0 ? t("row_stride") : 1;
+	#h(e) {
+		let t = (t) => Ft(this.#e.view, e, Ut, t), n = Array.from({ length: t("rank") }, (e, t) => t).map((e) => t(Wt(e))), r = n.at(-1) ?? 1, i = n.slice(0, -1).reduce((e, t) => e * t, 1), a = n.length > 0 ? t("row_stride") : 1;
 		return {
-			data: this.#h(t("data"), sn[t("dtype")], i, r, a),
+			data: this.#p(t("data"), Dn[t("dtype")], i, r, a),
 			shape: n
 		};
 	}
 };
-function hn(e, t, n = new Int32Array(e.tokenIds.length)) {
-	if (t === 0) return {
-		...e,
-		outputs: ["argmax"]
-	};
-	let r = e.positions.map((e) => e + t);
-	return {
-		...e,
-		tokenIds: n,
-		positions: r,
-		numPromptTokens: 0,
-		outputs: ["argmax"]
-	};
-}
-function gn({ functions: e }, t) {
-	let n = e.findIndex(({ door: e }) => e === "text");
-	return e.slice(0, n).reduce((e, { inputs: t }) => e + t.length, 0) + e[n].inputs.findIndex(({ name: e }) => e === t);
-}
-function _n(e) {
-	return e === void 0 ? 0 : e.reduce((e, t) => e | 1 << ht.indexOf(t), 0) || 1 << ht.length;
+function Fn(e) {
+	return e === void 0 ? 0 : e.reduce((e, t) => e | 1 << Ht.indexOf(t), 0) || 1 << Ht.length;
 }
 // src/model.ts
-var vn = class t {
-	info;
-	text;
+function In(e, t, n, r, i, a) {
+	let o = Bn(e, t, n, r, i, "cpu"), s = Vn(e, o);
+	return {
+		library: e,
+		pointer: o,
+		weights: r,
+		info: s,
+		device: zn(s, e.threads.count, a)
+	};
+}
+async function Ln(e, t, n, r, i) {
+	let { plan: a, shaders: o, known: s, weights: c } = n, l = Bn(e, t, a, void 0, 0, "gpu"), u;
+	try {
+		let t = Vn(e, l);
+		u = await Cn.open(e, l, o, c, {
+			adapter: r,
+			memoryLimitBytes: i,
+			isChecked: s !== void 0
+		}), s !== void 0 && await be(u, s, u.record, (n) => Pn.create(e, t, l, { pages: n }, u, () => void 0));
+		let n = {
+			kind: "webgpu",
+			name: u.gpu.name,
+			threads: 0,
+			why: "",
+			isChecked: u.isChecked,
+			variants: u.variants
+		};
+		return {
+			library: e,
+			pointer: l,
+			weights: u,
+			info: t,
+			device: n
+		};
+	} catch (t) {
+		throw u?.close(), e.call("hearth_close", l), t;
+	}
+}
+var Rn = class {
 	manifest;
 	endIds;
-	device;
 	#e;
-	#t;
+	#t = /* @__PURE__ */ new Set();
 	#n;
-	#r;
-	#i = /* @__PURE__ */ new Set();
-	constructor(e, t, n, r, i) {
-		this.#e = e, this.manifest = t.manifest, this.endIds = t.endIds, this.#r = n, this.#n = r instanceof nn ? r : void 0, this.#t = r instanceof nn ? void 0 : r, this.info = xn(e, n), this.text = cn(this.info), this.device = this.#n === void 0 ? yn(this.info, e.threads.count, i) : {
-			kind: "webgpu",
-			name: this.#n.gpu.name,
-			threads: 0,
-			why: i
-		};
+	#r = !0;
+	#i = !1;
+	constructor(e, t, n) {
+		this.manifest = e.manifest, this.endIds = e.endIds, this.#n = t, this.#e = n;
 	}
-	static open(e, n, r, i, a, o) {
-		return new t(e, n, bn(e, n, r, i, a, "cpu"), i, o);
+	get info() {
+		return this.#n.info;
 	}
-	static async openOnGpu(e, n, r, i, a, o) {
-		let s = bn(e, n, r, void 0, 0, "gpu");
-		try {
-			return new t(e, n, s, await nn.open(e, s, i, a, o), "");
-		} catch (t) {
-			throw e.call("hearth_close", s), t;
-		}
+	get text() {
+		return On(this.info);
+	}
+	get device() {
+		return this.#n.device;
 	}
 	async session(t = {}) {
-		if (this.#r === 0) throw new e("usage", "The model is closed.");
-		let n = await mn.create(this.#e, this.info, this.#r, t, this.#n, (e) => this.#i.delete(e));
-		return this.#i.add(n), n;
+		if (!this.#r) throw new e("usage", "The model is closed.");
+		let { library: n, pointer: r, weights: i, info: a } = this.#n, o = (e) => this.#t.delete(e), s = i instanceof Cn ? i : void 0, c = await Pn.create(n, a, r, t, s, o);
+		return this.#t.add(c), c;
 	}
 	get memoryBytes() {
-		return this.#e.memoryBytes;
+		return this.#n.library.memoryBytes;
+	}
+	async reopen() {
+		if (this.#i) throw new e("usage", "The model is closed.");
+		this.#a(), this.#n = await this.#e(), this.#r = !0, this.#i && this.#a();
 	}
 	close() {
-		if (this.#r !== 0) try {
-			for (let e of [...this.#i]) e.close();
-			this.#e.call("hearth_close", this.#r), this.#t !== void 0 && this.#e.free(this.#t), this.#n?.close();
+		this.#i = !0, this.#a();
+	}
+	#a() {
+		if (!this.#r) return;
+		this.#r = !1;
+		let { library: e, pointer: t, weights: n } = this.#n;
+		try {
+			for (let e of [...this.#t]) e.close();
+			e.call("hearth_close", t), n instanceof Cn ? n.close() : e.free(n);
 		} finally {
-			this.#e.close(), this.#r = 0;
+			e.close();
 		}
 	}
 };
-function yn({ isa: e }, { count: t, why: n }, r) {
+function zn({ isa: e }, { count: t, why: n }, r) {
 	return {
 		kind: "wasm",
 		name: `${e}, ${t} thread${t === 1 ? "" : "s"}`,
 		threads: t,
-		why: [r, n].filter(Boolean).join(" ")
+		why: [r, n].filter(Boolean).join(" "),
+		isChecked: !1,
+		variants: {}
 	};
 }
-function bn(e, t, n, r, i, a) {
-	let o = new dn(e);
-	o.begin(n.length + lt.size + 4 + a.length + 1, 4);
-	let s = o.reserve(4), c = o.reserve(lt.size), l = [BigInt(n.length), BigInt(i)];
-	st(e.view, c, lt, {
-		struct_size: lt.size,
+function Bn(e, t, n, r, i, a) {
+	let o = new jn(e);
+	o.begin(n.length + It.size + 4 + a.length + 1, 4);
+	let s = o.reserve(4), c = o.reserve(It.size), l = [BigInt(n.length), BigInt(i)];
+	Pt(e.view, c, It, {
+		struct_size: It.size,
 		device: o.putText(a)
 	});
 	let u = `The bundle of ${t.manifest.source_name} cannot be opened.`;
@@ -1585,42 +1677,19 @@ function bn(e, t, n, r, i, a) {
 		o.free();
 	}
 }
-var xn = (e, t) => JSON.parse(e.text(e.call("hearth_describe", t))), Sn = 1, Cn = "model.json";
-function wn(t) {
-	let n;
-	try {
-		n = JSON.parse(t);
-	} catch (t) {
-		throw new e("corrupt", `${Cn} is no JSON.`, { why: String(t) });
-	}
-	if (n?.format === Sn && typeof n.files == "object") return n;
-	throw new e("mismatch", `${Cn} has format ${String(n?.format)}.`, {
-		why: `This package reads format ${Sn}.`,
-		hint: "Package the model again with the Hearth that the page came with: hearth package web MODEL."
-	});
-}
-function Tn({ chunk_bytes: e }, { size_bytes: t, chunks: n }) {
-	return n.map((n, r) => [n, Math.min(e, t - r * e)]);
-}
-var En = ({ files: e }) => Object.values(e).flatMap(({ chunks: e }) => e);
-function Dn(e) {
-	let t = new URL(e, globalThis.location?.href);
-	return t.hash = "", t.href;
-}
-// src/store/chunks.ts
-var On = "hearth-chunks", kn = "content-length";
-async function An() {
+var Vn = (e, t) => JSON.parse(e.text(e.call("hearth_describe", t))), Hn = "hearth-chunks";
+async function Un() {
 	let e = [];
-	for (let t of [jn, Nn]) try {
+	for (let t of [Wn, Kn]) try {
 		return await t();
 	} catch (t) {
 		e.push(t instanceof Error ? t.message : String(t));
 	}
 	return globalThis.isSecureContext === !1 ? "Pages may keep files over https or on localhost only." : e.join(" ");
 }
-async function jn() {
+async function Wn() {
 	if (globalThis.navigator?.storage?.getDirectory === void 0) throw Error("There is no private file system.");
-	let e = await (await navigator.storage.getDirectory()).getDirectoryHandle(On, { create: !0 });
+	let e = await (await navigator.storage.getDirectory()).getDirectoryHandle(Hn, { create: !0 });
 	return {
 		kind: "opfs",
 		async sizes() {
@@ -1639,12 +1708,12 @@ async function jn() {
 			}
 		},
 		async write(t, n) {
-			await Mn(await e.getFileHandle(t, { create: !0 }), n);
+			await Gn(await e.getFileHandle(t, { create: !0 }), n);
 		},
 		remove: (t) => e.removeEntry(t).catch(() => void 0)
 	};
 }
-async function Mn(e, t) {
+async function Gn(e, t) {
 	if (!("createSyncAccessHandle" in e)) {
 		let n = await e.createWritable();
 		return await n.write(t), n.close();
@@ -1657,9 +1726,9 @@ async function Mn(e, t) {
 		n.close();
 	}
 }
-async function Nn() {
+async function Kn() {
 	if (globalThis.caches === void 0) throw Error("There is no Cache API.");
-	let e = await caches.open(On), t = (e) => `/${On}/${e}`;
+	let e = await caches.open(Hn), t = (e) => `/${Hn}/${e}`;
 	return {
 		kind: "cache",
 		async sizes() {
@@ -1680,86 +1749,8 @@ async function Nn() {
 		}
 	};
 }
-// src/store/sha256.ts
-var Pn = Array.from({ length: 400 }, (e, t) => t).filter((e) => e > 1 && ![...Array(e).keys()].some((t) => t > 1 && e % t === 0)), Fn = (e) => Math.floor((e - Math.floor(e)) * 2 ** 32) | 0, In = Int32Array.from(Pn.slice(0, 64), (e) => Fn(Math.cbrt(e))), Ln = Int32Array.from(Pn.slice(0, 8), (e) => Fn(Math.sqrt(e))), Rn = 64;
-async function zn(e) {
-	let t = globalThis.crypto?.subtle;
-	return Bn(t === void 0 ? Vn(e) : new Uint8Array(await t.digest("SHA-256", e)));
-}
-var Bn = (e) => Array.from(e, (e) => e.toString(16).padStart(2, "0")).join("");
-function Vn(e) {
-	let t = Ln.slice(), n = e.length - e.length % Rn, r = new DataView(e.buffer, e.byteOffset, e.byteLength);
-	for (let e = 0; e < n; e += Rn) Un(t, r, e);
-	let i = e.subarray(n), a = new Uint8Array(i.length + 9 <= Rn ? Rn : 128);
-	a.set(i), a[i.length] = 128;
-	let o = new DataView(a.buffer);
-	o.setBigUint64(a.length - 8, BigInt(e.length) * 8n);
-	for (let e = 0; e < a.length; e += Rn) Un(t, o, e);
-	let s = /* @__PURE__ */ new DataView(/* @__PURE__ */ new ArrayBuffer(32));
-	return t.forEach((e, t) => s.setInt32(4 * t, e)), new Uint8Array(s.buffer);
-}
-var Hn = /* @__PURE__ */ new Int32Array(64), S = (e, t) => e >>> t | e << 32 - t;
-function Un(e, t, n) {
-	for (let e = 0; e < 16; e++) Hn[e] = t.getInt32(n + 4 * e);
-	for (let e = 16; e < 64; e++) {
-		let [t, n] = [Hn[e - 15], Hn[e - 2]], r = S(t, 7) ^ S(t, 18) ^ t >>> 3, i = S(n, 17) ^ S(n, 19) ^ n >>> 10;
-		Hn[e] = Hn[e - 16] + r + Hn[e - 7] + i;
-	}
-	let [r, i, a, o, s, c, l, u] = e;
-	for (let e = 0; e < 64; e++) {
-		let t = S(s, 6) ^ S(s, 11) ^ S(s, 25), n = u + t + (s & c ^ ~s & l) + In[e] + Hn[e] | 0, d = (S(r, 2) ^ S(r, 13) ^ S(r, 22)) + (r & i ^ r & a ^ i & a) | 0;
-		[u, l, c, s, o, a, i, r] = [
-			l,
-			c,
-			s,
-			o + n | 0,
-			a,
-			i,
-			r,
-			n + d | 0
-		];
-	}
-	[
-		r,
-		i,
-		a,
-		o,
-		s,
-		c,
-		l,
-		u
-	].forEach((t, n) => e[n] += t);
-}
-// src/store/records.ts
-var Wn = ".json", Gn = async ({ url: e, version: t }) => await zn(new TextEncoder().encode(`${e}\n${t}`)) + Wn;
-async function Kn(e) {
-	let t = [...(await e.sizes()).keys()].filter((e) => e.endsWith(Wn)), n = [];
-	for (let r of t) try {
-		let t = JSON.parse(new TextDecoder().decode(await e.read(r)));
-		await Gn(t) === r && typeof t.facts.files == "object" && n.push(t);
-	} catch {}
-	return n.sort((e, t) => t.order - e.order);
-}
-async function qn(e, t) {
-	let [n] = await Kn(e), r = {
-		...t,
-		order: (n?.order ?? 0) + 1
-	};
-	await e.write(await Gn(t), new TextEncoder().encode(JSON.stringify(r)));
-}
-function Jn(e, t) {
-	let n = new Set(t.flatMap(({ facts: e }) => En(e)));
-	return [...e].filter(([e]) => !e.endsWith(Wn) && !n.has(e));
-}
-async function Yn(e, t) {
-	let n = await e.sizes(), r = await Kn(e);
-	for (let n of r) t(n) || await e.remove(await Gn(n));
-	let i = Jn(n, r.filter(t));
-	for (let [t] of i) await e.remove(t);
-	return i.reduce((e, [, t]) => e + t, 0);
-}
 // src/store/package.ts
-var Xn = class n {
+var qn = 1, Jn = "model.json", Yn = class n {
 	facts;
 	#e;
 	#t;
@@ -1771,19 +1762,13 @@ var Xn = class n {
 		this.facts = e.facts, this.#e = e, this.#r = t, this.#t = n, this.#n = r, this.#i = typeof r != "string";
 	}
 	static async open(e, t = {}) {
-		let r = Dn(e), i = await An();
-		try {
-			return new n(await Zn(r, t.signal), !0, t, i);
-		} catch (e) {
-			let a = (typeof i == "string" || !$n(e) ? [] : await Kn(i)).find((e) => e.url === r && e.isComplete);
-			if (a === void 0) throw e;
-			return new n(a, !1, t, i);
-		}
+		let r = new URL(e, globalThis.location?.href);
+		return new n(await Xn(r, t.signal), r, t, await Un());
 	}
 	async open(e) {
 		let n = this.facts.files[e];
-		if (n === void 0) throw t(e, `${Cn} does not name it.`);
-		return this.#s(e, n);
+		if (n === void 0) throw t(e, `${Jn} does not name it.`);
+		return this.#a(e, n);
 	}
 	async keeping(e = Object.keys(this.facts.files)) {
 		let t = this.#n, n = typeof t != "string", r = n ? await t.sizes() : /* @__PURE__ */ new Map(), i = e.flatMap((e) => Tn(this.facts, this.facts.files[e])), a = (e) => e.reduce((e, [, t]) => e + t, 0), o = await globalThis.navigator?.storage?.estimate?.().catch(() => void 0), s = o?.quota === void 0 ? void 0 : Math.max(0, o.quota - (o.usage ?? 0));
@@ -1829,11 +1814,11 @@ var Xn = class n {
 	async #c(e) {
 		if (typeof this.#n == "string") return;
 		let t = await this.#n.read(e);
-		if (t === void 0 || await zn(t) === e) return t;
+		if (t === void 0 || await Tt(t) === e) return t;
 		await this.#n.remove(e);
 	}
-	async #l(t, n, r) {
-		let i = new URL(`blobs/${n}`, this.#e.url), a = this.#i ? "no-store" : "default", o = await er(i, {
+	async #s(t, n, r) {
+		let i = new URL(n, this.#e), a = this.#r ? "no-store" : "default", o = await Zn(i, {
 			signal: this.#t.signal ?? null,
 			cache: a
 		}), s;
@@ -1845,7 +1830,7 @@ var Xn = class n {
 				hint: "Load again: what came is kept."
 			});
 		}
-		if (s.length !== r || await zn(s) !== n) throw new e("corrupt", `A part of ${t} is damaged.`, {
+		if (s.length !== r || await Tt(s) !== n) throw new e("corrupt", `A part of ${t} is damaged.`, {
 			why: `${i.href} has ${s.length} bytes whose SHA-256 is not its name.`,
 			hint: "Load again; if that does not help, the server's copy of the site is damaged."
 		});
@@ -1875,8 +1860,8 @@ var Xn = class n {
 		});
 	}
 };
-async function Zn(e, t) {
-	let n = await (await er(new URL(e), {
+async function Xn(e, t) {
+	return Qn(await (await Zn(e, {
 		signal: t ?? null,
 		cache: "no-cache"
 	})).text();
@@ -1886,8 +1871,7 @@ async function Zn(e, t) {
 		facts: wn(n)
 	};
 }
-var Qn = async (e, t) => (await Zn(Dn(e), t)).facts, $n = (t) => t instanceof e && t.kind === "network";
-async function er(t, n) {
+async function Zn(t, n) {
 	let r;
 	try {
 		r = await fetch(t, n);
@@ -1901,58 +1885,78 @@ async function er(t, n) {
 	let i = r.status === 404 ? "corrupt" : "network";
 	throw new e(i, `${t.href} cannot be fetched.`, { why: `The server answered ${r.status}.` });
 }
+function Qn(t) {
+	let n;
+	try {
+		n = JSON.parse(t);
+	} catch (t) {
+		throw new e("corrupt", `${Jn} is no JSON.`, { why: String(t) });
+	}
+	if (n?.format === qn && typeof n.files == "object") return n;
+	throw new e("mismatch", `${Jn} has format ${String(n?.format)}.`, {
+		why: `This package reads format ${qn}.`,
+		hint: "Package the model again with the Hearth that the page came with: hearth package web MODEL."
+	});
+}
 // src/sources.ts
-async function tr(e, t) {
-	return typeof e != "string" && !(e instanceof URL) ? e : new URL(e, globalThis.location?.href).pathname.endsWith("/model.json") ? Xn.open(e, t) : n(e);
+async function $n(e, t) {
+	return typeof e != "string" && !(e instanceof URL) ? e : new URL(e, globalThis.location?.href).pathname.endsWith("/model.json") ? Yn.open(e, t) : n(e);
 }
 // src/bundle.ts
-var nr = 2;
-async function rr(e, t = {}) {
-	let n = await tr(e, t), r = await ir(n, t);
-	return await n.opened?.(), r;
+var er = 2;
+async function tr(e, t = {}) {
+	let n = await $n(e, t), r = pt(new TextDecoder().decode(await cr(n, ft, t))), i = sr(r, t.isa), a = Xe(t.threads), o = new lr(n, r, t);
+	o.expect(mt(i), "plan.bin" in r.files ? st : ct, S);
+	let s = await o.whole(mt(i)), c = {
+		manifest: r,
+		endIds: "tokenizer_meta.json" in r.files ? await ir(n, t) : []
+	};
+	return new Rn(c, await nr(o, s, c, a, t), () => nr(new lr(n, r, {}), s, c, a, t));
 }
-async function ir(e, t) {
-	let n = Ue(new TextDecoder().decode(await ur(e, He, t))), r = lr(n, t.isa), i = Ee(t.threads), a = new dr(e, n, t);
-	a.expect(We(r), Le, Be);
-	let o = await a.whole(We(r)), s = {
-		manifest: n,
-		endIds: "tokenizer_meta.json" in n.files ? await or(e, t) : []
-	}, c = "";
-	if (t.device !== "wasm") try {
-		return await cr(a, o, s, t);
+async function nr(e, t, n, r, i) {
+	let a = "";
+	if (i.device !== "wasm") try {
+		return await or(e, t, n, i);
 	} catch (e) {
-		if (t.device === "webgpu" || !sr(e)) throw e;
-		c = `${e.what} ${e.why}`.trim();
+		if (i.device === "webgpu" || !ar(e)) throw e;
+		a = e.message;
 	}
-	return ar(a, o, s, i, c);
+	return rr(e, t, n, r, a);
 }
-async function ar(e, t, n, r, i) {
-	e.expect(Le, Be);
-	let a = e.size(Be), o = await Fe.instantiate(t, r, nr * a);
+async function rr(e, t, n, r, i) {
+	e.expect(st, S);
+	let a = e.size(S), o = await at.instantiate(t, r, er * a);
 	try {
-		let t = o.threads.reserve(), r = await e.whole(Le), s = o.allocate(a, "the weights");
-		return await e.into(o, s, Be), await t, vn.open(o, n, r, s, a, i);
+		let t = o.threads.reserve(), r = await e.whole(st), s = o.allocate(a, "the weights");
+		return await e.into(o, s, S), await t, In(o, n, r, s, a, i);
 	} catch (e) {
 		throw o.close(), e;
 	}
 }
-async function or(e, t) {
-	let n = new TextDecoder().decode(await ur(e, Ve, t));
+async function ir(e, t) {
+	let n = new TextDecoder().decode(await cr(e, dt, t));
 	return JSON.parse(n).eos_ids;
 }
-var sr = (t) => t instanceof e && (t.kind === "device" || t.kind === "memory");
-async function cr(t, n, r, i) {
+var ar = (t) => t instanceof e && (t.kind === "device" || t.kind === "memory");
+async function or(t, n, r, i) {
 	let { manifest: a } = r;
 	if (a.files["gpu_plan.bin"] === void 0) throw new e("device", `The bundle of ${a.source_name} runs on the processor alone.`, { why: "It has an operation that no kernel for GPUs computes yet, or takes no tokens." });
-	let o = await ie(i.softwareGpu ?? !1);
-	t.expect(Re, ze, Be);
-	let s = await t.whole(Re), c = new TextDecoder().decode(await t.whole(ze)), l = i.memoryLimitBytes, u = () => t.pieces(Be), d = await Fe.instantiate(n);
-	return vn.openOnGpu(d, r, s, c, u, {
-		adapter: o,
-		memoryLimitBytes: l
-	});
+	let o = await re(i.softwareGpu ?? i.device === "webgpu"), s = "known_answers.json" in a.files ? [ut] : [];
+	t.expect(ct, lt, ...s, S);
+	let c = await t.whole(ct), l = await t.text(lt), u = s.length > 0 ? le(await t.text(ut)) : void 0, d = () => t.pieces(S), f = await at.instantiate(n);
+	try {
+		return await Ln(f, r, {
+			plan: c,
+			shaders: l,
+			known: u,
+			weights: d
+		}, o, i.memoryLimitBytes);
+	} catch (e) {
+		if (f.close(), !(e instanceof ye)) throw e;
+		return or(t, n, r, i);
+	}
 }
-function lr({ source_name: t, instruction_sets: n }, r) {
+function sr({ source_name: t, instruction_sets: n }, r) {
 	let i = n.filter(({ name: e }) => r === void 0 || e === r);
 	if (i.length === 0) {
 		let i = n.map(({ name: e }) => e).join(", ");
@@ -1966,14 +1970,14 @@ function lr({ source_name: t, instruction_sets: n }, r) {
 		hint: "Use a current version of Chrome, Firefox or Safari."
 	});
 }
-async function ur(e, t, { signal: n }) {
+async function cr(e, t, { signal: n }) {
 	let r = [];
 	for await (let i of await e.open(t)) n?.throwIfAborted(), r.push(i);
 	let i = new Uint8Array(r.reduce((e, t) => e + t.length, 0)), a = 0;
 	for (let e of r) i.set(e, a), a += e.length;
 	return i;
 }
-var dr = class {
+var lr = class {
 	#e;
 	#t;
 	#n;
@@ -1987,12 +1991,15 @@ var dr = class {
 	}
 	size(t) {
 		let n = this.#t.files[t];
-		if (n === void 0) throw new e("corrupt", `${He} names no file ${t}.`);
+		if (n === void 0) throw new e("corrupt", `${ft} names no file ${t}.`);
 		return n.size_bytes;
 	}
 	async whole(e) {
-		let t = await ur(this.#e, e, this.#n);
+		let t = await cr(this.#e, e, this.#n);
 		return this.#o(e, t.length), this.#a(t.length), t;
+	}
+	async text(e) {
+		return new TextDecoder().decode(await this.whole(e));
 	}
 	async *pieces(e) {
 		let t = this.size(e), n = 0;
@@ -2009,11 +2016,11 @@ var dr = class {
 	#o(t, n) {
 		let r = this.size(t);
 		if (n !== r) throw new e("corrupt", `${t} has ${n > r ? "more than " : ""}${Math.min(n, r)} bytes.`, {
-			why: `${He} says ${r}.`,
+			why: `${ft} says ${r}.`,
 			hint: "Load it again; if that does not help, compile the model again."
 		});
 	}
-}, fr = class e {
+}, ur = class e {
 	page;
 	#e;
 	#t;
@@ -2036,10 +2043,10 @@ var dr = class {
 		let e = this.#e.#n;
 		e.get(this.#t) === this && e.delete(this.#t);
 	}
-}, pr = (e, t) => Math.ceil(e / t), mr = class {
+}, dr = (e, t) => Math.ceil(e / t), fr = class {
 	numPages;
 	pageTokens;
-	root = fr.root();
+	root = ur.root();
 	#e;
 	#t;
 	#n = /* @__PURE__ */ new Map();
@@ -2080,10 +2087,14 @@ var dr = class {
 	forget(e) {
 		this.#n.get(e)?.remove(), this.#n.delete(e);
 	}
+	forgetAll() {
+		for (let e of [...this.#n.keys()]) this.forget(e);
+		this.#t.push(...this.#r), this.#r.clear();
+	}
 	release(e) {
 		for (let t of [...e].reverse()) --this.#e[t] > 0 || (this.#n.has(t) ? this.#r.add(t) : this.#t.push(t));
 	}
-}, hr = ({ sequence: e, start: t, count: n }) => t + n <= e.numPromptTokens, gr = ({ sequence: e, start: t, count: n }) => t + n === e.tokens.length, _r = class {
+}, pr = ({ sequence: e, start: t, count: n }) => t + n <= e.numPromptTokens, mr = ({ sequence: e, start: t, count: n }) => t + n === e.tokens.length, hr = class {
 	pool;
 	#e;
 	#t;
@@ -2115,6 +2126,10 @@ var dr = class {
 		for (let t of [...e].reverse()) this.#l(t, !0);
 		for (let t of e) this.#a.add(t);
 	}
+	restartAll() {
+		for (let e of [...this.#i].reverse()) this.#l(e, !0);
+		this.pool.forgetAll();
+	}
 	clear(e) {
 		this.#a.delete(e);
 	}
@@ -2142,7 +2157,7 @@ var dr = class {
 		return this.#c(e, this.#e, n), [...n.values()];
 	}
 	#s(e, t) {
-		let n = (e) => pr(e.tokens.length + 1, this.pool.pageTokens), r = this.#i.reduce((e, t) => e + Math.max(0, n(t) - t.pages.length), 0);
+		let n = (e) => dr(e.tokens.length + 1, this.pool.pageTokens), r = this.#i.reduce((e, t) => e + Math.max(0, n(t) - t.pages.length), 0);
 		for (; this.#r.length > 0 && e > 0 && this.#i.length < this.#n;) {
 			let i = this.#r[0], a = this.pool.find(i.tokens), o = this.pool.numAvailable - a.filter(({ page: e }) => this.pool.isIdle(e)).length - r;
 			if (n(i) - a.length > o && this.#i.length > 0) return;
@@ -2150,7 +2165,7 @@ var dr = class {
 		}
 	}
 	#c(e, t, n) {
-		let r = e.numPromptTokens - e.numComputed, i = Math.min(t, r > 0 ? r : e.numPending), a = pr(e.numComputed + i, this.pool.pageTokens) - e.pages.length;
+		let r = e.numPromptTokens - e.numComputed, i = Math.min(t, r > 0 ? r : e.numPending), a = dr(e.numComputed + i, this.pool.pageTokens) - e.pages.length;
 		for (; a > this.pool.numAvailable && this.#i.length > 1;) {
 			let t = this.#i.at(-1);
 			if (this.#l(t, !1), n.delete(t), t === e) return 0;
@@ -2168,12 +2183,12 @@ var dr = class {
 	}
 };
 // src/engine/batch.ts
-function vr(e, t, n) {
+function gr(e, t, n) {
 	let r = e.reduce((e, { count: t }) => e + t, 0), i = new Int32Array(r), a = new Int32Array(r), o = new Int32Array(r), s = new Int32Array(e.length * t).fill(-1), c = [], l = 0, u = 0;
 	return e.forEach((e, n) => {
 		let { sequence: r, start: d, count: f } = e;
 		for (let e = 0; e < f; e++, l++) i[l] = r.tokens[d + e], a[l] = d + e, o[l] = n;
-		s.set(r.pages, n * t), hr(e) && (u = l), gr(e) && c.push(l - 1);
+		s.set(r.pages, n * t), pr(e) && (u = l), mr(e) && c.push(l - 1);
 	}), {
 		tokenIds: i,
 		positions: a,
@@ -2185,7 +2200,7 @@ function vr(e, t, n) {
 		outputs: n
 	};
 }
-var yr = (e) => [...e.filter((e) => hr(e)), ...e.filter((e) => !hr(e))], br = class {
+var _r = (e) => [...e.filter((e) => pr(e)), ...e.filter((e) => !pr(e))], vr = class extends e {}, yr = class {
 	#e = [];
 	#t;
 	#n = !1;
@@ -2225,7 +2240,7 @@ var yr = (e) => [...e.filter((e) => hr(e)), ...e.filter((e) => !hr(e))], br = cl
 	[Symbol.asyncIterator]() {
 		return this;
 	}
-}, xr = {
+}, br = {
 	temperature: 1,
 	topK: 0,
 	topP: 1,
@@ -2239,7 +2254,7 @@ var yr = (e) => [...e.filter((e) => hr(e)), ...e.filter((e) => !hr(e))], br = cl
 	stopTokenIds: [],
 	logprobs: void 0,
 	ignoreEos: !1
-}, Sr = {
+}, xr = {
 	temperature: {
 		low: 0,
 		high: 100
@@ -2281,29 +2296,29 @@ var yr = (e) => [...e.filter((e) => hr(e)), ...e.filter((e) => !hr(e))], br = cl
 		high: 100,
 		whole: !0
 	}
-}, Cr = {
+}, Sr = {
 	low: -100,
 	high: 100
-}, wr = (1n << 64n) - 1n;
-function Tr(t = {}) {
+}, Cr = (1n << 64n) - 1n;
+function wr(t = {}) {
 	let n = Object.entries(t).filter(([, e]) => e !== void 0), r = {
-		...xr,
+		...br,
 		...Object.fromEntries(n)
 	};
-	for (let [e, t] of Object.entries(Sr)) r[e] !== void 0 && Er(e, r[e], t);
-	for (let [e, t] of r.logitBias) Er(`logitBias[${e}]`, t, Cr);
+	for (let [e, t] of Object.entries(xr)) r[e] !== void 0 && Tr(e, r[e], t);
+	for (let [e, t] of r.logitBias) Tr(`logitBias[${e}]`, t, Sr);
 	let { seed: i } = r;
-	if (i !== void 0 && !(i >= 0 && i <= wr && (typeof i == "bigint" || Number.isSafeInteger(i)))) throw new e("usage", `seed is ${i}, but must be a whole number, 0 to 2^64 - 1.`, { hint: "Give one beyond 2^53 as a BigInt." });
+	if (i !== void 0 && !(i >= 0 && i <= Cr && (typeof i == "bigint" || Number.isSafeInteger(i)))) throw new e("usage", `seed is ${i}, but must be a whole number, 0 to 2^64 - 1.`, { hint: "Give one beyond 2^53 as a BigInt." });
 	return r;
 }
-function Er(t, n, { low: r, high: i, above: a = !1, whole: o = !1 }) {
+function Tr(t, n, { low: r, high: i, above: a = !1, whole: o = !1 }) {
 	let s = typeof n == "number" ? n : NaN;
 	if (Number.isFinite(s) && s >= r && s <= i && !(a && s === r) && (!o || Number.isInteger(s))) return;
 	let c = a ? `above ${r} and at most ${i}` : i === Infinity ? `${r} or more` : `${r} to ${i}`;
 	throw new e("usage", `${t} is ${String(n)}, but must be a ${o ? "whole number" : "number"}, ${c}.`);
 }
-var Dr = (e) => e.repetitionPenalty !== 1 || e.presencePenalty !== 0 || e.frequencyPenalty !== 0, Or = (e) => Dr(e) || e.logitBias.size > 0, kr = (e, t) => (e[t >> 5] >> (t & 31) & 1) == 1;
-function Ar(e, t) {
+var Er = (e) => e.repetitionPenalty !== 1 || e.presencePenalty !== 0 || e.frequencyPenalty !== 0, Dr = (e) => Er(e) || e.logitBias.size > 0, Or = (e, t) => (e[t >> 5] >> (t & 31) & 1) == 1;
+function kr(e, t) {
 	for (let n = 0; n * 32 < e.length; n++) {
 		let r = t[n];
 		if (r === -1) continue;
@@ -2311,30 +2326,30 @@ function Ar(e, t) {
 		for (let t = n * 32; t < i; t++) r >> (t & 31) & 1 || (e[t] = -Infinity);
 	}
 }
-var jr = (t, n = "") => new e("usage", t, { why: n });
-async function Mr(e, t) {
+var Ar = (t, n = "") => new e("usage", t, { why: n });
+async function jr(e, t) {
 	try {
 		return await t();
 	} catch (t) {
-		throw jr(e, t instanceof Error ? t.message : String(t));
+		throw Ar(e, t instanceof Error ? t.message : String(t));
 	}
 }
 // src/engine/logits.ts
-var Nr = [
+var Mr = [
 	.001,
 	1e-6,
 	0
-], Pr = 1e-45;
-function Fr(e) {
+], Nr = 1e-45;
+function Pr(e) {
 	let t = -Infinity;
 	for (let n = 0; n < e.length; n++) e[n] > t && (t = e[n]);
 	return t;
 }
-function Ir(e, t) {
-	let n = Lr(e, t);
-	return Rr(e, (e) => e >= n && e > -Infinity);
+function Fr(e, t) {
+	let n = Ir(e, t);
+	return Lr(e, (e) => e >= n && e > -Infinity);
 }
-function Lr(e, t) {
+function Ir(e, t) {
 	let n = new Float32Array(Math.min(t, e.length)).fill(-Infinity);
 	for (let t = 0; t < e.length; t++) {
 		let r = e[t];
@@ -2345,53 +2360,53 @@ function Lr(e, t) {
 	}
 	return n[0];
 }
-function Rr(e, t) {
+function Lr(e, t) {
 	let n = [];
 	for (let r = 0; r < e.length; r++) t(e[r]) && n.push(r);
 	return Int32Array.from(n);
 }
-var zr = (e, t) => {
+var Rr = (e, t) => {
 	let n = new Float32Array(t.length);
 	for (let r = 0; r < t.length; r++) n[r] = e[t[r]];
 	return n;
 };
-function Br(e) {
+function zr(e) {
 	let t = 0;
 	for (let n = 0; n < e.length; n++) t += e[n];
 	return t;
 }
-function Vr(e, t) {
-	let n = t * Br(e), r = /* @__PURE__ */ new Int32Array(), i = /* @__PURE__ */ new Float32Array();
-	for (let t of Nr) {
+function Br(e, t) {
+	let n = t * zr(e), r = /* @__PURE__ */ new Int32Array(), i = /* @__PURE__ */ new Float32Array();
+	for (let t of Mr) {
 		let a = Math.fround(t);
-		if (r = Rr(e, (e) => e >= a), i = zr(e, r), Br(i) >= n) break;
+		if (r = Lr(e, (e) => e >= a), i = Rr(e, r), zr(i) >= n) break;
 	}
 	let a = i.slice().sort(), o = a.length - 1, s = 0;
 	for (; o > 0 && s + a[o] < n;) s += a[o--];
 	let c = a[o], l = 0;
 	for (let e of i) e > c && (l += e);
-	let u = Math.max(1, Math.ceil((n - l) / Math.max(c, Pr))), d = r.filter((e, t) => i[t] > c), f = r.filter((e, t) => i[t] === c).subarray(0, u), p = new Int32Array(d.length + f.length);
+	let u = Math.max(1, Math.ceil((n - l) / Math.max(c, Nr))), d = r.filter((e, t) => i[t] > c), f = r.filter((e, t) => i[t] === c).subarray(0, u), p = new Int32Array(d.length + f.length);
 	return p.set(d), p.set(f, d.length), p;
 }
-function Hr(e, t) {
-	let n = t * Br(e), r = 0, i = 0;
+function Vr(e, t) {
+	let n = t * zr(e), r = 0, i = 0;
 	for (let t = 0; t < e.length; t++) {
 		let a = e[t];
 		if (a !== 0 && (r += a, i = t, r > n)) break;
 	}
 	return i;
 }
-function Ur(e, t, n) {
-	let r = Fr(e), i = 0;
+function Hr(e, t, n) {
+	let r = Pr(e), i = 0;
 	for (let t = 0; t < e.length; t++) i += Math.fround(Math.exp(Math.fround(e[t] - r)));
-	let a = r + Math.log(i), o = n > 0 ? [...Ir(e, Math.min(n, e.length))] : [];
+	let a = r + Math.log(i), o = n > 0 ? [...Fr(e, Math.min(n, e.length))] : [];
 	return o.sort((t, n) => e[n] - e[t] || t - n), {
 		logprob: e[t] - a,
 		topLogprobs: o.slice(0, n).map((t) => [t, e[t] - a])
 	};
 }
 // src/engine/processor.ts
-function Wr(t, n) {
+function Ur(t, n) {
 	let r;
 	try {
 		r = t.process(n.slice());
@@ -2402,41 +2417,41 @@ function Wr(t, n) {
 	throw new e("usage", `The logit processor must answer a Float32Array of ${n.length} logits.`);
 }
 // src/engine/random.ts
-var Gr = (1n << 64n) - 1n, Kr = (1n << 128n) - 1n, qr = 47026247687942121848144207491837523525n, Jr = 4, Yr = 16;
-function Xr(e, t) {
+var Wr = (1n << 64n) - 1n, Gr = (1n << 128n) - 1n, Kr = 47026247687942121848144207491837523525n, qr = 4, Jr = 16;
+function Yr(e, t) {
 	let n = 1135663077, r = (e) => {
 		let t = e ^ n;
 		n = Math.imul(n, 2468251765);
 		let r = Math.imul(t, n);
-		return r ^ r >>> Yr;
+		return r ^ r >>> Jr;
 	}, i = (e, t) => {
 		let n = Math.imul(3389127133, e) - Math.imul(1232336661, t);
-		return n ^ n >>> Yr;
-	}, a = Array.from({ length: Jr }, (t, n) => r(Number(e >> BigInt(32 * n) & 4294967295n)));
-	for (let e = 0; e < Jr; e++) for (let t = 0; t < Jr; t++) e !== t && (a[t] = i(a[t], r(a[e])));
+		return n ^ n >>> Jr;
+	}, a = Array.from({ length: qr }, (t, n) => r(Number(e >> BigInt(32 * n) & 4294967295n)));
+	for (let e = 0; e < qr; e++) for (let t = 0; t < qr; t++) e !== t && (a[t] = i(a[t], r(a[e])));
 	return n = 2337405405, Array.from({ length: t }, (e, t) => {
-		let r = a[t % Jr] ^ n;
+		let r = a[t % qr] ^ n;
 		n = Math.imul(n, 1492356589);
 		let i = Math.imul(r, n);
-		return (i ^ i >>> Yr) >>> 0;
+		return (i ^ i >>> Jr) >>> 0;
 	});
 }
-var Zr = class {
+var Xr = class {
 	#e;
 	#t;
 	constructor(e) {
-		let t = Xr(e ?? crypto.getRandomValues(/* @__PURE__ */ new BigUint64Array(1))[0], 8).map(BigInt), n = (e) => t[e] | t[e + 1] << 32n, r = n(0) << 64n | n(2);
-		this.#t = ((n(4) << 64n | n(6)) << 1n | 1n) & Kr, this.#e = this.#t, this.#e = this.#e + r & Kr, this.#n();
+		let t = Yr(e ?? crypto.getRandomValues(/* @__PURE__ */ new BigUint64Array(1))[0], 8).map(BigInt), n = (e) => t[e] | t[e + 1] << 32n, r = n(0) << 64n | n(2);
+		this.#t = ((n(4) << 64n | n(6)) << 1n | 1n) & Gr, this.#e = this.#t, this.#e = this.#e + r & Gr, this.#n();
 	}
 	next() {
 		this.#n();
-		let e = this.#e >> 64n ^ this.#e & Gr, t = this.#e >> 122n, n = (e >> t | e << 64n - t) & Gr;
+		let e = this.#e >> 64n ^ this.#e & Wr, t = this.#e >> 122n, n = (e >> t | e << 64n - t) & Wr;
 		return Number(n >> 11n) * 2 ** -53;
 	}
 	#n() {
-		this.#e = this.#e * qr + this.#t & Kr;
+		this.#e = this.#e * Kr + this.#t & Gr;
 	}
-}, Qr = "The model's weights are damaged or its arithmetic overflows: check the file, or compile with higher precision.", $r = 1e-30, ei = class {
+}, Zr = "The model's weights are damaged or its arithmetic overflows: check the file, or compile with higher precision.", Qr = 1e-30, $r = class {
 	params;
 	needsLogits;
 	#e;
@@ -2445,26 +2460,26 @@ var Zr = class {
 	#r;
 	#i;
 	constructor(e, t, n, r) {
-		this.params = e, this.#e = n, this.#t = r, r?.reset(), this.#n = new Zr(e.seed === void 0 ? void 0 : BigInt(e.seed)), this.#r = Or(e), this.needsLogits = e.temperature !== 0 || this.#r || e.logprobs !== void 0 || r !== void 0, Dr(e) && (this.#i = new Map(Array.from(t, (e) => [e, 0])));
+		this.params = e, this.#e = n, this.#t = r, r?.reset(), this.#n = new Xr(e.seed === void 0 ? void 0 : BigInt(e.seed)), this.#r = Dr(e), this.needsLogits = e.temperature !== 0 || this.#r || e.logprobs !== void 0 || r !== void 0, Er(e) && (this.#i = new Map(Array.from(t, (e) => [e, 0])));
 	}
 	get mayNeedLogits() {
 		return this.needsLogits || this.#e !== void 0;
 	}
 	async sample(e, t) {
-		let n = this.#e, r = n && await Mr("What may come next cannot be told.", () => n.mask()), i = this.#a(e, t, r);
-		return n && await Mr(`The drawn token ${i.token} was refused.`, () => n.accept(i.token)), i;
+		let n = this.#e, r = n && await jr("What may come next cannot be told.", () => n.mask()), i = this.#a(e, t, r);
+		return n && await jr(`The drawn token ${i.token} was refused.`, () => n.accept(i.token)), i;
 	}
 	close() {
 		this.#e?.close();
 	}
 	#a(e, t, n) {
-		if (!this.needsLogits && (n === void 0 || kr(n, t))) return { token: t };
-		ni(e);
-		let r = this.#t ? Wr(this.#t, e) : e, i = this.#r || n !== void 0 ? this.#o(r, n) : r, a = this.params.temperature === 0 ? i === e ? t : i.indexOf(Fr(i)) : this.#s(i);
-		if (i[a] === -Infinity) throw ti();
+		if (!this.needsLogits && (n === void 0 || Or(n, t))) return { token: t };
+		ti(e);
+		let r = this.#t ? Ur(this.#t, e) : e, i = this.#r || n !== void 0 ? this.#o(r, n) : r, a = this.params.temperature === 0 ? i === e ? t : i.indexOf(Pr(i)) : this.#s(i);
+		if (i[a] === -Infinity) throw ei();
 		return this.#t?.sampled(a), this.#i && this.#i.set(a, (this.#i.get(a) ?? 0) + 1), this.params.logprobs === void 0 ? { token: a } : {
 			token: a,
-			...Ur(e, a, this.params.logprobs)
+			...Hr(e, a, this.params.logprobs)
 		};
 	}
 	#o(e, t) {
@@ -2474,35 +2489,35 @@ var Zr = class {
 			o = Math.fround(o > 0 ? o / r : o * r), o = Math.fround(o - Math.fround(i * t)), n[e] = o - (t > 0 ? a : 0);
 		}
 		for (let [e, t] of this.params.logitBias) n[e] += Math.fround(t);
-		return t !== void 0 && Ar(n, t), n;
+		return t !== void 0 && kr(n, t), n;
 	}
 	#s(e) {
-		let { topK: t, topP: n, minP: r, temperature: i } = this.params, a = Fr(e);
-		if (a === -Infinity) throw ti();
+		let { topK: t, topP: n, minP: r, temperature: i } = this.params, a = Pr(e);
+		if (a === -Infinity) throw ei();
 		let o;
-		t > 0 && t < e.length && (o = Ir(e, t));
-		let s = o ? zr(e, o) : e.slice(), c = Math.fround(1 / Math.max(i, $r));
+		t > 0 && t < e.length && (o = Fr(e, t));
+		let s = o ? Rr(e, o) : e.slice(), c = Math.fround(1 / Math.max(i, Qr));
 		for (let e = 0; e < s.length; e++) {
 			let t = Math.fround(s[e] - a);
 			s[e] = t === 0 ? 1 : Math.exp(Math.fround(t * c));
 		}
 		let l = (e) => {
-			o = o ? e.map((e) => o[e]) : e, s = zr(s, e);
+			o = o ? e.map((e) => o[e]) : e, s = Rr(s, e);
 		};
-		n < 1 && l(Vr(s, n));
+		n < 1 && l(Br(s, n));
 		let u = Math.fround(r);
-		r > 0 && l(Rr(s, (e) => e >= u));
-		let d = Hr(s, this.#n.next());
+		r > 0 && l(Lr(s, (e) => e >= u));
+		let d = Vr(s, this.#n.next());
 		return o ? o[d] : d;
 	}
-}, ti = () => jr("The answer cannot go on: no token of the vocabulary is allowed here.", "The grammar has a dead end, or asks for text that this tokenizer cannot write.");
-function ni(t) {
-	if (Number.isFinite(Br(t))) return;
+}, ei = () => Ar("The answer cannot go on: no token of the vocabulary is allowed here.", "The grammar has a dead end, or asks for text that this tokenizer cannot write.");
+function ti(t) {
+	if (Number.isFinite(zr(t))) return;
 	let n = t.reduce((e, t) => e + Number(!Number.isFinite(t)), 0);
-	if (n > 0) throw new e("internal", `${n} of ${t.length} logits are NaN or infinite.`, { hint: Qr });
+	if (n > 0) throw new e("internal", `${n} of ${t.length} logits are NaN or infinite.`, { hint: Zr });
 }
 // src/engine/sequence.ts
-var ri = class {
+var ni = class {
 	tokens;
 	numPromptTokens;
 	sampler;
@@ -2514,7 +2529,7 @@ var ri = class {
 	#r = NaN;
 	#i = NaN;
 	constructor(e, t, n, r) {
-		this.tokens = [...e], this.numPromptTokens = e.length, this.sampler = new ei(t, e, n, r);
+		this.tokens = [...e], this.numPromptTokens = e.length, this.sampler = new $r(t, e, n, r);
 	}
 	get numOutputTokens() {
 		return this.tokens.length - this.numPromptTokens;
@@ -2552,17 +2567,28 @@ var ri = class {
 	}
 };
 // src/engine/session_forward.ts
-async function ii(e, t, n) {
-	let r = ln(e.info), i = e.info.functions.find(({ door: e }) => e === "text")?.outputs ?? [], a = await e.session({ pages: t });
+async function ri(e, t) {
+	let n = kn(e.info), r = e.info.functions.find(({ door: e }) => e === "text")?.outputs ?? [], i = await e.session({ pages: t }), a = !0, o = async () => {
+		throw i = void 0, await e.reopen(), i = await e.session({ pages: t }), a = !1, new vr("device", "The GPU was lost, and is there again.");
+	}, s = async (e) => {
+		if (i === void 0) return o();
+		try {
+			let t = await e(i);
+			return a = !0, t;
+		} catch (e) {
+			if (!(e instanceof y)) throw e;
+			if (a) return o();
+			throw i = void 0, e;
+		}
+	};
 	return {
 		info: {
 			...r,
 			hiddenSize: i.find(({ name: e }) => e === "hidden")?.most.at(-1) ?? 0
 		},
 		numPages: t,
-		forward: async (e) => a.forward(e),
-		ahead: e.device.kind === "webgpu" ? ai(a, n) : void 0,
-		close: () => a.close()
+		forward: (e) => s((t) => t.forward(e)),
+		close: () => i?.close()
 	};
 }
 var ai = (e, t) => ({
@@ -2572,7 +2598,7 @@ var ai = (e, t) => ({
 	decode: (n, r) => e.decode(n, r, { submitMs: t })
 });
 // src/engine/turn.ts
-function oi() {
+function ii() {
 	return new Promise((e) => {
 		let { port1: t, port2: n } = new MessageChannel();
 		n.onmessage = () => {
@@ -2581,34 +2607,32 @@ function oi() {
 	});
 }
 // src/engine/engine.ts
-var si = 4096, ci = 128, li = 64, ui = class t {
+var ai = 4096, oi = 128, si = class t {
 	context;
 	#e;
 	#t;
 	#n;
 	#r;
-	#i;
-	#a = /* @__PURE__ */ new Map();
-	#o = Promise.resolve();
-	#s = !1;
-	constructor(t, n = [], r = {}) {
-		let { context: i, maxSequences: a = Infinity, chunkTokens: o = ci, tokensPerReadBack: s = "auto" } = r, { info: c, numPages: l } = t, u = Math.min(c.maxPosition, l * c.pageTokens);
-		if (this.context = i ?? u, !(this.context >= 2 && this.context <= u)) throw new e("usage", `The context is ${this.context} tokens, but must be 2 to ${u}.`, { why: `The model takes ${c.maxPosition}, and there are ${l} pages of ${c.pageTokens}.` });
-		if (!(Number.isInteger(s) && Number(s) >= 1 && Number(s) <= li) && s !== "auto") throw new e("usage", `tokensPerReadBack is ${s}, but must be 1 to ${li}, or "auto".`);
-		this.#e = t, this.#i = s, this.#t = new Set(n), this.#r = pr(this.context, c.pageTokens), this.#n = new _r(c, new mr(l, c.pageTokens), {
-			maxSequences: a,
-			chunkTokens: o
+	#i = /* @__PURE__ */ new Map();
+	#a = Promise.resolve();
+	#o = !1;
+	constructor(t, n = [], { context: r, maxSequences: i = Infinity, chunkTokens: a = oi } = {}) {
+		let { info: o, numPages: s } = t, c = Math.min(o.maxPosition, s * o.pageTokens);
+		if (this.context = r ?? c, !(this.context >= 2 && this.context <= c)) throw new e("usage", `The context is ${this.context} tokens, but must be 2 to ${c}.`, { why: `The model takes ${o.maxPosition}, and there are ${s} pages of ${o.pageTokens}.` });
+		this.#e = t, this.#t = new Set(n), this.#r = dr(this.context, o.pageTokens), this.#n = new hr(o, new fr(s, o.pageTokens), {
+			maxSequences: i,
+			chunkTokens: a
 		});
 	}
 	static async create(e, n = {}) {
-		let { pageTokens: r, maxPosition: i } = ln(e.info), a = n.cacheTokens ?? Math.max(n.context ?? 0, Math.min(4096, i));
-		return new t(await ii(e, pr(a, r), n.submitMs), e.endIds, n);
+		let { pageTokens: r, maxPosition: i } = kn(e.info), a = n.cacheTokens ?? Math.max(n.context ?? 0, Math.min(4096, i));
+		return new t(await ri(e, dr(a, r)), e.endIds, n);
 	}
 	generate(e, t = {}, { constraint: n, processor: r, signal: i } = {}) {
-		let a = Tr(t);
-		this.#l(e, [...a.logitBias.keys(), ...a.stopTokenIds]);
-		let o = new ri(e, a, n, r), s = () => this.#h(o, "cancelled"), c = new br(s);
-		return this.#a.set(o, c), this.#n.add(o), i?.addEventListener("abort", s, { once: !0 }), i?.aborted === !0 && s(), this.#a.size === 1 && (this.#o = this.#o.then(() => this.#u())), c;
+		let a = wr(t);
+		this.#c(e, [...a.logitBias.keys(), ...a.stopTokenIds]);
+		let o = new ni(e, a, n, r), s = () => this.#f(o, "cancelled"), c = new yr(s);
+		return this.#i.set(o, c), this.#n.add(o), i?.addEventListener("abort", s, { once: !0 }), i?.aborted === !0 && s(), this.#i.size === 1 && (this.#a = this.#a.then(() => this.#l())), c;
 	}
 	async close() {
 		if (!this.#s) {
@@ -2618,15 +2642,18 @@ var si = 4096, ci = 128, li = 64, ui = class t {
 		}
 	}
 	async hidden(e) {
-		this.#l(e);
-		let t = this.#o.then(() => this.#c(e));
-		return this.#o = t.then(() => this.#u(), () => this.#u()), t;
+		this.#c(e);
+		let t = () => this.#s(e), n = this.#a.then(t).catch((e) => {
+			if (!(e instanceof vr)) throw e;
+			return this.#n.restartAll(), t();
+		});
+		return this.#a = n.then(() => this.#l(), () => this.#l()), n;
 	}
-	async #c(e) {
-		let { hiddenSize: t, maxTokens: n, pageTokens: r } = this.#e.info, i = Array.from({ length: pr(e.length, r) }, () => this.#n.pool.allocate()), a = new Float32Array(e.length * t);
+	async #s(e) {
+		let { hiddenSize: t, maxTokens: n, pageTokens: r } = this.#e.info, i = Array.from({ length: dr(e.length, r) }, () => this.#n.pool.allocate()), a = new Float32Array(e.length * t);
 		try {
 			for (let r = 0; r < e.length; r += n) {
-				let o = Math.min(n, e.length - r), s = vr([{
+				let o = Math.min(n, e.length - r), s = gr([{
 					sequence: {
 						tokens: [...e],
 						pages: i,
@@ -2662,23 +2689,21 @@ var si = 4096, ci = 128, li = 64, ui = class t {
 		for (; !this.#n.isIdle;) {
 			let e = this.#n.sequences;
 			try {
-				let t = yr(this.#n.schedule());
-				e = t.map(({ sequence: e }) => e), t.length > 0 && await this.#d(t);
+				let t = _r(this.#n.schedule());
+				e = t.map(({ sequence: e }) => e), t.length > 0 && await this.#u(t);
 			} catch (t) {
-				let n = e.filter((e) => this.#a.has(e));
-				n.length > 1 ? this.#n.suspect(n) : n.forEach((e) => this.#g(e, t));
+				let n = e.filter((e) => this.#i.has(e));
+				t instanceof vr ? this.#n.restartAll() : n.length > 1 ? this.#n.suspect(n) : n.forEach((e) => this.#p(e, t));
 			}
-			await oi();
+			await ii();
 		}
 	}
-	async #d(e) {
-		let { ahead: t } = this.#e;
-		if (t !== void 0 && e.every(di)) return this.#f(e, t);
-		let n = e.filter(gr), r = n.some(({ sequence: e }) => e.sampler.mayNeedLogits), i = n.length === 0 ? [] : r ? ["argmax", "logits"] : ["argmax"], a = await this.#e.forward(vr(e, this.#r, i)), o = (e) => this.#a.has(e.sequence);
-		for (let { sequence: t, count: n } of e.filter(o)) t.commit(this.#n.pool, n);
-		if (n.length === 0) return;
-		let s = a.argmax, c = r ? a.logits : /* @__PURE__ */ new Float32Array(), l = r ? this.#e.info.vocabSize : 0;
-		for (let [e, t] of n.entries()) o(t) && await this.#m(t.sequence, c.subarray(e * l, (e + 1) * l), s[e]);
+	async #u(e) {
+		let t = e.filter(mr), n = t.some(({ sequence: e }) => e.sampler.mayNeedLogits), r = t.length === 0 ? [] : n ? ["argmax", "logits"] : ["argmax"], i = await this.#e.forward(gr(e, this.#r, r)), a = (e) => this.#i.has(e.sequence);
+		for (let { sequence: t, count: n } of e.filter(a)) t.commit(this.#n.pool, n);
+		if (t.length === 0) return;
+		let o = i.argmax, s = n ? i.logits : /* @__PURE__ */ new Float32Array(), c = n ? this.#e.info.vocabSize : 0;
+		for (let [e, n] of t.entries()) a(n) && await this.#d(n.sequence, s.subarray(e * c, (e + 1) * c), o[e]);
 	}
 	async #f(e, t) {
 		let n = this.#i === "auto" ? t.worthwhile : this.#i, r = e.map(({ sequence: e }) => this.#p(e)), i = this.#n.reserve(e, Math.min(n, ...r)), a = await t.decode(vr(e, this.#r, ["argmax"]), i);
@@ -2709,19 +2734,19 @@ var si = 4096, ci = 128, li = 64, ui = class t {
 			usage: e.usage
 		});
 	}
-	#g(e, t) {
-		this.#_(e, !0)?.fail(fi(t));
+	#p(e, t) {
+		this.#m(e, !0)?.fail(ci(t));
 	}
 	#_(e, t) {
 		let n = this.#a.get(e);
 		if (n !== void 0) return this.#a.delete(e), this.#n.remove(e, t), e.sampler.close(), n;
 	}
-}, di = (e) => !hr(e) && gr(e) && e.count === 1 && !e.sequence.sampler.mayNeedLogits, fi = (t) => t instanceof e ? t : new e("internal", "The model could not be run.", { why: t instanceof Error ? t.message : String(t) }), pi = Object.defineProperty, mi = (e, t, n) => t in e ? pi(e, t, {
+}, ci = (t) => t instanceof e ? t : new e("internal", "The model could not be run.", { why: t instanceof Error ? t.message : String(t) }), li = Object.defineProperty, ui = (e, t, n) => t in e ? li(e, t, {
 	enumerable: !0,
 	configurable: !0,
 	writable: !0,
 	value: n
-}) : e[t] = n, hi = (e, t, n) => (mi(e, typeof t == "symbol" ? t : t + "", n), n), C = Object.freeze({
+}) : e[t] = n, di = (e, t, n) => (ui(e, typeof t == "symbol" ? t : t + "", n), n), T = Object.freeze({
 	Text: "Text",
 	NumericLiteral: "NumericLiteral",
 	StringLiteral: "StringLiteral",
@@ -2753,46 +2778,46 @@ var si = 4096, ci = 128, li = 64, ui = class t {
 		this.value = e, this.type = t;
 	}
 };
-function gi(e) {
+function fi(e) {
 	return /\w/.test(e);
 }
-function T(e) {
+function pi(e) {
 	return /[0-9]/.test(e);
 }
-function _i(e) {
+function mi(e) {
 	return /\s/.test(e);
 }
-var vi = [
-	["{%", C.OpenStatement],
-	["%}", C.CloseStatement],
-	["{{", C.OpenExpression],
-	["}}", C.CloseExpression],
-	["(", C.OpenParen],
-	[")", C.CloseParen],
-	["{", C.OpenCurlyBracket],
-	["}", C.CloseCurlyBracket],
-	["[", C.OpenSquareBracket],
-	["]", C.CloseSquareBracket],
-	[",", C.Comma],
-	[".", C.Dot],
-	[":", C.Colon],
-	["|", C.Pipe],
-	["<=", C.ComparisonBinaryOperator],
-	[">=", C.ComparisonBinaryOperator],
-	["==", C.ComparisonBinaryOperator],
-	["!=", C.ComparisonBinaryOperator],
-	["<", C.ComparisonBinaryOperator],
-	[">", C.ComparisonBinaryOperator],
-	["+", C.AdditiveBinaryOperator],
-	["-", C.AdditiveBinaryOperator],
-	["~", C.AdditiveBinaryOperator],
-	["**", C.ExponentiationBinaryOperator],
-	["*", C.MultiplicativeBinaryOperator],
-	["//", C.MultiplicativeBinaryOperator],
-	["/", C.MultiplicativeBinaryOperator],
-	["%", C.MultiplicativeBinaryOperator],
-	["=", C.Equals]
-], yi = /* @__PURE__ */ new Map([
+var hi = [
+	["{%", T.OpenStatement],
+	["%}", T.CloseStatement],
+	["{{", T.OpenExpression],
+	["}}", T.CloseExpression],
+	["(", T.OpenParen],
+	[")", T.CloseParen],
+	["{", T.OpenCurlyBracket],
+	["}", T.CloseCurlyBracket],
+	["[", T.OpenSquareBracket],
+	["]", T.CloseSquareBracket],
+	[",", T.Comma],
+	[".", T.Dot],
+	[":", T.Colon],
+	["|", T.Pipe],
+	["<=", T.ComparisonBinaryOperator],
+	[">=", T.ComparisonBinaryOperator],
+	["==", T.ComparisonBinaryOperator],
+	["!=", T.ComparisonBinaryOperator],
+	["<", T.ComparisonBinaryOperator],
+	[">", T.ComparisonBinaryOperator],
+	["+", T.AdditiveBinaryOperator],
+	["-", T.AdditiveBinaryOperator],
+	["~", T.AdditiveBinaryOperator],
+	["**", T.ExponentiationBinaryOperator],
+	["*", T.MultiplicativeBinaryOperator],
+	["//", T.MultiplicativeBinaryOperator],
+	["/", T.MultiplicativeBinaryOperator],
+	["%", T.MultiplicativeBinaryOperator],
+	["=", T.Equals]
+], gi = /* @__PURE__ */ new Map([
 	["n", "\n"],
 	["t", "	"],
 	["r", "\r"],
@@ -2803,11 +2828,11 @@ var vi = [
 	["\"", "\""],
 	["\\", "\\"]
 ]);
-function bi(e, t = {}) {
+function _i(e, t = {}) {
 	return e.endsWith("\n") && (e = e.slice(0, -1)), t.lstrip_blocks && (e = e.replace(/^[ \t]*({[#%-])/gm, "$1")), t.trim_blocks && (e = e.replace(/([#%-]})\n/g, "$1")), e.replace(/(\s*){%(-?)\s*(?:end)?generation\s*(-?)%}(\s*)/gs, (e, t, n, r, i) => (n ? "" : t) + (r ? "" : i));
 }
-function xi(e, t = {}) {
-	let n = [], r = bi(e, t), i = 0, a = 0, o = (e) => {
+function vi(e, t = {}) {
+	let n = [], r = _i(e, t), i = 0, a = 0, o = (e) => {
 		let t = "";
 		for (; e(r[i]);) if (r[i] === "\\") {
 			if (++i, i >= r.length) throw SyntaxError("Unexpected end of input");
@@ -2818,7 +2843,7 @@ function xi(e, t = {}) {
 				t += String.fromCharCode(parseInt(a, 16)), i += n;
 				continue;
 			}
-			let n = yi.get(e);
+			let n = gi.get(e);
 			if (n === void 0) throw SyntaxError(`Unexpected escaped character: ${e}`);
 			t += n;
 		} else if (t += r[i++], i >= r.length) throw SyntaxError("Unexpected end of input");
@@ -2827,7 +2852,7 @@ function xi(e, t = {}) {
 		let e = n.at(-1);
 		e && e.type === C.Text && (e.value = e.value.trimEnd(), e.value === "" && n.pop());
 	}, c = () => {
-		for (; i < r.length && _i(r[i]);) ++i;
+		for (; i < r.length && mi(r[i]);) ++i;
 	};
 	main: for (; i < r.length;) {
 		let e = n.at(-1)?.type;
@@ -2860,8 +2885,8 @@ function xi(e, t = {}) {
 			s(), n.push(new w("{{", C.OpenExpression)), a = 0, i += 3;
 			continue;
 		}
-		if (o(_i), r.slice(i, i + 3) === "-%}") {
-			n.push(new w("%}", C.CloseStatement)), i += 3, c();
+		if (o(mi), r.slice(i, i + 3) === "-%}") {
+			n.push(new E("%}", T.CloseStatement)), i += 3, c();
 			continue;
 		}
 		if (r.slice(i, i + 3) === "-}}") {
@@ -2880,10 +2905,10 @@ function xi(e, t = {}) {
 				case C.CloseSquareBracket: break;
 				default: {
 					++i;
-					let e = o(T);
-					if (e.length > 0 && r[i] === "." && T(r[i + 1])) {
+					let e = o(pi);
+					if (e.length > 0 && r[i] === "." && pi(r[i + 1])) {
 						++i;
-						let t = o(T);
+						let t = o(pi);
 						e = `${e}.${t}`;
 					}
 					n.push(new w(`${t}${e}`, e.length > 0 ? C.NumericLiteral : C.UnaryOperator));
@@ -2891,73 +2916,73 @@ function xi(e, t = {}) {
 				}
 			}
 		}
-		for (let [e, t] of vi) if (!(e === "}}" && a > 0) && r.slice(i, i + e.length) === e) {
-			n.push(new w(e, t)), t === C.OpenExpression ? a = 0 : t === C.OpenCurlyBracket ? ++a : t === C.CloseCurlyBracket && --a, i += e.length;
+		for (let [e, t] of hi) if (!(e === "}}" && a > 0) && r.slice(i, i + e.length) === e) {
+			n.push(new E(e, t)), t === T.OpenExpression ? a = 0 : t === T.OpenCurlyBracket ? ++a : t === T.CloseCurlyBracket && --a, i += e.length;
 			continue main;
 		}
 		if (t === "'" || t === "\"") {
 			++i;
 			let e = o((e) => e !== t);
-			n.push(new w(e, C.StringLiteral)), ++i;
-		} else if (T(t)) {
-			let e = o(T);
-			if (n.at(-1)?.type !== C.Dot && r[i] === "." && T(r[i + 1])) {
+			n.push(new E(e, T.StringLiteral)), ++i;
+		} else if (pi(t)) {
+			let e = o(pi);
+			if (n.at(-1)?.type !== T.Dot && r[i] === "." && pi(r[i + 1])) {
 				++i;
-				let t = o(T);
+				let t = o(pi);
 				e = `${e}.${t}`;
 			}
-			n.push(new w(e, C.NumericLiteral));
-		} else if (gi(t)) {
-			let e = o(gi);
-			n.push(new w(e, C.Identifier));
+			n.push(new E(e, T.NumericLiteral));
+		} else if (fi(t)) {
+			let e = o(fi);
+			n.push(new E(e, T.Identifier));
 		} else throw SyntaxError(`Unexpected character: ${t}`);
 	}
 	return n;
 }
 var E = class {
 	type = "Statement";
-}, Si = class extends E {
+}, yi = class extends D {
 	constructor(e) {
 		super(), this.body = e;
 	}
 	type = "Program";
-}, Ci = class extends E {
+}, bi = class extends D {
 	constructor(e, t, n) {
 		super(), this.test = e, this.body = t, this.alternate = n;
 	}
 	type = "If";
-}, wi = class extends E {
+}, xi = class extends D {
 	constructor(e, t, n, r) {
 		super(), this.loopvar = e, this.iterable = t, this.body = n, this.defaultBlock = r;
 	}
 	type = "For";
-}, Ti = class extends E {
+}, Si = class extends D {
 	type = "Break";
-}, Ei = class extends E {
+}, Ci = class extends D {
 	type = "Continue";
-}, Di = class extends E {
+}, wi = class extends D {
 	constructor(e, t, n) {
 		super(), this.assignee = e, this.value = t, this.body = n;
 	}
 	type = "Set";
-}, Oi = class extends E {
+}, Ti = class extends D {
 	constructor(e, t, n) {
 		super(), this.name = e, this.args = t, this.body = n;
 	}
 	type = "Macro";
-}, ki = class extends E {
+}, Ei = class extends D {
 	constructor(e) {
 		super(), this.value = e;
 	}
 	type = "Comment";
 }, D = class extends E {
 	type = "Expression";
-}, Ai = class extends D {
+}, Di = class extends O {
 	constructor(e, t, n) {
 		super(), this.object = e, this.property = t, this.computed = n;
 	}
 	type = "MemberExpression";
-}, ji = class extends D {
+}, Oi = class extends O {
 	constructor(e, t) {
 		super(), this.callee = e, this.args = t;
 	}
@@ -2967,86 +2992,86 @@ var E = class {
 		super(), this.value = e;
 	}
 	type = "Identifier";
-}, Mi = class extends D {
+}, ki = class extends O {
 	constructor(e) {
 		super(), this.value = e;
 	}
 	type = "Literal";
-}, Ni = class extends Mi {
+}, Ai = class extends ki {
 	type = "IntegerLiteral";
-}, Pi = class extends Mi {
+}, ji = class extends ki {
 	type = "FloatLiteral";
-}, Fi = class extends Mi {
+}, Mi = class extends ki {
 	type = "StringLiteral";
-}, Ii = class extends Mi {
+}, Ni = class extends ki {
 	type = "ArrayLiteral";
-}, Li = class extends Mi {
+}, Pi = class extends ki {
 	type = "TupleLiteral";
-}, Ri = class extends Mi {
+}, Fi = class extends ki {
 	type = "ObjectLiteral";
-}, zi = class extends D {
+}, Ii = class extends O {
 	constructor(e, t, n) {
 		super(), this.operator = e, this.left = t, this.right = n;
 	}
 	type = "BinaryExpression";
-}, Bi = class extends D {
+}, Li = class extends O {
 	constructor(e, t) {
 		super(), this.operand = e, this.filter = t;
 	}
 	type = "FilterExpression";
-}, Vi = class extends E {
+}, Ri = class extends D {
 	constructor(e, t) {
 		super(), this.filter = e, this.body = t;
 	}
 	type = "FilterStatement";
-}, Hi = class extends D {
+}, zi = class extends O {
 	constructor(e, t) {
 		super(), this.lhs = e, this.test = t;
 	}
 	type = "SelectExpression";
-}, Ui = class extends D {
+}, Bi = class extends O {
 	constructor(e, t, n) {
 		super(), this.operand = e, this.negate = t, this.test = n;
 	}
 	type = "TestExpression";
-}, Wi = class extends D {
+}, Vi = class extends O {
 	constructor(e, t) {
 		super(), this.operator = e, this.argument = t;
 	}
 	type = "UnaryExpression";
-}, Gi = class extends D {
+}, Hi = class extends O {
 	constructor(e = void 0, t = void 0, n = void 0) {
 		super(), this.start = e, this.stop = t, this.step = n;
 	}
 	type = "SliceExpression";
-}, Ki = class extends D {
+}, Ui = class extends O {
 	constructor(e, t) {
 		super(), this.key = e, this.value = t;
 	}
 	type = "KeywordArgumentExpression";
-}, qi = class extends D {
+}, Wi = class extends O {
 	constructor(e) {
 		super(), this.argument = e;
 	}
 	type = "SpreadExpression";
-}, Ji = class extends D {
+}, Gi = class extends O {
 	constructor(e) {
 		super(), this.argument = e;
 	}
 	type = "KeywordSpreadExpression";
-}, Yi = class extends E {
+}, Ki = class extends D {
 	constructor(e, t, n) {
 		super(), this.call = e, this.callerArgs = t, this.body = n;
 	}
 	type = "CallStatement";
-}, Xi = class extends D {
+}, qi = class extends O {
 	constructor(e, t, n) {
 		super(), this.condition = e, this.trueExpr = t, this.falseExpr = n;
 	}
 	type = "Ternary";
 };
-function Zi(e) {
-	let t = new Si([]), n = 0;
+function Ji(e) {
+	let t = new yi([]), n = 0;
 	function r(t, r) {
 		let i = e[n++];
 		if (!i || i.type !== t) throw Error(`Parser Error: ${r}. ${i.type} !== ${t}.`);
@@ -3058,10 +3083,10 @@ function Zi(e) {
 	}
 	function a() {
 		switch (e[n].type) {
-			case C.Comment: return new ki(e[n++].value);
-			case C.Text: return l();
-			case C.OpenStatement: return u();
-			case C.OpenExpression: return d();
+			case T.Comment: return new Ei(e[n++].value);
+			case T.Text: return l();
+			case T.OpenStatement: return u();
+			case T.OpenExpression: return d();
 			default: throw SyntaxError(`Unexpected token type: ${e[n].type}`);
 		}
 	}
@@ -3075,7 +3100,7 @@ function Zi(e) {
 		return n + t.length <= e.length && t.every((t, r) => e[n + r].type === "Identifier" && t === e[n + r].value);
 	}
 	function l() {
-		return new Fi(r(C.Text, "Expected text token").value);
+		return new Mi(r(T.Text, "Expected text token").value);
 	}
 	function u() {
 		if (r(C.OpenStatement, "Expected opening statement token"), e[n].type !== C.Identifier) throw SyntaxError(`Unknown statement, got ${e[n].type}`);
@@ -3096,29 +3121,29 @@ function Zi(e) {
 			case "call": {
 				++n;
 				let e = null;
-				o(C.OpenParen) && (e = ce("parameters"));
-				let t = v();
+				o(T.OpenParen) && (e = oe("parameters"));
+				let t = x();
 				if (t.type !== "Identifier") throw SyntaxError("Expected identifier following call statement");
-				let l = ce("call");
-				r(C.CloseStatement, "Expected closing statement token");
+				let l = oe("call");
+				r(T.CloseStatement, "Expected closing statement token");
 				let u = [];
 				for (; !s("endcall");) u.push(a());
-				r(C.OpenStatement, "Expected '{%'"), i("endcall"), r(C.CloseStatement, "Expected closing statement token"), c = new Yi(new ji(t, l), e, u);
+				r(T.OpenStatement, "Expected '{%'"), i("endcall"), r(T.CloseStatement, "Expected closing statement token"), c = new Ki(new Oi(t, l), e, u);
 				break;
 			}
 			case "break":
-				++n, r(C.CloseStatement, "Expected closing statement token"), c = new Ti();
+				++n, r(T.CloseStatement, "Expected closing statement token"), c = new Si();
 				break;
 			case "continue":
-				++n, r(C.CloseStatement, "Expected closing statement token"), c = new Ei();
+				++n, r(T.CloseStatement, "Expected closing statement token"), c = new Ci();
 				break;
 			case "filter": {
 				++n;
-				let e = v();
-				e instanceof O && o(C.OpenParen) && (e = se(e)), r(C.CloseStatement, "Expected closing statement token");
+				let e = x();
+				e instanceof k && o(T.OpenParen) && (e = ae(e)), r(T.CloseStatement, "Expected closing statement token");
 				let t = [];
 				for (; !s("endfilter");) t.push(a());
-				r(C.OpenStatement, "Expected '{%'"), i("endfilter"), r(C.CloseStatement, "Expected '%}'"), c = new Vi(e, t);
+				r(T.OpenStatement, "Expected '{%'"), i("endfilter"), r(T.CloseStatement, "Expected '%}'"), c = new Ri(e, t);
 				break;
 			}
 			default: throw SyntaxError(`Unknown statement type: ${t}`);
@@ -3137,7 +3162,7 @@ function Zi(e) {
 			for (r(C.CloseStatement, "Expected %} token"); !s("endset");) c.push(a());
 			r(C.OpenStatement, "Expected {% token"), i("endset");
 		}
-		return r(C.CloseStatement, "Expected closing statement token"), new Di(e, t, c);
+		return r(T.CloseStatement, "Expected closing statement token"), new wi(e, t, c);
 	}
 	function p() {
 		let e = g();
@@ -3148,26 +3173,26 @@ function Zi(e) {
 			++n, ++n;
 			let e = p();
 			i.push(e);
-		} else if (s("else")) for (++n, ++n, r(C.CloseStatement, "Expected closing statement token"); !s("endif");) i.push(a());
-		return new Ci(e, t, i);
+		} else if (s("else")) for (++n, ++n, r(T.CloseStatement, "Expected closing statement token"); !s("endif");) i.push(a());
+		return new bi(e, t, i);
 	}
 	function m() {
-		let e = v();
+		let e = x();
 		if (e.type !== "Identifier") throw SyntaxError("Expected identifier following macro statement");
-		let t = ce("parameters");
-		r(C.CloseStatement, "Expected closing statement token");
+		let t = oe("parameters");
+		r(T.CloseStatement, "Expected closing statement token");
 		let n = [];
 		for (; !s("endmacro");) n.push(a());
-		return new Oi(e, t, n);
+		return new Ti(e, t, n);
 	}
 	function h(e = !1) {
-		let t = e ? v : g, r = [t()], i = o(C.Comma);
-		for (; i && (++n, r.push(t()), o(C.Comma)););
-		return i ? new Li(r) : r[0];
+		let t = e ? x : _, r = [t()], i = o(T.Comma);
+		for (; i && (++n, r.push(t()), o(T.Comma)););
+		return i ? new Pi(r) : r[0];
 	}
 	function ee() {
 		let e = h(!0);
-		if (!(e instanceof O || e instanceof Li)) throw SyntaxError(`Expected identifier/tuple for the loop variable, got ${e.type} instead`);
+		if (!(e instanceof k || e instanceof Pi)) throw SyntaxError(`Expected identifier/tuple for the loop variable, got ${e.type} instead`);
 		if (!c("in")) throw SyntaxError("Expected `in` keyword following loop variable");
 		++n;
 		let t = g();
@@ -3175,8 +3200,8 @@ function Zi(e) {
 		let i = [];
 		for (; !s("endfor", "else");) i.push(a());
 		let o = [];
-		if (s("else")) for (++n, ++n, r(C.CloseStatement, "Expected closing statement token"); !s("endfor");) o.push(a());
-		return new wi(e, t, i, o);
+		if (s("else")) for (++n, ++n, r(T.CloseStatement, "Expected closing statement token"); !s("endfor");) o.push(a());
+		return new xi(e, t, i, o);
 	}
 	function g() {
 		return te();
@@ -3185,8 +3210,8 @@ function Zi(e) {
 		let e = ne();
 		if (c("if")) {
 			++n;
-			let t = ne();
-			return c("else") ? (++n, new Xi(t, e, te())) : new Hi(e, t);
+			let t = ee();
+			return c("else") ? (++n, new qi(t, e, v())) : new zi(e, t);
 		}
 		return e;
 	}
@@ -3195,91 +3220,91 @@ function Zi(e) {
 		for (; c("or");) {
 			let r = e[n];
 			++n;
-			let i = _();
-			t = new zi(r, t, i);
+			let i = te();
+			t = new Ii(r, t, i);
 		}
 		return t;
 	}
-	function _() {
-		let t = re();
+	function te() {
+		let t = y();
 		for (; c("and");) {
 			let r = e[n];
 			++n;
+			let i = y();
+			t = new Ii(r, t, i);
+		}
+		return t;
+	}
+	function y() {
+		let t;
+		for (; c("not");) {
+			let r = e[n];
+			++n, t = new Vi(r, y());
+		}
+		return t ?? ne();
+	}
+	function ne() {
+		let t = re();
+		for (;;) {
+			let r;
+			if (c("not", "in")) r = new E("not in", T.Identifier), n += 2;
+			else if (c("in")) r = e[n++];
+			else if (o(T.ComparisonBinaryOperator)) r = e[n++];
+			else break;
 			let i = re();
-			t = new zi(r, t, i);
+			t = new Ii(r, t, i);
 		}
 		return t;
 	}
 	function re() {
-		let t;
-		for (; c("not");) {
-			let r = e[n];
-			++n, t = new Wi(r, re());
-		}
-		return t ?? ie();
-	}
-	function ie() {
-		let t = ae();
-		for (;;) {
-			let r;
-			if (c("not", "in")) r = new w("not in", C.Identifier), n += 2;
-			else if (c("in")) r = e[n++];
-			else if (o(C.ComparisonBinaryOperator)) r = e[n++];
-			else break;
-			let i = ae();
-			t = new zi(r, t, i);
-		}
-		return t;
-	}
-	function ae() {
-		let t = fe();
-		for (; o(C.AdditiveBinaryOperator);) {
+		let t = ue();
+		for (; o(T.AdditiveBinaryOperator);) {
 			let r = e[n];
 			++n;
-			let i = fe();
-			t = new zi(r, t, i);
+			let i = ue();
+			t = new Ii(r, t, i);
 		}
 		return t;
 	}
-	function oe() {
-		let e = de(v());
-		return o(C.OpenParen) ? se(e) : e;
+	function ie() {
+		let e = le(x());
+		return o(T.OpenParen) ? ae(e) : e;
 	}
-	function se(e) {
-		let t = new ji(e, ce("call"));
-		return t = de(t), o(C.OpenParen) && (t = se(t)), t;
+	function ae(e) {
+		let t = new Oi(e, oe("call"));
+		return t = le(t), o(T.OpenParen) && (t = ae(t)), t;
 	}
-	function ce(e) {
-		r(C.OpenParen, "Expected opening parenthesis for arguments list");
-		let t = le(e);
-		return r(C.CloseParen, "Expected closing parenthesis for arguments list"), t;
+	function oe(e) {
+		r(T.OpenParen, "Expected opening parenthesis for arguments list");
+		let t = se(e);
+		return r(T.CloseParen, "Expected closing parenthesis for arguments list"), t;
 	}
-	function le(t) {
+	function se(t) {
 		let r = [], i = /* @__PURE__ */ new Set(), a = !1, s = !1;
 		for (; !o(C.CloseParen);) {
 			let c = o(C.ExponentiationBinaryOperator), l = o(C.MultiplicativeBinaryOperator) && e[n].value === "*";
 			if (t === "parameters" && (c || l)) throw SyntaxError("Argument unpacking is not allowed in parameter declarations");
 			if (c) {
-				if (++n, r.push(new Ji(g())), o(C.Comma) && ++n, !o(C.CloseParen)) throw SyntaxError("Expected closing parenthesis: `**` must be applied to the final argument");
+				if (++n, r.push(new Gi(_())), o(T.Comma) && ++n, !o(T.CloseParen)) throw SyntaxError("Expected closing parenthesis: `**` must be applied to the final argument");
 				break;
 			}
 			let u;
 			if (l) {
 				if (s) throw SyntaxError("Only one `*` argument unpacking is allowed");
-				s = !0, ++n, u = new qi(g());
+				s = !0, ++n, u = new Wi(_());
 			} else {
-				if (u = g(), o(C.Equals)) {
-					if (++n, !(u instanceof O)) throw SyntaxError(t === "parameters" ? "Expected identifier for parameter declaration" : "Expected identifier for keyword argument");
-					let e = g();
-					u = new Ki(u, e);
+				if (u = _(), o(T.Equals)) {
+					if (++n, !(u instanceof k)) throw SyntaxError(t === "parameters" ? "Expected identifier for parameter declaration" : "Expected identifier for keyword argument");
+					let e = _();
+					u = new Ui(u, e);
 				}
 				if (t === "parameters") {
-					if (!(u instanceof O || u instanceof Ki)) throw SyntaxError("Expected identifier for parameter declaration");
-					let e = u instanceof O ? u.value : u.key.value;
+					if (!(u instanceof k || u instanceof Ui)) throw SyntaxError("Expected identifier for parameter declaration");
+					let e = u instanceof k ? u.value : u.key.value;
 					if (i.has(e)) throw SyntaxError(`Duplicate parameter name: ${e}`);
 					i.add(e);
 				}
-				if (u instanceof Ki) a = !0;
+				if (u instanceof Ui) a = !0;
 				else if (a) throw SyntaxError(t === "call" ? "Positional arguments must come before keyword arguments" : "Non-default argument follows default argument");
 				else if (s) throw SyntaxError("Positional arguments must not follow `*` argument unpacking");
 			}
@@ -3287,84 +3312,84 @@ function Zi(e) {
 		}
 		return r;
 	}
-	function ue() {
+	function ce() {
 		let e = [], t = !1;
 		for (; !o(C.CloseSquareBracket);) o(C.Colon) ? (e.push(void 0), ++n, t = !0) : (e.push(g()), o(C.Colon) && (++n, t = !0));
 		if (e.length === 0) throw SyntaxError("Expected at least one argument for member/slice expression");
 		if (t) {
 			if (e.length > 3) throw SyntaxError("Expected 0-3 arguments for slice expression");
-			return new Gi(...e);
+			return new Hi(...e);
 		}
 		return e[0];
 	}
-	function de(t) {
-		for (; o(C.Dot) || o(C.OpenSquareBracket);) {
+	function le(t) {
+		for (; o(T.Dot) || o(T.OpenSquareBracket);) {
 			let i = e[n];
 			++n;
-			let a, o = i.type === C.OpenSquareBracket;
-			if (o) a = ue(), r(C.CloseSquareBracket, "Expected closing square bracket");
-			else if (a = v(), a.type !== "Identifier" && a.type !== "IntegerLiteral") throw SyntaxError("Expected identifier or integer following dot operator");
-			t = new Ai(t, a, o);
+			let a, o = i.type === T.OpenSquareBracket;
+			if (o) a = ce(), r(T.CloseSquareBracket, "Expected closing square bracket");
+			else if (a = x(), a.type !== "Identifier" && a.type !== "IntegerLiteral") throw SyntaxError("Expected identifier or integer following dot operator");
+			t = new Di(t, a, o);
 		}
 		return t;
 	}
-	function fe() {
-		let t = pe();
-		for (; o(C.MultiplicativeBinaryOperator);) {
-			let r = e[n++], i = pe();
-			t = new zi(r, t, i);
+	function ue() {
+		let t = b();
+		for (; o(T.MultiplicativeBinaryOperator);) {
+			let r = e[n++], i = b();
+			t = new Ii(r, t, i);
 		}
 		return t;
 	}
-	function pe() {
-		let t = me();
-		for (; o(C.ExponentiationBinaryOperator);) {
-			let r = e[n++], i = me();
-			t = new zi(r, t, i);
+	function b() {
+		let t = de();
+		for (; o(T.ExponentiationBinaryOperator);) {
+			let r = e[n++], i = de();
+			t = new Ii(r, t, i);
 		}
 		return t;
 	}
-	function me() {
-		let e = he();
+	function de() {
+		let e = fe();
 		for (; c("is");) {
 			++n;
 			let t = c("not");
 			t && ++n;
-			let r = v();
-			if (!(r instanceof O)) throw SyntaxError("Expected identifier for the test");
-			e = new Ui(e, t, r);
+			let r = x();
+			if (!(r instanceof k)) throw SyntaxError("Expected identifier for the test");
+			e = new Bi(e, t, r);
 		}
 		return e;
 	}
-	function he() {
-		let e = ge();
-		for (; o(C.Pipe);) {
+	function fe() {
+		let e = pe();
+		for (; o(T.Pipe);) {
 			++n;
-			let t = v();
-			if (!(t instanceof O)) throw SyntaxError("Expected identifier for the filter");
-			o(C.OpenParen) && (t = se(t)), e = new Bi(e, t);
+			let t = x();
+			if (!(t instanceof k)) throw SyntaxError("Expected identifier for the filter");
+			o(T.OpenParen) && (t = ae(t)), e = new Li(e, t);
 		}
 		return e;
 	}
-	function ge() {
+	function pe() {
 		let t = e[n];
-		if (t && (t.type === C.UnaryOperator || t.type === C.AdditiveBinaryOperator) && (t.value === "-" || t.value === "+")) {
+		if (t && (t.type === T.UnaryOperator || t.type === T.AdditiveBinaryOperator) && (t.value === "-" || t.value === "+")) {
 			let t = e[n++];
-			return new Wi(t, ge());
+			return new Vi(t, pe());
 		}
-		return oe();
+		return ie();
 	}
-	function v() {
+	function x() {
 		let t = e[n++];
 		switch (t.type) {
 			case C.NumericLiteral: {
 				let e = t.value;
-				return e.includes(".") ? new Pi(Number(e)) : new Ni(Number(e));
+				return e.includes(".") ? new ji(Number(e)) : new Ai(Number(e));
 			}
 			case C.StringLiteral: {
 				let r = t.value;
-				for (; o(C.StringLiteral);) r += e[n++].value;
-				return new Fi(r);
+				for (; o(T.StringLiteral);) r += e[n++].value;
+				return new Mi(r);
 			}
 			case C.Identifier: return new O(t.value);
 			case C.OpenParen: {
@@ -3373,8 +3398,8 @@ function Zi(e) {
 			}
 			case C.OpenSquareBracket: {
 				let e = [];
-				for (; !o(C.CloseSquareBracket);) e.push(g()), o(C.Comma) && ++n;
-				return ++n, new Ii(e);
+				for (; !o(T.CloseSquareBracket);) e.push(_()), o(T.Comma) && ++n;
+				return ++n, new Ni(e);
 			}
 			case C.OpenCurlyBracket: {
 				let e = /* @__PURE__ */ new Map();
@@ -3384,7 +3409,7 @@ function Zi(e) {
 					let i = g();
 					e.set(t, i), o(C.Comma) && ++n;
 				}
-				return ++n, new Ri(e);
+				return ++n, new Fi(e);
 			}
 			default: throw SyntaxError(`Unexpected token: ${t.type}`);
 		}
@@ -3392,27 +3417,27 @@ function Zi(e) {
 	for (; n < e.length;) t.body.push(a());
 	return t;
 }
-function Qi(e, t, n = 1) {
+function Yi(e, t, n = 1) {
 	if (t === void 0 && (t = e, e = 0), n === 0) throw Error("range() step must not be zero");
 	let r = [];
 	if (n > 0) for (let i = e; i < t; i += n) r.push(i);
 	else for (let i = e; i > t; i += n) r.push(i);
 	return r;
 }
-function $i(e, t, n, r = 1) {
+function Xi(e, t, n, r = 1) {
 	let i = Math.sign(r);
 	i >= 0 ? (t = (t ??= 0) < 0 ? Math.max(e.length + t, 0) : Math.min(t, e.length), n = (n ??= e.length) < 0 ? Math.max(e.length + n, 0) : Math.min(n, e.length)) : (t = (t ??= e.length - 1) < 0 ? Math.max(e.length + t, -1) : Math.min(t, e.length - 1), n = (n ??= -1) < -1 ? Math.max(e.length + n, -1) : Math.min(n, e.length - 1));
 	let a = [];
 	for (let o = t; i * o < i * n; o += r) a.push(e[o]);
 	return a;
 }
-function ea(e) {
+function Zi(e) {
 	return e.replace(/\b\w/g, (e) => e.toUpperCase());
 }
-function ta(e) {
-	return na(/* @__PURE__ */ new Date(), e);
+function Qi(e) {
+	return $i(/* @__PURE__ */ new Date(), e);
 }
-function na(e, t) {
+function $i(e, t) {
 	let n = new Intl.DateTimeFormat(void 0, { month: "long" }), r = new Intl.DateTimeFormat(void 0, { month: "short" }), i = (e) => e < 10 ? "0" + e : e.toString();
 	return t.replace(/%[YmdbBHM%]/g, (t) => {
 		switch (t) {
@@ -3428,19 +3453,19 @@ function na(e, t) {
 		}
 	});
 }
-function ra(e) {
+function ea(e) {
 	return e.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
 }
-function ia(e, t, n, r) {
+function ta(e, t, n, r) {
 	if (r === 0) return e;
-	let i = r == null || r < 0 ? Infinity : r, a = t.length === 0 ? /* @__PURE__ */ RegExp("(?=)", "gu") : new RegExp(ra(t), "gu");
+	let i = r == null || r < 0 ? Infinity : r, a = t.length === 0 ? /* @__PURE__ */ RegExp("(?=)", "gu") : new RegExp(ea(t), "gu");
 	return e.replaceAll(a, (e) => i > 0 ? (--i, n) : e);
 }
-var aa = class extends Error {}, oa = class extends Error {}, sa = /* @__PURE__ */ new Map(), k = class {
+var na = class extends Error {}, ra = class extends Error {}, ia = /* @__PURE__ */ new Map(), A = class {
 	type = "RuntimeValue";
 	value;
 	get builtins() {
-		return sa;
+		return ia;
 	}
 	constructor(e = void 0) {
 		this.value = e;
@@ -3463,14 +3488,14 @@ var aa = class extends Error {}, oa = class extends Error {}, sa = /* @__PURE__ 
 	_builtins;
 	get builtins() {
 		return this._builtins ??= /* @__PURE__ */ new Map([
-			["upper", new R(() => new M(this.value.toUpperCase()))],
-			["lower", new R(() => new M(this.value.toLowerCase()))],
-			["strip", new R(() => new M(this.value.trim()))],
-			["title", new R(() => new M(ea(this.value)))],
-			["capitalize", new R(() => new M(this.value.charAt(0).toUpperCase() + this.value.slice(1)))],
-			["length", new A(this.value.length)],
-			["rstrip", new R(() => new M(this.value.trimEnd()))],
-			["lstrip", new R(() => new M(this.value.trimStart()))],
+			["upper", new R(() => new N(this.value.toUpperCase()))],
+			["lower", new R(() => new N(this.value.toLowerCase()))],
+			["strip", new R(() => new N(this.value.trim()))],
+			["title", new R(() => new N(Zi(this.value)))],
+			["capitalize", new R(() => new N(this.value.charAt(0).toUpperCase() + this.value.slice(1)))],
+			["length", new j(this.value.length)],
+			["rstrip", new R(() => new N(this.value.trimEnd()))],
+			["lstrip", new R(() => new N(this.value.trimStart()))],
 			["startswith", new R((e) => {
 				if (e.length === 0) throw Error("startswith() requires at least one argument");
 				let t = e[0];
@@ -3523,16 +3548,16 @@ var aa = class extends Error {}, oa = class extends Error {}, sa = /* @__PURE__ 
 				let t = e[0], n = e[1];
 				if (!(t instanceof M && n instanceof M)) throw Error("replace() arguments must be strings");
 				let r;
-				if (r = e.length > 2 ? e[2].type === "KeywordArgumentsValue" ? e[2].value.get("count") ?? new z() : e[2] : new z(), !(r instanceof A || r instanceof z)) throw Error("replace() count argument must be a number or null");
-				return new M(ia(this.value, t.value, n.value, r.value));
+				if (r = e.length > 2 ? e[2].type === "KeywordArgumentsValue" ? e[2].value.get("count") ?? new z() : e[2] : new z(), !(r instanceof j || r instanceof z)) throw Error("replace() count argument must be a number or null");
+				return new N(ta(this.value, t.value, n.value, r.value));
 			})]
 		]);
 	}
 }, N = class extends k {
 	type = "BooleanValue";
-}, ca = /[\x7f-\uffff]/g;
-function la(e) {
-	return e.replace(ca, (e) => "\\u" + e.charCodeAt(0).toString(16).padStart(4, "0"));
+}, aa = /[\x7f-\uffff]/g;
+function oa(e) {
+	return e.replace(aa, (e) => "\\u" + e.charCodeAt(0).toString(16).padStart(4, "0"));
 }
 function P(e, t = {}, n = 0, r = !0) {
 	let { indent: i = null, ensureAscii: a = !1, separators: o = null, sortKeys: s = !1 } = t, c, l;
@@ -3544,7 +3569,7 @@ function P(e, t = {}, n = 0, r = !0) {
 		case "BooleanValue": return JSON.stringify(e.value);
 		case "StringValue": {
 			let t = JSON.stringify(e.value);
-			return a && (t = la(t)), t;
+			return a && (t = oa(t)), t;
 		}
 		case "ArrayValue":
 		case "NamespaceValue":
@@ -3559,8 +3584,8 @@ function P(e, t = {}, n = 0, r = !0) {
 				s && (o = o.sort(([e], [t]) => e.localeCompare(t)));
 				let f = o.map(([e, o]) => {
 					let s = JSON.stringify(e);
-					a && (s = la(s));
-					let c = `${s}${l}${P(o, t, n + 1, r)}`;
+					a && (s = oa(s));
+					let c = `${s}${l}${F(o, t, n + 1, r)}`;
 					return i ? `${d}${c}` : c;
 				});
 				return i && f.length > 0 ? `{${f.join(c)}${u}}` : `{${f.join(c)}}`;
@@ -3585,15 +3610,15 @@ var F = class extends k {
 			["keys", new R(() => this.keys())],
 			["values", new R(() => this.values())],
 			["dictsort", new R((e) => {
-				let t = /* @__PURE__ */ new Map(), n = e.filter((e) => e instanceof I ? (t = e.value, !1) : !0), r = n.at(0) ?? t.get("case_sensitive") ?? new N(!1);
-				if (!(r instanceof N)) throw Error("case_sensitive must be a boolean");
-				let i = n.at(1) ?? t.get("by") ?? new M("key");
-				if (!(i instanceof M)) throw Error("by must be a string");
+				let t = /* @__PURE__ */ new Map(), n = e.filter((e) => e instanceof sa ? (t = e.value, !1) : !0), r = n.at(0) ?? t.get("case_sensitive") ?? new P(!1);
+				if (!(r instanceof P)) throw Error("case_sensitive must be a boolean");
+				let i = n.at(1) ?? t.get("by") ?? new N("key");
+				if (!(i instanceof N)) throw Error("by must be a string");
 				if (!["key", "value"].includes(i.value)) throw Error("by must be either 'key' or 'value'");
-				let a = n.at(2) ?? t.get("reverse") ?? new N(!1);
-				if (!(a instanceof N)) throw Error("reverse must be a boolean");
-				return new L(Array.from(this.value.entries()).map(([e, t]) => new L([new M(e), t])).sort((e, t) => {
-					let n = i.value === "key" ? 0 : 1, o = e.value[n], s = t.value[n], c = ya(o, s, r.value);
+				let a = n.at(2) ?? t.get("reverse") ?? new P(!1);
+				if (!(a instanceof P)) throw Error("reverse must be a boolean");
+				return new L(Array.from(this.value.entries()).map(([e, t]) => new L([new N(e), t])).sort((e, t) => {
+					let n = i.value === "key" ? 0 : 1, o = e.value[n], s = t.value[n], c = _a(o, s, r.value);
 					return a.value ? -c : c;
 				}));
 			})]
@@ -3611,9 +3636,9 @@ var F = class extends k {
 	toString() {
 		return P(this, {}, 0, !1);
 	}
-}, I = class extends F {
+}, sa = class extends I {
 	type = "KeywordArgumentsValue";
-}, ua = class extends k {
+}, ca = class extends A {
 	type = "NamespaceValue";
 	toString() {
 		return P(this, {}, 0, !1);
@@ -3630,7 +3655,7 @@ var F = class extends k {
 	toString() {
 		return P(this, {}, 0, !1);
 	}
-}, da = class extends L {
+}, la = class extends L {
 	type = "TupleValue";
 }, R = class extends k {
 	type = "FunctionValue";
@@ -3639,36 +3664,36 @@ var F = class extends k {
 }, B = class extends k {
 	type = "UndefinedValue";
 };
-function fa(e) {
+function ua(e) {
 	let t;
 	if (e instanceof L ? t = e.value : e instanceof M && (t = Array.from(e.value, (e) => new M(e))), !t || t.length !== 2) throw Error("namespace expected an object or an iterable of [key, value] pairs");
 	let [n, r] = t;
 	if (!(n instanceof M)) throw Error("namespace keys must be strings");
 	return [n, r];
 }
-var pa = class {
+var da = class {
 	constructor(e) {
 		this.parent = e;
 	}
 	variables = /* @__PURE__ */ new Map([["namespace", new R((e) => {
 		let t = e.slice(), n;
-		if (t.at(-1) instanceof I && (n = t.pop()), t.length > 1) throw Error(`namespace expected at most 1 argument, got ${t.length}`);
+		if (t.at(-1) instanceof sa && (n = t.pop()), t.length > 1) throw Error(`namespace expected at most 1 argument, got ${t.length}`);
 		let r = /* @__PURE__ */ new Map();
 		if (t.length === 1) {
 			let e = t[0];
 			if (e instanceof F) for (let [t, n] of e.value) r.set(t, n);
 			else if (e instanceof L) for (let t of e.value) {
-				let [e, n] = fa(t);
+				let [e, n] = ua(t);
 				r.set(e.value, n);
 			}
 			else throw Error(`'${e.type}' object is not iterable`);
 		}
 		if (n) for (let [e, t] of n.value) r.set(e, t);
-		return new ua(r);
+		return new ca(r);
 	})]]);
-	tests = pa.TESTS;
+	tests = da.TESTS;
 	set(e, t) {
-		return this.declareVariable(e, wa(t));
+		return this.declareVariable(e, Sa(t));
 	}
 	declareVariable(e, t) {
 		if (this.variables.has(e)) throw SyntaxError(`Variable already declared: ${e}`);
@@ -3689,8 +3714,8 @@ var pa = class {
 			return new B();
 		}
 	}
-}, V = pa;
-hi(V, "TESTS", /* @__PURE__ */ new Map([
+}, V = da;
+di(V, "TESTS", /* @__PURE__ */ new Map([
 	["boolean", (e) => e.type === "BooleanValue"],
 	["callable", (e) => e instanceof R],
 	["odd", (e) => {
@@ -3724,23 +3749,23 @@ hi(V, "TESTS", /* @__PURE__ */ new Map([
 	["equalto", (e, t) => e.value === t.value],
 	["eq", (e, t) => e.value === t.value]
 ]));
-function ma(e) {
+function fa(e) {
 	e.set("false", !1), e.set("true", !0), e.set("none", null), e.set("raise_exception", (e) => {
 		throw Error(e);
-	}), e.set("range", Qi), e.set("strftime_now", ta), e.set("True", !0), e.set("False", !1), e.set("None", null);
+	}), e.set("range", Yi), e.set("strftime_now", Qi), e.set("True", !0), e.set("False", !1), e.set("None", null);
+}
+function pa(e) {
+	return e instanceof I || e instanceof ca;
+}
+function ma(e) {
+	return e instanceof j || e instanceof M || e instanceof P;
 }
 function ha(e) {
-	return e instanceof F || e instanceof ua;
+	return e instanceof P ? Number(e.value) : e.value;
 }
-function ga(e) {
-	return e instanceof A || e instanceof j || e instanceof N;
-}
-function _a(e) {
-	return e instanceof N ? Number(e.value) : e.value;
-}
-function va(e, t) {
+function ga(e, t) {
 	let n = t.split("."), r = e;
-	for (let e of n) if (ha(r)) r = r.value.get(e) ?? new B();
+	for (let e of n) if (pa(r)) r = r.value.get(e) ?? new B();
 	else if (r instanceof L) {
 		let t = parseInt(e, 10);
 		if (!isNaN(t) && t >= 0 && t < r.value.length) r = r.value[t];
@@ -3748,13 +3773,13 @@ function va(e, t) {
 	} else return new B();
 	return r;
 }
-function ya(e, t, n = !1) {
+function _a(e, t, n = !1) {
 	if (e instanceof z && t instanceof z) return 0;
 	if (e instanceof z || t instanceof z) throw Error(`Cannot compare ${e.type} with ${t.type}`);
 	if (e instanceof B && t instanceof B) return 0;
 	if (e instanceof B || t instanceof B) throw Error(`Cannot compare ${e.type} with ${t.type}`);
-	if (ga(e) && ga(t)) {
-		let n = _a(e), r = _a(t);
+	if (ma(e) && ma(t)) {
+		let n = ha(e), r = ha(t);
 		return n < r ? -1 : +(n > r);
 	}
 	if (e.type !== t.type) throw Error(`Cannot compare different types: ${e.type} and ${t.type}`);
@@ -3766,7 +3791,7 @@ function ya(e, t, n = !1) {
 		default: throw Error(`Cannot compare type: ${e.type}`);
 	}
 }
-function ba(e) {
+function va(e) {
 	if (e.type === "Identifier") return { name: e.value };
 	let t = e;
 	return {
@@ -3774,20 +3799,20 @@ function ba(e) {
 		defaultValue: t.value
 	};
 }
-function xa(e) {
+function ya(e) {
 	return e === "kwargs" || e === "varargs";
 }
-function Sa(e, t) {
+function ba(e, t) {
 	let n = /* @__PURE__ */ new Set(), r = /* @__PURE__ */ new Set(), i = (e) => {
-		xa(e) && n.add(e);
+		ya(e) && n.add(e);
 	}, a = (e) => {
 		if (e.type === "Identifier") i(e.value);
 		else if (e.type === "TupleLiteral") for (let t of e.value) a(t);
 	}, o = (e) => {
-		i(ba(e).name);
+		i(va(e).name);
 	}, s = (e) => {
 		for (let t of e) {
-			let e = ba(t);
+			let e = va(t);
 			e.defaultValue && l(e.defaultValue);
 		}
 	}, c = (e) => {
@@ -3831,7 +3856,7 @@ function Sa(e, t) {
 			}
 			case "Identifier": {
 				let t = e.value;
-				xa(t) && !n.has(t) && r.add(t);
+				ya(t) && !n.has(t) && r.add(t);
 				return;
 			}
 			case "MemberExpression": {
@@ -3861,7 +3886,7 @@ function Sa(e, t) {
 	for (let t of e) o(t);
 	return l(t), r;
 }
-var Ca = class {
+var xa = class {
 	global;
 	constructor(e) {
 		this.global = e ?? new V();
@@ -3885,9 +3910,9 @@ var Ca = class {
 			throw Error(`Cannot perform operation ${e.operator.value} on undefined values`);
 		}
 		if (n instanceof z || r instanceof z) throw Error("Cannot perform operation on null values");
-		if (e.operator.value === "~") return new M(n.value.toString() + r.value.toString());
-		if (e.operator.value === "**" && ga(n) && ga(r)) {
-			let e = _a(n), t = _a(r);
+		if (e.operator.value === "~") return new N(n.value.toString() + r.value.toString());
+		if (e.operator.value === "**" && ma(n) && ma(r)) {
+			let e = ha(n), t = ha(r);
 			if (e === 0 && t < 0) throw Error("0.0 cannot be raised to a negative power");
 			let i = e ** t;
 			if (!Number.isFinite(i)) throw Error("Exponentiation result is not a finite real number");
@@ -3970,9 +3995,9 @@ var Ca = class {
 				case "last": return e.value[e.value.length - 1];
 				case "length": return new A(e.value.length);
 				case "reverse": return new L(e.value.slice().reverse());
-				case "sort": return new L(e.value.slice().sort((e, t) => ya(e, t, !1)));
-				case "join": return new M(e.value.map((e) => e.value).join(""));
-				case "string": return new M(P(e, {}, 0, !1));
+				case "sort": return new L(e.value.slice().sort((e, t) => _a(e, t, !1)));
+				case "join": return new N(e.value.map((e) => e.value).join(""));
+				case "string": return new N(F(e, {}, 0, !1));
 				case "unique": {
 					let t = /* @__PURE__ */ new Set(), n = [];
 					for (let r of e.value) t.has(r.value) || (t.add(r.value), n.push(r));
@@ -4042,7 +4067,7 @@ var Ca = class {
 				let o = t.get("sort_keys") ?? new N(!1);
 				if (!(o instanceof N)) throw Error("If set, sort_keys must be a boolean");
 				let s = t.get("separators") ?? new z(), c = null;
-				if (s instanceof L || s instanceof da) {
+				if (s instanceof L || s instanceof la) {
 					if (s.value.length !== 2) throw Error("separators must be a tuple of two strings");
 					let [e, t] = s.value;
 					if (!(e instanceof M) || !(t instanceof M)) throw Error("separators must be a tuple of two strings");
@@ -4087,17 +4112,17 @@ var Ca = class {
 						let o = t.at(1) ?? i.get("case_sensitive") ?? new N(!1);
 						if (!(o instanceof N)) throw Error("case_sensitive must be a boolean");
 						let s = t.at(2) ?? i.get("attribute") ?? new z();
-						if (!(s instanceof M || s instanceof A || s instanceof z)) throw Error("attribute must be a string, integer, or null");
-						let c = (e) => s instanceof z ? e : va(e, s instanceof A ? String(s.value) : s.value);
+						if (!(s instanceof N || s instanceof j || s instanceof z)) throw Error("attribute must be a string, integer, or null");
+						let c = (e) => s instanceof z ? e : ga(e, s instanceof j ? String(s.value) : s.value);
 						return new L(e.value.slice().sort((e, t) => {
-							let n = ya(c(e), c(t), o.value);
+							let n = _a(c(e), c(t), o.value);
 							return a.value ? -n : n;
 						}));
 					}
 					case "selectattr":
 					case "rejectattr": {
 						let t = i === "selectattr";
-						if (e.value.some((e) => !ha(e))) throw Error(`\`${i}\` can only be applied to array of objects`);
+						if (e.value.some((e) => !pa(e))) throw Error(`\`${i}\` can only be applied to array of objects`);
 						if (r.args.some((e) => e.type !== "StringLiteral")) throw Error(`arguments of \`${i}\` must be strings`);
 						let [a, o, s] = r.args.map((e) => this.evaluate(e, n)), c;
 						if (o) {
@@ -4117,8 +4142,8 @@ var Ca = class {
 							if (!(n instanceof M)) throw Error("attribute must be a string");
 							let r = t.get("default");
 							return new L(e.value.map((e) => {
-								if (!ha(e)) throw Error("items in map must be an object");
-								let t = va(e, n.value);
+								if (!pa(e)) throw Error("items in map must be an object");
+								let t = ga(e, n.value);
 								return t instanceof B ? r ?? new B() : t;
 							}));
 						}
@@ -4139,7 +4164,7 @@ var Ca = class {
 						let t = e.builtins.get("replace");
 						if (!(t instanceof R)) throw Error("replace filter not available");
 						let [i, a] = this.evaluateArguments(r.args, n);
-						return t.value([...i, new I(a)], n);
+						return t.value([...i, new sa(a)], n);
 					}
 				}
 				throw Error(`Unknown StringValue filter: ${i}`);
@@ -4148,7 +4173,7 @@ var Ca = class {
 				let t = e.builtins.get(i);
 				if (t && t instanceof R) {
 					let [e, i] = this.evaluateArguments(r.args, n);
-					return i.size > 0 && e.push(new I(i)), t.value(e, n);
+					return i.size > 0 && e.push(new sa(i)), t.value(e, n);
 				}
 				throw Error(`Unknown ObjectValue filter: ${i}`);
 			}
@@ -4204,7 +4229,7 @@ var Ca = class {
 	}
 	evaluateCallExpression(e, t) {
 		let [n, r] = this.evaluateArguments(e.args, t);
-		r.size > 0 && n.push(new I(r));
+		r.size > 0 && n.push(new sa(r));
 		let i = this.evaluate(e.callee, t);
 		if (i.type !== "FunctionValue") throw Error(`Cannot call something that is not a function: got ${i.type}`);
 		return i.value(n, t);
@@ -4212,10 +4237,10 @@ var Ca = class {
 	evaluateSliceExpression(e, t, n) {
 		if (!(e instanceof L || e instanceof M)) throw Error("Slice object must be an array or string");
 		let r = this.evaluate(t.start, n), i = this.evaluate(t.stop, n), a = this.evaluate(t.step, n);
-		if (!(r instanceof A || r instanceof B)) throw Error("Slice start must be numeric or undefined");
-		if (!(i instanceof A || i instanceof B)) throw Error("Slice stop must be numeric or undefined");
-		if (!(a instanceof A || a instanceof B)) throw Error("Slice step must be numeric or undefined");
-		return e instanceof L ? new L($i(e.value, r.value, i.value, a.value)) : new M($i(Array.from(e.value), r.value, i.value, a.value).join(""));
+		if (!(r instanceof j || r instanceof B)) throw Error("Slice start must be numeric or undefined");
+		if (!(i instanceof j || i instanceof B)) throw Error("Slice stop must be numeric or undefined");
+		if (!(a instanceof j || a instanceof B)) throw Error("Slice step must be numeric or undefined");
+		return e instanceof L ? new L(Xi(e.value, r.value, i.value, a.value)) : new N(Xi(Array.from(e.value), r.value, i.value, a.value).join(""));
 	}
 	evaluateMemberExpression(e, t) {
 		let n = this.evaluate(e.object, t), r;
@@ -4224,12 +4249,12 @@ var Ca = class {
 			r = this.evaluate(e.property, t);
 		} else r = e.property.type === "IntegerLiteral" ? new A(e.property.value) : new M(e.property.value);
 		let i;
-		if (ha(n)) {
-			if (!(r instanceof M)) throw Error(`Cannot access property with non-string: got ${r.type}`);
-			i = n.value.get(r.value) ?? (n instanceof F ? n.builtins.get(r.value) : void 0);
-		} else if (n instanceof L || n instanceof M) {
-			if (r instanceof A) {
-				if (n instanceof M) {
+		if (pa(n)) {
+			if (!(r instanceof N)) throw Error(`Cannot access property with non-string: got ${r.type}`);
+			i = n.value.get(r.value) ?? (n instanceof I ? n.builtins.get(r.value) : void 0);
+		} else if (n instanceof L || n instanceof N) {
+			if (r instanceof j) {
+				if (n instanceof N) {
 					let e = n.value.at(r.value);
 					i = e === void 0 ? void 0 : new M(e);
 				} else i = n.value.at(r.value);
@@ -4258,7 +4283,7 @@ var Ca = class {
 			}
 		} else if (e.assignee.type === "MemberExpression") {
 			let r = e.assignee, i = this.evaluate(r.object, t);
-			if (!(i instanceof ua)) throw Error("cannot assign attribute on non-namespace object");
+			if (!(i instanceof ca)) throw Error("cannot assign attribute on non-namespace object");
 			if (r.property.type !== "Identifier") throw Error("Cannot assign to member with non-identifier property");
 			i.value.set(r.property.value, n);
 		} else throw Error(`Invalid LHS inside assignment expression: ${JSON.stringify(e.assignee)}`);
@@ -4312,8 +4337,8 @@ var Ca = class {
 				let t = this.evaluateBlock(e.body, n);
 				s += t.value;
 			} catch (e) {
-				if (e instanceof oa) continue;
-				if (e instanceof aa) break;
+				if (e instanceof ra) continue;
+				if (e instanceof na) break;
 				throw e;
 			}
 			c = !1;
@@ -4326,10 +4351,10 @@ var Ca = class {
 	}
 	bindMacroArguments(e, t, n, r, i) {
 		let a = r.slice(), o = /* @__PURE__ */ new Map();
-		a.at(-1) instanceof I && (o = new Map(a.pop().value));
+		a.at(-1) instanceof sa && (o = new Map(a.pop().value));
 		let s = [];
 		for (let e = 0; e < t.length; ++e) {
-			let { name: n, defaultValue: r } = ba(t[e]), c = a[e];
+			let { name: n, defaultValue: r } = va(t[e]), c = a[e];
 			c === void 0 && o.has(n) && (c = o.get(n), o.delete(n)), c === void 0 && r !== void 0 && s.push([n, r]), i.setVariable(n, c ?? new B());
 		}
 		if (n.has("kwargs")) i.setVariable("kwargs", new F(o));
@@ -4339,18 +4364,18 @@ var Ca = class {
 		for (let [e, t] of s) i.setVariable(e, this.evaluate(t, i));
 	}
 	evaluateMacro(e, t) {
-		let n = Sa(e.args, e.body);
+		let n = ba(e.args, e.body);
 		return t.setVariable(e.name.value, new R((t, r) => {
 			let i = new V(r);
 			return this.bindMacroArguments(`'${e.name.value}'`, e.args, n, t, i), this.evaluateBlock(e.body, i);
 		})), new z();
 	}
 	evaluateCallStatement(e, t) {
-		let n = e.callerArgs ?? [], r = Sa(n, e.body), i = new R((i) => {
+		let n = e.callerArgs ?? [], r = ba(n, e.body), i = new R((i) => {
 			let a = new V(t);
 			return this.bindMacroArguments("None", n, r, i, a), this.evaluateBlock(e.body, a);
 		}), [a, o] = this.evaluateArguments(e.call.args, t);
-		a.push(new I(o));
+		a.push(new sa(o));
 		let s = this.evaluate(e.call.callee, t);
 		if (s.type !== "FunctionValue") throw Error(`Cannot call something that is not a function: got ${s.type}`);
 		let c = new V(t);
@@ -4369,13 +4394,13 @@ var Ca = class {
 			case "For": return this.evaluateFor(e, t);
 			case "Macro": return this.evaluateMacro(e, t);
 			case "CallStatement": return this.evaluateCallStatement(e, t);
-			case "Break": throw new aa();
-			case "Continue": throw new oa();
-			case "IntegerLiteral": return new A(e.value);
-			case "FloatLiteral": return new j(e.value);
-			case "StringLiteral": return new M(e.value);
+			case "Break": throw new na();
+			case "Continue": throw new ra();
+			case "IntegerLiteral": return new j(e.value);
+			case "FloatLiteral": return new M(e.value);
+			case "StringLiteral": return new N(e.value);
 			case "ArrayLiteral": return new L(e.value.map((e) => this.evaluate(e, t)));
-			case "TupleLiteral": return new da(e.value.map((e) => this.evaluate(e, t)));
+			case "TupleLiteral": return new la(e.value.map((e) => this.evaluate(e, t)));
 			case "ObjectLiteral": {
 				let n = /* @__PURE__ */ new Map();
 				for (let [r, i] of e.value) {
@@ -4400,18 +4425,18 @@ var Ca = class {
 		}
 	}
 };
-function wa(e) {
+function Sa(e) {
 	switch (typeof e) {
 		case "number": return Number.isInteger(e) ? new A(e) : new j(e);
 		case "string": return new M(e);
 		case "boolean": return new N(e);
 		case "undefined": return new B();
-		case "object": return e === null ? new z() : Array.isArray(e) ? new L(e.map(wa)) : new F(new Map(Object.entries(e).map(([e, t]) => [e, wa(t)])));
-		case "function": return new R((t, n) => wa(e(...t.map((e) => e.value)) ?? null));
+		case "object": return e === null ? new z() : Array.isArray(e) ? new L(e.map(Sa)) : new I(new Map(Object.entries(e).map(([e, t]) => [e, Sa(t)])));
+		case "function": return new R((t, n) => Sa(e(...t.map((e) => e.value)) ?? null));
 		default: throw Error(`Cannot convert to runtime value: ${e}`);
 	}
 }
-var H = "\n", Ta = "{%- ", Ea = " -%}", U = Object.freeze({
+var H = "\n", Ca = "{%- ", wa = " -%}", U = Object.freeze({
 	CONDITIONAL: 0,
 	LOGICAL_OR: 1,
 	LOGICAL_AND: 2,
@@ -4425,7 +4450,7 @@ var H = "\n", Ta = "{%- ", Ea = " -%}", U = Object.freeze({
 	UNARY_SIGN: 10,
 	ATOM: 11
 });
-function Da(e) {
+function Ta(e) {
 	switch (e.operator.type) {
 		case "ExponentiationBinaryOperator": return U.EXPONENTIATION;
 		case "MultiplicativeBinaryOperator": return U.MULTIPLICATIVE;
@@ -4435,11 +4460,11 @@ function Da(e) {
 	}
 	return U.LOGICAL_OR;
 }
-function Oa(e) {
+function Ea(e) {
 	switch (e.type) {
 		case "SelectExpression":
 		case "Ternary": return U.CONDITIONAL;
-		case "BinaryExpression": return Da(e);
+		case "BinaryExpression": return Ta(e);
 		case "UnaryExpression": return e.operator.value === "not" ? U.LOGICAL_NOT : U.UNARY_SIGN;
 		case "TestExpression": return U.TEST;
 		case "FilterExpression": return U.FILTER;
@@ -4448,38 +4473,38 @@ function Oa(e) {
 }
 function W(e, t) {
 	let n = q(e);
-	return Oa(e) < t ? `(${n})` : n;
+	return Ea(e) < t ? `(${n})` : n;
 }
-function ka(e, t = "	") {
+function Da(e, t = "	") {
 	let n = typeof t == "number" ? " ".repeat(t) : t;
 	return K(e.body, 0, n).replace(/\n$/, "");
 }
 function G(...e) {
-	return Ta + e.join(" ") + Ea;
+	return Ca + e.join(" ") + wa;
 }
 function K(e, t, n) {
-	return e.map((e) => ja(e, t, n)).join(H);
+	return e.map((e) => ka(e, t, n)).join(H);
 }
-function Aa(e) {
+function Oa(e) {
 	return e.map((e) => q(e)).join(", ");
 }
-function ja(e, t, n) {
+function ka(e, t, n) {
 	let r = n.repeat(t);
 	switch (e.type) {
 		case "Program": return K(e.body, t, n);
-		case "If": return Ma(e, t, n);
-		case "For": return Na(e, t, n);
-		case "Set": return Pa(e, t, n);
-		case "Macro": return Fa(e, t, n);
+		case "If": return Aa(e, t, n);
+		case "For": return ja(e, t, n);
+		case "Set": return Ma(e, t, n);
+		case "Macro": return Na(e, t, n);
 		case "Break": return r + G("break");
 		case "Continue": return r + G("continue");
-		case "CallStatement": return Ia(e, t, n);
-		case "FilterStatement": return La(e, t, n);
+		case "CallStatement": return Pa(e, t, n);
+		case "FilterStatement": return Fa(e, t, n);
 		case "Comment": return r + "{# " + e.value + " #}";
 		default: return r + "{{- " + q(e) + " -}}";
 	}
 }
-function Ma(e, t, n) {
+function Aa(e, t, n) {
 	let r = n.repeat(t), i = [], a = e;
 	for (; a && (i.push({
 		test: a.test,
@@ -4489,7 +4514,7 @@ function Ma(e, t, n) {
 	for (let e = 1; e < i.length; ++e) o += H + r + G("elif", q(i[e].test)) + H + K(i[e].body, t + 1, n);
 	return a && a.alternate.length > 0 && (o += H + r + G("else") + H + K(a.alternate, t + 1, n)), o += H + r + G("endif"), o;
 }
-function Na(e, t, n) {
+function ja(e, t, n) {
 	let r = n.repeat(t), i = "";
 	if (e.iterable.type === "SelectExpression") {
 		let t = e.iterable;
@@ -4498,19 +4523,19 @@ function Na(e, t, n) {
 	let a = r + G("for", q(e.loopvar), "in", i) + H + K(e.body, t + 1, n);
 	return e.defaultBlock.length > 0 && (a += H + r + G("else") + H + K(e.defaultBlock, t + 1, n)), a += H + r + G("endfor"), a;
 }
-function Pa(e, t, n) {
+function Ma(e, t, n) {
 	let r = n.repeat(t), i = q(e.assignee), a = e.value ? q(e.value) : "", o = r + G("set", `${i}${e.value ? " = " + a : ""}`);
 	return e.body.length === 0 ? o : o + H + K(e.body, t + 1, n) + H + r + G("endset");
 }
-function Fa(e, t, n) {
-	let r = n.repeat(t), i = Aa(e.args);
+function Na(e, t, n) {
+	let r = n.repeat(t), i = Oa(e.args);
 	return r + G("macro", `${e.name.value}(${i})`) + H + K(e.body, t + 1, n) + H + r + G("endmacro");
 }
-function Ia(e, t, n) {
-	let r = n.repeat(t), i = e.callerArgs && e.callerArgs.length > 0 ? `(${Aa(e.callerArgs)})` : "", a = q(e.call), o = r + G(`call${i}`, a) + H;
+function Pa(e, t, n) {
+	let r = n.repeat(t), i = e.callerArgs && e.callerArgs.length > 0 ? `(${Oa(e.callerArgs)})` : "", a = q(e.call), o = r + G(`call${i}`, a) + H;
 	return o += K(e.body, t + 1, n) + H, o += r + G("endcall"), o;
 }
-function La(e, t, n) {
+function Fa(e, t, n) {
 	let r = n.repeat(t), i = r + G("filter", e.filter.type === "Identifier" ? e.filter.value : q(e.filter)) + H;
 	return i += K(e.body, t + 1, n) + H, i += r + G("endfilter"), i;
 }
@@ -4526,15 +4551,15 @@ function q(e) {
 		}
 		case "StringLiteral": return JSON.stringify(e.value);
 		case "BinaryExpression": {
-			let t = e, n = Da(t), r = W(t.left, n), i = W(t.right, n + 1);
+			let t = e, n = Ta(t), r = W(t.left, n), i = W(t.right, n + 1);
 			return `${r} ${t.operator.value} ${i}`;
 		}
 		case "UnaryExpression": {
-			let t = e, n = t.argument.type === "UnaryExpression" ? Oa(t) : U.ATOM;
+			let t = e, n = t.argument.type === "UnaryExpression" ? Ea(t) : U.ATOM;
 			return t.operator.value + (t.operator.value === "not" ? " " : "") + W(t.argument, n);
 		}
 		case "CallExpression": {
-			let t = e, n = Aa(t.args);
+			let t = e, n = Oa(t.args);
 			return `${q(t.callee)}(${n})`;
 		}
 		case "MemberExpression": {
@@ -4555,7 +4580,7 @@ function q(e) {
 		}
 		case "ArrayLiteral":
 		case "TupleLiteral": {
-			let t = Aa(e.value), n = e.type === "ArrayLiteral" ? "[]" : "()";
+			let t = Oa(e.value), n = e.type === "ArrayLiteral" ? "[]" : "()";
 			return `${n[0]}${t}${n[1]}`;
 		}
 		case "ObjectLiteral": return `{${Array.from(e.value.entries()).map(([e, t]) => `${q(e)}: ${q(t)}`).join(", ")}}`;
@@ -4574,24 +4599,24 @@ function q(e) {
 		default: throw Error(`Unknown expression type: ${e.type}`);
 	}
 }
-var Ra = class {
+var Ia = class {
 	parsed;
 	constructor(e) {
-		let t = xi(e, {
+		let t = vi(e, {
 			lstrip_blocks: !0,
 			trim_blocks: !0
 		});
-		this.parsed = Zi(t);
+		this.parsed = Ji(t);
 	}
 	render(e) {
 		let t = new V();
-		if (ma(t), e) for (let [n, r] of Object.entries(e)) t.set(n, r);
-		return new Ca(t).run(this.parsed).value;
+		if (fa(t), e) for (let [n, r] of Object.entries(e)) t.set(n, r);
+		return new xa(t).run(this.parsed).value;
 	}
 	format(e) {
-		return ka(this.parsed, e?.indent || "	");
+		return Da(this.parsed, e?.indent || "	");
 	}
-}, za = class {
+}, La = class {
 	#e = {
 		next: /* @__PURE__ */ new Map(),
 		isEnd: !1
@@ -4629,21 +4654,21 @@ var Ra = class {
 		for (let n of e.split("")) t = t?.next.get(n);
 		return (t?.next.size ?? 0) > 0;
 	}
-}, Ba = /* @__PURE__ */ new Set(["role", "type"]), Va = /^\w{1,64}$/, Ha = 1e3, Ua = (e) => e.split("").reverse().join(""), Wa = class {
+}, Ra = /* @__PURE__ */ new Set(["role", "type"]), za = /^\w{1,64}$/, Ba = 1e3, Va = (e) => e.split("").reverse().join(""), Ha = class {
 	#e;
 	#t;
 	#n;
 	#r;
 	constructor(e, t) {
 		let n = [...e].filter(({ length: e }) => e > 1);
-		this.#e = new za(n), this.#t = new za(n.map(Ua)), this.#n = new za(t), this.#r = Math.min(Ha, Math.max(0, ...n.map(({ length: e }) => e)));
+		this.#e = new La(n), this.#t = new La(n.map(Va)), this.#n = new La(t), this.#r = Math.min(Ba, Math.max(0, ...n.map(({ length: e }) => e)));
 	}
 	mark(e, t) {
 		if (typeof e == "string") return this.#i(e, t, !0);
 		if (Array.isArray(e)) return e.map((e) => this.mark(e, t));
 		if (typeof e != "object" || !e) return e;
 		let n = Object.entries(e).map(([e, n]) => {
-			let r = Ba.has(e) && typeof n == "string" && Va.test(n);
+			let r = Ra.has(e) && typeof n == "string" && za.test(n);
 			return [this.#i(e, t, !1), r ? n : this.mark(n, t)];
 		});
 		return Object.fromEntries(n);
@@ -4669,29 +4694,29 @@ var Ra = class {
 			let i = n[r], a = e.slice(i, n[r + 1]);
 			for (let e of /* @__PURE__ */ new Set([a.length, a.trimEnd().length])) {
 				let n = a.slice(Math.max(0, e - this.#r), e);
-				for (let r of Ga(n, this.#e)) t.add(i + e - r + 1);
+				for (let r of Ua(n, this.#e)) t.add(i + e - r + 1);
 			}
 			for (let e of /* @__PURE__ */ new Set([0, a.length - a.trimStart().length])) {
-				let n = Ua(a.slice(e, e + this.#r));
-				for (let r of Ga(n, this.#t)) t.add(i + e + r - 1);
+				let n = Va(a.slice(e, e + this.#r));
+				for (let r of Ua(n, this.#t)) t.add(i + e + r - 1);
 			}
 		}
 		return [...t];
 	}
 };
-function Ga(e, t) {
+function Ua(e, t) {
 	return Array.from({ length: e.length }, (e, t) => t + 1).filter((n) => t.continues(e.slice(-n)));
 }
 // src/text/markers.ts
-var Ka = [57344, 63744], qa = /(?<=u)[ef][0-9a-f]{3}/g, Ja = class {
+var Wa = [57344, 63744], Ga = /(?<=u)[ef][0-9a-f]{3}/g, Ka = class {
 	inside;
 	#e = /* @__PURE__ */ new Set();
 	#t = /* @__PURE__ */ new Map();
-	#n = Ka[0];
+	#n = Wa[0];
 	constructor(e) {
 		for (let t of e) {
 			for (let e of t) e >= "" && e < "豈" && this.#e.add(e);
-			for (let [e] of t.matchAll(qa)) this.#e.add(String.fromCharCode(parseInt(e, 16)));
+			for (let [e] of t.matchAll(Ga)) this.#e.add(String.fromCharCode(parseInt(e, 16)));
 		}
 		this.inside = this.#i();
 	}
@@ -4703,7 +4728,7 @@ var Ka = [57344, 63744], qa = /(?<=u)[ef][0-9a-f]{3}/g, Ja = class {
 		let { plain: t, found: n } = this.#r(e), r = new Map([...this.#t].map(([e, [t]]) => [t, e])), i = new Map([...this.#t].map(([e, [, t]]) => [t, e]));
 		return {
 			text: t,
-			literal: Ya(n.map(([e, n]) => {
+			literal: qa(n.map(([e, n]) => {
 				let a = r.get(n), o = i.get(n);
 				return a !== void 0 && t.startsWith(a, e) ? [e, e + a.length] : o !== void 0 && t.endsWith(o, e) ? [e - o.length, e] : [e, e];
 			}))
@@ -4721,14 +4746,14 @@ var Ka = [57344, 63744], qa = /(?<=u)[ef][0-9a-f]{3}/g, Ja = class {
 		};
 	}
 	#i() {
-		for (; this.#n < Ka[1];) {
+		for (; this.#n < Wa[1];) {
 			let e = String.fromCharCode(this.#n++);
 			if (!this.#e.has(e)) return e;
 		}
 		throw new e("usage", "The messages hold nearly every private-use character there is.");
 	}
 };
-function Ya(e) {
+function qa(e) {
 	let t = [];
 	for (let [n, r] of [...e].sort((e, t) => e[0] - t[0] || e[1] - t[1])) {
 		let e = t.at(-1);
@@ -4737,7 +4762,7 @@ function Ya(e) {
 	return t;
 }
 // src/text/template.ts
-var Xa = 1e5, Za = /^[A-Za-z][A-Za-z0-9_-]{0,31}$/, Qa = /'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"/g, $a = 3, eo = /[^\p{L}\p{N}_\s]/u, to = ["<think>", "</think>"], no = [
+var Ja = 1e5, Ya = /^[A-Za-z][A-Za-z0-9_-]{0,31}$/, Xa = /'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"/g, Za = 3, Qa = /[^\p{L}\p{N}_\s]/u, $a = ["<think>", "</think>"], eo = [
 	"<|im_end|>",
 	"<|eot_id|>",
 	"<|eom_id|>",
@@ -4752,15 +4777,15 @@ var Xa = 1e5, Za = /^[A-Za-z][A-Za-z0-9_-]{0,31}$/, Qa = /'((?:[^'\\]|\\.)*)'|"(
 	"<|end_of_turn|>",
 	"<｜end▁of▁sentence｜>",
 	"</s>"
-], ro = class {
+], to = class {
 	source;
 	endIds;
 	#e;
 	#t;
 	#n;
 	constructor(e, t) {
-		if (e.length > Xa) throw co(`It is ${e.length} characters long; ${Xa} are accepted.`);
-		this.source = e, this.#e = so(() => new Ra(e)), this.#t = new Wa(t.control.keys(), io(e)), this.endIds = no.filter((t) => e.includes(t)).flatMap((e) => t.idOf(e) ?? []);
+		if (e.length > Ja) throw oo(`It is ${e.length} characters long; ${Ja} are accepted.`);
+		this.source = e, this.#e = ao(() => new Ia(e)), this.#t = new Ha(t.control.keys(), no(e)), this.endIds = eo.filter((t) => e.includes(t)).flatMap((e) => t.idOf(e) ?? []);
 		let { special: n, additional_special: r } = t.spec.meta;
 		this.#n = {
 			bos_token: "",
@@ -4770,62 +4795,62 @@ var Xa = 1e5, Za = /^[A-Za-z][A-Za-z0-9_-]{0,31}$/, Qa = /'((?:[^'\\]|\\.)*)'|"(
 		};
 	}
 	render(t, n = {}, r = !0) {
-		let i = t.find(({ role: e }) => typeof e != "string" || !Za.test(e));
+		let i = t.find(({ role: e }) => typeof e != "string" || !Ya.test(e));
 		if (i !== void 0) throw new e("usage", `A message's role is ${String(i.role)}; it must be a word such as user.`);
 		let a = {
 			tools: null,
 			...n,
 			messages: t
-		}, o = new Ja([this.source, JSON.stringify(a)]), s = this.#t.mark(a, o), c = {
+		}, o = new Ka([this.source, JSON.stringify(a)]), s = this.#t.mark(a, o), c = {
 			...this.#n,
 			...s,
 			add_generation_prompt: r
 		};
-		return o.unmark(so(() => this.#e.render(c)));
+		return o.unmark(ao(() => this.#e.render(c)));
 	}
 };
-function io(e) {
-	let t = Array.from(e.matchAll(Qa), ([, e, t]) => oo(e ?? t ?? ""));
-	return /* @__PURE__ */ new Set([...to, ...t.filter((e) => e.length >= $a && eo.test(e))]);
+function no(e) {
+	let t = Array.from(e.matchAll(Xa), ([, e, t]) => io(e ?? t ?? ""));
+	return /* @__PURE__ */ new Set([...$a, ...t.filter((e) => e.length >= Za && Qa.test(e))]);
 }
-var ao = {
+var ro = {
 	n: "\n",
 	t: "	",
 	r: "\r"
-}, oo = (e) => e.replace(/\\(.)/gs, (e, t) => ao[t] ?? t);
-function so(e) {
+}, io = (e) => e.replace(/\\(.)/gs, (e, t) => ro[t] ?? t);
+function ao(e) {
 	try {
 		return e();
 	} catch (e) {
-		throw co(e instanceof Error ? e.message : String(e));
+		throw oo(e instanceof Error ? e.message : String(e));
 	}
 }
-var co = (t) => new e("template", "The model's chat template cannot be used for this conversation.", { why: t }), lo = "tokenizer.json", uo = "tokenizer_meta.json", fo = 2;
-function po(e, t) {
+var oo = (t) => new e("template", "The model's chat template cannot be used for this conversation.", { why: t }), so = "tokenizer.json", co = "tokenizer_meta.json", lo = 2;
+function uo(e, t) {
 	let n = {
-		json: mo(e, lo),
-		meta: mo(t, uo)
+		json: fo(e, so),
+		meta: fo(t, co)
 	};
-	if (n.meta.version !== fo) throw ho(uo, `Its version is ${n.meta.version}, this package reads ${fo}.`);
-	if (typeof n.json.model?.vocab != "object") throw ho(lo, "It has no vocabulary.");
+	if (n.meta.version !== lo) throw po(co, `Its version is ${n.meta.version}, this package reads ${lo}.`);
+	if (typeof n.json.model?.vocab != "object") throw po(so, "It has no vocabulary.");
 	return n;
 }
-function mo(e, t) {
+function fo(e, t) {
 	try {
 		return JSON.parse(e);
 	} catch (e) {
-		throw ho(t, String(e));
+		throw po(t, String(e));
 	}
 }
-var ho = (t, n) => new e("corrupt", `The tokenizer file ${t} is damaged.`, {
+var po = (t, n) => new e("corrupt", `The tokenizer file ${t} is damaged.`, {
 	why: n,
 	hint: "Compile the model again with --force."
-}), go = 64, _o = 4096, vo = class {
+}), mo = 64, ho = 4096, go = class {
 	#e;
 	#t = "";
 	found;
 	constructor(t) {
-		if (t.length > go || t.some(({ length: e }) => e === 0 || e > _o)) throw new e("usage", `Up to ${go} stop strings of 1 to ${_o} characters are possible.`);
+		if (t.length > mo || t.some(({ length: e }) => e === 0 || e > ho)) throw new e("usage", `Up to ${mo} stop strings of 1 to ${ho} characters are possible.`);
 		this.#e = t;
 	}
 	push(e) {
@@ -4861,7 +4886,7 @@ var ho = (t, n) => new e("corrupt", `The tokenizer file ${t} is damaged.`, {
 		}
 		return 0;
 	}
-}, yo = class {
+}, _o = class {
 	#e;
 	#t;
 	#n = new TextDecoder("utf-8", { ignoreBOM: !0 });
@@ -4892,15 +4917,15 @@ var ho = (t, n) => new e("corrupt", `The tokenizer file ${t} is damaged.`, {
 	}
 };
 // src/text/around.ts
-function bo({ json: e, meta: t }, n) {
-	return t.added_by_json ? xo(e.post_processor ?? null, n) : {
+function vo({ json: e, meta: t }, n) {
+	return t.added_by_json ? yo(e.post_processor ?? null, n) : {
 		before: t.add_bos && t.bos_id !== null ? [t.bos_id] : [],
 		after: t.add_eos ? t.eos_ids.slice(0, 1) : []
 	};
 }
-function xo(e, t) {
+function yo(e, t) {
 	if (e?.type === "Sequence") {
-		let n = e.processors.map((e) => xo(e, t));
+		let n = e.processors.map((e) => yo(e, t));
 		return {
 			before: n.flatMap(({ before: e }) => e),
 			after: n.flatMap(({ after: e }) => e)
@@ -4923,7 +4948,7 @@ function xo(e, t) {
 		after: a(n.slice(i + 1))
 	};
 }
-var So = class {
+var bo = class {
 	constructor(e) {
 		this.trie = this._build_trie(e);
 	}
@@ -4948,11 +4973,11 @@ var So = class {
 		}
 		return r < n && t.push(e.slice(r)), t;
 	}
-}, Co = class {
+}, xo = class {
 	constructor(e) {
 		this.content = e.content, this.id = e.id, this.single_word = e.single_word ?? !1, this.lstrip = e.lstrip ?? !1, this.rstrip = e.rstrip ?? !1, this.special = e.special ?? !1, this.normalized = e.normalized ?? !this.special;
 	}
-}, wo = (e, t) => {
+}, So = (e, t) => {
 	try {
 		return new RegExp(e, t);
 	} catch (n) {
@@ -4979,45 +5004,45 @@ var So = class {
 			throw n;
 		}
 	}
-}, To = (e) => e.replace(/ \./g, ".").replace(/ \?/g, "?").replace(/ \!/g, "!").replace(/ ,/g, ",").replace(/ \' /g, "'").replace(/ n't/g, "n't").replace(/ 'm/g, "'m").replace(/ 's/g, "'s").replace(/ 've/g, "'ve").replace(/ 're/g, "'re"), Eo = (e, t = !0) => {
-	if (e.Regex !== void 0) return wo(cs(Zo(e.Regex)), "gu");
+}, Co = (e) => e.replace(/ \./g, ".").replace(/ \?/g, "?").replace(/ \!/g, "!").replace(/ ,/g, ",").replace(/ \' /g, "'").replace(/ n't/g, "n't").replace(/ 'm/g, "'m").replace(/ 's/g, "'s").replace(/ 've/g, "'ve").replace(/ 're/g, "'re"), wo = (e, t = !0) => {
+	if (e.Regex !== void 0) return So(os(Yo(e.Regex)), "gu");
 	if (e.String !== void 0) {
-		let n = ls(e.String);
+		let n = ss(e.String);
 		return new RegExp(t ? n : `(${n})`, "gu");
 	}
 	return console.warn("Unknown pattern type:", e), null;
-}, Do = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}", Oo = `${Do}\\u00B2\\u00B3\\u00B9\\u00BC-\\u00BE`, J = `[${Oo}]`, ko = `[^${Oo}]`, Ao = `(?:(?<!${J})(?=${J})|(?<=${J})(?!${J}))`, jo = `(?:(?<!${J})(?!${J})|(?<=${J})(?=${J}))`, Mo = "(?:(?<![\\s\\S])|(?<=\\n))", No = "(?:(?=\\n)|(?![\\s\\S]))", Po = "0-9A-Fa-f", Fo = /* @__PURE__ */ new Map([
+}, To = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}", Eo = `${To}\\u00B2\\u00B3\\u00B9\\u00BC-\\u00BE`, J = `[${Eo}]`, Do = `[^${Eo}]`, Oo = `(?:(?<!${J})(?=${J})|(?<=${J})(?!${J}))`, ko = `(?:(?<!${J})(?!${J})|(?<=${J})(?=${J}))`, Ao = "(?:(?<![\\s\\S])|(?<=\\n))", jo = "(?:(?=\\n)|(?![\\s\\S]))", Mo = "0-9A-Fa-f", No = /* @__PURE__ */ new Map([
 	["A", "(?<![\\s\\S])"],
 	["z", "(?![\\s\\S])"],
 	["Z", "(?=\\n?(?![\\s\\S]))"],
-	["h", `[${Po}]`],
-	["H", `[^${Po}]`],
+	["h", `[${Mo}]`],
+	["H", `[^${Mo}]`],
 	["w", J],
-	["W", ko],
+	["W", Do],
 	["d", "\\p{Nd}"],
 	["D", "\\P{Nd}"],
 	["s", "\\p{White_Space}"],
 	["S", "\\P{White_Space}"],
-	["b", Ao],
-	["B", jo],
+	["b", Oo],
+	["B", ko],
 	["a", "\\x07"],
 	["e", "\\x1B"]
-]), Io = /* @__PURE__ */ new Map([
-	["h", Po],
-	["w", Do],
+]), Po = /* @__PURE__ */ new Map([
+	["h", Mo],
+	["w", To],
 	["d", "\\p{Nd}"],
 	["D", "\\P{Nd}"],
 	["s", "\\p{White_Space}"],
 	["S", "\\P{White_Space}"],
 	["a", "\\x07"],
 	["e", "\\x1B"]
-]), Lo = /* @__PURE__ */ new Map([["W", `[^${Do}]`], ["H", `[^${Po}]`]]), Ro = /* @__PURE__ */ new Map([
+]), Fo = /* @__PURE__ */ new Map([["W", `[^${To}]`], ["H", `[^${Mo}]`]]), Io = /* @__PURE__ */ new Map([
 	["\n", "\\n"],
 	["\r", "\\r"],
 	["	", "\\t"],
 	["\f", "\\f"],
 	["\v", "\\v"]
-]), zo = /* @__PURE__ */ new Map([
+]), Lo = /* @__PURE__ */ new Map([
 	["alpha", "\\p{Alphabetic}"],
 	["alnum", "\\p{Alphabetic}\\p{Nd}"],
 	["digit", "\\p{Nd}"],
@@ -5027,55 +5052,55 @@ var So = class {
 	["blank", "\\t\\p{Zs}"],
 	["punct", "\\p{P}\\p{S}"],
 	["cntrl", "\\p{Cc}"],
-	["word", Do],
-	["xdigit", Po]
-]), Bo = "^$\\.*+?()[]{}|/", Vo = /^\(\?(?:<[=!]|<[A-Za-z_][A-Za-z0-9_]*>|[:=!>])/, Ho = /^\\([pPxu])\{([^}]*)\}/, Uo = /^\{(\d+(?:,\d*)?|,\d+)\}/, Wo = /^\[:(\^?)(\p{Alphabetic}+):\]/u, Go = /^\[:\^:\]/, Ko = /^\[(?:\.[^\]]*\.\]|=[^\]]*=\])/, qo = /^(?:\\x[0-9A-Fa-f]{2}|\\u[0-9A-Fa-f]{4}|\\c[A-Za-z])/, Jo = (e) => e >= "A" && e <= "Z" || e >= "a" && e <= "z", Yo = (e, t) => String.fromCodePoint(e.codePointAt(t)), Xo = (e) => {
+	["word", To],
+	["xdigit", Mo]
+]), Ro = "^$\\.*+?()[]{}|/", zo = /^\(\?(?:<[=!]|<[A-Za-z_][A-Za-z0-9_]*>|[:=!>])/, Bo = /^\\([pPxu])\{([^}]*)\}/, Vo = /^\{(\d+(?:,\d*)?|,\d+)\}/, Ho = /^\[:(\^?)(\p{Alphabetic}+):\]/u, Uo = /^\[:\^:\]/, Wo = /^\[(?:\.[^\]]*\.\]|=[^\]]*=\])/, Go = /^(?:\\x[0-9A-Fa-f]{2}|\\u[0-9A-Fa-f]{4}|\\c[A-Za-z])/, Ko = (e) => e >= "A" && e <= "Z" || e >= "a" && e <= "z", qo = (e, t) => String.fromCodePoint(e.codePointAt(t)), Jo = (e) => {
 	if (!/^[0-9A-Fa-f]{1,8}$/.test(e)) return null;
 	let t = Number.parseInt(e, 16);
 	if (t > 127) return null;
 	let n = String.fromCharCode(t);
-	return Jo(n) ? `[${n.toLowerCase()}${n.toUpperCase()}]` : null;
-}, Zo = (e) => e.replace(/\[\^\(\\s\|\[([^\]]+)\]\)\]/g, "[^()|\\s$1]"), Qo = "[\\s\\S]", $o = 256, es = () => ({
+	return Ko(n) ? `[${n.toLowerCase()}${n.toUpperCase()}]` : null;
+}, Yo = (e) => e.replace(/\[\^\(\\s\|\[([^\]]+)\]\)\]/g, "[^()|\\s$1]"), Xo = "[\\s\\S]", Zo = 256, Qo = () => ({
 	fragment: "",
 	alternatives: [],
 	tail: null,
 	contains_complex_set: !1
-}), ts = (e) => {
+}), $o = (e) => {
 	throw SyntaxError(`Unsupported range with a set-valued character-class operand at index ${e}`);
-}, ns = (e, t, n, r = !0) => {
-	e.tail === "range" && ts(n), e.alternatives.push(t), e.tail = "set", e.contains_complex_set = e.contains_complex_set || r;
+}, es = (e, t, n, r = !0) => {
+	e.tail === "range" && $o(n), e.alternatives.push(t), e.tail = "set", e.contains_complex_set = e.contains_complex_set || r;
 }, Y = (e, t, n = !1, r = -1) => {
-	n && e.tail === "range" && ts(r), e.tail === "range" ? (e.fragment += t, e.tail = "complete_range") : (e.fragment += t, e.tail = n ? "set" : "scalar", e.contains_complex_set = e.contains_complex_set || n);
-}, rs = (e, t, n) => {
-	let r = Ho.exec(e.slice(t));
+	n && e.tail === "range" && $o(r), e.tail === "range" ? (e.fragment += t, e.tail = "complete_range") : (e.fragment += t, e.tail = n ? "set" : "scalar", e.contains_complex_set = e.contains_complex_set || n);
+}, ts = (e, t, n) => {
+	let r = Bo.exec(e.slice(t));
 	if (r) {
 		let [e, i, a] = r;
-		return i === "P" && a === "Word" ? ns(n, `[^${Do}]`, t) : Y(n, i === "x" ? `\\u{${a}}` : i === "p" && a === "Word" ? Do : e, i === "p" || i === "P", t), t + e.length;
+		return i === "P" && a === "Word" ? es(n, `[^${To}]`, t) : Y(n, i === "x" ? `\\u{${a}}` : i === "p" && a === "Word" ? To : e, i === "p" || i === "P", t), t + e.length;
 	}
-	let i = qo.exec(e.slice(t));
+	let i = Go.exec(e.slice(t));
 	if (i) return Y(n, i[0]), t + i[0].length;
 	if (t + 1 >= e.length) throw SyntaxError(`Unterminated escape in character class at index ${t}`);
-	let a = Yo(e, t + 1), o = t + 1 + a.length, s = Ro.get(a);
+	let a = qo(e, t + 1), o = t + 1 + a.length, s = Io.get(a);
 	if (s !== void 0) return Y(n, s), o;
-	let c = Lo.get(a);
-	if (c !== void 0) return ns(n, c, t), o;
-	let l = Io.get(a), u, d = !1;
-	return l === void 0 ? u = /[A-Za-z0-9]/.test(a) || Bo.includes(a) || a === "-" ? `\\${a}` : a : (u = l, d = a !== "a" && a !== "e"), Y(n, u, d, t), o;
-}, is = (e) => e.length === 1 ? e[0] : `(?:(?=(?:${e.join("|")}))${Qo})`, as = (e) => is(e.fragment.length === 0 ? e.alternatives : [`[${e.fragment}]`, ...e.alternatives]), os = (e) => {
-	let t = wo(`^(?:${e})$`, "u"), n = "";
+	let c = Fo.get(a);
+	if (c !== void 0) return es(n, c, t), o;
+	let l = Po.get(a), u, d = !1;
+	return l === void 0 ? u = /[A-Za-z0-9]/.test(a) || Ro.includes(a) || a === "-" ? `\\${a}` : a : (u = l, d = a !== "a" && a !== "e"), Y(n, u, d, t), o;
+}, ns = (e) => e.length === 1 ? e[0] : `(?:(?=(?:${e.join("|")}))${Xo})`, rs = (e) => ns(e.fragment.length === 0 ? e.alternatives : [`[${e.fragment}]`, ...e.alternatives]), is = (e) => {
+	let t = So(`^(?:${e})$`, "u"), n = "";
 	for (let e = 0; e < 26; ++e) {
 		let r = String.fromCharCode(65 + e), i = String.fromCharCode(97 + e), a = t.test(r);
 		a !== t.test(i) && (n += a ? i : r);
 	}
 	return n;
-}, ss = (e, t, n, r = !0, i = 1) => {
-	if (i > $o) throw SyntaxError(`Maximum character-class nesting depth of ${$o} exceeded at index ${t}`);
+}, as = (e, t, n, r = !0, i = 1) => {
+	if (i > Zo) throw SyntaxError(`Maximum character-class nesting depth of ${Zo} exceeded at index ${t}`);
 	let a = t + 1, o = e[a] === "^";
 	o && ++a;
-	let s = a, c = [es()], l = c[0], u = !1;
+	let s = a, c = [Qo()], l = c[0], u = !1;
 	for (; a < e.length;) {
-		let d = Yo(e, a);
-		if (d === "\\") a = rs(e, a, l);
+		let d = qo(e, a);
+		if (d === "\\") a = ts(e, a, l);
 		else {
 			if (d === "]") {
 				if (a === s) {
@@ -5085,19 +5110,19 @@ var So = class {
 				if (l.tail === null) throw c.length > 1 ? SyntaxError(`Malformed character-class intersection with an empty operand at index ${a}`) : SyntaxError(`Empty character class at index ${t}`);
 				let e = c.some((e) => e.contains_complex_set);
 				if (o && c.length > 1 && u) throw SyntaxError(`Unsupported outer-negated character-class intersection with a nested negated class containing a Unicode property, POSIX class, or shorthand at index ${t}`);
-				let i = as(c[0]), d = i;
+				let i = rs(c[0]), d = i;
 				if (c.length > 1) {
 					let e = "";
-					for (let t = 1; t < c.length; ++t) e += `(?=${as(c[t])})`;
+					for (let t = 1; t < c.length; ++t) e += `(?=${rs(c[t])})`;
 					d = `(?:${e}${i})`;
 				}
 				let f = c.length === 1 && l.alternatives.length === 0, p = l.fragment;
 				if (n && r) {
-					let e = os(d);
-					e.length > 0 && (f ? (p += e, d = `[${p}]`) : d = is([d, `[${e}]`]));
+					let e = is(d);
+					e.length > 0 && (f ? (p += e, d = `[${p}]`) : d = ns([d, `[${e}]`]));
 				}
 				return {
-					atom: o ? f ? `[^${p}]` : `(?:(?!${d})${Qo})` : d,
+					atom: o ? f ? `[^${p}]` : `(?:(?!${d})${Xo})` : d,
 					end: a + 1,
 					negated: o,
 					contains_complex_set: e,
@@ -5106,67 +5131,67 @@ var So = class {
 			}
 			if (e.startsWith("&&", a)) {
 				if (l.tail === null) throw SyntaxError(`Malformed character-class intersection with an empty operand at index ${a}`);
-				l = es(), c.push(l), a += 2;
+				l = Qo(), c.push(l), a += 2;
 			} else if (d === "[") {
 				let t = e.slice(a);
-				if (Go.test(t)) throw SyntaxError(`Malformed empty negated POSIX character class at index ${a}`);
-				let r = Wo.exec(t);
+				if (Uo.test(t)) throw SyntaxError(`Malformed empty negated POSIX character class at index ${a}`);
+				let r = Ho.exec(t);
 				if (r) {
-					let [, e, t] = r, i = zo.get(t);
+					let [, e, t] = r, i = Lo.get(t);
 					if (i === void 0) throw SyntaxError(`Unsupported POSIX character class "${t}" at index ${a}`);
 					if (n && e && (t === "lower" || t === "upper")) throw SyntaxError(`Unsupported negated POSIX ${t} class inside an inline case-insensitive group`);
-					e ? ns(l, `[^${i}]`, a) : Y(l, i, !0, a), a += r[0].length;
+					e ? es(l, `[^${i}]`, a) : Y(l, i, !0, a), a += r[0].length;
 					continue;
 				}
-				if (Ko.test(t)) throw SyntaxError(`Unsupported POSIX collating or equivalence bracket expression at index ${a}`);
-				let o = ss(e, a, n, !1, i + 1);
-				ns(l, o.atom, a, o.contains_complex_set), u ||= o.contains_nested_negated_complex_set || o.negated && o.contains_complex_set, a = o.end;
+				if (Wo.test(t)) throw SyntaxError(`Unsupported POSIX collating or equivalence bracket expression at index ${a}`);
+				let o = as(e, a, n, !1, i + 1);
+				es(l, o.atom, a, o.contains_complex_set), u ||= o.contains_nested_negated_complex_set || o.negated && o.contains_complex_set, a = o.end;
 			} else if (d === "-") {
 				let t = e[a + 1] === "]" || e.startsWith("&&", a + 1);
-				l.tail === "set" && !t && ts(a), l.tail === null || l.tail === "range" || l.tail === "complete_range" || t ? Y(l, "\\-") : (l.fragment += "-", l.tail = "range"), ++a;
+				l.tail === "set" && !t && $o(a), l.tail === null || l.tail === "range" || l.tail === "complete_range" || t ? Y(l, "\\-") : (l.fragment += "-", l.tail = "range"), ++a;
 			} else Y(l, d === "^" && l.fragment.length === 0 ? "\\^" : d), a += d.length;
 		}
 	}
 	throw SyntaxError(`${c.length > 1 ? "Unterminated character-class intersection" : "Unterminated character class"} at index ${t}`);
-}, cs = (e) => {
+}, os = (e) => {
 	let t = "", n = -1, r = !1, i = !1, a = [], o = (e) => {
 		n = t.length, t += e, r = !1;
 	};
 	for (let s = 0; s < e.length;) {
-		let c = Yo(e, s);
+		let c = qo(e, s);
 		if (c === "\\") {
-			let n = Ho.exec(e.slice(s));
+			let n = Bo.exec(e.slice(s));
 			if (n) {
 				let [e, t, r] = n, a = e;
 				if (t === "x") {
 					let e = `\\u{${r}}`;
-					a = i ? Xo(r) ?? e : e;
-				} else r === "Word" && (a = t === "p" ? J : ko);
+					a = i ? Jo(r) ?? e : e;
+				} else r === "Word" && (a = t === "p" ? J : Do);
 				o(a), s += e.length;
 				continue;
 			}
-			let r = qo.exec(e.slice(s));
+			let r = Go.exec(e.slice(s));
 			if (r) {
 				let e = r[0];
-				o(i && e[1] !== "c" ? Xo(e.slice(2)) ?? e : e), s += e.length;
+				o(i && e[1] !== "c" ? Jo(e.slice(2)) ?? e : e), s += e.length;
 				continue;
 			}
 			if (s + 1 >= e.length) {
 				t += c;
 				break;
 			}
-			let a = Yo(e, s + 1);
+			let a = qo(e, s + 1);
 			if (s += 1 + a.length, a === "G") continue;
-			let l = Ro.get(a);
+			let l = Io.get(a);
 			if (l !== void 0) {
 				o(l);
 				continue;
 			}
-			let u = Fo.get(a), d;
-			d = u === void 0 ? /[A-Za-z0-9]/.test(a) || Bo.includes(a) ? `\\${a}` : a : u, o(d);
+			let u = No.get(a), d;
+			d = u === void 0 ? /[A-Za-z0-9]/.test(a) || Ro.includes(a) ? `\\${a}` : a : u, o(d);
 		} else switch (c) {
 			case "[": {
-				let t = ss(e, s, i);
+				let t = as(e, s, i);
 				o(t.atom), s = t.end;
 				continue;
 			}
@@ -5177,13 +5202,13 @@ var So = class {
 				o("[^\\n]"), ++s;
 				continue;
 			case "^":
-				o(Mo), ++s;
+				o(Ao), ++s;
 				continue;
 			case "$":
-				o(No), ++s;
+				o(jo), ++s;
 				continue;
 			case "(": {
-				let n = e.startsWith("(?i:", s), o = n ? "(?i:" : Vo.exec(e.slice(s))?.[0] ?? "(", c = n || o === "(?>" ? "(?:" : o;
+				let n = e.startsWith("(?i:", s), o = n ? "(?i:" : zo.exec(e.slice(s))?.[0] ?? "(", c = n || o === "(?>" ? "(?:" : o;
 				a.push([t.length, i]), n && (i = !0), t += c, r = !1, s += o.length;
 				continue;
 			}
@@ -5194,7 +5219,7 @@ var So = class {
 				t += c, n = -1, r = !1, ++s;
 				continue;
 			case "{": {
-				let i = Uo.exec(e.slice(s));
+				let i = Vo.exec(e.slice(s));
 				if (!i || n < 0) {
 					o("\\{"), ++s;
 					continue;
@@ -5220,51 +5245,51 @@ var So = class {
 				t += c, r = !0, ++s;
 				continue;
 			default:
-				o(i && Jo(c) ? `[${c.toLowerCase()}${c.toUpperCase()}]` : c), s += c.length;
+				o(i && Ko(c) ? `[${c.toLowerCase()}${c.toUpperCase()}]` : c), s += c.length;
 				continue;
 		}
 	}
 	return t;
-}, ls = (e) => e.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"), us = (e, t, n) => {
+}, ss = (e) => e.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"), cs = (e, t, n) => {
 	let r = [], i = 0;
 	for (; i < e.length;) if (r.push(e[i]), (t.get(e[i]) ?? n) !== n) ++i;
 	else for (; ++i < e.length && (t.get(e[i]) ?? n) === n;) t.get(r.at(-1)) !== n && (r[r.length - 1] += e[i]);
 	return r;
-}, ds = (e) => e >= 19968 && e <= 40959 || e >= 13312 && e <= 19903 || e >= 131072 && e <= 173791 || e >= 173824 && e <= 177983 || e >= 177984 && e <= 178207 || e >= 178208 && e <= 183983 || e >= 63744 && e <= 64255 || e >= 194560 && e <= 195103, fs = (e) => Number.isInteger(e) || typeof e == "bigint", ps = (e) => {
+}, ls = (e) => e >= 19968 && e <= 40959 || e >= 13312 && e <= 19903 || e >= 131072 && e <= 173791 || e >= 173824 && e <= 177983 || e >= 177984 && e <= 178207 || e >= 178208 && e <= 183983 || e >= 63744 && e <= 64255 || e >= 194560 && e <= 195103, us = (e) => Number.isInteger(e) || typeof e == "bigint", ds = (e) => {
 	let t = 0;
 	for (let n of e) ++t;
 	return t;
-}, ms = (e) => _s(e.toLowerCase()), X = (...e) => Array.prototype.concat.apply([], e), hs = (e) => new Map(Object.entries(e)), gs = (e, t) => {
+}, fs = (e) => hs(e.toLowerCase()), X = (...e) => Array.prototype.concat.apply([], e), ps = (e) => new Map(Object.entries(e)), ms = (e, t) => {
 	let n = [], r = 0;
 	for (let i of e.matchAll(t)) {
 		let t = i[0];
 		r < i.index && n.push(e.slice(r, i.index)), t.length > 0 && n.push(t), r = i.index + t.length;
 	}
 	return r < e.length && n.push(e.slice(r)), n;
-}, _s = (e) => e.replace(/\p{M}/gu, ""), vs = (e, t, n = []) => {
+}, hs = (e) => e.replace(/\p{M}/gu, ""), gs = (e, t, n = []) => {
 	if (!e || Array.isArray(e) || typeof e != "object") return `${t} must be a valid object`;
 	for (let r of n) if (!(r in e)) return `${t} must contain a "${r}" property`;
 	return null;
-}, ys = (e) => e.match(/\S+/g) || [], bs = class {
+}, _s = (e) => e.match(/\S+/g) || [], vs = class {
 	constructor() {
 		let e = function(...t) {
 			return e._call(...t);
 		};
 		return Object.setPrototypeOf(e, new.target.prototype);
 	}
-}, Z = class extends bs {
+}, Z = class extends vs {
 	constructor(e) {
 		super(), this.config = e;
 	}
 	_call(e) {
 		return this.normalize(e);
 	}
-}, xs = class extends Z {
+}, ys = class extends Z {
 	tokenize_chinese_chars(e) {
 		let t = [];
 		for (let n = 0; n < e.length; ++n) {
 			let r = e[n];
-			ds(r.charCodeAt(0)) ? (t.push(" "), t.push(r), t.push(" ")) : t.push(r);
+			ls(r.charCodeAt(0)) ? (t.push(" "), t.push(r), t.push(" ")) : t.push(r);
 		}
 		return t.join("");
 	}
@@ -5290,93 +5315,93 @@ var So = class {
 	normalize(e) {
 		return this.config.clean_text && (e = this.clean_text(e)), this.config.handle_chinese_chars && (e = this.tokenize_chinese_chars(e)), this.config.lowercase ? (e = e.toLowerCase(), this.config.strip_accents !== !1 && (e = this.strip_accents(e))) : this.config.strip_accents && (e = this.strip_accents(e)), e;
 	}
-}, Ss = class extends Z {
+}, bs = class extends Z {
 	constructor(e) {
 		super(e), this.charsmap = e.precompiled_charsmap ?? null;
 	}
 	normalize(e) {
 		return e = e.replace(/[\u0001-\u0008\u000B\u000E-\u001F\u007F\u008F\u009F]/gm, ""), e = e.replace(/[\u0009\u000A\u000C\u000D\u00A0\u1680\u2000-\u200F\u2028\u2029\u202F\u205F\u2581\u3000\uFEFF\uFFFD]/gm, " "), e = e.includes("～") ? e.split("～").map((e) => e.normalize("NFKC")).join("～") : e.normalize("NFKC"), e;
 	}
-}, Cs = class extends Z {
+}, xs = class extends Z {
 	constructor(e) {
-		super(e), this.normalizers = (e.normalizers ?? []).map((e) => Fs(e));
+		super(e), this.normalizers = (e.normalizers ?? []).map((e) => Ns(e));
 	}
 	normalize(e) {
 		return this.normalizers.reduce((e, t) => t ? t.normalize(e) : e, e);
 	}
-}, ws = class extends Z {
+}, Ss = class extends Z {
 	constructor(e) {
-		super(e), this.pattern = Eo(this.config.pattern ?? {});
+		super(e), this.pattern = wo(this.config.pattern ?? {});
 	}
 	normalize(e) {
 		return this.pattern === null ? e : e.replaceAll(this.pattern, this.config.content ?? "");
 	}
-}, Ts = class extends Z {
+}, Cs = class extends Z {
 	constructor() {
 		super(...arguments), this.form = "NFC";
 	}
 	normalize(e) {
 		return e = e.normalize(this.form), e;
 	}
-}, Es = class extends Ts {
+}, ws = class extends Cs {
 	constructor() {
 		super(...arguments), this.form = "NFC";
 	}
-}, Ds = class extends Ts {
+}, Ts = class extends Cs {
 	constructor() {
 		super(...arguments), this.form = "NFD";
 	}
-}, Os = class extends Ts {
+}, Es = class extends Cs {
 	constructor() {
 		super(...arguments), this.form = "NFKC";
 	}
-}, ks = class extends Ts {
+}, Ds = class extends Cs {
 	constructor() {
 		super(...arguments), this.form = "NFKD";
 	}
-}, As = class extends Z {
+}, Os = class extends Z {
 	normalize(e) {
 		return this.config.strip_left && this.config.strip_right ? e = e.trim() : (this.config.strip_left && (e = e.trimStart()), this.config.strip_right && (e = e.trimEnd())), e;
 	}
-}, js = class extends Z {
+}, ks = class extends Z {
 	normalize(e) {
-		return _s(e);
+		return hs(e);
 	}
-}, Ms = class extends Z {
+}, As = class extends Z {
 	normalize(e) {
 		return e.toLowerCase();
 	}
-}, Ns = class extends Z {
+}, js = class extends Z {
 	normalize(e) {
 		return e = this.config.prepend + e, e;
 	}
 };
-function Ps(e) {
+function Ms(e) {
 	if (e === null) return null;
 	switch (e.type) {
-		case "BertNormalizer": return new xs(e);
-		case "Precompiled": return new Ss(e);
-		case "Sequence": return new Cs(e);
-		case "Replace": return new ws(e);
-		case "NFC": return new Es(e);
-		case "NFD": return new Ds(e);
-		case "NFKC": return new Os(e);
-		case "NFKD": return new ks(e);
-		case "Strip": return new As(e);
-		case "StripAccents": return new js(e);
-		case "Lowercase": return new Ms(e);
-		case "Prepend": return new Ns(e);
+		case "BertNormalizer": return new ys(e);
+		case "Precompiled": return new bs(e);
+		case "Sequence": return new xs(e);
+		case "Replace": return new Ss(e);
+		case "NFC": return new ws(e);
+		case "NFD": return new Ts(e);
+		case "NFKC": return new Es(e);
+		case "NFKD": return new Ds(e);
+		case "Strip": return new Os(e);
+		case "StripAccents": return new ks(e);
+		case "Lowercase": return new As(e);
+		case "Prepend": return new js(e);
 		default: throw Error(`Unknown Normalizer type: ${e.type}`);
 	}
 }
-var Fs = Ps, Q = class extends bs {
+var Ns = Ms, Q = class extends vs {
 	pre_tokenize(e, t) {
 		return (Array.isArray(e) ? e.map((e) => this.pre_tokenize_text(e, t)) : this.pre_tokenize_text(e, t)).flat();
 	}
 	_call(e, t) {
 		return this.pre_tokenize(e, t);
 	}
-}, Is = (() => {
+}, Ps = (() => {
 	let e = [
 		...Array.from({ length: 94 }, (e, t) => t + 33),
 		...Array.from({ length: 12 }, (e, t) => t + 161),
@@ -5385,18 +5410,18 @@ var Fs = Ps, Q = class extends bs {
 	for (let r = 0; r < 256; ++r) e.includes(r) || (e.push(r), t.push(256 + n), n += 1);
 	let r = t.map((e) => String.fromCharCode(e));
 	return Object.fromEntries(e.map((e, t) => [e, r[t]]));
-})(), Ls = ((e) => Object.fromEntries(Object.entries(e).map(([e, t]) => [t, e])))(Is), Rs = "\\p{P}\\u0021-\\u002F\\u003A-\\u0040\\u005B-\\u0060\\u007B-\\u007E", zs = class extends Q {
+})(), Fs = ((e) => Object.fromEntries(Object.entries(e).map(([e, t]) => [t, e])))(Ps), Is = "\\p{P}\\u0021-\\u002F\\u003A-\\u0040\\u005B-\\u0060\\u007B-\\u007E", Ls = class extends Q {
 	constructor(e) {
-		super(), this.config = e, this.add_prefix_space = this.config.add_prefix_space ?? !1, this.trim_offsets = this.config.trim_offsets ?? !1, this.use_regex = this.config.use_regex ?? !0, this.pattern = /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+/gu, this.byte_encoder = Is, this.text_encoder = new TextEncoder();
+		super(), this.config = e, this.add_prefix_space = this.config.add_prefix_space ?? !1, this.trim_offsets = this.config.trim_offsets ?? !1, this.use_regex = this.config.use_regex ?? !0, this.pattern = /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+/gu, this.byte_encoder = Ps, this.text_encoder = new TextEncoder();
 	}
 	pre_tokenize_text(e, t) {
 		return this.add_prefix_space && !e.startsWith(" ") && (e = " " + e), (this.use_regex ? e.match(this.pattern) || [] : [e]).map((e) => Array.from(this.text_encoder.encode(e), (e) => this.byte_encoder[e]).join(""));
 	}
-}, Bs = class extends Q {
+}, Rs = class extends Q {
 	pre_tokenize_text(e, t) {
 		return e.match(/\w+|[^\w\s]+/g) || [];
 	}
-}, Vs = class extends Q {
+}, zs = class extends Q {
 	constructor(e) {
 		super(), this.replacement = e.replacement ?? "▁", this.str_rep = e.str_rep || this.replacement, this.prepend_scheme = e.prepend_scheme ?? "always";
 	}
@@ -5404,21 +5429,21 @@ var Fs = Ps, Q = class extends bs {
 		let { section_index: n = void 0 } = t ?? {}, r = e.replaceAll(" ", this.str_rep);
 		return !r.startsWith(this.replacement) && (this.prepend_scheme === "always" || this.prepend_scheme === "first" && n === 0) && (r = this.str_rep + r), [r];
 	}
-}, Hs = class extends Q {
+}, Bs = class extends Q {
 	constructor(e) {
-		super(), this.config = e, this.pattern = Eo(this.config.pattern ?? {}, this.config.invert ?? !0);
+		super(), this.config = e, this.pattern = wo(this.config.pattern ?? {}, this.config.invert ?? !0);
 	}
 	pre_tokenize_text(e) {
-		return this.pattern === null ? [] : this.config.invert ? (e.match(this.pattern) || []).filter((e) => e) : this.config.behavior?.toLowerCase() === "removed" ? e.split(this.pattern).filter((e) => e) : gs(e, this.pattern);
+		return this.pattern === null ? [] : this.config.invert ? (e.match(this.pattern) || []).filter((e) => e) : this.config.behavior?.toLowerCase() === "removed" ? e.split(this.pattern).filter((e) => e) : ms(e, this.pattern);
 	}
-}, Us = class extends Q {
+}, Vs = class extends Q {
 	constructor(e) {
-		super(), this.config = e, this.pattern = RegExp(`[^${Rs}]+|[${Rs}]+`, "gu");
+		super(), this.config = e, this.pattern = RegExp(`[^${Is}]+|[${Is}]+`, "gu");
 	}
 	pre_tokenize_text(e) {
 		return e.match(this.pattern) || [];
 	}
-}, Ws = class extends Q {
+}, Hs = class extends Q {
 	constructor(e) {
 		super(), this.config = e;
 		let t = `[^\\d]+|\\d${this.config.individual_digits ? "" : "+"}`;
@@ -5427,32 +5452,32 @@ var Fs = Ps, Q = class extends bs {
 	pre_tokenize_text(e) {
 		return e.match(this.pattern) || [];
 	}
-}, Gs = class extends Q {
+}, Us = class extends Q {
 	constructor() {
-		super(), this.pattern = RegExp(`[^\\s${Rs}]+|[${Rs}]`, "gu");
+		super(), this.pattern = RegExp(`[^\\s${Is}]+|[${Is}]`, "gu");
 	}
 	pre_tokenize_text(e, t) {
 		return e.trim().match(this.pattern) || [];
 	}
-}, Ks = class extends Q {
+}, Ws = class extends Q {
 	constructor(e) {
-		super(), this.config = e, this.pattern = Eo(this.config.pattern ?? {}), this.content = this.config.content ?? "";
+		super(), this.config = e, this.pattern = wo(this.config.pattern ?? {}), this.content = this.config.content ?? "";
 	}
 	pre_tokenize_text(e) {
 		return this.pattern === null ? [e] : [e.replaceAll(this.pattern, this.config.content ?? "")];
 	}
-}, qs = class extends Q {
+}, Gs = class extends Q {
 	constructor(e) {
-		super(), this.tokenizers = (e.pretokenizers ?? []).map((e) => Zs(e));
+		super(), this.tokenizers = (e.pretokenizers ?? []).map((e) => Ys(e));
 	}
 	pre_tokenize_text(e, t) {
 		return this.tokenizers.reduce((e, n) => n ? n.pre_tokenize(e, t) : e, [e]);
 	}
-}, Js = class extends Q {
+}, Ks = class extends Q {
 	pre_tokenize_text(e) {
-		return ys(e);
+		return _s(e);
 	}
-}, Ys = class extends Q {
+}, qs = class extends Q {
 	constructor(e) {
 		super(), this.config = e, this._length = e.length;
 	}
@@ -5462,34 +5487,34 @@ var Fs = Ps, Q = class extends bs {
 		return t;
 	}
 };
-function Xs(e) {
+function Js(e) {
 	if (e === null) return null;
 	switch (e.type) {
-		case "BertPreTokenizer": return new Gs();
-		case "Sequence": return new qs(e);
-		case "Whitespace": return new Bs();
-		case "WhitespaceSplit": return new Js();
-		case "Metaspace": return new Vs(e);
-		case "ByteLevel": return new zs(e);
-		case "Split": return new Hs(e);
-		case "Punctuation": return new Us(e);
-		case "Digits": return new Ws(e);
-		case "Replace": return new Ks(e);
-		case "FixedLength": return new Ys(e);
+		case "BertPreTokenizer": return new Us();
+		case "Sequence": return new Gs(e);
+		case "Whitespace": return new Rs();
+		case "WhitespaceSplit": return new Ks();
+		case "Metaspace": return new zs(e);
+		case "ByteLevel": return new Ls(e);
+		case "Split": return new Bs(e);
+		case "Punctuation": return new Vs(e);
+		case "Digits": return new Hs(e);
+		case "Replace": return new Ws(e);
+		case "FixedLength": return new qs(e);
 		default: throw Error(`Unknown PreTokenizer type: ${e.type}`);
 	}
 }
-var Zs = Xs, Qs = class extends bs {
+var Ys = Js, Xs = class extends vs {
 	constructor(e) {
 		super(), this.config = e, this.vocab = [], this.tokens_to_ids = /* @__PURE__ */ new Map(), this.unk_token_id = void 0, this.unk_token = void 0, this.end_of_word_suffix = void 0, this.fuse_unk = this.config.fuse_unk ?? !1;
 	}
 	_call(e) {
 		let t = this.encode(e);
-		return this.fuse_unk && (t = us(t, this.tokens_to_ids, this.unk_token_id)), t;
+		return this.fuse_unk && (t = cs(t, this.tokens_to_ids, this.unk_token_id)), t;
 	}
-}, $s = class extends Qs {
+}, Zs = class extends Xs {
 	constructor(e) {
-		super(e), this.max_input_chars_per_word = 100, this.tokens_to_ids = hs(e.vocab), this.unk_token_id = this.tokens_to_ids.get(e.unk_token), this.unk_token = e.unk_token, this.max_input_chars_per_word = e.max_input_chars_per_word ?? 100, this.vocab = Array(this.tokens_to_ids.size);
+		super(e), this.max_input_chars_per_word = 100, this.tokens_to_ids = ps(e.vocab), this.unk_token_id = this.tokens_to_ids.get(e.unk_token), this.unk_token = e.unk_token, this.max_input_chars_per_word = e.max_input_chars_per_word ?? 100, this.vocab = Array(this.tokens_to_ids.size);
 		for (let [e, t] of this.tokens_to_ids) this.vocab[t] = e;
 	}
 	encode(e) {
@@ -5521,16 +5546,16 @@ var Zs = Xs, Qs = class extends bs {
 		}
 		return t;
 	}
-}, ec = class e {
+}, Qs = class e {
 	constructor(e, t) {
 		this.is_leaf = e, this.children = t;
 	}
 	static default() {
 		return new e(!1, /* @__PURE__ */ new Map());
 	}
-}, tc = class {
+}, $s = class {
 	constructor() {
-		this.root = ec.default();
+		this.root = Qs.default();
 	}
 	extend(e) {
 		for (let t of e) this.push(t);
@@ -5539,7 +5564,7 @@ var Zs = Xs, Qs = class extends bs {
 		let t = this.root;
 		for (let n of e) {
 			let e = t.children.get(n);
-			e === void 0 && (e = ec.default(), t.children.set(n, e)), t = e;
+			e === void 0 && (e = Qs.default(), t.children.set(n, e)), t = e;
 		}
 		t.is_leaf = !0;
 	}
@@ -5553,7 +5578,7 @@ var Zs = Xs, Qs = class extends bs {
 			n.is_leaf && (yield r);
 		}
 	}
-}, nc = class e {
+}, ec = class e {
 	constructor(e, t, n, r, i) {
 		this.token_id = e, this.node_id = t, this.pos = n, this.length = r, this.score = i, this.prev = null, this.backtrace_score = 0;
 	}
@@ -5561,14 +5586,14 @@ var Zs = Xs, Qs = class extends bs {
 		let t = new e(this.token_id, this.node_id, this.pos, this.length, this.score);
 		return t.prev = this.prev, t.backtrace_score = this.backtrace_score, t;
 	}
-}, rc = class {
+}, tc = class {
 	constructor(e, t, n) {
 		this.chars = Array.from(e), this.len = this.chars.length, this.bos_token_id = t, this.eos_token_id = n, this.nodes = [], this.begin_nodes = Array.from({ length: this.len + 1 }, () => []), this.end_nodes = Array.from({ length: this.len + 1 }, () => []);
-		let r = new nc(this.bos_token_id ?? 0, 0, 0, 0, 0), i = new nc(this.eos_token_id ?? 0, 1, this.len, 0, 0);
+		let r = new ec(this.bos_token_id ?? 0, 0, 0, 0, 0), i = new ec(this.eos_token_id ?? 0, 1, this.len, 0, 0);
 		this.nodes.push(r.clone()), this.nodes.push(i.clone()), this.begin_nodes[this.len].push(i), this.end_nodes[0].push(r);
 	}
 	insert(e, t, n, r) {
-		let i = this.nodes.length, a = new nc(r, i, e, t, n);
+		let i = this.nodes.length, a = new ec(r, i, e, t, n);
 		this.begin_nodes[e].push(a), this.end_nodes[e + t].push(a), this.nodes.push(a);
 	}
 	viterbi() {
@@ -5603,33 +5628,33 @@ var Zs = Xs, Qs = class extends bs {
 		return this.viterbi().map((e) => e.token_id);
 	}
 };
-function ic(e) {
+function nc(e) {
 	if (e.length === 0) throw Error("Array must not be empty");
 	let t = e[0], n = 0;
 	for (let r = 1; r < e.length; ++r) e[r] < t && (t = e[r], n = r);
 	return [t, n];
 }
-var ac = class extends Qs {
+var rc = class extends Xs {
 	constructor(e, t) {
 		super(e);
 		let n = e.vocab.length;
 		this.vocab = Array(n), this.scores = Array(n);
 		for (let t = 0; t < n; ++t) [this.vocab[t], this.scores[t]] = e.vocab[t];
-		this.unk_token_id = e.unk_id, this.unk_token = this.vocab[e.unk_id], this.tokens_to_ids = new Map(this.vocab.map((e, t) => [e, t])), this.bos_token = " ", this.bos_token_id = this.tokens_to_ids.get(this.bos_token), this.eos_token = t, this.eos_token_id = this.tokens_to_ids.get(this.eos_token), this.unk_token = this.vocab[this.unk_token_id], this.min_score = ic(this.scores)[0], this.unk_score = this.min_score - 10, this.scores[this.unk_token_id] = this.unk_score, this.trie = new tc(), this.trie.extend(this.vocab), this.fuse_unk = !0;
+		this.unk_token_id = e.unk_id, this.unk_token = this.vocab[e.unk_id], this.tokens_to_ids = new Map(this.vocab.map((e, t) => [e, t])), this.bos_token = " ", this.bos_token_id = this.tokens_to_ids.get(this.bos_token), this.eos_token = t, this.eos_token_id = this.tokens_to_ids.get(this.eos_token), this.unk_token = this.vocab[this.unk_token_id], this.min_score = nc(this.scores)[0], this.unk_score = this.min_score - 10, this.scores[this.unk_token_id] = this.unk_score, this.trie = new $s(), this.trie.extend(this.vocab), this.fuse_unk = !0;
 	}
 	populate_nodes(e) {
 		let t = e.chars, n = 0;
 		for (; n < t.length;) {
 			let r = !1, i = this.trie.common_prefix_search(t, n);
 			for (let t of i) {
-				let i = this.tokens_to_ids.get(t), a = this.scores[i], o = ps(t);
+				let i = this.tokens_to_ids.get(t), a = this.scores[i], o = ds(t);
 				e.insert(n, o, a, i), !r && o === 1 && (r = !0);
 			}
 			r || e.insert(n, 1, this.unk_score, this.unk_token_id), n += 1;
 		}
 	}
 	tokenize(e) {
-		let t = new rc(e, this.bos_token_id, this.eos_token_id);
+		let t = new tc(e, this.bos_token_id, this.eos_token_id);
 		return this.populate_nodes(t), t.tokens();
 	}
 	encode(e) {
@@ -5640,7 +5665,7 @@ var ac = class extends Qs {
 		}
 		return t;
 	}
-}, oc = class {
+}, ic = class {
 	constructor(e = (e, t) => e > t, t = Infinity) {
 		this._heap = [], this._comparator = e, this._max_size = t;
 	}
@@ -5704,7 +5729,7 @@ var ac = class extends Qs {
 	_smallest() {
 		return 2 ** Math.floor(Math.log2(this.size)) - 1;
 	}
-}, sc = class {
+}, ac = class {
 	constructor(e) {
 		this.capacity = e, this.cache = /* @__PURE__ */ new Map();
 	}
@@ -5719,12 +5744,12 @@ var ac = class extends Qs {
 	clear() {
 		this.cache.clear();
 	}
-}, cc = class extends Qs {
+}, oc = class extends Xs {
 	constructor(e) {
-		super(e), this.tokens_to_ids = hs(e.vocab), this.unk_token_id = this.tokens_to_ids.get(e.unk_token), this.unk_token = e.unk_token, this.vocab = Array(this.tokens_to_ids.size);
+		super(e), this.tokens_to_ids = ps(e.vocab), this.unk_token_id = this.tokens_to_ids.get(e.unk_token), this.unk_token = e.unk_token, this.vocab = Array(this.tokens_to_ids.size);
 		for (let [e, t] of this.tokens_to_ids) this.vocab[t] = e;
 		let t = Array.isArray(e.merges[0]);
-		this.merges = t ? e.merges : e.merges.map((e) => e.split(" ", 2)), this.bpe_ranks = new Map(this.merges.map((e, t) => [JSON.stringify(e), t])), this.end_of_word_suffix = e.end_of_word_suffix, this.continuing_subword_suffix = e.continuing_subword_suffix ?? null, this.byte_fallback = this.config.byte_fallback ?? !1, this.byte_fallback && (this.text_encoder = new TextEncoder()), this.ignore_merges = this.config.ignore_merges ?? !1, this.max_length_to_cache = 256, this.cache_capacity = 1e4, this.cache = new sc(this.cache_capacity);
+		this.merges = t ? e.merges : e.merges.map((e) => e.split(" ", 2)), this.bpe_ranks = new Map(this.merges.map((e, t) => [JSON.stringify(e), t])), this.end_of_word_suffix = e.end_of_word_suffix, this.continuing_subword_suffix = e.continuing_subword_suffix ?? null, this.byte_fallback = this.config.byte_fallback ?? !1, this.byte_fallback && (this.text_encoder = new TextEncoder()), this.ignore_merges = this.config.ignore_merges ?? !1, this.max_length_to_cache = 256, this.cache_capacity = 1e4, this.cache = new ac(this.cache_capacity);
 	}
 	clear_cache() {
 		this.cache.clear();
@@ -5737,7 +5762,7 @@ var ac = class extends Qs {
 		this.end_of_word_suffix && (n[n.length - 1] += this.end_of_word_suffix);
 		let r = [];
 		if (n.length > 1) {
-			let e = new oc((e, t) => e.score < t.score), t = {
+			let e = new ic((e, t) => e.score < t.score), t = {
 				token: n[0],
 				bias: 0,
 				prev: null,
@@ -5792,24 +5817,24 @@ var ac = class extends Qs {
 		}
 		return t;
 	}
-}, lc = class extends Qs {
+}, sc = class extends Xs {
 	constructor(e, t) {
 		super(e);
 		let n = e.vocab;
-		this.tokens_to_ids = hs(t.target_lang ? n[t.target_lang] : n), this.bos_token = t.bos_token, this.bos_token_id = this.tokens_to_ids.get(this.bos_token), this.eos_token = t.eos_token, this.eos_token_id = this.tokens_to_ids.get(this.eos_token), this.pad_token = t.pad_token, this.pad_token_id = this.tokens_to_ids.get(this.pad_token), this.unk_token = t.unk_token, this.unk_token_id = this.tokens_to_ids.get(this.unk_token), this.vocab = Array(this.tokens_to_ids.size);
+		this.tokens_to_ids = ps(t.target_lang ? n[t.target_lang] : n), this.bos_token = t.bos_token, this.bos_token_id = this.tokens_to_ids.get(this.bos_token), this.eos_token = t.eos_token, this.eos_token_id = this.tokens_to_ids.get(this.eos_token), this.pad_token = t.pad_token, this.pad_token_id = this.tokens_to_ids.get(this.pad_token), this.unk_token = t.unk_token, this.unk_token_id = this.tokens_to_ids.get(this.unk_token), this.vocab = Array(this.tokens_to_ids.size);
 		for (let [e, t] of this.tokens_to_ids) this.vocab[t] = e;
 	}
 	encode(e) {
 		return e;
 	}
 };
-function uc(e, t) {
+function cc(e, t) {
 	switch (e.type) {
-		case "WordPiece": return new $s(e);
-		case "Unigram": return new ac(e, t.eos_token);
-		case "BPE": return new cc(e);
+		case "WordPiece": return new Zs(e);
+		case "Unigram": return new rc(e, t.eos_token);
+		case "BPE": return new oc(e);
 		default:
-			if (e.vocab) return Array.isArray(e.vocab) ? new ac(e, t.eos_token) : Object.hasOwn(e, "continuing_subword_prefix") && Object.hasOwn(e, "unk_token") ? Object.hasOwn(e, "merges") ? new cc(e) : new $s(e) : new lc(e, {
+			if (e.vocab) return Array.isArray(e.vocab) ? new rc(e, t.eos_token) : Object.hasOwn(e, "continuing_subword_prefix") && Object.hasOwn(e, "unk_token") ? Object.hasOwn(e, "merges") ? new oc(e) : new Zs(e) : new sc(e, {
 				target_lang: t.target_lang,
 				bos_token: t.bos_token,
 				eos_token: t.eos_token,
@@ -5819,14 +5844,14 @@ function uc(e, t) {
 			throw Error(`Unknown TokenizerModel type: ${e?.type}`);
 	}
 }
-var dc = uc, fc = class extends bs {
+var lc = cc, uc = class extends vs {
 	constructor(e) {
 		super(), this.config = e;
 	}
 	_call(e, ...t) {
 		return this.post_process(e, ...t);
 	}
-}, pc = class extends fc {
+}, dc = class extends uc {
 	post_process(e, t = null, n = !0) {
 		let r = t === null ? this.config.single : this.config.pair, i = [], a = [];
 		for (let o of r) "SpecialToken" in o ? n && (i.push(o.SpecialToken.id), a.push(o.SpecialToken.type_id)) : "Sequence" in o && (o.Sequence.id === "A" ? (i = X(i, e), a = X(a, Array(e.length).fill(o.Sequence.type_id))) : o.Sequence.id === "B" && (i = X(i, t), a = X(a, Array(t.length).fill(o.Sequence.type_id))));
@@ -5835,14 +5860,14 @@ var dc = uc, fc = class extends bs {
 			token_type_ids: a
 		};
 	}
-}, mc = class extends fc {
+}, fc = class extends uc {
 	post_process(e, t = null) {
 		return {
 			tokens: e,
 			tokens_pair: t
 		};
 	}
-}, hc = class extends fc {
+}, pc = class extends uc {
 	constructor(e) {
 		super(e), this.sep = e.sep, this.cls = e.cls;
 	}
@@ -5858,7 +5883,7 @@ var dc = uc, fc = class extends bs {
 			token_type_ids: r
 		};
 	}
-}, gc = class extends fc {
+}, mc = class extends uc {
 	constructor(e) {
 		super(e), this.sep = e.sep, this.cls = e.cls;
 	}
@@ -5874,9 +5899,9 @@ var dc = uc, fc = class extends bs {
 			token_type_ids: r
 		};
 	}
-}, _c = class extends fc {
+}, hc = class extends uc {
 	constructor(e) {
-		super(e), this.processors = (e.processors ?? []).map((e) => yc(e));
+		super(e), this.processors = (e.processors ?? []).map((e) => _c(e));
 	}
 	post_process(e, t = null, n = !0) {
 		let r = {
@@ -5887,18 +5912,18 @@ var dc = uc, fc = class extends bs {
 		return r;
 	}
 };
-function vc(e) {
+function gc(e) {
 	if (e === null) return null;
 	switch (e.type) {
-		case "TemplateProcessing": return new pc(e);
-		case "ByteLevel": return new mc(e);
-		case "BertProcessing": return new hc(e);
-		case "RobertaProcessing": return new gc(e);
-		case "Sequence": return new _c(e);
+		case "TemplateProcessing": return new dc(e);
+		case "ByteLevel": return new fc(e);
+		case "BertProcessing": return new pc(e);
+		case "RobertaProcessing": return new mc(e);
+		case "Sequence": return new hc(e);
 		default: throw Error(`Unknown PostProcessor type: ${e.type}`);
 	}
 }
-var yc = vc, $ = class extends bs {
+var _c = gc, $ = class extends vs {
 	constructor(e) {
 		super(), this.config = e, this.added_tokens = [], this.end_of_word_suffix = null, this.trim_offsets = "trim_offsets" in e && e.trim_offsets;
 	}
@@ -5908,9 +5933,9 @@ var yc = vc, $ = class extends bs {
 	decode(e) {
 		return this.decode_chain(e).join("");
 	}
-}, bc = class extends $ {
+}, vc = class extends $ {
 	constructor(e) {
-		super(e), this.byte_decoder = Ls, this.text_decoder = new TextDecoder("utf-8", {
+		super(e), this.byte_decoder = Fs, this.text_decoder = new TextDecoder("utf-8", {
 			fatal: !1,
 			ignoreBOM: !0
 		}), this.end_of_word_suffix = null;
@@ -5924,7 +5949,7 @@ var yc = vc, $ = class extends bs {
 		for (let r of e) this.added_tokens.find((e) => e.content === r) === void 0 ? n.push(r) : (n.length > 0 && (t.push(this.convert_tokens_to_string(n)), n = []), t.push(r));
 		return n.length > 0 && t.push(this.convert_tokens_to_string(n)), t;
 	}
-}, xc = class extends $ {
+}, yc = class extends $ {
 	constructor(e) {
 		super(e), this.cleanup = e.cleanup;
 	}
@@ -5934,10 +5959,10 @@ var yc = vc, $ = class extends bs {
 				let t = this.config.prefix;
 				e = t && e.startsWith(t) ? e.replace(t, "") : " " + e;
 			}
-			return this.cleanup && (e = To(e)), e;
+			return this.cleanup && (e = Co(e)), e;
 		});
 	}
-}, Sc = class extends $ {
+}, bc = class extends $ {
 	constructor(e) {
 		super(e), this.replacement = e.replacement ?? "▁";
 	}
@@ -5949,14 +5974,14 @@ var yc = vc, $ = class extends bs {
 		}
 		return t;
 	}
-}, Cc = class extends $ {
+}, xc = class extends $ {
 	constructor(e) {
 		super(e), this.suffix = e.suffix ?? "";
 	}
 	decode_chain(e) {
 		return e.map((t, n) => t.replaceAll(this.suffix, n === e.length - 1 ? "" : " "));
 	}
-}, wc = class extends $ {
+}, Sc = class extends $ {
 	constructor(e) {
 		super(e), this.pad_token = e.pad_token ?? "", this.word_delimiter_token = e.word_delimiter_token ?? "", this.cleanup = e.cleanup;
 	}
@@ -5965,31 +5990,31 @@ var yc = vc, $ = class extends bs {
 		let t = [e[0]];
 		for (let n = 1; n < e.length; ++n) e[n] !== t.at(-1) && t.push(e[n]);
 		let n = t.filter((e) => e !== this.pad_token).join("");
-		return this.cleanup && (n = To(n).replaceAll(this.word_delimiter_token, " ").trim()), n;
+		return this.cleanup && (n = Co(n).replaceAll(this.word_delimiter_token, " ").trim()), n;
 	}
 	decode_chain(e) {
 		return [this.convert_tokens_to_string(e)];
 	}
-}, Tc = class extends $ {
+}, Cc = class extends $ {
 	constructor(e) {
-		super(e), this.decoders = (e.decoders ?? []).map((e) => jc(e));
+		super(e), this.decoders = (e.decoders ?? []).map((e) => kc(e));
 	}
 	decode_chain(e) {
 		return this.decoders.reduce((e, t) => t.decode_chain(e), e);
 	}
-}, Ec = class extends $ {
+}, wc = class extends $ {
 	constructor(e) {
-		super(e), this.pattern = Eo(this.config.pattern);
+		super(e), this.pattern = wo(this.config.pattern);
 	}
 	decode_chain(e) {
 		let t = this.config.content ?? "", n = this.pattern;
 		return n === null ? e : e.map((e) => e.replaceAll(n, t));
 	}
-}, Dc = class extends $ {
+}, Tc = class extends $ {
 	decode_chain(e) {
 		return [e.join("")];
 	}
-}, Oc = class extends $ {
+}, Ec = class extends $ {
 	constructor(e) {
 		super(e), this.content = e.content ?? "", this.start = e.start ?? 0, this.stop = e.stop ?? 0;
 	}
@@ -6006,7 +6031,7 @@ var yc = vc, $ = class extends bs {
 			return e.slice(t, n);
 		});
 	}
-}, kc = class extends $ {
+}, Dc = class extends $ {
 	constructor(e) {
 		super(e), this.text_decoder = new TextDecoder();
 	}
@@ -6034,25 +6059,25 @@ var yc = vc, $ = class extends bs {
 		return t;
 	}
 };
-function Ac(e) {
+function Oc(e) {
 	if (e === null) return null;
 	switch (e.type) {
-		case "ByteLevel": return new bc(e);
-		case "WordPiece": return new xc(e);
-		case "Metaspace": return new Sc(e);
-		case "BPEDecoder": return new Cc(e);
-		case "CTC": return new wc(e);
-		case "Sequence": return new Tc(e);
-		case "Replace": return new Ec(e);
-		case "Fuse": return new Dc(e);
-		case "Strip": return new Oc(e);
-		case "ByteFallback": return new kc(e);
+		case "ByteLevel": return new vc(e);
+		case "WordPiece": return new yc(e);
+		case "Metaspace": return new bc(e);
+		case "BPEDecoder": return new xc(e);
+		case "CTC": return new Sc(e);
+		case "Sequence": return new Cc(e);
+		case "Replace": return new wc(e);
+		case "Fuse": return new Tc(e);
+		case "Strip": return new Ec(e);
+		case "ByteFallback": return new Dc(e);
 		default: throw Error(`Unknown Decoder type: ${e.type}`);
 	}
 }
-var jc = Ac, Mc = class {
+var kc = Oc, Ac = class {
 	constructor(e, t) {
-		let n = vs(e, "Tokenizer", [
+		let n = gs(e, "Tokenizer", [
 			"model",
 			"decoder",
 			"post_processor",
@@ -6060,13 +6085,13 @@ var jc = Ac, Mc = class {
 			"normalizer"
 		]);
 		if (n) throw Error(n);
-		let r = vs(t, "Config");
+		let r = gs(t, "Config");
 		if (r) throw Error(r);
-		this.tokenizer = e, this.config = t, this.normalizer = Fs(this.tokenizer.normalizer), this.pre_tokenizer = Zs(this.tokenizer.pre_tokenizer), this.model = dc(this.tokenizer.model, this.config), this.post_processor = yc(this.tokenizer.post_processor), this.decoder = jc(this.tokenizer.decoder), this.special_tokens = [], this.all_special_ids = [], this.added_tokens = [];
+		this.tokenizer = e, this.config = t, this.normalizer = Ns(this.tokenizer.normalizer), this.pre_tokenizer = Ys(this.tokenizer.pre_tokenizer), this.model = lc(this.tokenizer.model, this.config), this.post_processor = _c(this.tokenizer.post_processor), this.decoder = kc(this.tokenizer.decoder), this.special_tokens = [], this.all_special_ids = [], this.added_tokens = [];
 		let i = [], a = [];
 		this.added_tokens_map = /* @__PURE__ */ new Map();
 		for (let e of this.tokenizer.added_tokens) {
-			let t = new Co(e);
+			let t = new xo(e);
 			if (this.added_tokens.push(t), this.model.tokens_to_ids.set(t.content, t.id), this.model.vocab[t.id] = t.content, t.special && (this.special_tokens.push(t.content), this.all_special_ids.push(t.id)), this.added_tokens_map.set(t.content, t), t.normalized && this.normalizer !== null) {
 				let e = this.normalizer(t.content);
 				a.push(e), this.added_tokens_map.set(e, t);
@@ -6074,7 +6099,7 @@ var jc = Ac, Mc = class {
 		}
 		(this.config.additional_special_tokens ?? []).forEach((e) => {
 			this.special_tokens.includes(e) || this.special_tokens.push(e);
-		}), this.decoder && (this.decoder.added_tokens = this.added_tokens, this.decoder.end_of_word_suffix = this.model.end_of_word_suffix), this.splitter_unnormalized = new So(i), this.splitter_normalized = new So(a), this.remove_space = this.config.remove_space, this.clean_up_tokenization_spaces = this.config.clean_up_tokenization_spaces ?? !0, this.do_lowercase_and_remove_accent = this.config.do_lowercase_and_remove_accent ?? !1;
+		}), this.decoder && (this.decoder.added_tokens = this.added_tokens, this.decoder.end_of_word_suffix = this.model.end_of_word_suffix), this.splitter_unnormalized = new bo(i), this.splitter_normalized = new bo(a), this.remove_space = this.config.remove_space, this.clean_up_tokenization_spaces = this.config.clean_up_tokenization_spaces ?? !0, this.do_lowercase_and_remove_accent = this.config.do_lowercase_and_remove_accent ?? !1;
 	}
 	encode(e, { text_pair: t = null, add_special_tokens: n = !0, return_token_type_ids: r = null } = {}) {
 		let { tokens: i, token_type_ids: a } = this.tokenize_helper(e, {
@@ -6088,11 +6113,11 @@ var jc = Ac, Mc = class {
 		return r && a && (s.token_type_ids = a), s;
 	}
 	decode(e, t = {}) {
-		if (!Array.isArray(e) || e.length === 0 || !fs(e[0])) throw Error("token_ids must be a non-empty array of integers.");
+		if (!Array.isArray(e) || e.length === 0 || !us(e[0])) throw Error("token_ids must be a non-empty array of integers.");
 		let n = e.map((e) => this.model.vocab[Number(e)] ?? this.model.unk_token);
 		t.skip_special_tokens && (n = n.filter((e) => !this.special_tokens.includes(e)));
 		let r = this.decoder ? this.decoder(n) : n.join(" ");
-		return this.decoder && this.decoder.end_of_word_suffix && (r = r.replaceAll(this.decoder.end_of_word_suffix, " "), t.skip_special_tokens && (r = r.trim())), (t.clean_up_tokenization_spaces ?? this.clean_up_tokenization_spaces) && (r = To(r)), r;
+		return this.decoder && this.decoder.end_of_word_suffix && (r = r.replaceAll(this.decoder.end_of_word_suffix, " "), t.skip_special_tokens && (r = r.trim())), (t.clean_up_tokenization_spaces ?? this.clean_up_tokenization_spaces) && (r = Co(r)), r;
 	}
 	tokenize(e, { text_pair: t = null, add_special_tokens: n = !1 } = {}) {
 		return this.tokenize_helper(e, {
@@ -6109,7 +6134,7 @@ var jc = Ac, Mc = class {
 		}), t.flatMap((e, t) => {
 			if (e.length === 0) return [];
 			if (this.added_tokens_map.has(e)) return [e];
-			if (this.remove_space === !0 && (e = e.trim().split(/\s+/).join(" ")), this.do_lowercase_and_remove_accent && (e = ms(e)), this.normalizer !== null && (e = this.normalizer(e)), e.length === 0) return [];
+			if (this.remove_space === !0 && (e = e.trim().split(/\s+/).join(" ")), this.do_lowercase_and_remove_accent && (e = fs(e)), this.normalizer !== null && (e = this.normalizer(e)), e.length === 0) return [];
 			let n = this.splitter_normalized.split(e);
 			return n.forEach((e, t) => {
 				let r = this.added_tokens_map.get(e);
@@ -6145,22 +6170,22 @@ var jc = Ac, Mc = class {
 		}
 		return t;
 	}
-}, Nc = 16, Pc = () => Array.from(crypto.getRandomValues(new Uint8Array(Nc)), (e) => e.toString(16).padStart(2, "0")).join(""), Fc = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+", Ic = class {
+}, jc = 16, Mc = () => Array.from(crypto.getRandomValues(new Uint8Array(jc)), (e) => e.toString(16).padStart(2, "0")).join(""), Nc = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+", Pc = class {
 	#e;
 	#t;
 	#n;
 	constructor(t, n) {
-		let r = Pc(), i = (e) => n.has(e) ? `\u{f0000}${r}${e}` : e, a = {
+		let r = Mc(), i = (e) => n.has(e) ? `\u{f0000}${r}${e}` : e, a = {
 			...t,
-			...Lc,
+			...Fc,
 			normalizer: t.normalizer ?? null,
 			decoder: t.decoder ?? null
 		};
 		try {
-			this.#e = new Mc({
+			this.#e = new Ac({
 				...a,
-				pre_tokenizer: zc(t.pre_tokenizer ?? null),
-				model: Rc(t.model, i)
+				pre_tokenizer: Lc(t.pre_tokenizer ?? null),
+				model: Ic(t.model, i)
 			}, {});
 		} catch (t) {
 			let n = t instanceof Error ? t.message : String(t);
@@ -6188,11 +6213,11 @@ var jc = Ac, Mc = class {
 	decode(e) {
 		return this.#e.decoder?.(e) ?? e.join(" ");
 	}
-}, Lc = {
+}, Fc = {
 	added_tokens: [],
 	post_processor: null
 };
-function Rc(e, t) {
+function Ic(e, t) {
 	let n = ((e) => Array.isArray(e))(e.vocab) ? e.vocab.map(([e, n]) => [t(e), n]) : Object.fromEntries(Object.entries(e.vocab).map(([e, n]) => [t(e), n])), r = (e, n) => [
 		e,
 		n,
@@ -6208,10 +6233,10 @@ function Rc(e, t) {
 		...e.unk_token && { unk_token: t(e.unk_token) }
 	};
 }
-function zc(e) {
+function Lc(e) {
 	return e === null ? null : e.type === "Sequence" ? {
 		...e,
-		pretokenizers: e.pretokenizers.map(zc)
+		pretokenizers: e.pretokenizers.map(Lc)
 	} : e.type === "Metaspace" && e.prepend_scheme === void 0 ? {
 		...e,
 		prepend_scheme: e.add_prefix_space === !1 ? "never" : "always"
@@ -6219,7 +6244,7 @@ function zc(e) {
 		type: "Sequence",
 		pretokenizers: [{
 			type: "Split",
-			pattern: { Regex: Fc },
+			pattern: { Regex: Nc },
 			behavior: "Isolated",
 			invert: !1
 		}, {
@@ -6229,25 +6254,25 @@ function zc(e) {
 	} : e;
 }
 // src/text/pieces.ts
-var Bc = /^<0x([0-9A-Fa-f]{2})>$/, Vc = {
+var Rc = /^<0x([0-9A-Fa-f]{2})>$/, zc = {
 	byteLevel: !1,
 	replace: [],
 	byteFallback: !1,
 	stripSpaces: 0,
 	dropInFirst: void 0
 };
-function Hc(e) {
-	let t = e ? Wc(e) : [], n = t.findIndex(({ type: e }) => e === "Fuse"), r = t.filter(({ type: e }) => e !== "Fuse");
+function Bc(e) {
+	let t = e ? Hc(e) : [], n = t.findIndex(({ type: e }) => e === "Fuse"), r = t.filter(({ type: e }) => e !== "Fuse");
 	if (r.length === 1 && r[0].type === "ByteLevel") return {
-		...Vc,
+		...zc,
 		byteLevel: !0
 	};
-	let i = t.length > 0 ? Vc : void 0;
+	let i = t.length > 0 ? zc : void 0;
 	return t.forEach((e, t) => {
-		i !== void 0 && e.type !== "Fuse" && (i = Uc(i, e, n >= 0 && t > n));
+		i !== void 0 && e.type !== "Fuse" && (i = Vc(i, e, n >= 0 && t > n));
 	}), i;
 }
-function Uc(e, t, n) {
+function Vc(e, t, n) {
 	let { type: r } = t;
 	if (r === "Replace" && !n) {
 		let n = t.pattern.String;
@@ -6273,29 +6298,29 @@ function Uc(e, t, n) {
 		};
 	}
 }
-var Wc = (e) => e.type === "Sequence" ? e.decoders.flatMap(Wc) : [e], Gc = (() => {
+var Hc = (e) => e.type === "Sequence" ? e.decoders.flatMap(Hc) : [e], Uc = (() => {
 	let e = (e) => e >= 33 && e < 127 || e >= 161 && e !== 173, t = 256;
 	return new Map(Array.from({ length: 256 }, (n, r) => [String.fromCharCode(e(r) ? r : t++), r]));
-})(), Kc = new TextEncoder();
-function qc(e, t, n) {
+})(), Wc = new TextEncoder();
+function Gc(e, t, n) {
 	if (e.byteLevel) {
-		let e = Array.from(t, (e) => Gc.get(e));
-		return e.includes(void 0) ? Kc.encode(t) : Uint8Array.from(e);
+		let e = Array.from(t, (e) => Uc.get(e));
+		return e.includes(void 0) ? Wc.encode(t) : Uint8Array.from(e);
 	}
 	let r = n && e.dropInFirst !== void 0 ? t.replaceAll(e.dropInFirst, "") : t;
 	for (let [t, n] of e.replace) r = r.replaceAll(t, n);
-	let i = e.byteFallback ? Bc.exec(r) : null;
-	return i ? Uint8Array.of(parseInt(i[1], 16)) : Kc.encode(r);
+	let i = e.byteFallback ? Rc.exec(r) : null;
+	return i ? Uint8Array.of(parseInt(i[1], 16)) : Wc.encode(r);
 }
 // src/text/prompt.ts
-var Jc = (e) => ({
+var Kc = (e) => ({
 	text: e,
 	literal: [[0, e.length]]
-}), Yc = (e) => ({
+}), qc = (e) => ({
 	text: e,
 	literal: []
 });
-function* Xc({ text: e, literal: t }, n) {
+function* Jc({ text: e, literal: t }, n) {
 	let r = 0;
 	for (let i = n.search(e); i !== void 0;) {
 		for (; r < t.length && t[r][1] <= i.begin;) r++;
@@ -6304,7 +6329,7 @@ function* Xc({ text: e, literal: t }, n) {
 	}
 }
 // src/text/sections.ts
-var Zc = /\p{White_Space}+$/u, Qc = /^\p{White_Space}+/u, $c = /[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}]$/u, el = /^[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}]/u, tl = class {
+var Yc = /\p{White_Space}+$/u, Xc = /^\p{White_Space}+/u, Zc = /[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}]$/u, Qc = /^[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}]/u, $c = class {
 	#e;
 	#t;
 	#n;
@@ -6314,13 +6339,13 @@ var Zc = /\p{White_Space}+$/u, Qc = /^\p{White_Space}+/u, $c = /[\p{Alphabetic}\
 	#o;
 	constructor(e, t, n) {
 		let r = t.filter(({ content: e }) => !n.has(e)), i = ({ normalized: e, special: t }) => e ?? t !== !0;
-		this.#e = e, this.#t = n, this.#r = new Map(r.filter((e) => !i(e)).map((e) => [e.content, e])), this.#a = new Map(r.filter(i).map((t) => [e.normalize(t.content), t])), this.#n = new za(n.keys()), this.#i = new za(this.#r.keys()), this.#o = new za(this.#a.keys());
+		this.#e = e, this.#t = n, this.#r = new Map(r.filter((e) => !i(e)).map((e) => [e.content, e])), this.#a = new Map(r.filter(i).map((t) => [e.normalize(t.content), t])), this.#n = new La(n.keys()), this.#i = new La(this.#r.keys()), this.#o = new La(this.#a.keys());
 	}
 	encode(e) {
-		return nl({
+		return el({
 			text: e.text,
 			begin: 0
-		}, Xc(e, this.#n), this.#t).flatMap((e) => this.#s(e, this.#i, this.#r)).flatMap((e) => {
+		}, Jc(e, this.#n), this.#t).flatMap((e) => this.#s(e, this.#i, this.#r)).flatMap((e) => {
 			if ("id" in e) return [e.id];
 			let t = {
 				text: this.#e.normalize(e.text),
@@ -6330,10 +6355,10 @@ var Zc = /\p{White_Space}+$/u, Qc = /^\p{White_Space}+/u, $c = /[\p{Alphabetic}\
 		});
 	}
 	#s(e, t, n) {
-		return "id" in e ? [e] : nl(e, t.matches(e.text), n);
+		return "id" in e ? [e] : el(e, t.matches(e.text), n);
 	}
 };
-function nl({ text: e, begin: t }, n, r) {
+function el({ text: e, begin: t }, n, r) {
 	let i = [], a = 0, o = (n) => {
 		n > a && i.push({
 			text: e.slice(a, n),
@@ -6342,18 +6367,18 @@ function nl({ text: e, begin: t }, n, r) {
 	};
 	for (let t of n) {
 		let n = r.get(t.word), [s, c] = [e.slice(a, t.begin), e.slice(t.end)];
-		n.single_word && ($c.test(s) || el.test(c)) || (o(t.begin - (n.lstrip ? Zc.exec(s)?.[0].length ?? 0 : 0)), i.push({ id: n.id }), a = t.end + (n.rstrip ? Qc.exec(c)?.[0].length ?? 0 : 0));
+		n.single_word && (Zc.test(s) || Qc.test(c)) || (o(t.begin - (n.lstrip ? Yc.exec(s)?.[0].length ?? 0 : 0)), i.push({ id: n.id }), a = t.end + (n.rstrip ? Xc.exec(c)?.[0].length ?? 0 : 0));
 	}
 	return o(e.length), i;
 }
 // src/text/tokens.ts
-var rl = /^(?:<\|[^|>]*\|>|<｜[^｜>]*｜>)$/;
-function il({ json: e, meta: t }) {
+var tl = /^(?:<\|[^|>]*\|>|<｜[^｜>]*｜>)$/;
+function nl({ json: e, meta: t }) {
 	let n = new Set(Object.values(t.special));
-	return new Map((e.added_tokens ?? []).filter(({ id: e, content: r, special: i }) => i === !0 || t.eos_ids.includes(e) || e === t.bos_id || n.has(r) || rl.test(r)).map((e) => [e.content, e]));
+	return new Map((e.added_tokens ?? []).filter(({ id: e, content: r, special: i }) => i === !0 || t.eos_ids.includes(e) || e === t.bos_id || n.has(r) || tl.test(r)).map((e) => [e.content, e]));
 }
 // src/text/tokenizer.ts
-var al = /\p{Surrogate}/u, ol = class {
+var rl = /\p{Surrogate}/u, il = class {
 	spec;
 	control;
 	size;
@@ -6367,12 +6392,12 @@ var al = /\p{Surrogate}/u, ol = class {
 	#s;
 	constructor(e) {
 		let { json: t, meta: n } = e, r = t.added_tokens ?? [];
-		this.spec = e, this.control = il(e), this.#e = new Ic(t, new Set(this.control.keys())), this.#t = new tl(this.#e, r, this.control), this.#n = new Map(r.map(({ id: e, content: t }) => [e, t])), this.#r = new Map(r.map(({ id: e, content: t }) => [t, e])), this.size = Math.max(this.#e.size, ...r.map(({ id: e }) => e + 1));
+		this.spec = e, this.control = nl(e), this.#e = new Pc(t, new Set(this.control.keys())), this.#t = new $c(this.#e, r, this.control), this.#n = new Map(r.map(({ id: e, content: t }) => [e, t])), this.#r = new Map(r.map(({ id: e, content: t }) => [t, e])), this.size = Math.max(this.#e.size, ...r.map(({ id: e }) => e + 1));
 		let { vocab: i } = t.model, a = Array.isArray(i) ? new Map(i.map(([e], t) => [e, t])) : void 0;
-		this.#i = (e) => a ? a.get(e) : i[e], this.#a = Hc(t.decoder), this.#o = /* @__PURE__ */ new Set([...Array.from(this.control.values(), ({ id: e }) => e), ...n.eos_ids]), this.#s = bo(e, (e) => this.idOf(e));
+		this.#i = (e) => a ? a.get(e) : i[e], this.#a = Bc(t.decoder), this.#o = /* @__PURE__ */ new Set([...Array.from(this.control.values(), ({ id: e }) => e), ...n.eos_ids]), this.#s = vo(e, (e) => this.idOf(e));
 	}
 	encode(t, n = !0) {
-		let r = typeof t == "string" ? Jc(t) : t, i = al.exec(r.text);
+		let r = typeof t == "string" ? Kc(t) : t, i = rl.exec(r.text);
 		if (i !== null) throw new e("usage", `The text holds half of a character at position ${i.index}.`, {
 			why: "UTF-8 cannot hold it.",
 			hint: "Cut texts between characters."
@@ -6389,7 +6414,7 @@ var al = /\p{Surrogate}/u, ol = class {
 		return Array.from(e, (e) => n.push(e)).join("") + n.finish();
 	}
 	stream(e = {}) {
-		return new yo(this.#c, e);
+		return new _o(this.#c, e);
 	}
 	tokenText(e) {
 		return this.decode([e], {
@@ -6417,14 +6442,14 @@ var al = /\p{Surrogate}/u, ol = class {
 		isHidden: (t) => e.#o.has(t),
 		bytesOf: (t, n) => {
 			let r = e.#l(t);
-			return r === void 0 ? /* @__PURE__ */ new Uint8Array() : e.#a && qc(e.#a, r, n);
+			return r === void 0 ? /* @__PURE__ */ new Uint8Array() : e.#a && Gc(e.#a, r, n);
 		},
 		decodeAll: (t) => e.#e.decode(t.flatMap((t) => e.#l(t) ?? []))
 	}))(this);
 	#l(e) {
 		return this.#n.get(e) ?? this.#e.tokenOf(e);
 	}
-}, sl = [
+}, al = [
 	"multipleOf",
 	"uniqueItems",
 	"not",
@@ -6435,48 +6460,48 @@ var al = /\p{Surrogate}/u, ol = class {
 	"dependentRequired",
 	"dependentSchemas",
 	"dependencies"
-], cl = [
+], ol = [
 	"items",
 	"additionalProperties",
 	"propertyNames",
 	"unevaluatedItems",
 	"unevaluatedProperties"
-], ll = [
+], sl = [
 	"prefixItems",
 	"anyOf",
 	"oneOf",
 	"allOf"
-], ul = [
+], cl = [
 	"properties",
 	"patternProperties",
 	"$defs",
 	"definitions"
-], dl = [
+], ll = [
 	"minimum",
 	"maximum",
 	"exclusiveMinimum",
 	"exclusiveMaximum"
-], fl = (e) => typeof e == "object" && !!e && !Array.isArray(e);
-function pl(t) {
+], ul = (e) => typeof e == "object" && !!e && !Array.isArray(e);
+function dl(t) {
 	let n;
 	try {
 		n = JSON.parse(t);
 	} catch (t) {
 		throw new e("usage", "The JSON schema is no JSON.", { why: String(t) });
 	}
-	return JSON.stringify(ml(n));
+	return JSON.stringify(fl(n));
 }
-function ml(e) {
-	if (!fl(e)) return e;
-	let t = sl.find((t) => t in e) ?? (Array.isArray(e.allOf) && e.allOf.length > 1 ? "allOf" : void 0);
-	if (t !== void 0) throw gl(t);
-	let n = Object.entries(hl(e)).map(([e, t]) => cl.includes(e) ? [e, ml(t)] : ll.includes(e) && Array.isArray(t) ? [e, t.map(ml)] : ul.includes(e) && fl(t) ? [e, Object.fromEntries(Object.entries(t).map(([e, t]) => [e, ml(t)]))] : [e, t]);
+function fl(e) {
+	if (!ul(e)) return e;
+	let t = al.find((t) => t in e) ?? (Array.isArray(e.allOf) && e.allOf.length > 1 ? "allOf" : void 0);
+	if (t !== void 0) throw ml(t);
+	let n = Object.entries(pl(e)).map(([e, t]) => ol.includes(e) ? [e, fl(t)] : sl.includes(e) && Array.isArray(t) ? [e, t.map(fl)] : cl.includes(e) && ul(t) ? [e, Object.fromEntries(Object.entries(t).map(([e, t]) => [e, fl(t)]))] : [e, t]);
 	return Object.fromEntries(n);
 }
-function hl(e) {
-	let t = dl.find((t) => t in e);
+function pl(e) {
+	let t = ll.find((t) => t in e);
 	if (t === void 0) return e;
-	if (e.type !== "integer") throw gl(t);
+	if (e.type !== "integer") throw ml(t);
 	let n = (t, n) => Number(e[t] ?? n), { exclusiveMinimum: r, exclusiveMaximum: i, ...a } = e, o = Math.ceil(n("minimum", -(2 ** 53 - 1))), s = Math.floor(n("maximum", 2 ** 53 - 1));
 	return {
 		...a,
@@ -6484,13 +6509,13 @@ function hl(e) {
 		maximum: i === void 0 ? s : Math.min(s, Math.ceil(Number(i)) - 1)
 	};
 }
-var gl = (t) => new e("usage", `The JSON schema says ${t}, which an answer cannot be kept to in a page.`, {
+var ml = (t) => new e("usage", `The JSON schema says ${t}, which an answer cannot be kept to in a page.`, {
 	why: "The grammar engine would pass over it.",
 	hint: "Leave it out, and check the answer yourself."
-}), _l = 32;
-function vl(t, n, r, i) {
+}), hl = 32;
+function gl(t, n, r, i) {
 	let a, o = async () => {
-		let e = yl(await t()), { kind: a, tokens: o } = n.vocabulary(), s = await e.TokenizerInfo.createTokenizerInfo(o, a, !1, r, [...i]);
+		let e = _l(await t()), { kind: a, tokens: o } = n.vocabulary(), s = await e.TokenizerInfo.createTokenizerInfo(o, a, !1, r, [...i]);
 		return {
 			grammars: e,
 			compiler: await e.GrammarCompiler.createGrammarCompiler(s)
@@ -6498,14 +6523,14 @@ function vl(t, n, r, i) {
 	};
 	return async (t) => {
 		try {
-			let { grammars: e, compiler: n } = await (a ??= o()), r = await bl(n, t);
-			return new xl(await e.GrammarMatcher.createGrammarMatcher(r), r);
+			let { grammars: e, compiler: n } = await (a ??= o()), r = await vl(n, t);
+			return new yl(await e.GrammarMatcher.createGrammarMatcher(r), r);
 		} catch (t) {
 			throw t instanceof e ? t : new e("usage", "The structure that the answer must have cannot be used.", { why: t instanceof Error ? t.message : String(t) });
 		}
 	};
 }
-function yl(e) {
+function _l(e) {
 	let t = [
 		e,
 		e.default,
@@ -6514,15 +6539,15 @@ function yl(e) {
 	if (t === void 0) throw Error("What was loaded is not @mlc-ai/web-xgrammar.");
 	return t;
 }
-function bl(e, t) {
+function vl(e, t) {
 	switch (t.kind) {
 		case "json": return e.compileBuiltinJSONGrammar();
-		case "schema": return e.compileJSONSchema(pl(t.schema), !0, void 0, void 0, !0, _l);
+		case "schema": return e.compileJSONSchema(dl(t.schema), !0, void 0, void 0, !0, hl);
 		case "grammar": return e.compileGrammar(t.grammar);
 		case "structural_tag": return e.compileStructuralTag(t.tag);
 	}
 }
-var xl = class {
+var yl = class {
 	#e;
 	#t;
 	constructor(e, t) {
@@ -6537,50 +6562,53 @@ var xl = class {
 	close() {
 		this.#e.dispose(), this.#t.dispose();
 	}
-}, Sl = "tool_use", Cl = class t {
+}, bl = "tool_use", xl = class t {
 	name;
 	engine;
 	tokenizer;
-	device;
 	logitProcessor;
 	#e;
 	#t;
 	#n;
-	#r = /* @__PURE__ */ new Map();
+	#r;
+	#i = /* @__PURE__ */ new Map();
 	constructor({ name: e, engine: t, tokenizer: n, endIds: r, device: i, constraints: a, logitProcessor: o, close: s }) {
-		this.name = e, this.engine = t, this.tokenizer = n, this.device = i, this.logitProcessor = o, this.#e = r, this.#t = a, this.#n = s;
+		this.name = e, this.engine = t, this.tokenizer = n, this.logitProcessor = o, this.#e = r, this.#t = a, this.#n = s, this.#r = i;
 	}
 	static async open(e, n = {}) {
-		let r = await tr(e, n), [i, a] = await Promise.all([wl(r, lo), wl(r, uo)]), o = new ol(po(i, a)), s = await rr(r, n), { endIds: c } = s, { vocabSize: l, maxPosition: u } = ln(s.info), d = n.contextAtMost === void 0 ? n.context : Math.min(n.contextAtMost, u);
+		let r = await $n(e, n), [i, a] = await Promise.all([Sl(r, so), Sl(r, co)]), o = new il(uo(i, a)), s = await tr(r, n), { endIds: c } = s, { vocabSize: l, maxPosition: u } = kn(s.info), d = n.contextAtMost === void 0 ? n.context : Math.min(n.contextAtMost, u);
 		return new t({
 			name: s.manifest.source_name,
-			engine: await ui.create(s, {
+			engine: await si.create(s, {
 				...n,
 				context: d
 			}),
 			tokenizer: o,
 			endIds: c,
-			device: s.device,
+			device: () => s.device,
 			logitProcessor: n.logitProcessor,
-			constraints: n.grammars && vl(n.grammars, o, l, c),
+			constraints: n.grammars && gl(n.grammars, o, l, c),
 			close: () => s.close()
 		});
 	}
-	get chats() {
-		return this.#i(!1) !== void 0;
+	get device() {
+		return this.#r();
 	}
-	#i(e) {
+	get chats() {
+		return this.#a(!1) !== void 0;
+	}
+	#a(e) {
 		let { chat_template: t, named_templates: n } = this.tokenizer.spec.meta;
-		return (e ? n[Sl] : void 0) ?? t ?? n.default;
+		return (e ? n[bl] : void 0) ?? t ?? n.default;
 	}
 	template(t) {
-		let n = this.#i(t);
+		let n = this.#a(t);
 		if (n === void 0) throw new e("template", `The model ${this.name} has no chat template.`, {
 			why: "Its publisher gave none with it.",
 			hint: "Ask for a text completion with a prompt of your own."
 		});
-		let r = this.#r.get(n);
-		return r === void 0 && this.#r.set(n, r = new ro(n, this.tokenizer)), r;
+		let r = this.#i.get(n);
+		return r === void 0 && this.#i.set(n, r = new to(n, this.tokenizer)), r;
 	}
 	endIds(e) {
 		return /* @__PURE__ */ new Set([...this.#e, ...e?.endIds ?? []]);
@@ -6593,20 +6621,20 @@ var xl = class {
 		await this.engine.close(), this.#n?.();
 	}
 };
-async function wl(e, t) {
+async function Sl(e, t) {
 	let n = new TextDecoder(), r = "";
 	for await (let i of await e.open(t)) r += n.decode(i, { stream: !0 });
 	return r + n.decode();
 }
 // src/api/answer.ts
-async function* Tl(e, t, n) {
+async function* Cl(e, t, n) {
 	let r = new AbortController(), i = () => r.abort();
 	n.signal?.addEventListener("abort", i, { once: !0 }), n.signal?.aborted === !0 && r.abort();
-	let a = t.stream(n), o = new vo(n.stops), s = [], c = [];
+	let a = t.stream(n), o = new go(n.stops), s = [], c = [];
 	try {
 		for await (let i of e(r.signal)) {
 			let { token: e, finish: l, usage: u } = i, d = l === "stop" && n.endIds.has(e), f = "";
-			if (e !== void 0 && o.found === void 0 && c.push(e), e !== void 0 && !d && o.found === void 0 && (f = o.push(a.push(e)), i.logprob !== void 0 && s.push(El(i, t))), l !== void 0) {
+			if (e !== void 0 && o.found === void 0 && c.push(e), e !== void 0 && !d && o.found === void 0 && (f = o.push(a.push(e)), i.logprob !== void 0 && s.push(wl(i, t))), l !== void 0) {
 				f += o.push(a.finish()) + o.finish();
 				let e = o.found === void 0 ? l === "cancelled" ? "abort" : l : "stop";
 				yield {
@@ -6627,7 +6655,7 @@ async function* Tl(e, t, n) {
 		n.signal?.removeEventListener("abort", i);
 	}
 }
-function El(e, t) {
+function wl(e, t) {
 	let n = (e, n) => ({
 		token: t.tokenText(e),
 		bytes: [...t.tokenBytes(e)],
@@ -6639,7 +6667,7 @@ function El(e, t) {
 	};
 }
 // src/api/calls.ts
-var Dl = [
+var Tl = [
 	{
 		begin: "<tool_call>",
 		end: "</tool_call>",
@@ -6655,18 +6683,18 @@ var Dl = [
 		end: "<|/tool_call|>",
 		argumentsField: "arguments"
 	}
-], Ol = {
+], El = {
 	begin: "{",
 	end: "",
 	argumentsField: "parameters"
-}, kl = (e) => Dl.find(({ begin: t }) => e.includes(t)) ?? Ol;
-function Al(e, t) {
-	let n = t.begin === Ol.begin, r = e.indexOf(t.begin);
+}, Dl = (e) => Tl.find(({ begin: t }) => e.includes(t)) ?? El;
+function Ol(e, t) {
+	let n = t.begin === El.begin, r = e.indexOf(t.begin);
 	if (r < 0 || n && e.slice(0, r).trim() !== "") return {
 		content: e,
 		calls: []
 	};
-	let i = (n ? [e.slice(r)] : e.slice(r).split(t.begin).slice(1)).map((e) => jl(t.end === "" ? e : e.split(t.end)[0]));
+	let i = (n ? [e.slice(r)] : e.slice(r).split(t.begin).slice(1)).map((e) => kl(t.end === "" ? e : e.split(t.end)[0]));
 	return i.some((e) => e === void 0) ? {
 		content: e,
 		calls: []
@@ -6675,7 +6703,7 @@ function Al(e, t) {
 		calls: i.flatMap((e) => e)
 	};
 }
-function jl(e) {
+function kl(e) {
 	let t;
 	try {
 		t = JSON.parse(e);
@@ -6688,7 +6716,7 @@ function jl(e) {
 		if (typeof t != "string" || typeof i != "object" && typeof i != "string") return;
 		let a = typeof i == "string" ? i : JSON.stringify(i);
 		return {
-			id: `call_${Pc()}`,
+			id: `call_${Mc()}`,
 			type: "function",
 			function: {
 				name: t,
@@ -6698,7 +6726,7 @@ function jl(e) {
 	});
 	return n.includes(void 0) ? void 0 : n;
 }
-var Ml = class {
+var Al = class {
 	#e;
 	#t = "";
 	#n = "";
@@ -6710,7 +6738,7 @@ var Ml = class {
 		this.#t += e;
 		let { begin: t } = this.#e;
 		if (this.#r) return "";
-		let n = this.#t.indexOf(t), r = t === Ol.begin;
+		let n = this.#t.indexOf(t), r = t === El.begin;
 		if (r && (this.#n + this.#t).trim() !== "" && !(this.#n + this.#t).trimStart().startsWith(t)) return this.#i(this.#t.length);
 		if (n >= 0) return this.#r = !0, r ? "" : this.#i(n);
 		if (r) return "";
@@ -6719,7 +6747,7 @@ var Ml = class {
 		return this.#i(this.#t.length - i);
 	}
 	finish() {
-		let e = Al(this.#t, this.#e);
+		let e = Ol(this.#t, this.#e);
 		return e.calls.length > 0 ? e : {
 			content: this.#t,
 			calls: []
@@ -6731,7 +6759,7 @@ var Ml = class {
 	}
 };
 // src/api/merged.ts
-async function* Nl(e) {
+async function* jl(e) {
 	let t = (e, t) => e.next().then((e) => ({
 		place: t,
 		result: e
@@ -6746,7 +6774,7 @@ async function* Nl(e) {
 	}
 }
 // src/api/settings.ts
-var Pl = 16, Fl = {
+var Ml = 16, Nl = {
 	temperature: "temperature",
 	topK: "top_k",
 	topP: "top_p",
@@ -6755,8 +6783,8 @@ var Pl = 16, Fl = {
 	presencePenalty: "presence_penalty",
 	frequencyPenalty: "frequency_penalty"
 };
-function Il(e, t, n) {
-	let r = Object.entries(Fl).flatMap(([t, n]) => e[n] == null ? [] : [[t, e[n]]]), i = Object.entries(e.logit_bias ?? {}).map(([e, t]) => [Number(e), t]);
+function Pl(e, t, n) {
+	let r = Object.entries(Nl).flatMap(([t, n]) => e[n] == null ? [] : [[t, e[n]]]), i = Object.entries(e.logit_bias ?? {}).map(([e, t]) => [Number(e), t]);
 	return {
 		...Object.fromEntries(r),
 		logitBias: new Map(i),
@@ -6766,15 +6794,15 @@ function Il(e, t, n) {
 		ignoreEos: e.ignore_eos ?? !1
 	};
 }
-var Ll = ({ stop: e }) => typeof e == "string" ? [e] : e ?? [];
-function Rl({ n: t, seed: n }) {
+var Fl = ({ stop: e }) => typeof e == "string" ? [e] : e ?? [];
+function Il({ n: t, seed: n }) {
 	if (n != null && !Number.isSafeInteger(n)) throw new e("usage", `seed is ${n}, but must be a whole number.`);
 	let r = t ?? 1;
-	if (Number.isInteger(r) && r >= 1 && r <= Pl) return r;
-	throw new e("usage", `n is ${r}, but must be a whole number, 1 to ${Pl}.`);
+	if (Number.isInteger(r) && r >= 1 && r <= Ml) return r;
+	throw new e("usage", `n is ${r}, but must be a whole number, 1 to ${Ml}.`);
 }
 // src/api/structure.ts
-function zl({ response_format: t }) {
+function Ll({ response_format: t }) {
 	switch (t?.type) {
 		case void 0:
 		case "text": return;
@@ -6797,13 +6825,13 @@ function zl({ response_format: t }) {
 		default: throw new e("usage", `response_format.type is ${String(t.type)}.`, { why: "Known: text, json_object, json_schema, grammar, structural_tag." });
 	}
 }
-function Bl({ tools: e, tool_choice: t }) {
+function Rl({ tools: e, tool_choice: t }) {
 	return t === "none" ? [] : e ?? [];
 }
-function Vl(t, n) {
+function zl(t, n) {
 	let { tool_choice: r } = t;
 	if (r == null || r === "none" || r === "auto") return;
-	let i = r === "required" ? void 0 : r.function.name, a = Bl(t).filter((e) => i === void 0 || e.function.name === i);
+	let i = r === "required" ? void 0 : r.function.name, a = Rl(t).filter((e) => i === void 0 || e.function.name === i);
 	if (a.length === 0) throw new e("usage", i === void 0 ? "tool_choice wants a call, but there are no tools." : `There is no tool ${i}.`);
 	let o = a.map(({ function: e }) => ({
 		type: "object",
@@ -6840,8 +6868,8 @@ function Vl(t, n) {
 	};
 }
 // src/api/usage.ts
-var Hl = (e, t) => t > 0 ? 1e3 * e / t : 0;
-function Ul(e) {
+var Bl = (e, t) => t > 0 ? 1e3 * e / t : 0;
+function Vl(e) {
 	let t = e[0], n = e.reduce((e, { outputTokens: t }) => e + t, 0), r = performance.now(), i = Math.min(...e.map(({ begunMs: e }) => e)), a = Math.min(...e.map(({ firstTokenMs: e }) => e || r)), o = Math.max(...e.map(({ lastTokenMs: e }) => e || r)), s = Math.max(0, n - e.length);
 	return {
 		prompt_tokens: t.promptTokens,
@@ -6850,48 +6878,48 @@ function Ul(e) {
 		prompt_tokens_details: { cached_tokens: t.cachedTokens },
 		extra: {
 			e2e_latency_s: (r - i) / 1e3,
-			prefill_tokens_per_s: Hl(t.promptTokens - t.cachedTokens, a - i),
-			decode_tokens_per_s: Hl(s, o - a),
+			prefill_tokens_per_s: Bl(t.promptTokens - t.cachedTokens, a - i),
+			decode_tokens_per_s: Bl(s, o - a),
 			time_to_first_token_s: (a - i) / 1e3,
 			time_per_output_token_s: s > 0 ? (o - a) / 1e3 / s : 0
 		}
 	};
 }
 // src/api/chat.ts
-async function* Wl(e, t, n) {
-	let r = Bl(t), i = e.template(r.length > 0), a = t.extra_body?.enable_thinking, o = {
+async function* Hl(e, t, n) {
+	let r = Rl(t), i = e.template(r.length > 0), a = t.extra_body?.enable_thinking, o = {
 		...t.chat_template_kwargs,
 		...a != null && { enable_thinking: a },
 		...r.length > 0 && { tools: r }
-	}, s = i.render(t.messages.map(Jl), o), c = e.tokenizer.encode(s, !1), l = kl(i.source), u = zl(t) ?? Vl(t, l), d = e.endIds(i), f = t.logprobs === !0 ? t.top_logprobs ?? 0 : void 0, p = r.length > 0 ? [l.begin, l.end].flatMap((t) => e.tokenizer.idOf(t) ?? []) : [], m = await Promise.all(Array.from({ length: Rl(t) }, async (r, i) => {
+	}, s = i.render(t.messages.map(Kl), o), c = e.tokenizer.encode(s, !1), l = Dl(i.source), u = Ll(t) ?? zl(t, l), d = e.endIds(i), f = t.logprobs === !0 ? t.top_logprobs ?? 0 : void 0, p = r.length > 0 ? [l.begin, l.end].flatMap((t) => e.tokenizer.idOf(t) ?? []) : [], m = await Promise.all(Array.from({ length: Il(t) }, async (r, i) => {
 		let a = {
-			...Il(t, f, i),
+			...Pl(t, f, i),
 			stopTokenIds: [...d]
 		}, o = u && await e.constraints(u);
-		return Tl((t) => e.engine.generate(c, a, {
+		return Cl((t) => e.engine.generate(c, a, {
 			constraint: o,
 			processor: e.logitProcessor,
 			signal: t
 		}), e.tokenizer, {
-			stops: Ll(t),
+			stops: Fl(t),
 			endIds: d,
 			keep: new Set(p),
 			signal: n
 		});
 	})), h = {
-		id: `chatcmpl-${Pc()}`,
+		id: `chatcmpl-${Mc()}`,
 		created: Math.floor(Date.now() / 1e3),
 		model: e.name
 	}, ee = (e) => ({
 		...h,
 		object: "chat.completion.chunk",
 		choices: e
-	}), g = m.map(() => r.length > 0 ? new Ml(l) : void 0), te = /* @__PURE__ */ new Set(), ne = [];
-	for await (let [e, t] of Nl(m)) {
-		let n = te.has(e) ? {} : { role: "assistant" };
-		te.add(e);
-		let { delta: r, isCall: i } = ql(t, g[e]);
-		t.usage && ne.push(t.usage);
+	}), _ = m.map(() => r.length > 0 ? new Al(l) : void 0), v = /* @__PURE__ */ new Set(), ee = [];
+	for await (let [e, t] of jl(m)) {
+		let n = v.has(e) ? {} : { role: "assistant" };
+		v.add(e);
+		let { delta: r, isCall: i } = Gl(t, _[e]);
+		t.usage && ee.push(t.usage);
 		let a = f === void 0 ? {} : { logprobs: { content: [...t.logprobs] } }, o = t.finish === void 0 ? null : i ? "tool_calls" : t.finish;
 		(o !== null || Object.keys({
 			...n,
@@ -6907,13 +6935,13 @@ async function* Wl(e, t, n) {
 		}]));
 	}
 	yield {
-		...ee([]),
-		usage: Ul(ne)
+		...g([]),
+		usage: Vl(ee)
 	};
 }
-async function Gl(t, n, r) {
+async function Ul(t, n, r) {
 	let i = [];
-	for await (let e of Wl(t, n, r)) {
+	for await (let e of Hl(t, n, r)) {
 		for (let { index: t, delta: n, finish_reason: r, logprobs: a } of e.choices) {
 			let e = i[t] ??= {
 				index: t,
@@ -6924,7 +6952,7 @@ async function Gl(t, n, r) {
 				finish_reason: "stop",
 				logprobs: null
 			};
-			e.message.content += n.content ?? "", n.tool_calls && (e.message.tool_calls = n.tool_calls.map(({ index: e, ...t }) => t)), a && (e.logprobs = Kl(e.logprobs, a)), r !== null && (e.finish_reason = r);
+			e.message.content += n.content ?? "", n.tool_calls && (e.message.tool_calls = n.tool_calls.map(({ index: e, ...t }) => t)), a && (e.logprobs = Wl(e.logprobs, a)), r !== null && (e.finish_reason = r);
 		}
 		if (e.usage) {
 			for (let { message: e } of i) e.tool_calls && e.content === "" && (e.content = null);
@@ -6940,8 +6968,8 @@ async function Gl(t, n, r) {
 	}
 	throw new e("internal", "The answer ended without its last chunk.");
 }
-var Kl = (e, t) => ({ content: [...e?.content ?? [], ...t.content ?? []] });
-function ql(e, t) {
+var Wl = (e, t) => ({ content: [...e?.content ?? [], ...t.content ?? []] });
+function Gl(e, t) {
 	let n = t ? t.push(e.text) : e.text, r = e.finish === void 0 ? void 0 : t?.finish(), i = r?.calls ?? [], a = n + (r?.content ?? "");
 	return {
 		delta: {
@@ -6954,22 +6982,22 @@ function ql(e, t) {
 		isCall: i.length > 0
 	};
 }
-function Jl(e) {
+function Kl(e) {
 	let { content: t, tool_calls: n, ...r } = e;
 	return {
 		...r,
-		content: Yl(t),
-		...n && { tool_calls: n.map(Xl) }
+		content: ql(t),
+		...n && { tool_calls: n.map(Jl) }
 	};
 }
-function Yl(t) {
+function ql(t) {
 	if (t == null) return "";
 	if (typeof t == "string") return t;
 	let n = t.find(({ type: e }) => e !== "text");
 	if (n !== void 0) throw new e("usage", `A message has a part of type ${n.type}; this model takes text.`);
 	return t.map((e) => e.text).join("");
 }
-function Xl(t) {
+function Jl(t) {
 	try {
 		return {
 			...t,
@@ -6983,23 +7011,23 @@ function Xl(t) {
 	}
 }
 // src/api/completions.ts
-async function* Zl(t, n, r) {
+async function* Yl(t, n, r) {
 	let { prompt: i } = n, a = typeof i == "string";
 	if (!a && !(Array.isArray(i) && i.every((e) => typeof e == "number"))) throw new e("usage", "prompt must be a text, or a list of tokens.");
-	let o = a ? t.tokenizer.encode(i) : i, s = zl(n), c = t.endIds(), l = n.logprobs, u = l === !0 ? n.top_logprobs ?? 0 : typeof l == "number" ? l : void 0, d = n.goes_on === !0 ? $l(t.logitProcessor) : t.logitProcessor, f = await Promise.all(Array.from({ length: Rl(n) }, async (e, i) => {
-		let a = s && await t.constraints(s), l = Il(n, u, i);
-		return Tl((e) => t.engine.generate(o, l, {
+	let o = a ? t.tokenizer.encode(i) : i, s = Ll(n), c = t.endIds(), l = n.logprobs, u = l === !0 ? n.top_logprobs ?? 0 : typeof l == "number" ? l : void 0, d = n.goes_on === !0 ? Zl(t.logitProcessor) : t.logitProcessor, f = await Promise.all(Array.from({ length: Il(n) }, async (e, i) => {
+		let a = s && await t.constraints(s), l = Pl(n, u, i);
+		return Cl((e) => t.engine.generate(o, l, {
 			constraint: a,
 			processor: d,
 			signal: e
 		}), t.tokenizer, {
-			stops: Ll(n),
+			stops: Fl(n),
 			endIds: c,
 			continues: !0,
 			signal: r
 		});
 	})), p = {
-		id: `cmpl-${Pc()}`,
+		id: `cmpl-${Mc()}`,
 		object: "text_completion",
 		created: Math.floor(Date.now() / 1e3),
 		model: t.name
@@ -7016,7 +7044,7 @@ async function* Zl(t, n, r) {
 		};
 	}
 	let m = [];
-	for await (let [e, t] of Nl(f)) {
+	for await (let [e, t] of jl(f)) {
 		t.usage && m.push(t.usage);
 		let r = u === void 0 ? {} : { logprobs: { content: [...t.logprobs] } };
 		yield {
@@ -7033,12 +7061,12 @@ async function* Zl(t, n, r) {
 	yield {
 		...p,
 		choices: [],
-		usage: Ul(m)
+		usage: Vl(m)
 	};
 }
-async function Ql(t, n, r) {
+async function Xl(t, n, r) {
 	let i = [];
-	for await (let e of Zl(t, n, r)) {
+	for await (let e of Yl(t, n, r)) {
 		for (let { index: t, text: n, finish_reason: r, logprobs: a, token_ids: o } of e.choices) {
 			let e = i[t] ??= {
 				index: t,
@@ -7055,17 +7083,17 @@ async function Ql(t, n, r) {
 	}
 	throw new e("internal", "The completion ended without its last chunk.");
 }
-var $l = (e) => e && {
+var Zl = (e) => e && {
 	reset: () => void 0,
 	process: (t) => e.process(t),
 	sampled: (t) => e.sampled(t)
 };
 // src/api/embeddings.ts
-async function eu(t, n) {
+async function Ql(t, n) {
 	if (n.encoding_format === "base64") throw new e("usage", "encoding_format is base64; known: float.");
-	let r = performance.now(), i = tu(n.input).map((e) => typeof e == "string" ? t.tokenizer.encode(e) : [...e]), a = [];
+	let r = performance.now(), i = $l(n.input).map((e) => typeof e == "string" ? t.tokenizer.encode(e) : [...e]), a = [];
 	for (let [e, r] of i.entries()) {
-		let i = nu(await t.engine.hidden(r), r.length).slice(0, n.dimensions), o = Math.hypot(...i) || 1;
+		let i = eu(await t.engine.hidden(r), r.length).slice(0, n.dimensions), o = Math.hypot(...i) || 1;
 		a.push({
 			object: "embedding",
 			index: e,
@@ -7084,36 +7112,36 @@ async function eu(t, n) {
 		}
 	};
 }
-function tu(t) {
+function $l(t) {
 	if (typeof t == "string") return [t];
 	if (t.length === 0) throw new e("usage", "There is nothing to embed.");
 	return typeof t[0] == "number" ? [t] : t;
 }
-function nu(e, t) {
+function eu(e, t) {
 	let n = e.length / t, r = new Float64Array(n);
 	for (let i = 0; i < e.length; i++) r[i % n] += e[i] / t;
 	return r;
 }
 // src/api/open_ai.ts
-var ru = (e) => ({
-	chatChunks: (t, n) => Wl(e, t, n),
-	chatCompletion: (t, n) => Gl(e, t, n),
-	textChunks: (t, n) => Zl(e, t, n),
-	textCompletion: (t, n) => Ql(e, t, n),
-	embeddings: (t) => eu(e, t)
+var tu = (e) => ({
+	chatChunks: (t, n) => Hl(e, t, n),
+	chatCompletion: (t, n) => Ul(e, t, n),
+	textChunks: (t, n) => Yl(e, t, n),
+	textCompletion: (t, n) => Xl(e, t, n),
+	embeddings: (t) => Ql(e, t)
 });
-function iu(e) {
-	let t = au(e.chatChunks, e.chatCompletion), n = au(e.textChunks, e.textCompletion);
+function nu(e) {
+	let t = ru(e.chatChunks, e.chatCompletion), n = ru(e.textChunks, e.textCompletion);
 	return {
 		chat: { completions: { create: t } },
 		completions: { create: n },
 		embeddings: { create: (t) => e.embeddings(t) }
 	};
 }
-function au(e, t) {
-	return async (n, { signal: r } = {}) => n.stream === !0 ? ou(e(n, r), n.stream_options?.include_usage === !0) : t(n, r);
+function ru(e, t) {
+	return async (n, { signal: r } = {}) => n.stream === !0 ? iu(e(n, r), n.stream_options?.include_usage === !0) : t(n, r);
 }
-async function ou(e, t) {
+async function iu(e, t) {
 	let n = e[Symbol.asyncIterator](), r = await n.next();
 	return (async function* () {
 		try {
@@ -7124,18 +7152,16 @@ async function ou(e, t) {
 	})();
 }
 // src/api/remote_calls.ts
-var su = 1e4;
-function cu(e, t) {
-	let n = /* @__PURE__ */ new Set(), r = (e) => {
-		let r = e.data, i = e.ports[0];
-		if (i === void 0 || (r?.hearth === "known" && i.postMessage(n.has(r.id)), r?.hearth !== "call")) return;
-		n.add(r.id);
-		let a = lu(i, r, t).finally(() => n.delete(r.id));
-		e.waitUntil?.(a);
+function au(e, t) {
+	let n = (e) => {
+		let n = e.data, r = e.ports[0];
+		if (n?.hearth !== "call" || r === void 0) return;
+		let i = ou(r, n, t);
+		e.waitUntil?.(i);
 	};
 	return e.addEventListener("message", r), e.start?.(), () => e.removeEventListener("message", r);
 }
-async function lu(t, { name: n, argument: r }, i) {
+async function ou(t, { name: n, argument: r }, i) {
 	let a = new AbortController(), o = (e) => t.postMessage(e);
 	t.onmessage = () => a.abort();
 	try {
@@ -7154,12 +7180,16 @@ async function lu(t, { name: n, argument: r }, i) {
 		t.onmessage = null;
 	}
 }
-function uu(t, n, r, i) {
-	let { port1: a, port2: o } = new MessageChannel(), s = () => a.postMessage("end"), c = new br(s), l = Pc(), u = new Promise((n, r) => {
-		let o = () => {
-			a.close(), clearInterval(f), i?.removeEventListener("abort", s);
-		}, u = (e) => {
-			o(), c.fail(e), r(e);
+function su(t, n, r, i) {
+	let { port1: a, port2: o } = new MessageChannel(), s = () => a.postMessage("end"), c = new yr(s), l = new Promise((t, n) => {
+		a.onmessage = ({ data: r }) => {
+			if ("item" in r) return c.push(r.item);
+			if (a.close(), i?.removeEventListener("abort", s), "value" in r) return c.end(), t(r.value);
+			let { kind: o, what: l, why: u, hint: d } = r.error, f = new e(o, l, {
+				why: u,
+				hint: d
+			});
+			c.fail(f), n(f);
 		};
 		a.onmessage = ({ data: t }) => {
 			if ("item" in t) return c.push(t.item);
@@ -7190,11 +7220,11 @@ function uu(t, n, r, i) {
 	};
 }
 // src/api/worker.ts
-function du(t, n = {}, r = Cl.open) {
+function cu(t, n = {}, r = xl.open) {
 	let i = /* @__PURE__ */ new Map(), a = (e) => JSON.stringify(e), o = async (t) => {
 		let n = i.get(a(t));
 		if (n === void 0) throw new e("unloaded", "The worker has this model not open.", { hint: "Open it with openInWorker." });
-		return ru(await n);
+		return tu(await n);
 	}, s = async (e) => {
 		let t = e.map((e) => i.get(e));
 		e.forEach((e) => i.delete(e));
@@ -7206,7 +7236,7 @@ function du(t, n = {}, r = Cl.open) {
 		let { model: i, request: a } = t;
 		for await (let t of e(await o(i), a, r)) n(t);
 	};
-	return cu(t, {
+	return au(t, {
 		async open(e, t, o) {
 			let { model: c, beside: l } = e, { url: u, options: d } = c, f = a(c), p = l === !0 ? Promise.resolve() : s([...i.keys()].filter((e) => e !== f)), m = i.get(f);
 			if (m === void 0) {
@@ -7236,33 +7266,32 @@ function du(t, n = {}, r = Cl.open) {
 		embeddings: c((e, t) => e.embeddings(t))
 	});
 }
-var fu = (t) => t instanceof e && t.kind === "unloaded";
-async function pu(e, t, n = {}) {
-	let { onProgress: r, onNotice: i, signal: a, beside: o = !1, ...s } = n, c = {
-		url: new URL(t, globalThis.location?.href).href,
-		options: s
-	}, l = async (t) => {
-		let { items: n, value: o } = uu(e, "open", {
-			model: c,
-			beside: t
-		}, a);
-		for await (let e of n) typeof e == "string" ? i?.(e) : r?.(...e);
-		return await o;
-	}, u = (e) => l(e).catch((t) => fu(t) ? l(e) : Promise.reject(t)), d = async (e) => {
+async function lu(t, n, r = {}) {
+	let { onProgress: i, onNotice: a, signal: o, beside: s = !1, ...c } = r, l = {
+		url: new URL(n, globalThis.location?.href).href,
+		options: c
+	}, u = async (e) => {
+		let { items: n, value: r } = su(t, "open", {
+			model: l,
+			beside: e
+		}, o);
+		for await (let e of n) typeof e == "string" ? a?.(e) : i?.(...e);
+		return await r;
+	}, d = async (t) => {
 		try {
 			return await e();
 		} catch (t) {
 			if (!fu(t)) throw t;
 			return await u(!0), e();
 		}
-	}, f = (t, n, r) => d(async () => await uu(e, t, {
-		model: c,
+	}, f = (e, n, r) => d(async () => await su(t, e, {
+		model: l,
 		request: n
 	}, r).value);
 	async function* p(t, n, r) {
 		let [i, a] = await d(async () => {
-			let { items: i } = uu(e, t, {
-				model: c,
+			let { items: i } = su(t, e, {
+				model: l,
 				request: n
 			}, r);
 			return [i, await i.next()];
@@ -7283,8 +7312,8 @@ async function pu(e, t, n = {}) {
 	return {
 		...await u(o),
 		backend: m,
-		...iu(m),
-		close: async () => void await uu(e, "close", { model: c }).value
+		...nu(m),
+		close: async () => void await su(t, "close", { model: l }).value
 	};
 }
-export { mn as A, Kn as C, Dn as D, Cn as E, m as M, En as O, Yn as S, An as T, si as _, Cl as a, Xn as b, Jc as c, yo as d, vo as f, ro as g, po as h, iu as i, Be as j, vn as k, Yc as l, lo as m, du as n, vl as o, uo as p, ru as r, ol as s, pu as t, Pc as u, ui as v, Jn as w, Qn as x, rr as y };
+export { Rn as C, m as E, Xn as S, S as T, ai as _, xl as a, Jn as b, Kc as c, _o as d, go as f, to as g, uo as h, nu as i, qc as l, so as m, cu as n, gl as o, co as p, tu as r, il as s, lu as t, Mc as u, si as v, Pn as w, Yn as x, tr as y };

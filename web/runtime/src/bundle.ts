@@ -5,11 +5,14 @@ import { HearthError } from "./errors.ts";
 import { hasFeature } from "./features.ts";
 import type { BundleFiles } from "./files.ts";
 import { findAdapter } from "./gpu/gpu.ts";
+import { readKnownAnswers } from "./gpu/known_answers.ts";
+import { VariantLost } from "./gpu/race.ts";
 import { Library, type Region } from "./library.ts";
 import {
   GPU_KERNELS,
   GPU_PLAN,
   type InstructionSet,
+  KNOWN_ANSWERS,
   type Manifest,
   MANIFEST,
   moduleName,
@@ -18,7 +21,7 @@ import {
   TOKENIZER_META,
   WEIGHTS,
 } from "./manifest.ts";
-import { type About, Model } from "./model.ts";
+import { type About, Model, type Placed, placeInModule, placeOnGpu } from "./model.ts";
 import { filesAt, type Source } from "./sources.ts";
 import type { PackageOptions } from "./store/package.ts";
 import { chooseThreads, type ThreadCount } from "./threads.ts";
@@ -34,7 +37,8 @@ export interface LoadOptions extends PackageOptions {
    * else the processor ("auto", as by default): `Model.device` then says which, and why.
    */
   readonly device?: "auto" | "webgpu" | "wasm";
-  /** Take a GPU that is played by a program, too: slow, but what there is where pages are tested. */
+  /** Whether to take a GPU that is played by a program: slow, but what there is where pages are tested. By default where
+   * `device` asks for a GPU. */
   readonly softwareGpu?: boolean;
   /** Take no more of the GPU's memory than this, weights and sessions together. */
   readonly memoryLimitBytes?: number;
@@ -60,10 +64,17 @@ async function load(files: BundleFiles, options: LoadOptions): Promise<Model> {
   const isa = chooseIsa(manifest, options.isa);
   const threads = chooseThreads(options.threads);
   const loading = new Loading(files, manifest, options);
-  loading.expect(moduleName(isa), PLAN, WEIGHTS); // on a GPU another plan, which is as small beside the weights
+  // On a GPU another plan, which is as small beside the weights.
+  loading.expect(moduleName(isa), PLAN in manifest.files ? PLAN : GPU_PLAN, WEIGHTS);
   const module = await loading.whole(moduleName(isa));
   const endIds = TOKENIZER_META in manifest.files ? await readEndIds(files, options) : [];
   const about = { manifest, endIds };
+  const again = (): Promise<Placed> => place(new Loading(files, manifest, {}), module, about, threads, options);
+  return new Model(about, await place(loading, module, about, threads, options), again);
+}
+
+/** Opens the model where it computes. */
+async function place(loading: Loading, module: Uint8Array, about: About, threads: ThreadCount, options: LoadOptions): Promise<Placed> {
   let why = "";
   if (options.device !== "wasm") {
     try {
@@ -73,10 +84,10 @@ async function load(files: BundleFiles, options: LoadOptions): Promise<Model> {
       why = `${error.what} ${error.why}`.trim();
     }
   }
-  return onProcessor(loading, module, about, threads, why);
+  return inModule(loading, module, about, threads, why);
 }
 
-async function onProcessor(loading: Loading, module: Uint8Array, about: About, threads: ThreadCount, why: string): Promise<Model> {
+async function inModule(loading: Loading, module: Uint8Array, about: About, threads: ThreadCount, why: string): Promise<Placed> {
   loading.expect(PLAN, WEIGHTS);
   const weightsBytes = loading.size(WEIGHTS);
   const library = await Library.instantiate(module, threads, LEAST_GROWTH * weightsBytes);
@@ -86,7 +97,7 @@ async function onProcessor(loading: Loading, module: Uint8Array, about: About, t
     const weights = library.allocate(weightsBytes, "the weights");
     await loading.into(library, weights, WEIGHTS);
     await starting;
-    return Model.open(library, about, plan, weights, weightsBytes, why);
+    return placeInModule(library, about, plan, weights, weightsBytes, why);
   } catch (error) {
     library.close();
     throw error;
@@ -102,20 +113,27 @@ async function readEndIds(files: BundleFiles, options: LoadOptions): Promise<num
 const isOfGpu = (error: unknown): error is HearthError =>
   error instanceof HearthError && (error.kind === "device" || error.kind === "memory");
 
-async function onGpu(loading: Loading, module: Uint8Array, about: About, options: LoadOptions): Promise<Model> {
+async function onGpu(loading: Loading, module: Uint8Array, about: About, options: LoadOptions): Promise<Placed> {
   const { manifest } = about;
   if (manifest.files[GPU_PLAN] === undefined) {
     const why = "It has an operation that no kernel for GPUs computes yet, or takes no tokens.";
     throw new HearthError("device", `The bundle of ${manifest.source_name} runs on the processor alone.`, { why });
   }
-  const adapter = await findAdapter(options.softwareGpu ?? false);
-  loading.expect(GPU_PLAN, GPU_KERNELS, WEIGHTS);
+  const adapter = await findAdapter(options.softwareGpu ?? options.device === "webgpu");
+  const answers = KNOWN_ANSWERS in manifest.files ? [KNOWN_ANSWERS] : [];
+  loading.expect(GPU_PLAN, GPU_KERNELS, ...answers, WEIGHTS);
   const plan = await loading.whole(GPU_PLAN);
-  const shaders = new TextDecoder().decode(await loading.whole(GPU_KERNELS));
-  const limit = options.memoryLimitBytes;
+  const shaders = await loading.text(GPU_KERNELS);
+  const known = answers.length > 0 ? readKnownAnswers(await loading.text(KNOWN_ANSWERS)) : undefined;
   const weights = (): AsyncIterable<Uint8Array> => loading.pieces(WEIGHTS);
   const library = await Library.instantiate(module);
-  return Model.openOnGpu(library, about, plan, shaders, weights, { adapter, memoryLimitBytes: limit });
+  try {
+    return await placeOnGpu(library, about, { plan, shaders, known, weights }, adapter, options.memoryLimitBytes);
+  } catch (error) {
+    library.close();
+    if (!(error instanceof VariantLost)) throw error;
+    return onGpu(loading, module, about, options); // which variant it was is remembered
+  }
 }
 
 function chooseIsa({ source_name, instruction_sets }: Manifest, wanted: string | undefined): InstructionSet {
@@ -179,6 +197,10 @@ class Loading {
     this.#check(name, content.length);
     this.#tell(content.length);
     return content;
+  }
+
+  async text(name: string): Promise<string> {
+    return new TextDecoder().decode(await this.whole(name));
   }
 
   /** A file in pieces; fails at its end where it has not the bytes that the manifest says. */

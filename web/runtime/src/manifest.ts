@@ -9,6 +9,8 @@ export const ABI_VERSION = 4;
 export const PLAN = "plan.bin";
 export const GPU_PLAN = "gpu_plan.bin";
 export const GPU_KERNELS = "gpu_kernels.wgsl";
+/** What the model computes on a processor, as hearth.bundle.manifest has it; older bundles have none. */
+export const KNOWN_ANSWERS = "known_answers.json";
 export const WEIGHTS = "weights.bin";
 export const TOKENIZER_META = "tokenizer_meta.json";
 export const MANIFEST = "manifest.json";

@@ -1,7 +1,9 @@
 // An open model: the plan's description, what computes it, and sessions over its weights.
 
 import { HearthError } from "./errors.ts";
-import { GpuModel, type GpuModelOptions } from "./gpu/model.ts";
+import type { KnownAnswers } from "./gpu/known_answers.ts";
+import { GpuModel } from "./gpu/model.ts";
+import { chooseKernels } from "./gpu/race.ts";
 import { type ModelInfo, textInfo, type TextInfo } from "./info.ts";
 import type { Library, Region } from "./library.ts";
 import type { Manifest } from "./manifest.ts";
@@ -20,6 +22,10 @@ export interface Device {
   readonly threads: number;
   /** Why it is this one and not the GPU, where that was to be used if it could be; why there are fewer threads than were to be. */
   readonly why: string;
+  /** Whether the GPU has shown that it computes what the processor computes: the bundle must have known answers. */
+  readonly isChecked: boolean;
+  /** Kernels that use more than every GPU has, and what: of `f16`, `subgroups`, `dot4`. */
+  readonly variants: Readonly<Record<string, string>>;
 }
 
 /** What the bundle's files say beside the plan. */
@@ -28,53 +34,81 @@ export interface About {
   readonly endIds: readonly number[];
 }
 
-export class Model {
+/** A model that is open somewhere: in a module, and its weights in that one's memory or on the GPU. */
+export interface Placed {
+  readonly library: Library;
+  readonly pointer: number;
+  readonly weights: Region | GpuModel;
   readonly info: ModelInfo;
-  /** What of it concerns a language model; undefined for others. */
-  readonly text: TextInfo | undefined;
+  readonly device: Device;
+}
+
+/** Opens what lies in a module's memory for the processor: `weights` are there, `weightsBytes` of them. */
+export function placeInModule(library: Library, about: About, plan: Uint8Array, weights: Region, weightsBytes: number, why: string): Placed {
+  const pointer = openPlan(library, about, plan, weights, weightsBytes, "cpu");
+  const info = describe(library, pointer);
+  return { library, pointer, weights, info, device: processor(info, library.threads.count, why) };
+}
+
+/** What a GPU needs of a bundle. */
+export interface GpuFiles {
+  readonly plan: Uint8Array;
+  /** The content of gpu_kernels.wgsl. */
+  readonly shaders: string;
+  /** What it has to compute; without them it is not checked. */
+  readonly known: KnownAnswers | undefined;
+  /** Begins weights.bin, once there is room for it. */
+  readonly weights: () => AsyncIterable<Uint8Array>;
+}
+
+/** Opens a model on a GPU, and has that show what it computes. */
+export async function placeOnGpu(library: Library, about: About, files: GpuFiles, adapter: GPUAdapter, memoryLimitBytes: number | undefined): Promise<Placed> {
+  const { plan, shaders, known, weights } = files;
+  const pointer = openPlan(library, about, plan, undefined, 0, "gpu");
+  let gpu: GpuModel | undefined;
+  try {
+    const info = describe(library, pointer);
+    gpu = await GpuModel.open(library, pointer, shaders, weights, { adapter, memoryLimitBytes, isChecked: known !== undefined });
+    const session = (pages: number): Promise<Session> => Session.create(library, info, pointer, { pages }, gpu, () => undefined);
+    if (known !== undefined) await chooseKernels(gpu, known, gpu.record, session);
+    const device = { kind: "webgpu", name: gpu.gpu.name, threads: 0, why: "", isChecked: gpu.isChecked, variants: gpu.variants } as const;
+    return { library, pointer, weights: gpu, info, device };
+  } catch (error) {
+    gpu?.close();
+    library.call("hearth_close", pointer);
+    throw error;
+  }
+}
+
+export class Model {
   readonly manifest: Manifest;
   /** Tokens that end an answer. */
   readonly endIds: readonly number[];
-  readonly device: Device;
-  readonly #library: Library;
-  readonly #weights: Region | undefined;
-  readonly #gpu: GpuModel | undefined;
-  #pointer: number;
+  readonly #place: () => Promise<Placed>;
   readonly #sessions = new Set<Session>();
+  #placed: Placed;
+  #isOpen = true;
+  #isClosed = false;
 
-  private constructor(library: Library, about: About, pointer: number, where: Region | GpuModel, why: string) {
-    this.#library = library;
+  /** @param place opens it once more. */
+  constructor(about: About, placed: Placed, place: () => Promise<Placed>) {
     this.manifest = about.manifest;
     this.endIds = about.endIds;
-    this.#pointer = pointer;
-    this.#gpu = where instanceof GpuModel ? where : undefined;
-    this.#weights = where instanceof GpuModel ? undefined : where;
-    this.info = describe(library, pointer);
-    this.text = textInfo(this.info);
-    this.device = this.#gpu === undefined ? processor(this.info, library.threads.count, why) : { kind: "webgpu", name: this.#gpu.gpu.name, threads: 0, why };
+    this.#placed = placed;
+    this.#place = place;
   }
 
-  /** Opens what lies in a module's memory for the processor: `weights` are there, `weightsBytes` of them. */
-  static open(library: Library, about: About, plan: Uint8Array, weights: Region, weightsBytes: number, why: string): Model {
-    return new Model(library, about, openPlan(library, about, plan, weights, weightsBytes, "cpu"), weights, why);
+  get info(): ModelInfo {
+    return this.#placed.info;
   }
 
-  /** Opens a plan for a GPU whose weights come there as GpuModel.open says. */
-  static async openOnGpu(
-    library: Library,
-    about: About,
-    plan: Uint8Array,
-    shaders: string,
-    weights: () => AsyncIterable<Uint8Array>,
-    options: GpuModelOptions,
-  ): Promise<Model> {
-    const pointer = openPlan(library, about, plan, undefined, 0, "gpu");
-    try {
-      return new Model(library, about, pointer, await GpuModel.open(library, pointer, shaders, weights, options), "");
-    } catch (error) {
-      library.call("hearth_close", pointer);
-      throw error;
-    }
+  /** What of it concerns a language model; undefined for others. */
+  get text(): TextInfo | undefined {
+    return textInfo(this.info);
+  }
+
+  get device(): Device {
+    return this.#placed.device;
   }
 
   /**
@@ -84,36 +118,57 @@ export class Model {
    *   `text.pageTokens` positions of one sequence each.
    */
   async session(sizes: Readonly<Record<string, number>> = {}): Promise<Session> {
-    if (this.#pointer === 0) throw new HearthError("usage", "The model is closed.");
+    if (!this.#isOpen) throw new HearthError("usage", "The model is closed.");
+    const { library, pointer, weights, info } = this.#placed;
     const forget = (session: Session): unknown => this.#sessions.delete(session);
-    const session = await Session.create(this.#library, this.info, this.#pointer, sizes, this.#gpu, forget);
+    const gpu = weights instanceof GpuModel ? weights : undefined;
+    const session = await Session.create(library, info, pointer, sizes, gpu, forget);
     this.#sessions.add(session);
     return session;
   }
 
   /** Bytes of the page's own memory that the model and its sessions hold, all of them. */
   get memoryBytes(): number {
-    return this.#library.memoryBytes;
+    return this.#placed.library.memoryBytes;
+  }
+
+  /**
+   * Opens the model once more after its GPU was lost: there, or on the processor where that is not to be had and the model was
+   * opened with `device: "auto"`. Its sessions are closed, and what they held is lost. Where it fails it may be tried again.
+   */
+  async reopen(): Promise<void> {
+    if (this.#isClosed) throw new HearthError("usage", "The model is closed.");
+    this.#release();
+    this.#placed = await this.#place();
+    this.#isOpen = true;
+    if (this.#isClosed) this.#release();
   }
 
   /** Gives the model and its sessions back. */
   close(): void {
-    if (this.#pointer === 0) return;
+    this.#isClosed = true;
+    this.#release();
+  }
+
+  #release(): void {
+    if (!this.#isOpen) return;
+    this.#isOpen = false;
+    const { library, pointer, weights } = this.#placed;
     try {
       for (const session of [...this.#sessions]) session.close();
-      this.#library.call("hearth_close", this.#pointer);
-      if (this.#weights !== undefined) this.#library.free(this.#weights);
-      this.#gpu?.close();
+      library.call("hearth_close", pointer);
+      if (weights instanceof GpuModel) weights.close();
+      else library.free(weights);
     } finally {
-      this.#library.close();
-      this.#pointer = 0;
+      library.close();
     }
   }
 }
 
 function processor({ isa }: ModelInfo, { count, why }: ThreadCount, whyNoGpu: string): Device {
   const name = `${isa}, ${count} thread${count === 1 ? "" : "s"}`;
-  return { kind: "wasm", name, threads: count, why: [whyNoGpu, why].filter(Boolean).join(" ") };
+  const reasons = [whyNoGpu, why].filter(Boolean).join(" ");
+  return { kind: "wasm", name, threads: count, why: reasons, isChecked: false, variants: {} };
 }
 
 /** hearth_open_memory; answers the model. */

@@ -3,7 +3,7 @@
 // tokens. Pages start as NaN: what was never written cannot be read unnoticed. Each token is computed alone, so its result does not
 // depend on the batch.
 
-import type { Forward, ForwardBatch, ForwardInfo, ForwardResult, StepsAhead } from "../src/engine/forward.ts";
+import { type Forward, type ForwardBatch, type ForwardInfo, type ForwardResult, StatesLost } from "../src/engine/forward.ts";
 
 const NUM_LAYERS = 2;
 
@@ -26,6 +26,8 @@ export class ToyForward implements Forward {
   worthwhile: number | undefined;
   /** Thrown by the next forward. */
   failNext: Error | undefined;
+  /** In these forwards, by their number, all keys and values are lost. */
+  readonly losing = new Set<number>();
   /** A forward with it fails. */
   failingToken: number | undefined;
   /** The logits after it are NaN. */
@@ -69,6 +71,11 @@ export class ToyForward implements Forward {
     const error = this.failNext;
     this.failNext = undefined;
     if (error !== undefined) throw error;
+    if (this.losing.has(this.batches.length)) {
+      this.#keys.fill(NaN);
+      this.#values.fill(NaN);
+      throw new StatesLost("device", "lost");
+    }
     const { tokenIds, positions, tokenSeq, blockTable, blockTableStride: stride, logitRows, outputs } = batch;
     if (this.failingToken !== undefined && tokenIds.includes(this.failingToken)) throw new Error("the device broke");
     const rows = [...tokenIds].map((token, i) => {

@@ -3,6 +3,7 @@
 
 import { Engine } from "../src/engine/engine.ts";
 import type { Forward, ForwardBatch, ForwardInfo, ForwardResult } from "../src/engine/forward.ts";
+import type { Device } from "../src/model.ts";
 import { LanguageModel, type LanguageModelParts } from "../src/api/language_model.ts";
 import { type TokenizerMeta, tokenizerSpec } from "../src/text/spec.ts";
 import { Tokenizer } from "../src/text/tokenizer.ts";
@@ -105,5 +106,6 @@ export function toyModel(parts: Partial<LanguageModelParts> = {}, meta: Partial<
   const tokenizer = toyTokenizer(meta);
   const forward = new SayingForward(tokenizer);
   const engine = new Engine(forward, [IM_END]);
-  return { model: new LanguageModel({ name: "toy", engine, tokenizer, endIds: [IM_END], device: { kind: "wasm", threads: 1, name: "toy", why: "" }, ...parts }), forward };
+  const device = (): Device => ({ kind: "wasm", name: "toy", threads: 1, why: "", isChecked: false, variants: {} });
+  return { model: new LanguageModel({ name: "toy", engine, tokenizer, endIds: [IM_END], device, ...parts }), forward };
 }

@@ -7,7 +7,8 @@ import type { Keeping } from "../../runtime/src/store/index.ts";
 import { IconButton } from "../../src/views/Button.tsx";
 import { Hearth } from "../../src/views/Hearth.tsx";
 import { Icon } from "../../src/views/Icon.tsx";
-import { beginAnew, send, settings, spoken, stop, turns, writing } from "./chat.ts";
+import { beginAnew, failure, send, settings, spoken, stop, type Turn, turns, writing } from "./chat.ts";
+import { deviceText } from "./device.ts";
 import { facts, load, look, memoryOf, notice, stage } from "./model.ts";
 import { isShown, show } from "./storage.ts";
 import { StorageDialog } from "./StorageDialog.tsx";
@@ -183,14 +184,11 @@ function Composer({ model }: { model: RemoteModel }) {
         </div>
       </div>
       <p class="disclaimer">
-        {model.device.kind === "webgpu" ? `On this device's GPU: ${model.device.name}.` : `On this device's processor${threadsOf(model.device)}. ${model.device.why}`}
+        {deviceText(model.device)}
       </p>
     </form>
   );
 }
-
-/** Of one thread `why` tells, where more were to be. */
-const threadsOf = ({ threads }: RemoteModel["device"]): string => (threads > 1 ? `, on ${threads} threads` : "");
 
 function SettingsFields() {
   const { temperature, maxTokens } = settings.value;

@@ -28,7 +28,8 @@ export interface LanguageModelParts {
   readonly engine: Engine;
   readonly tokenizer: Tokenizer;
   readonly endIds: readonly number[];
-  readonly device: Device;
+  /** What computes it now, and why. */
+  readonly device: () => Device;
   readonly constraints?: ConstraintMaker | undefined;
   readonly logitProcessor?: LogitProcessor | undefined;
   readonly close?: () => void;
@@ -41,23 +42,22 @@ export class LanguageModel {
   readonly name: string;
   readonly engine: Engine;
   readonly tokenizer: Tokenizer;
-  /** What computes it, and why. */
-  readonly device: Device;
   readonly logitProcessor: LogitProcessor | undefined;
   readonly #endIds: readonly number[];
   readonly #constraints: ConstraintMaker | undefined;
   readonly #close: (() => void) | undefined;
+  readonly #device: () => Device;
   readonly #templates = new Map<string, ChatTemplate>();
 
   constructor({ name, engine, tokenizer, endIds, device, constraints, logitProcessor, close }: LanguageModelParts) {
     this.name = name;
     this.engine = engine;
     this.tokenizer = tokenizer;
-    this.device = device;
     this.logitProcessor = logitProcessor;
     this.#endIds = endIds;
     this.#constraints = constraints;
     this.#close = close;
+    this.#device = device;
   }
 
   /** Opens the bundle at a URL, the packaged one whose model.json is at a URL, or that of files. */
@@ -74,11 +74,16 @@ export class LanguageModel {
       engine: await Engine.create(model, { ...options, context }),
       tokenizer,
       endIds,
-      device: model.device,
+      device: () => model.device,
       logitProcessor: options.logitProcessor,
       constraints: options.grammars && grammarConstraints(options.grammars, tokenizer, vocabSize, endIds),
       close: () => model.close(),
     });
+  }
+
+  /** What computes it, and why: another than before where a GPU was lost for good. */
+  get device(): Device {
+    return this.#device();
   }
 
   /** Whether it has a chat template: one without takes text completions only. */

@@ -2,16 +2,15 @@
 //
 // While there are requests it computes one step after the other: the scheduler says which tokens, the batch lays them out, the
 // forward computes them, each sequence whose last token was among them draws its next one. What a row's own logits or a constraint
-// make fail ends that request alone. Where all that are computed take the likeliest token, and reading results back takes a while,
-// several steps are computed before their tokens are read: what lies behind the end of an answer is thrown away. After a forward that failed with several sequences in it each starts again, alone up to its
-// next token: who fails then is at fault.
+// make fail ends that request alone. After a forward that failed with several sequences in it each starts again, alone up to its
+// next token: who fails then is at fault. Where keys and values were lost all goes on from its tokens; none is told twice.
 
 import { HearthError } from "../errors.ts";
 import { requireText } from "../info.ts";
 import type { Model } from "../model.ts";
 import { layOut, promptsFirst } from "./batch.ts";
 import type { Constraint } from "./constraint.ts";
-import type { Forward, StepsAhead } from "./forward.ts";
+import { type Forward, StatesLost } from "./forward.ts";
 import { Inbox } from "./inbox.ts";
 import { PagePool, pagesFor } from "./pages.ts";
 import { type SamplingParams, samplingParams } from "./params.ts";
@@ -136,7 +135,12 @@ export class Engine {
   /** The hidden states after the final norm of each token, (tokens, hiddenSize): once no request is being computed. */
   async hidden(tokens: readonly number[]): Promise<Float32Array> {
     this.#check(tokens);
-    const reading = this.#running.then(() => this.#readHidden(tokens));
+    const read = (): Promise<Float32Array> => this.#readHidden(tokens);
+    const reading = this.#running.then(read).catch((error: unknown) => {
+      if (!(error instanceof StatesLost)) throw error;
+      this.#scheduler.restartAll();
+      return read();
+    });
     this.#running = reading.then(
       () => this.#run(),
       () => this.#run(),
@@ -186,7 +190,8 @@ export class Engine {
         if (slices.length > 0) await this.#step(slices);
       } catch (error) {
         const failed = taking.filter((sequence) => this.#inboxes.has(sequence));
-        if (failed.length > 1) this.#scheduler.suspect(failed);
+        if (error instanceof StatesLost) this.#scheduler.restartAll();
+        else if (failed.length > 1) this.#scheduler.suspect(failed);
         else failed.forEach((sequence) => this.#fail(sequence, error));
       }
       await nextTurn();

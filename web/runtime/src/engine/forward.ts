@@ -1,6 +1,11 @@
 // What the engine asks of a compiled model: one ragged forward over paged keys and values. Nothing here says how a model computes,
 // nor on which device.
 
+import { HearthError } from "../errors.ts";
+
+/** Keys and values are gone, all of them, and the forward is as new: what is still wanted has to be computed again. */
+export class StatesLost extends HearthError {}
+
 /** What a forward computes; a device may take a while to bring it to where it can be read. */
 export type OutputName = "logits" | "argmax" | "hidden";
 
@@ -69,6 +74,7 @@ export interface StepsAhead {
 export interface Forward {
   readonly info: ForwardInfo;
   readonly numPages: number;
+  /** Fails with StatesLost where that helps. */
   forward(batch: ForwardBatch): Promise<ForwardResult>;
   /** Undefined where results lie at hand. */
   readonly ahead?: StepsAhead | undefined;

@@ -84,6 +84,13 @@ export class PagePool {
     this.#known.delete(page);
   }
 
+  /** What pages hold is lost. */
+  forgetAll(): void {
+    for (const page of [...this.#known.keys()]) this.forget(page);
+    this.#free.push(...this.#idle);
+    this.#idle.clear();
+  }
+
   /** Gives back one hold on each of a sequence's pages, in their order. */
   release(pages: readonly number[]): void {
     // From the last to the first, so that the end of a prefix is evicted before its beginning.

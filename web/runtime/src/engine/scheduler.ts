@@ -77,6 +77,12 @@ export class Scheduler {
     for (const sequence of sequences) this.#suspects.add(sequence);
   }
 
+  /** All keys and values are lost: everything starts again, with the tokens that it has. */
+  restartAll(): void {
+    for (const sequence of [...this.#running].reverse()) this.#restart(sequence, true);
+    this.pool.forgetAll();
+  }
+
   /** The sequence has drawn a token: it is not at fault. */
   clear(sequence: Sequence): void {
     this.#suspects.delete(sequence);

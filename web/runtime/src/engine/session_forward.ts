@@ -1,9 +1,10 @@
-// A compiled model's session as the engine sees it.
+// A compiled model's session as the engine sees it. A GPU that is lost is opened again, once for all that it computes from then on.
 
+import { GpuLost } from "../gpu/gpu.ts";
 import { requireText } from "../info.ts";
 import type { Model } from "../model.ts";
 import type { Session } from "../session.ts";
-import type { Forward, StepsAhead } from "./forward.ts";
+import { type Forward, StatesLost } from "./forward.ts";
 
 /**
  * @param pages of keys and values.
@@ -12,13 +13,33 @@ import type { Forward, StepsAhead } from "./forward.ts";
 export async function sessionForward(model: Model, pages: number, submitMs: number | undefined): Promise<Forward> {
   const text = requireText(model.info);
   const outputs = model.info.functions.find(({ door }) => door === "text")?.outputs ?? [];
-  const session = await model.session({ pages });
+  let session: Session | undefined = await model.session({ pages });
+  let isProven = true; // has computed since it was opened: then another try is worth it
+  const openAgain = async (): Promise<never> => {
+    session = undefined;
+    await model.reopen();
+    session = await model.session({ pages });
+    isProven = false;
+    throw new StatesLost("device", "The GPU was lost, and is there again.");
+  };
+  const guarded = async <Result>(compute: (session: Session) => Promise<Result>): Promise<Result> => {
+    if (session === undefined) return openAgain();
+    try {
+      const result = await compute(session);
+      isProven = true;
+      return result;
+    } catch (error) {
+      if (!(error instanceof GpuLost)) throw error;
+      if (isProven) return openAgain();
+      session = undefined;
+      throw error;
+    }
+  };
   return {
     info: { ...text, hiddenSize: outputs.find(({ name }) => name === "hidden")?.most.at(-1) ?? 0 },
     numPages: pages,
-    forward: async (batch) => session.forward(batch),
-    ahead: model.device.kind === "webgpu" ? ahead(session, submitMs) : undefined,
-    close: () => session.close(),
+    forward: (batch) => guarded((open) => open.forward(batch)),
+    close: () => session?.close(),
   };
 }
 

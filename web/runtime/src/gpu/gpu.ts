@@ -32,6 +32,16 @@ const PATIENCE_MS = 4;
 const SCOPES: readonly GPUErrorFilter[] = ["validation", "out-of-memory", "internal"];
 const ELSEWHERE = "Use the processor: device: \"wasm\".";
 
+/** What WebGPU calls the features of variants that a device is opened with. */
+const DEVICE_FEATURES: readonly (readonly [string, GPUFeatureName])[] = [
+  ["f16", "shader-f16"],
+  ["subgroups", "subgroups"],
+];
+const DOT4 = "packed_4x8_integer_dot_product";
+
+/** The GPU is gone, or has failed so that nothing on it is to be relied on; opened once more it may be had again. */
+export class GpuLost extends HearthError {}
+
 export class Gpu {
   readonly device: GPUDevice;
   /** The adapter, for people. */
@@ -43,7 +53,10 @@ export class Gpu {
   private constructor(device: GPUDevice, name: string) {
     this.device = device;
     this.name = name;
-    device.addEventListener("uncapturederror", ({ error }) => this.#note(problem(error, `The GPU ${name} failed.`)));
+    device.addEventListener("uncapturederror", ({ error }) => {
+      const trouble = problem(error, `The GPU ${name} failed.`);
+      this.#note(new GpuLost(trouble.kind, trouble.what, trouble));
+    });
     void device.lost.then(({ message }) => this.#note(lost(name, message)));
   }
 
@@ -56,15 +69,20 @@ export class Gpu {
       const why = `The model needs ${text.replace("NEEDED", String(needed)).replace("MOST", String(most))}.`;
       throw new HearthError("device", `The GPU ${name} cannot run this model.`, { why, hint: ELSEWHERE });
     }
+    const requiredFeatures = DEVICE_FEATURES.map(([, feature]) => feature).filter((feature) => adapter.features.has(feature));
     const requiredLimits = Object.fromEntries(LIMITS.map(([, limit]) => [limit, adapter.limits[limit] as number]));
     try {
-      return new Gpu(await adapter.requestDevice({ label: "hearth", requiredLimits }), name);
+      return new Gpu(await adapter.requestDevice({ label: "hearth", requiredFeatures, requiredLimits }), name);
     } catch (error) {
       throw new HearthError("device", `The GPU ${name} cannot be opened.`, { why: String(error), hint: ELSEWHERE });
     }
   }
 
-  /** Fails where the GPU was lost, or has failed in a way that nobody was told of. */
+  get isLost(): boolean {
+    return this.#trouble instanceof GpuLost;
+  }
+
+  /** Fails where it is lost. */
   requireSound(): void {
     if (this.#trouble !== undefined) throw this.#trouble;
   }
@@ -157,8 +175,16 @@ function adapterName({ info }: GPUAdapter): string {
   return [info.vendor, info.architecture, info.device].filter(Boolean).join(" ") || "without a name";
 }
 
-function lost(name: string, message: string): HearthError {
-  return new HearthError("device", `The GPU ${name} was lost.`, { why: message, hint: "Load the model again." });
+/** Features of variants that an adapter has. */
+export function featuresOf(adapter: GPUAdapter): ReadonlySet<string> {
+  const has = new Set(DEVICE_FEATURES.filter(([, feature]) => adapter.features.has(feature)).map(([name]) => name));
+  const language = navigator.gpu.wgslLanguageFeatures as WGSLLanguageFeatures | undefined; // older browsers have none
+  if (language?.has(DOT4) === true) has.add("dot4");
+  return has;
+}
+
+function lost(name: string, message: string): GpuLost {
+  return new GpuLost("device", `The GPU ${name} was lost.`, { why: message, hint: "Load the model again." });
 }
 
 function problem(error: GPUError, what: string): HearthError {

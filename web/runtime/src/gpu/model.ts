@@ -3,10 +3,11 @@
 
 import { HearthError } from "../errors.ts";
 import type { Library } from "../library.ts";
-import { Gpu, type Needs, USAGE } from "./gpu.ts";
-import { makePipelines } from "./pipelines.ts";
+import { featuresOf, Gpu, type Needs, USAGE } from "./gpu.ts";
+import { Pipelines } from "./pipelines.ts";
+import { RaceRecord } from "./race_record.ts";
 import { GpuSession, requireStates, sessionBytes } from "./session.ts";
-import { coreShaders, readShaders, type Shader } from "./shaders.ts";
+import { CORE, type Kernel, kernelsOf, readShaders, type Shader } from "./shaders.ts";
 import { type GpuPlan, type PlanBuffer, readPlan, readSessionMemory } from "./tables.ts";
 import { layoutWeights, uploadWeights, type WeightLayout } from "./weights.ts";
 
@@ -15,13 +16,22 @@ export interface GpuModelOptions {
   readonly adapter: GPUAdapter;
   /** Take no more of the GPU's memory than this, weights and sessions together. */
   readonly memoryLimitBytes: number | undefined;
+  /** Whether what it computes will be checked: else it uses no variants of kernels. */
+  readonly isChecked: boolean;
 }
 
 export class GpuModel {
   readonly gpu: Gpu;
   readonly plan: GpuPlan;
-  readonly pipelines: readonly GPUComputePipeline[];
+  /** As the plan has them. */
+  readonly kernels: readonly Kernel[];
+  /** What races on this adapter have found. */
+  readonly record: RaceRecord;
+  readonly isChecked: boolean;
   readonly #library: Library;
+  readonly #made: Pipelines;
+  #shaders: readonly Shader[] = [];
+  #pipelines: readonly GPUComputePipeline[] = [];
   readonly #layout: WeightLayout;
   readonly #weights: readonly GPUBuffer[];
   readonly #limit: number;
@@ -31,18 +41,22 @@ export class GpuModel {
     library: Library,
     gpu: Gpu,
     plan: GpuPlan,
-    pipelines: readonly GPUComputePipeline[],
+    kernels: readonly Kernel[],
+    record: RaceRecord,
     layout: WeightLayout,
     weights: readonly GPUBuffer[],
-    limit: number,
+    { memoryLimitBytes = Infinity, isChecked }: GpuModelOptions,
   ) {
     this.#library = library;
     this.gpu = gpu;
     this.plan = plan;
-    this.pipelines = pipelines;
+    this.kernels = kernels;
+    this.record = record;
+    this.#made = new Pipelines(gpu);
     this.#layout = layout;
     this.#weights = weights;
-    this.#limit = limit;
+    this.#limit = memoryLimitBytes;
+    this.isChecked = isChecked;
   }
 
   /**
@@ -57,25 +71,46 @@ export class GpuModel {
     pointer: number,
     shaders: string,
     weights: () => AsyncIterable<Uint8Array>,
-    { adapter, memoryLimitBytes = Infinity }: GpuModelOptions,
+    options: GpuModelOptions,
   ): Promise<GpuModel> {
+    const { adapter, memoryLimitBytes = Infinity, isChecked } = options;
     const plan = readPlan(library, pointer);
-    const chosen = coreShaders(readShaders(shaders), plan.kernels);
+    const kernels = kernelsOf(readShaders(shaders), plan.kernels, isChecked ? featuresOf(adapter) : new Set());
+    const record = await RaceRecord.open(adapter, kernels);
     const layout = layoutWeights(plan);
     requireRoom("The weights do not fit the GPU.", bytesOf(layout), memoryLimitBytes);
-    const gpu = await Gpu.open(adapter, needs(plan, layout, chosen));
+    const gpu = await Gpu.open(adapter, needs(plan, layout, kernels));
     try {
-      const pipelines = makePipelines(gpu, chosen);
-      pipelines.catch(() => undefined); // looked at below, whatever comes before
       const buffers = await gpu.make(`The GPU ${gpu.name} has no memory for the weights.`, () =>
         layout.bufferBytes.map((size, i) => gpu.createBuffer(`weights ${i}`, size, USAGE.STORAGE | USAGE.COPY_DST)),
       );
+      const model = new GpuModel(library, gpu, plan, kernels, record, layout, buffers, options);
+      const compiled = model.use((kernel) => record.choice(kernel) ?? CORE);
+      compiled.catch(() => undefined); // looked at below, whatever comes before
       await uploadWeights(gpu, layout, buffers, weights());
-      return new GpuModel(library, gpu, plan, await pipelines, layout, buffers, memoryLimitBytes);
+      await compiled;
+      return model;
     } catch (error) {
       gpu.close();
       throw error;
     }
+  }
+
+  /** The kernels' pipelines, in their order. */
+  get pipelines(): readonly GPUComputePipeline[] {
+    return this.#pipelines;
+  }
+
+  /** The features that kernels use, by their names; of those that every adapter runs nothing. */
+  get variants(): Readonly<Record<string, string>> {
+    return Object.fromEntries(this.#shaders.filter(({ features }) => features !== CORE).map(({ name, features }) => [name, features]));
+  }
+
+  /** Computes with the variants of these features from now on, where there are such; sessions must be made afterwards. */
+  async use(features: (kernel: Kernel) => string): Promise<void> {
+    const shaders = this.kernels.map((kernel) => kernel.variants.get(features(kernel)) ?? kernel.core);
+    this.#pipelines = await this.#made.make(shaders);
+    this.#shaders = shaders;
   }
 
   /** Bytes of the weights on the GPU. */
@@ -127,12 +162,12 @@ function requireRoom(what: string, bytes: number, limit: number): void {
 }
 
 /** What the adapter must have, whatever sizes sessions have: of states they say so themselves. */
-function needs(plan: GpuPlan, { bufferBytes }: WeightLayout, shaders: readonly Shader[]): Needs {
+function needs(plan: GpuPlan, { bufferBytes }: WeightLayout, kernels: readonly Kernel[]): Needs {
   const most = (numbers: readonly number[]): number => Math.max(0, ...numbers);
   return {
     bufferBytes: most([...bufferBytes, ...plan.arenaBytes]),
     bindingBytes: most(plan.buffers.map(({ size }) => size)),
     storageBuffers: most(plan.kernels.map(({ numBuffers }) => numBuffers)),
-    invocations: most(shaders.map(({ threads }) => threads)),
+    invocations: most(kernels.flatMap(({ core, variants }) => [core, ...variants.values()]).map(({ threads }) => threads)),
   };
 }

@@ -1,20 +1,35 @@
-// Pipelines of a plan's kernels, compiled by the driver while other things go on.
+// Pipelines of shaders, compiled by the driver while other things go on; each once, however often it is asked for.
 
 import type { Gpu } from "./gpu.ts";
 import type { Shader } from "./shaders.ts";
 
-/** A pipeline for each shader, in their order. */
-export function makePipelines(gpu: Gpu, shaders: readonly Shader[]): Promise<GPUComputePipeline[]> {
-  return Promise.all(shaders.map((shader) => makePipeline(gpu, shader)));
-}
+export class Pipelines {
+  readonly #gpu: Gpu;
+  readonly #made = new Map<Shader, Promise<GPUComputePipeline>>();
 
-async function makePipeline(gpu: Gpu, { name, text }: Shader): Promise<GPUComputePipeline> {
-  const what = `The GPU ${gpu.name} refuses the kernel ${name}.`;
-  const module = await gpu.make(what, () => gpu.device.createShaderModule({ label: name, code: text }));
-  try {
-    const compute = { module, entryPoint: name };
-    return await gpu.device.createComputePipelineAsync({ label: name, layout: "auto", compute });
-  } catch (error) {
-    throw gpu.explain(error, what);
+  constructor(gpu: Gpu) {
+    this.#gpu = gpu;
+  }
+
+  /** A pipeline for each shader, in their order. Fails where the driver refuses one. */
+  make(shaders: readonly Shader[]): Promise<GPUComputePipeline[]> {
+    return Promise.all(
+      shaders.map((shader) => {
+        let made = this.#made.get(shader);
+        if (made === undefined) this.#made.set(shader, (made = this.#compile(shader)));
+        return made;
+      }),
+    );
+  }
+
+  async #compile({ name, text }: Shader): Promise<GPUComputePipeline> {
+    const what = `The GPU ${this.#gpu.name} refuses the kernel ${name}.`;
+    const module = await this.#gpu.make(what, () => this.#gpu.device.createShaderModule({ label: name, code: text }));
+    try {
+      const compute = { module, entryPoint: name };
+      return await this.#gpu.device.createComputePipelineAsync({ label: name, layout: "auto", compute });
+    } catch (error) {
+      throw this.#gpu.explain(error, what);
+    }
   }
 }

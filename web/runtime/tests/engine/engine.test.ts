@@ -131,6 +131,23 @@ test("a forward that fails ends the request at fault alone; one that failed by c
   again.forEach(({ tokens }, i) => expect(tokens).toEqual(forward.greedyReference(others[i]!, 3)));
 });
 
+test("where keys and values are lost all answers go on, no token is told twice, and nothing lost is found", async () => {
+  const forward = new ToyForward();
+  const engine = new Engine(forward, [], { chunkTokens: 8 });
+  [2, 9, 10, 23].forEach((number) => forward.losing.add(number));
+  const prompts = [1, 2, 3, 4, 5].map((seed) => prompt(seed, 10));
+  const found = await Promise.all(prompts.map((promptIds) => all(engine, { promptIds, params: greedy(12) })));
+  found.forEach(({ tokens }, i) => expect(tokens).toEqual(forward.greedyReference(prompts[i]!, 12)));
+  const request = { promptIds: prompt(1, 10), params: { seed: 9n, maxTokens: 12 } };
+  const alone = await all(new Engine(new ToyForward()), request);
+  forward.losing.add(forward.batches.length + 1);
+  forward.losing.add(forward.batches.length + 5);
+  expect((await all(engine, request)).tokens).toEqual(alone.tokens);
+  forward.losing.add(forward.batches.length + 1);
+  const hidden = await new Engine(new ToyForward()).hidden(prompt(3, 50));
+  expect(await engine.hidden(prompt(3, 50))).toEqual(hidden);
+});
+
 test("logits are only asked for where a draw may read them", async () => {
   const forward = new ToyForward();
   const engine = new Engine(forward);
