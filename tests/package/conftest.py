@@ -1,4 +1,4 @@
-"""stories260K, its bundles for WebAssembly and for this machine, and what it answers here."""
+"""stories260K: its bundles, its site, what it answers natively; and a browser that visits."""
 
 from __future__ import annotations
 
@@ -20,11 +20,6 @@ CHUNK_BYTES = 100_000
 # A name that browsers do not trust as they trust localhost.
 ELSEWHERE = "elsewhere.test"
 
-from hearth import LLM
-
-PROMPT = "Once upon a time, there was a little"
-TOKENS = 40
-
 
 @pytest.fixture(scope="session")
 def stories(shared_data: Path) -> Path:
@@ -34,6 +29,34 @@ def stories(shared_data: Path) -> Path:
 @pytest.fixture(scope="session")
 def bundle_folder(stories: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return compile_here(stories, tmp_path_factory.mktemp("bundle") / "wasm", target="wasm32", precision="high")
+
+
+@pytest.fixture(scope="module")
+def site(bundle_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Site:
+    bundle = open_bundle(bundle_folder, for_this_machine=False)
+    return write_site(bundle, tmp_path_factory.mktemp("site") / "site", chunk_bytes=CHUNK_BYTES)
+
+
+@pytest.fixture
+def server(site: Site) -> Iterator[SiteServer]:
+    server = SiteServer(site.path)
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Any]:
+    with launched("chromium", local_name=ELSEWHERE) as browser:
+        yield browser
+
+
+@pytest.fixture
+def context(browser: Any) -> Iterator[Any]:
+    """A visitor who was never here."""
+    context = browser.new_context()
+    context.set_default_timeout(PATIENCE_MS)
+    yield context
+    context.close()
 
 
 @pytest.fixture(scope="session")

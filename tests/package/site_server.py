@@ -82,13 +82,13 @@ def write(field: Any, text: str) -> None:
     field.press_sequentially(text)
 
 
-def answer(page: Any) -> str:
+def answer(page: Any, prompt: str = PROMPT, box_name: str = "The beginning of a text") -> str:
     """What the model writes greedily once it is there."""
     page.get_by_text("Settings").click()
     write(page.get_by_label("Temperature"), "0")
     write(page.get_by_label("Longest answer"), str(TOKENS))
-    box = page.get_by_role("textbox", name="The beginning of a text")
-    box.fill(PROMPT)
+    box = page.get_by_role("textbox", name=box_name)
+    box.fill(prompt)
     box.press("Enter")
     page.get_by_role("button", name="Stop").wait_for(state="detached")
     page.wait_for_function("!document.querySelector('main').matches('[aria-busy=true]')")

@@ -10,135 +10,24 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from tests.package.conftest import PROMPT, TOKENS
-from tests.web.conftest import ARGUMENTS, CHROMIUM
+from tests.web.browsers import BROWSERS, launched
+from tests.web.firefox import launch_firefox
 
-from hearth.bundle import open_bundle
-from hearth.package import Site, write_site
+from hearth.package import Site
 
-CHUNK_BYTES = 100_000
-PATIENCE_MS = 120_000
-# A name that browsers do not trust as they trust localhost.
-ELSEWHERE = "elsewhere.test"
+from .conftest import ELSEWHERE
+from .site_server import PATIENCE_MS, PROMPT, SiteServer, answer, begin, visit, write
 
-
-class Server:
-    """A web server without any headers of its own. Counts what it is asked for."""
-
-    def __init__(self, folder: Path) -> None:
-        self.asked: Counter[str] = Counter()
-        self.held = threading.Event()
-        self.holds_after: int | None = None
-        self.damages: str | None = None
-        self._released = threading.Event()
-        server = self
-
-        class Handler(http.server.SimpleHTTPRequestHandler):
-            def do_GET(self) -> None:
-                server.asked[self.path] += 1
-                blobs = [path for path in server.asked if path.startswith("/blobs/")]
-                if self.path == server.damages:
-                    content = bytes(len((folder / self.path.lstrip("/")).read_bytes()))
-                    self.send_response(200)
-                    self.send_header("Content-Length", str(len(content)))
-                    self.end_headers()
-                    self.wfile.write(content)
-                elif server.holds_after is not None and len(blobs) > server.holds_after:
-                    self._hold()
-                else:
-                    super().do_GET()
-
-            def _hold(self) -> None:
-                """Sends half of a chunk, and no more until whoever asked has gone."""
-                content = (folder / self.path.lstrip("/")).read_bytes()
-                self.send_response(200)
-                self.send_header("Content-Length", str(len(content)))
-                self.end_headers()
-                self.wfile.write(content[: len(content) // 2])
-                self.wfile.flush()
-                server.held.set()
-                server._released.wait()
-                self.close_connection = True
-
-            def log_message(self, *_arguments: Any) -> None:
-                pass
-
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=folder))
-        self.port = self._server.server_port
-        self.url = f"http://127.0.0.1:{self.port}/"
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
-        self._thread.start()
-
-    def release(self) -> None:
-        self.holds_after = None
-        self._released.set()
-
-    def close(self) -> None:
-        self.release()
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+LITTLE_ROOM = 600_000  # bytes
 
 
-@pytest.fixture(scope="module")
-def site(bundle_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Site:
-    bundle = open_bundle(bundle_folder, for_this_machine=False)
-    return write_site(bundle, tmp_path_factory.mktemp("site") / "site", chunk_bytes=CHUNK_BYTES)
-
-
-@pytest.fixture
-def server(site: Site) -> Iterator[Server]:
-    server = Server(site.path)
-    yield server
-    server.close()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    if CHROMIUM is None:
-        pytest.skip("needs Chromium (apt-get install chromium)")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as driver:
-        rule = f"--host-resolver-rules=MAP {ELSEWHERE} 127.0.0.1"
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=[*ARGUMENTS, rule])
+@pytest.fixture(scope="module", params=BROWSERS)
+def browser(request: pytest.FixtureRequest) -> Iterator[Any]:
+    with launched(request.param, local_name=ELSEWHERE) as browser:
         yield browser
 
 
-@pytest.fixture
-def context(browser: Any) -> Iterator[Any]:
-    """A visitor who was never here."""
-    context = browser.new_context()
-    context.set_default_timeout(PATIENCE_MS)
-    yield context
-    context.close()
-
-
-def begin(page: Any) -> None:
-    page.get_by_role("button", name="Load the model").click()
-
-
-def answer(page: Any, prompt: str = PROMPT, box_name: str = "The beginning of a text") -> str:
-    """What the model writes greedily once it is there."""
-    page.get_by_text("Settings").click()
-    page.get_by_label("Temperature").fill("0")
-    page.get_by_label("Longest answer").fill(str(TOKENS))
-    box = page.get_by_role("textbox", name=box_name)
-    box.fill(prompt)
-    box.press("Enter")
-    page.get_by_role("button", name="Stop").wait_for(state="detached")
-    page.wait_for_function("!document.querySelector('main').matches('[aria-busy=true]')")
-    text: str = page.locator(".answer-text").evaluate("element => element.textContent")
-    return text
-
-
-def visit(context: Any, url: str) -> Any:
-    page = context.new_page()
-    page.goto(url)
-    return page
-
-
-def test_it_answers_as_natively_and_again_without_a_network(context: Any, server: Server, expected: str) -> None:
+def test_it_answers_as_natively_and_again_without_a_network(context: Any, server: SiteServer, expected: str) -> None:
     page = visit(context, server.url)
     assert page.evaluate("crossOriginIsolated") is False
     begin(page)

@@ -12,11 +12,12 @@ from typing import Any
 
 import pytest
 from tests.compiler.compiled import compile_here
-from tests.package.conftest import TOKENS
-from tests.package.test_browser import CHUNK_BYTES, PATIENCE_MS, Server, answer, begin, visit
+from tests.package.conftest import CHUNK_BYTES
+from tests.package.site_server import PATIENCE_MS, TOKENS, SiteServer, answer, begin, visit
 from tests.wasm.conftest import changed_bundle
-from tests.wasm.gpu_page import chromium, needs_chromium
+from tests.wasm.gpu_page import needs_chromium
 from tests.wasm.test_gpu_race import RACING, SHADERS, core_of, damaged, kernels
+from tests.web.browsers import launched
 
 from hearth import LLM
 from hearth.bundle import KNOWN_ANSWERS, open_bundle
@@ -80,35 +81,19 @@ def site(checked: Path, tmp_path_factory: pytest.TempPathFactory) -> Site:
     return write_site(bundle, tmp_path_factory.mktemp("site") / "site", chunk_bytes=CHUNK_BYTES)
 
 
-@pytest.fixture
-def server(site: Site) -> Iterator[Server]:
-    server = Server(site.path)
-    yield server
-    server.close()
-
-
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    with chromium() as browser:
+    with launched("chromium", gpu=True) as browser:
         yield browser
 
 
-@pytest.fixture
-def context(browser: Any) -> Iterator[Any]:
-    """A visitor who was never here."""
-    context = browser.new_context()
-    context.set_default_timeout(PATIENCE_MS)
-    yield context
-    context.close()
-
-
 @contextmanager
-def served(site: Site, folder: Path, *before: str) -> Iterator[Server]:
+def served(site: Site, folder: Path, *before: str) -> Iterator[SiteServer]:
     """A copy of a site whose worker begins with other scripts."""
     copied = Path(shutil.copytree(site.path, folder))
     worker = copied / "worker.js"
     worker.write_text("".join(before) + worker.read_text())
-    server = Server(copied)
+    server = SiteServer(copied)
     try:
         yield server
     finally:
@@ -133,7 +118,7 @@ def tell_worker(page: Any, message: int | str) -> Any:
     )
 
 
-def test_it_answers_as_natively_and_again_without_a_network(context: Any, server: Server, expected: str) -> None:
+def test_it_answers_as_natively_and_again_without_a_network(context: Any, server: SiteServer, expected: str) -> None:
     page = visit(context, server.url + WITH_GPU)
     begin(page)
     assert answer(page) == expected
@@ -207,7 +192,7 @@ def test_the_starter_chats_as_natively(context: Any, tmp_path: Path) -> None:
         assert "It was checked." in device_of(page)
 
 
-def test_a_page_that_was_closed_goes_on_at_the_chunk(context: Any, server: Server, expected: str) -> None:
+def test_a_page_that_was_closed_goes_on_at_the_chunk(context: Any, server: SiteServer, expected: str) -> None:
     server.holds_after = 6
     page = visit(context, server.url + WITH_GPU)
     begin(page)
@@ -222,7 +207,7 @@ def test_a_page_that_was_closed_goes_on_at_the_chunk(context: Any, server: Serve
     assert counts[2] == 1
 
 
-def test_with_a_full_quota_it_says_so_and_answers(context: Any, server: Server, expected: str) -> None:
+def test_with_a_full_quota_it_says_so_and_answers(context: Any, server: SiteServer, expected: str) -> None:
     page = visit(context, server.url + WITH_GPU)
     quota = {"origin": server.url, "quotaSize": 600_000}
     context.new_cdp_session(page).send("Storage.overrideQuotaForOrigin", quota)

@@ -120,8 +120,9 @@ def test_the_known_answers_use_the_kernels_of_a_chat(page: Page, stories: Bundle
         rows = range(count - call["rows"], count)
         session.forward(call["tokens"], positions, [0] * count, np.array([call["pages"]], np.int32), rows)
         used.update(session.counters()["kernels"])
-    # The one is for rows of more than 32 sequences at once.
-    assert {name for name in kernels(stories.wasm) if name not in used} == {"tile64_f32_logits_gather"}
+    # For rows of more than 32 sequences at once, and an output that pages do not ask for.
+    left = [name for name in kernels(stories.wasm) if name not in used]
+    assert all(re.match(r"tile64_\w*logits|likeliest$", name) for name in left), left
 
 
 @pytest.mark.parametrize("kernel", ["tile64_f32_add", "rows4x\\d+_f32_logits", "attention_merge", "argmax"])

@@ -89,26 +89,6 @@ def _serve(model: str, folder: Path, host: str, port: int) -> None:
         server.serve_forever()
 
 
-def _bundle(model: str, offline: bool, isa: str | None, **wanted: Any) -> Bundle:
-    from hearth.bundle import open_bundle
-    from hearth.bundle.manifest import MANIFEST
-    from hearth.cli.compile import compile_checkpoint
-    from hearth.cli.progress import showing_progress
-    from hearth.model.kinds import TEXT
-    from hearth.prepare import COMPILE_HINT, with_known_answers
-
-    if (Path(model) / MANIFEST).is_file():
-        return open_bundle(Path(model), for_this_machine=False)
-    options = {"target": "wasm32", "isa": isa, "output": None, "dump_ir": None, "force": False}
-    with showing_progress() as progress:
-        try:
-            folder = compile_checkpoint(model, wanted, offline, progress, options, kinds=(TEXT,))
-            bundle = open_bundle(folder, for_this_machine=False)
-            return with_known_answers(bundle, model, progress=progress, offline=offline, **wanted)
-        except ImportError as error:
-            raise CompileError("The compiler is not installed.", why=f"({error})", hint=COMPILE_HINT) from error
-
-
 def _report(bundle: Bundle, site: Site) -> None:
     """What a visitor loads, in its order."""
     from hearth.package.site import published_name

@@ -39,16 +39,17 @@ def web_bundle(model: str, options: Mapping[str, Any], *, isa: str | None = None
     from hearth.cli.compile import compile_checkpoint
     from hearth.cli.progress import showing_progress
     from hearth.model.kinds import TEXT
-    from hearth.prepare import COMPILE_HINT
+    from hearth.prepare import COMPILE_HINT, with_known_answers
 
     wanted = {name: options[name] for name in _SHAPING}
     how = {"target": "wasm32", "isa": isa, "output": None, "dump_ir": None, "force": False}
     with showing_progress() as progress:
         try:
             folder = compile_checkpoint(model, wanted, options["offline"], progress, how, kinds=(TEXT,))
+            bundle = open_bundle(folder, for_this_machine=False)
+            return with_known_answers(bundle, model, progress=progress, offline=options["offline"], **wanted)
         except ImportError as error:
             raise CompileError("The compiler is not installed.", why=f"({error})", hint=COMPILE_HINT) from error
-    return open_bundle(folder, for_this_machine=False)
 
 
 def visitors_page(model: str, options: Mapping[str, Any], keys: Any) -> VisitorsPage:

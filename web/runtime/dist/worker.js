@@ -92,20 +92,20 @@ var ee = [
 	"validation",
 	"out-of-memory",
 	"internal"
-], v = "Use the processor: device: \"wasm\".", ee = [["f16", "shader-f16"], ["subgroups", "subgroups"]], te = "packed_4x8_integer_dot_product", y = class extends e {}, ne = class t {
+], _ = "Use the processor: device: \"wasm\".", re = [["f16", "shader-f16"], ["subgroups", "subgroups"]], ie = "packed_4x8_integer_dot_product", v = class extends e {}, ae = class t {
 	device;
 	name;
 	allocatedBytes = 0;
 	#e;
 	constructor(e, t) {
 		this.device = e, this.name = t, e.addEventListener("uncapturederror", ({ error: e }) => {
-			let n = se(e, `The GPU ${t} failed.`);
-			this.#t(new y(n.kind, n.what, n));
-		}), e.lost.then(({ message: e }) => this.#t(oe(t, e)));
+			let n = ue(e, `The GPU ${t} failed.`);
+			this.#t(new v(n.kind, n.what, n));
+		}), e.lost.then(({ message: e }) => this.#t(le(t, e)));
 	}
 	static async open(n, r) {
-		let i = ie(n);
-		for (let [t, a, o] of h) {
+		let i = se(n);
+		for (let [t, a, o] of ee) {
 			let [s, c] = [r[t], n.limits[a]];
 			if (s <= c) continue;
 			let l = `The model needs ${o.replace("NEEDED", String(s)).replace("MOST", String(c))}.`;
@@ -114,7 +114,7 @@ var ee = [
 				hint: _
 			});
 		}
-		let a = ee.map(([, e]) => e).filter((e) => n.features.has(e)), o = Object.fromEntries(h.map(([, e]) => [e, n.limits[e]]));
+		let a = re.map(([, e]) => e).filter((e) => n.features.has(e)), o = Object.fromEntries(ee.map(([, e]) => [e, n.limits[e]]));
 		try {
 			return new t(await n.requestDevice({
 				label: "hearth",
@@ -129,7 +129,7 @@ var ee = [
 		}
 	}
 	get isLost() {
-		return this.#e instanceof y;
+		return this.#e instanceof v;
 	}
 	requireSound() {
 		if (this.#e !== void 0) throw this.#e;
@@ -149,7 +149,7 @@ var ee = [
 		let n = await Promise.all(Array.from({ length: e }, () => this.device.popErrorScope())).catch((e) => {
 			throw this.explain(e, t);
 		});
-		for (let e of n) if (e !== null) throw se(e, t);
+		for (let e of n) if (e !== null) throw ue(e, t);
 	}
 	createBuffer(e, t, n) {
 		let r = this.device.createBuffer({
@@ -182,7 +182,7 @@ var ee = [
 		this.#e ??= e;
 	}
 };
-async function re(t) {
+async function oe(t) {
 	let n = globalThis.navigator?.gpu;
 	if (n === void 0) {
 		let t = globalThis.isSecureContext === !1 ? "Pages have WebGPU over https or on localhost only." : "This browser has no WebGPU, or it is switched off.";
@@ -197,7 +197,7 @@ async function re(t) {
 		hint: _
 	});
 	if (r.info.isFallbackAdapter && !t) {
-		let t = `${ie(r)} is a program that plays one, slower than the processor's own kernels.`;
+		let t = `The GPU ${se(r)} is a program that plays one, slower than the processor's own kernels.`;
 		throw new e("device", "There is no GPU.", {
 			why: t,
 			hint: _
@@ -205,63 +205,63 @@ async function re(t) {
 	}
 	return r;
 }
-function ie({ info: e }) {
+function se({ info: e }) {
 	return e.description ? e.description : [
 		e.vendor,
 		e.architecture,
 		e.device
 	].filter(Boolean).join(" ") || "without a name";
 }
-function ae(e) {
-	let t = new Set(ee.filter(([, t]) => e.features.has(t)).map(([e]) => e));
-	return navigator.gpu.wgslLanguageFeatures?.has(te) === !0 && t.add("dot4"), t;
+function ce(e) {
+	let t = new Set(re.filter(([, t]) => e.features.has(t)).map(([e]) => e));
+	return navigator.gpu.wgslLanguageFeatures?.has(ie) === !0 && t.add("dot4"), t;
 }
-function oe(e, t) {
-	return new y("device", `The GPU ${e} was lost.`, {
+function le(e, t) {
+	return new v("device", `The GPU ${e} was lost.`, {
 		why: t,
 		hint: "Load the model again."
 	});
 }
-function se(t, n) {
-	let r = typeof GPUOutOfMemoryError < "u" && t instanceof GPUOutOfMemoryError, i = r ? "Use a smaller context, a smaller model or a smaller number format, or close other pages." : v;
+function ue(t, n) {
+	let r = typeof GPUOutOfMemoryError < "u" && t instanceof GPUOutOfMemoryError, i = r ? "Use a smaller context, a smaller model or a smaller number format, or close other pages." : _;
 	return new e(r ? "memory" : "device", n, {
 		why: t.message,
 		hint: i
 	});
 }
 // src/gpu/known_answers.ts
-var ce = 1;
-function le(t) {
+var de = 1;
+function fe(t) {
 	let n;
 	try {
 		n = JSON.parse(t);
 	} catch (t) {
 		throw new e("corrupt", "The bundle's known answers are no JSON.", { why: String(t) });
 	}
-	if (n.format !== ce) throw new e("mismatch", `The bundle's known answers have format ${n.format}.`, {
-		why: `This package reads format ${ce}.`,
+	if (n.format !== de) throw new e("mismatch", `The bundle's known answers have format ${n.format}.`, {
+		why: `This package reads format ${de}.`,
 		hint: "Package the model again with the Hearth that the page came with: hearth package web MODEL."
 	});
 	let r = n.calls.map((e) => ({
 		...e,
-		logits: ue(e.logits)
+		logits: pe(e.logits)
 	}));
 	return {
 		pages: n.pages,
 		calls: r
 	};
 }
-function ue(e) {
+function pe(e) {
 	let t = Uint8Array.from(atob(e), (e) => e.charCodeAt(0));
 	return new Float32Array(t.buffer);
 }
 // src/gpu/shaders.ts
-var b = "core", de = /^\/\/@ .*$/gm, fe = /^\/\/@ ([A-Za-z_]\w*) (\d{1,3}) ([a-z0-9+]+)$/, pe = "Compile the model again: hearth compile MODEL --target wasm32";
-function x(t) {
-	let n = [...t.matchAll(de)];
+var y = "core", me = /^\/\/@ .*$/gm, b = /^\/\/@ ([A-Za-z_]\w*) (\d{1,3}) ([a-z0-9+]+)$/, he = "Compile the model again: hearth compile MODEL --target wasm32";
+function ge(t) {
+	let n = [...t.matchAll(me)];
 	return n.map((r, i) => {
-		let a = fe.exec(r[0]);
-		if (a === null) throw new e("corrupt", `The bundle's shaders have a line that says nothing: ${r[0]}`, { hint: pe });
+		let a = b.exec(r[0]);
+		if (a === null) throw new e("corrupt", `The bundle's shaders have a line that says nothing: ${r[0]}`, { hint: he });
 		let o = t.slice(r.index + r[0].length + 1, n[i + 1]?.index);
 		return {
 			name: a[1],
@@ -271,12 +271,12 @@ function x(t) {
 		};
 	});
 }
-function me(t, n, r) {
+function _e(t, n, r) {
 	let i = /* @__PURE__ */ new Map();
 	for (let e of t) i.set(e.name, [...i.get(e.name) ?? [], e]);
 	return n.map(({ name: t }) => {
-		let n = i.get(t) ?? [], a = n.find(({ features: e }) => e === b);
-		if (a === void 0) throw new e("mismatch", `The bundle has no shader for the kernel ${t}, which its plan asks for.`, { hint: pe });
+		let n = i.get(t) ?? [], a = n.find(({ features: e }) => e === y);
+		if (a === void 0) throw new e("mismatch", `The bundle has no shader for the kernel ${t}, which its plan asks for.`, { hint: he });
 		let o = n.filter(({ features: e }) => e !== "core" && e.split("+").every((e) => r.has(e)));
 		return {
 			name: t,
@@ -286,49 +286,49 @@ function me(t, n, r) {
 	});
 }
 // src/gpu/race.ts
-var he = .1, ge = .05, _e = 5, ve = 100, ye = class extends y {};
-async function be(e, t, n, r) {
-	let i = (e) => Ce(t, r, e), a = t.calls.map(({ logits: e }) => e), o = e.kernels.filter((e) => e.variants.size > 0 && n.choice(e) === void 0), s = await i(o.length > 0), c = Oe(s.logits, a);
-	if (c > he) {
-		if (Object.keys(e.variants).length === 0) throw Ae(e, c);
-		return await n.choose(new Map(e.kernels.filter(({ variants: e }) => e.size > 0).map((e) => [e, b]))), await e.use(() => b), be(e, t, n, r);
+var ve = .1, ye = .05, be = 5, xe = 100, Se = class extends v {};
+async function Ce(e, t, n, r) {
+	let i = (e) => Ee(t, r, e), a = t.calls.map(({ logits: e }) => e), o = e.kernels.filter((e) => e.variants.size > 0 && n.choice(e) === void 0), s = await i(o.length > 0), c = je(s.logits, a);
+	if (c > ve) {
+		if (Object.keys(e.variants).length === 0) throw Ne(e, c);
+		return await n.choose(new Map(e.kernels.filter(({ variants: e }) => e.size > 0).map((e) => [e, y]))), await e.use(() => y), Ce(e, t, n, r);
 	}
 	if (o.length === 0) return;
-	let l = /* @__PURE__ */ new Map([[b, s]]);
+	let l = /* @__PURE__ */ new Map([[y, s]]);
 	for (let t of [...new Set(o.flatMap(({ variants: e }) => [...e.keys()]))].sort()) {
 		if (await n.hasLost(t)) continue;
-		let r = await xe(e, t, n, i);
-		r !== void 0 && Oe(r.logits, s.logits) <= ge && l.set(t, r);
+		let r = await we(e, t, n, i);
+		r !== void 0 && je(r.logits, s.logits) <= ye && l.set(t, r);
 	}
-	await n.choose(new Map(o.map((e) => [e, Se(e, l)]))), await e.use((e) => n.choice(e) ?? "core");
+	await n.choose(new Map(o.map((e) => [e, Te(e, l)]))), await e.use((e) => n.choice(e) ?? "core");
 }
-async function xe(e, t, n, r) {
+async function we(e, t, n, r) {
 	await n.beginTrial(t);
 	try {
 		return await e.use(() => t), await r(!0);
 	} catch (e) {
-		if (e instanceof y) throw new ye(e.kind, e.what, e);
+		if (e instanceof v) throw new Se(e.kind, e.what, e);
 		return;
 	} finally {
 		e.gpu.isLost || await n.endTrial(t);
 	}
 }
-function Se({ name: e, variants: t }, n) {
-	let r = ({ milliseconds: t, ran: n }) => Math.min(...t.filter((t, r) => n[r].has(e))), i = b;
+function Te({ name: e, variants: t }, n) {
+	let r = ({ milliseconds: t, ran: n }) => Math.min(...t.filter((t, r) => n[r].has(e))), i = y;
 	for (let e of t.keys()) {
 		let t = n.get(e);
 		t !== void 0 && r(t) < r(n.get(i)) && (i = e);
 	}
 	return i;
 }
-async function Ce({ pages: e, calls: t }, n, r) {
+async function Ee({ pages: e, calls: t }, n, r) {
 	let i = await n(e), [a, o, s] = [
 		[],
 		[],
 		[]
 	];
 	try {
-		for (let e of t) a.push(await we(i, e)), s.push(new Set(i.counters.kernels)), r && o.push(await De(() => i.forward(Te(e, ["argmax"]))));
+		for (let e of t) a.push(await De(i, e)), s.push(new Set(i.counters.kernels)), r && o.push(await Ae(() => i.forward(Oe(e, ["argmax"]))));
 	} finally {
 		i.close();
 	}
@@ -338,11 +338,11 @@ async function Ce({ pages: e, calls: t }, n, r) {
 		ran: s
 	};
 }
-async function we(e, t) {
-	let { rows: n, stride: r } = t, { logits: i, argmax: a } = await e.forward(Te(t, ["logits", "argmax"])), o = i.length / n;
-	return a.every((e, t) => Ee(i.subarray(t * o, (t + 1) * o), e)) ? i.filter((e, t) => t % r === 0) : /* @__PURE__ */ new Float32Array();
+async function De(e, t) {
+	let { rows: n, stride: r } = t, { logits: i, argmax: a } = await e.forward(Oe(t, ["logits", "argmax"])), o = i.length / n;
+	return a.every((e, t) => ke(i.subarray(t * o, (t + 1) * o), e)) ? i.filter((e, t) => t % r === 0) : /* @__PURE__ */ new Float32Array();
 }
-var Te = ({ tokens: e, position: t, pages: n, rows: r }, i) => ({
+var Oe = ({ tokens: e, position: t, pages: n, rows: r }, i) => ({
 	tokenIds: Int32Array.from(e),
 	positions: Int32Array.from(e, (e, n) => t + n),
 	tokenSeq: new Int32Array(e.length),
@@ -350,23 +350,23 @@ var Te = ({ tokens: e, position: t, pages: n, rows: r }, i) => ({
 	blockTableStride: n.length,
 	logitRows: Int32Array.from({ length: r }, (t, n) => e.length - r + n),
 	outputs: i
-}), Ee = (e, t) => e.every((n) => n <= e[t]);
-async function De(e) {
+}), ke = (e, t) => e.every((n) => n <= e[t]);
+async function Ae(e) {
 	let t = [], n = performance.now();
-	for (let r = n; t.length === 0 || t.length < _e && r - n < ve;) {
+	for (let r = n; t.length === 0 || t.length < be && r - n < xe;) {
 		await e();
 		let n = r;
 		t.push((r = performance.now()) - n);
 	}
 	return t.sort((e, t) => e - t)[t.length >> 1];
 }
-var Oe = (e, t) => Math.max(...t.map((t, n) => ke(e[n], t)));
-function ke(e, t) {
+var je = (e, t) => Math.max(...t.map((t, n) => Me(e[n], t)));
+function Me(e, t) {
 	if (e.length !== t.length) return Infinity;
 	let n = Math.hypot(...e.map((e, n) => e - t[n])) / Math.hypot(...t);
 	return Number.isFinite(n) ? n : Infinity;
 }
-function Ae({ gpu: t }, n) {
+function Ne({ gpu: t }, n) {
 	let r = Number.isFinite(n) ? `${(100 * n).toFixed(0)} % away from` : "not";
 	return new e("device", `The GPU ${t.name} does not compute what the processor computes.`, {
 		why: `Logits are ${r} those of the same model on the processor.`,
@@ -374,17 +374,17 @@ function Ae({ gpu: t }, n) {
 	});
 }
 // src/memory.ts
-var je = 2, Me = 0, Ne = 2, Pe = 1, Fe = 65536;
-function Ie(e, t, n = 0) {
-	let r = Re(e), { initial: i } = r, a = t ? `It could not grow to ${n} bytes.` : "";
-	for (let { maximum: o } = r; t && o >= i && o * Fe >= n; o >>= 1) try {
+var Pe = 2, Fe = 0, Ie = 2, Le = 1, Re = 65536;
+function ze(e, t, n = 0) {
+	let r = Ve(e), { initial: i } = r, a = t ? `It could not grow to ${n} bytes.` : "";
+	for (let { maximum: o } = r; t && o >= i && o * Re >= n; o >>= 1) try {
 		let n = new WebAssembly.Memory({
 			initial: i,
 			maximum: o,
 			shared: t
 		});
 		return {
-			module: Le(e, r, 3),
+			module: Be(e, r, 3),
 			memory: n,
 			why: ""
 		};
@@ -396,40 +396,40 @@ function Ie(e, t, n = 0) {
 		maximum: r.maximum
 	});
 	return {
-		module: Le(e, r, Pe),
+		module: Be(e, r, Le),
 		memory: o,
 		why: a
 	};
 }
-function Le(e, { flagsAt: t }, n) {
+function Be(e, { flagsAt: t }, n) {
 	let r = new Uint8Array(e);
 	return r[t] = n, r;
 }
-function Re(e) {
-	let t = new Be(e, 8);
+function Ve(e) {
+	let t = new Ue(e, 8);
 	for (; t.at < e.length;) {
 		let e = t.byte(), n = t.number() + t.at;
-		if (e === je) for (let e = t.number(); e > 0; e--) {
+		if (e === Pe) for (let e = t.number(); e > 0; e--) {
 			t.skip(t.number()), t.skip(t.number());
 			let e = t.byte();
-			if (e === Me) t.number();
-			else if (e === Ne) return ze(t);
+			if (e === Fe) t.number();
+			else if (e === Ie) return He(t);
 			else break;
 		}
 		t.at = n;
 	}
 	throw Error("It imports no memory.");
 }
-function ze(e) {
+function He(e) {
 	let t = e.at;
-	if ((e.byte() & Pe) === 0) throw Error("Its memory has no maximum.");
+	if ((e.byte() & Le) === 0) throw Error("Its memory has no maximum.");
 	return {
 		flagsAt: t,
 		initial: e.number(),
 		maximum: e.number()
 	};
 }
-var Be = class {
+var Ue = class {
 	#e;
 	at;
 	constructor(e, t) {
@@ -451,70 +451,70 @@ var Be = class {
 	skip(e) {
 		this.at += e;
 	}
-}, Ve = ((e) => globalThis.process?.getBuiltinModule?.(e)), He = 1e4, Ue = () => typeof Worker < "u" || Ve("node:worker_threads") !== void 0;
-function We() {
-	if (typeof Worker > "u") return Ge();
+}, We = ((e) => globalThis.process?.getBuiltinModule?.(e)), Ge = 1e4, Ke = () => typeof Worker < "u" || We("node:worker_threads") !== void 0;
+function qe() {
+	if (typeof Worker > "u") return Je();
 	let e = new Worker(new URL("./thread.js", import.meta.url), {
 		type: "module",
 		name: "hearth thread"
 	});
 	return {
-		up: (t) => Ke((n, r) => {
+		up: (t) => Ye((n, r) => {
 			e.onmessage = () => n(), e.onerror = ({ message: e }) => r(Error(e || "The script thread.js cannot be loaded.")), e.postMessage(t);
 		}),
 		terminate: () => e.terminate()
 	};
 }
-function Ge() {
-	let e = new (Ve("node:worker_threads")).Worker(new URL("./thread.js", import.meta.url));
+function Je() {
+	let e = new (We("node:worker_threads")).Worker(new URL("./thread.js", import.meta.url));
 	return {
 		async up(t) {
-			await Ke((n, r) => {
+			await Ye((n, r) => {
 				e.once("message", () => n()).on("error", r), e.postMessage(t);
 			}), e.unref();
 		},
 		terminate: () => void e.terminate()
 	};
 }
-async function Ke(e) {
+async function Ye(e) {
 	let t;
 	try {
 		await new Promise((n, r) => {
-			t = setTimeout(() => r(/* @__PURE__ */ Error(`It has not come up in ${He / 1e3} s.`)), He), e(n, r);
+			t = setTimeout(() => r(/* @__PURE__ */ Error(`It has not come up in ${Ge / 1e3} s.`)), Ge), e(n, r);
 		});
 	} finally {
 		clearTimeout(t);
 	}
 }
-var qe = 8, Je = 1 << 20, Ye = {
+var Xe = 8, Ze = 1 << 20, Qe = {
 	count: 1,
 	why: ""
 };
-function Xe(t = "auto") {
+function $e(t = "auto") {
 	if (t !== "auto" && !(Number.isInteger(t) && t >= 1 && t <= 64)) throw new e("usage", `threads is ${String(t)}, must be a whole number from 1 to 64, or "auto".`);
-	let n = t === "auto" ? Ze(Qe()) : t, r = n > 1 ? $e() : "";
+	let n = t === "auto" ? et(tt()) : t, r = n > 1 ? nt() : "";
 	return {
 		count: r === "" ? n : 1,
 		why: r
 	};
 }
-function Ze(e) {
-	return e <= 4 ? Math.max(1, e) : Math.min(qe, Math.max(4, e >> 1));
+function et(e) {
+	return e <= 4 ? Math.max(1, e) : Math.min(Xe, Math.max(4, e >> 1));
 }
-function Qe() {
-	return globalThis.navigator?.hardwareConcurrency ?? Ve("node:os")?.availableParallelism() ?? 1;
+function tt() {
+	return globalThis.navigator?.hardwareConcurrency ?? We("node:os")?.availableParallelism() ?? 1;
 }
-function $e() {
-	return globalThis.crossOriginIsolated === !1 ? "1 thread, as the page is not cross-origin isolated." : typeof SharedArrayBuffer > "u" ? "1 thread, as there is no shared memory here." : Ue() ? "" : "1 thread, as no workers can be started here.";
+function nt() {
+	return globalThis.crossOriginIsolated === !1 ? "1 thread, as the page is not cross-origin isolated." : typeof SharedArrayBuffer > "u" ? "1 thread, as there is no shared memory here." : Ke() ? "" : "1 thread, as no workers can be started here.";
 }
-function et() {
+function rt() {
 	try {
 		return Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 1), !0;
 	} catch {
 		return !1;
 	}
 }
-var tt = class {
+var it = class {
 	#e;
 	#t;
 	#n;
@@ -543,10 +543,10 @@ var tt = class {
 		for (let e of this.#r.splice(0)) e.terminate();
 	}
 	async #o() {
-		let e = We();
+		let e = qe();
 		this.#r.push(e);
 		try {
-			let t = this.#e.allocate(Je, "a thread"), [n, r] = [t.at, t.at + t.size], i = this.#e.call("hth_thread_create", n);
+			let t = this.#e.allocate(Ze, "a thread"), [n, r] = [t.at, t.at + t.size], i = this.#e.call("hth_thread_create", n);
 			await e.up({
 				module: this.#t,
 				memory: this.#n,
@@ -559,7 +559,7 @@ var tt = class {
 			throw e.terminate(), t;
 		}
 	}
-}, nt = [
+}, at = [
 	"usage",
 	"corrupt",
 	"memory",
@@ -568,19 +568,19 @@ var tt = class {
 	"internal",
 	"internal",
 	"device"
-], rt = 64, it = 4096, at = class t {
+], ot = 64, st = 4096, ct = class t {
 	threads;
 	#e;
 	#t;
 	#n;
 	#r;
 	constructor({ module: e, instance: t }, n, r, i) {
-		this.#n = r, this.#e = t.exports, this.#t = n, this.#r = new DataView(n.buffer), t.exports._initialize(), this.threads = new tt(this, e, n, i), i.count > 1 && !et() && this.call("hth_never_sleep");
+		this.#n = r, this.#e = t.exports, this.#t = n, this.#r = new DataView(n.buffer), t.exports._initialize(), this.threads = new it(this, e, n, i), i.count > 1 && !rt() && this.call("hth_never_sleep");
 	}
-	static async instantiate(n, r = Ye, i = 0) {
-		let a = new ot();
+	static async instantiate(n, r = Qe, i = 0) {
+		let a = new lt();
 		try {
-			let { module: e, memory: o, why: s } = Ie(n, r.count > 1, i), c = s === "" ? r : {
+			let { module: e, memory: o, why: s } = ze(n, r.count > 1, i), c = s === "" ? r : {
 				count: 1,
 				why: `1 thread, as no shared memory can be had. ${s}`
 			}, l = {
@@ -618,10 +618,10 @@ var tt = class {
 	}
 	check(t, n, ...r) {
 		let i = this.call(n, ...r), a = this.#n.takeFailure();
-		if (i !== 0) throw a === void 0 ? new e(nt[i - 1] ?? "internal", t, { why: this.text(this.call("hearth_error")) }) : a;
+		if (i !== 0) throw a === void 0 ? new e(at[i - 1] ?? "internal", t, { why: this.text(this.call("hearth_error")) }) : a;
 	}
 	allocate(t, n) {
-		let r = Math.max(Math.ceil(t / it), 1) * it, i = r < 2 ** 32 ? this.call("hth_pages_allocate", r, rt) : 0;
+		let r = Math.max(Math.ceil(t / st), 1) * st, i = r < 2 ** 32 ? this.call("hth_pages_allocate", r, ot) : 0;
 		if (i === 0) throw new e("memory", `${t} bytes for ${n} cannot be had.`, {
 			why: `The module's memory has ${this.memoryBytes} bytes, and may have 4 GiB where the system gives them.`,
 			hint: "Use a smaller context, a smaller model or a smaller number format."
@@ -638,7 +638,7 @@ var tt = class {
 		let t = new Uint8Array(this.#t.buffer);
 		return new TextDecoder().decode(t.slice(e, t.indexOf(0, e)));
 	}
-}, ot = class {
+}, lt = class {
 	sessions = /* @__PURE__ */ new Map();
 	#e;
 	imports = {
@@ -660,15 +660,15 @@ var tt = class {
 			return this.#e = e, 1;
 		}
 	}
-}, st = "plan.bin", ct = "gpu_plan.bin", lt = "gpu_kernels.wgsl", ut = "known_answers.json", S = "weights.bin", dt = "tokenizer_meta.json", ft = "manifest.json";
-function pt(t) {
+}, ut = "plan.bin", dt = "gpu_plan.bin", ft = "gpu_kernels.wgsl", pt = "known_answers.json", mt = "weights.bin", ht = "tokenizer_meta.json", gt = "manifest.json";
+function _t(t) {
 	let n;
 	try {
 		n = JSON.parse(t);
 	} catch (t) {
-		throw new e("corrupt", `${ft} is no JSON.`, { why: String(t) });
+		throw new e("corrupt", `${gt} is no JSON.`, { why: String(t) });
 	}
-	if (typeof n != "object" || !n || !("format_version" in n)) throw new e("corrupt", `${ft} is no manifest of a bundle: it names no format.`);
+	if (typeof n != "object" || !n || !("format_version" in n)) throw new e("corrupt", `${gt} is no manifest of a bundle: it names no format.`);
 	let r = [n.format_version, n.abi_version];
 	if (r[0] !== 6 || r[1] !== 4) throw new e("mismatch", `This bundle has format ${r.join(", runtime ")}.`, {
 		why: "This package reads format 6, runtime 4.",
@@ -680,7 +680,7 @@ function pt(t) {
 	});
 	return n;
 }
-var mt = (e) => `libhearth-${e.name}.wasm`, ht = class {
+var vt = (e) => `libhearth-${e.name}.wasm`, yt = class {
 	#e;
 	#t = /* @__PURE__ */ new Map();
 	constructor(e) {
@@ -692,14 +692,14 @@ var mt = (e) => `libhearth-${e.name}.wasm`, ht = class {
 			return t === void 0 && this.#t.set(e, t = this.#n(e)), t;
 		}));
 	}
-	async #n({ name: e, text: t }) {
-		let n = `The GPU ${this.#e.name} refuses the kernel ${e}.`, r = await this.#e.make(n, () => this.#e.device.createShaderModule({
+	async #n({ name: e, features: t, text: n }) {
+		let r = `The GPU ${this.#e.name} refuses the kernel ${e}.`, i = await this.#e.make(r, () => this.#e.device.createShaderModule({
 			label: e,
-			code: t
+			code: bt(t, n)
 		}));
 		try {
 			let t = {
-				module: r,
+				module: i,
 				entryPoint: e
 			};
 			return await this.#e.device.createComputePipelineAsync({
@@ -708,50 +708,55 @@ var mt = (e) => `libhearth-${e.name}.wasm`, ht = class {
 				compute: t
 			});
 		} catch (e) {
-			throw this.#e.explain(e, n);
+			throw this.#e.explain(e, r);
 		}
 	}
-}, gt = "hearth-memos", _t = (e) => `/${gt}/${e}`;
-async function vt(e) {
+};
+function bt(e, t) {
+	return ["f16", "subgroups"].filter((n) => e.split("+").includes(n) && !t.includes(`enable ${n};`)).map((e) => `enable ${e};\n`).join("") + t;
+}
+// src/store/memos.ts
+var xt = "hearth-memos", St = (e) => `/${xt}/${e}`;
+async function Ct(e) {
 	try {
-		return await (await (await caches.open(gt)).match(_t(e)))?.json();
+		return await (await (await caches.open(xt)).match(St(e)))?.json();
 	} catch {
 		return;
 	}
 }
-async function yt(e, t) {
+async function wt(e, t) {
 	try {
-		await (await caches.open(gt)).put(_t(e), new Response(JSON.stringify(t)));
+		await (await caches.open(xt)).put(St(e), new Response(JSON.stringify(t)));
 	} catch {}
 }
 // src/store/sha256.ts
-var bt = Array.from({ length: 400 }, (e, t) => t).filter((e) => e > 1 && ![...Array(e).keys()].some((t) => t > 1 && e % t === 0)), xt = (e) => Math.floor((e - Math.floor(e)) * 2 ** 32) | 0, St = Int32Array.from(bt.slice(0, 64), (e) => xt(Math.cbrt(e))), Ct = Int32Array.from(bt.slice(0, 8), (e) => xt(Math.sqrt(e))), wt = 64;
-async function Tt(e) {
+var Tt = Array.from({ length: 400 }, (e, t) => t).filter((e) => e > 1 && ![...Array(e).keys()].some((t) => t > 1 && e % t === 0)), Et = (e) => Math.floor((e - Math.floor(e)) * 2 ** 32) | 0, Dt = Int32Array.from(Tt.slice(0, 64), (e) => Et(Math.cbrt(e))), Ot = Int32Array.from(Tt.slice(0, 8), (e) => Et(Math.sqrt(e))), kt = 64;
+async function At(e) {
 	let t = globalThis.crypto?.subtle;
-	return Et(t === void 0 ? Dt(e) : new Uint8Array(await t.digest("SHA-256", e)));
+	return jt(t === void 0 ? Mt(e) : new Uint8Array(await t.digest("SHA-256", e)));
 }
-var Et = (e) => Array.from(e, (e) => e.toString(16).padStart(2, "0")).join("");
-function Dt(e) {
-	let t = Ct.slice(), n = e.length - e.length % wt, r = new DataView(e.buffer, e.byteOffset, e.byteLength);
-	for (let e = 0; e < n; e += wt) kt(t, r, e);
-	let i = e.subarray(n), a = new Uint8Array(i.length + 9 <= wt ? wt : 128);
+var jt = (e) => Array.from(e, (e) => e.toString(16).padStart(2, "0")).join("");
+function Mt(e) {
+	let t = Ot.slice(), n = e.length - e.length % kt, r = new DataView(e.buffer, e.byteOffset, e.byteLength);
+	for (let e = 0; e < n; e += kt) Pt(t, r, e);
+	let i = e.subarray(n), a = new Uint8Array(i.length + 9 <= kt ? kt : 128);
 	a.set(i), a[i.length] = 128;
 	let o = new DataView(a.buffer);
 	o.setBigUint64(a.length - 8, BigInt(e.length) * 8n);
-	for (let e = 0; e < a.length; e += wt) kt(t, o, e);
+	for (let e = 0; e < a.length; e += kt) Pt(t, o, e);
 	let s = /* @__PURE__ */ new DataView(/* @__PURE__ */ new ArrayBuffer(32));
 	return t.forEach((e, t) => s.setInt32(4 * t, e)), new Uint8Array(s.buffer);
 }
-var Ot = /* @__PURE__ */ new Int32Array(64), C = (e, t) => e >>> t | e << 32 - t;
-function kt(e, t, n) {
-	for (let e = 0; e < 16; e++) Ot[e] = t.getInt32(n + 4 * e);
+var Nt = /* @__PURE__ */ new Int32Array(64), x = (e, t) => e >>> t | e << 32 - t;
+function Pt(e, t, n) {
+	for (let e = 0; e < 16; e++) Nt[e] = t.getInt32(n + 4 * e);
 	for (let e = 16; e < 64; e++) {
-		let [t, n] = [Ot[e - 15], Ot[e - 2]], r = C(t, 7) ^ C(t, 18) ^ t >>> 3, i = C(n, 17) ^ C(n, 19) ^ n >>> 10;
-		Ot[e] = Ot[e - 16] + r + Ot[e - 7] + i;
+		let [t, n] = [Nt[e - 15], Nt[e - 2]], r = x(t, 7) ^ x(t, 18) ^ t >>> 3, i = x(n, 17) ^ x(n, 19) ^ n >>> 10;
+		Nt[e] = Nt[e - 16] + r + Nt[e - 7] + i;
 	}
 	let [r, i, a, o, s, c, l, u] = e;
 	for (let e = 0; e < 64; e++) {
-		let t = C(s, 6) ^ C(s, 11) ^ C(s, 25), n = u + t + (s & c ^ ~s & l) + St[e] + Ot[e] | 0, d = (C(r, 2) ^ C(r, 13) ^ C(r, 22)) + (r & i ^ r & a ^ i & a) | 0;
+		let t = x(s, 6) ^ x(s, 11) ^ x(s, 25), n = u + t + (s & c ^ ~s & l) + Dt[e] + Nt[e] | 0, d = (x(r, 2) ^ x(r, 13) ^ x(r, 22)) + (r & i ^ r & a ^ i & a) | 0;
 		[u, l, c, s, o, a, i, r] = [
 			l,
 			c,
@@ -775,12 +780,12 @@ function kt(e, t, n) {
 	].forEach((t, n) => e[n] += t);
 }
 // src/gpu/race_record.ts
-var At = 1;
-async function jt({ name: e, core: t, variants: n }) {
+var Ft = 1;
+async function It({ name: e, core: t, variants: n }) {
 	let r = [t, ...n.values()].map(({ features: e, text: t }) => `${e}\0${t}`);
-	return `${e} ${await Tt(new TextEncoder().encode(r.join("\0")))}`;
+	return `${e} ${await At(new TextEncoder().encode(r.join("\0")))}`;
 }
-var Mt = class e {
+var Lt = class e {
 	#e;
 	#t;
 	#n;
@@ -797,14 +802,14 @@ var Mt = class e {
 			a,
 			i,
 			[...n].sort()
-		]), s = `gpu-${await Tt(new TextEncoder().encode(o))}`, c = r.filter(({ variants: e }) => e.size > 0), l = new Map(await Promise.all(c.map(async (e) => [e, await jt(e)]))), u = await vt(s), d = {
-			version: At,
+		]), s = `gpu-${await At(new TextEncoder().encode(o))}`, c = r.filter(({ variants: e }) => e.size > 0), l = new Map(await Promise.all(c.map(async (e) => [e, await It(e)]))), u = await Ct(s), d = {
+			version: Ft,
 			adapter: a,
 			browser: i,
 			kernels: {},
 			lost: []
 		};
-		return new e(s, l, u?.version === At ? u : d);
+		return new e(s, l, u?.version === Ft ? u : d);
 	}
 	choice(e) {
 		return this.#n.kernels[this.#t.get(e)];
@@ -830,22 +835,106 @@ var Mt = class e {
 		this.#n = {
 			...this.#n,
 			...e
-		}, await yt(this.#e, this.#n);
+		}, await wt(this.#e, this.#n);
 	}
 	async #i(e) {
 		let t = [...this.#t].filter(([{ variants: t }]) => t.has(e)).map(([, e]) => e);
-		return `${e} ${await Tt(new TextEncoder().encode(t.sort().join()))}`;
+		return `${e} ${await At(new TextEncoder().encode(t.sort().join()))}`;
 	}
-}, Nt = {
+}, Rt = 1 / 16, zt = 16, Bt = 250, Vt = .3, Ht = .1, Ut = class {
+	#e;
+	#t;
+	constructor(e) {
+		this.#e = e;
+	}
+	get steps() {
+		if (this.#t === void 0) return 1;
+		let e = Math.ceil(this.#e() / Rt / this.#t);
+		return Math.max(1, Math.min(e, zt, Math.floor(Bt / this.#t)));
+	}
+	stepsWithin(e) {
+		return this.#t === void 0 && e !== Infinity ? 1 : Math.max(1, Math.floor(e / (this.#t ?? 1)));
+	}
+	expectedMs(e) {
+		return e * (this.#t ?? 0);
+	}
+	took(e, t) {
+		let n = Math.max(Ht, (t - this.#e()) / e);
+		this.#t = this.#t === void 0 ? n : this.#t + Vt * (n - this.#t);
+	}
+}, Wt = 65536, Gt = 8, Kt = 20, qt = 1, Jt = 4, Yt = class {
+	latencyMs = 0;
+	#e;
+	#t;
+	#n = !1;
+	constructor(e) {
+		this.#e = e;
+	}
+	reserve(e) {
+		if (this.#t !== void 0 && this.#t.size >= e) return this.#t;
+		let t = this.#t?.size ?? Wt;
+		for (; t < e;) t *= 2;
+		return this.close(), this.#t = this.#e.createBuffer("outputs", t, g.MAP_READ | g.COPY_DST), this.#t;
+	}
+	async read(e, t) {
+		let n = this.#t, r = n.mapAsync(1, 0, e);
+		this.#n && await this.#r(r, t), await r;
+		let i = new Uint8Array(n.getMappedRange(0, e)).slice();
+		return n.unmap(), i;
+	}
+	async measure() {
+		await this.#e.make(`The GPU ${this.#e.name} has no memory for outputs.`, () => this.reserve(4));
+		let e = [];
+		for (; e.length < Gt;) {
+			let t = performance.now(), n = this.#e.device.createCommandEncoder();
+			n.clearBuffer(this.#t, 0, 4), this.#e.device.queue.submit([n.finish()]);
+			let r = this.read(4, 0).catch((e) => {
+				throw this.#e.explain(e, "What the GPU computed cannot be read.");
+			}), i = this.#n || await h(r, Kt);
+			i || (this.#n = !0, await this.#r(r, 0)), await r, i ? e.push(performance.now() - t) : e.length = 0;
+		}
+		let t = e.reduce((e, t) => e + t, 0) / Gt;
+		this.latencyMs = this.#n ? Math.max(t, Jt) : t, this.close();
+	}
+	close() {
+		this.#t !== void 0 && this.#e.destroyBuffer(this.#t), this.#t = void 0;
+	}
+	async #r(e, t) {
+		let { queue: n } = this.#e.device;
+		if (t > 8 && await h(e, t / 2)) return;
+		let r = !1;
+		h(e, Infinity).then(() => r = !0);
+		let i = new Xt(), a = performance.now();
+		for (let t = -Infinity; !r; await i.next()) {
+			let r = performance.now();
+			if (!(r - t < qt)) {
+				if (r - a > Jt && await h(e, Jt)) break;
+				n.submit([]), t = r;
+			}
+		}
+		i.close();
+	}
+}, Xt = class {
+	#e = new MessageChannel();
+	next() {
+		let { port1: e, port2: t } = this.#e;
+		return new Promise((n) => {
+			t.onmessage = () => n(), e.postMessage(void 0);
+		});
+	}
+	close() {
+		this.#e.port2.close();
+	}
+}, Zt = {
 	u32: 4,
 	pointer: 4,
 	u64: 8,
 	i64: 8
 };
-function w(e) {
+function S(e) {
 	let t = 0, n = 1, r = {};
 	for (let [i, a] of Object.entries(e)) {
-		let e = Nt[a];
+		let e = Zt[a];
 		r[i] = t = Math.ceil(t / e) * e, t += e, n = Math.max(n, e);
 	}
 	return {
@@ -854,17 +943,17 @@ function w(e) {
 		types: e
 	};
 }
-function Pt(e, t, n, r) {
+function Qt(e, t, n, r) {
 	for (let i of Object.keys(n.offsets)) {
 		let a = t + n.offsets[i], o = r[i] ?? 0;
-		Nt[n.types[i]] === 8 ? e.setBigInt64(a, BigInt(o), !0) : e.setUint32(a, o, !0);
+		Zt[n.types[i]] === 8 ? e.setBigInt64(a, BigInt(o), !0) : e.setUint32(a, o, !0);
 	}
 }
-function Ft(e, t, n, r) {
+function $t(e, t, n, r) {
 	let i = t + n.offsets[r];
-	return Nt[n.types[r]] === 8 ? Number(e.getBigInt64(i, !0)) : e.getUint32(i, !0);
+	return Zt[n.types[r]] === 8 ? Number(e.getBigInt64(i, !0)) : e.getUint32(i, !0);
 }
-var It = w({
+var en = S({
 	struct_size: "u32",
 	use_mmap: "u32",
 	load_threads: "u32",
@@ -874,16 +963,16 @@ var It = w({
 	progress_user: "pointer",
 	isa: "pointer",
 	device: "pointer"
-}), Lt = w({
+}), tn = S({
 	name: "pointer",
 	value: "i64"
-}), Rt = w({
+}), nn = S({
 	struct_size: "u32",
 	threads: "u32",
 	sizes: "pointer",
 	num_sizes: "u32",
 	reserved: "u32"
-}), zt = w({
+}), rn = S({
 	struct_size: "u32",
 	num_tokens: "u32",
 	num_seqs: "u32",
@@ -901,20 +990,20 @@ var It = w({
 	embedded_tokens: "pointer",
 	last_seen: "pointer",
 	rope_positions: "pointer"
-}), Bt = w({
+}), an = S({
 	data: "pointer",
 	dtype: "u32",
 	rows: "u32",
 	cols: "u32",
 	row_stride: "u32"
-}), Vt = w({
+}), on = S({
 	struct_size: "u32",
 	reserved: "u32"
-}), Ht = [
+}), sn = [
 	"logits",
 	"argmax",
 	"hidden"
-], Ut = w({
+], cn = S({
 	name: "pointer",
 	data: "pointer",
 	dtype: "u32",
@@ -928,7 +1017,7 @@ var It = w({
 	shape6: "i64",
 	shape7: "i64",
 	row_stride: "i64"
-}), Wt = (e) => `shape${e}`, Gt = 8, Kt = w({
+}), ln = (e) => `shape${e}`, un = 8, dn = S({
 	strings: "pointer",
 	args: "pointer",
 	arena_bytes: "pointer",
@@ -943,74 +1032,74 @@ var It = w({
 	num_kernels: "u32",
 	num_steps: "u32",
 	num_inputs: "u32"
-}), qt = w({
+}), fn = S({
 	kind: "u32",
 	index: "u32",
 	offset: "u64",
 	size: "u64"
-}), Jt = w({
+}), pn = S({
 	name: "u32",
 	zero: "u32",
 	offset: "u64",
 	size: "u64"
-}), Yt = w({
+}), mn = S({
 	name: "u32",
 	symbol: "u32",
 	unit_bytes: "u64"
-}), Xt = w({
+}), hn = S({
 	name: "u32",
 	num_buffers: "u32",
 	num_scalars: "u32",
 	zero: "u32"
-}), Zt = w({
+}), gn = S({
 	kernel: "u32",
 	first_arg: "u32",
 	units: "u32",
 	grain: "u32",
 	label: "u32",
 	flags: "u32"
-}), Qt = w({
+}), _n = S({
 	changing_bytes: "u64",
 	input_bytes: "pointer",
 	input_offsets: "pointer",
 	state_bytes: "pointer"
-}), $t = w({
+}), vn = S({
 	offset: "u64",
 	arena: "u32",
 	size: "u32",
 	to: "pointer"
-}), en = [
+}), yn = [
 	"arena",
 	"weight",
 	"state",
 	"input"
 ];
-function tn(e, t, n, r, i) {
+function bn(e, t, n, r, i) {
 	let a = e.view;
-	return Array.from({ length: n }, (e, n) => i((e) => Ft(a, t + n * r.size, r, e)));
+	return Array.from({ length: n }, (e, n) => i((e) => $t(a, t + n * r.size, r, e)));
 }
-var nn = (e, t, n) => Array.from({ length: n }, (n, r) => Number(e.view.getBigUint64(t + 8 * r, !0)));
-function rn(e, t) {
-	let n = e.call("hth_web_plan", t), r = (t) => Ft(e.view, n, Kt, t), i = (t) => e.text(r("strings") + t), a = tn(e, r("buffers"), r("num_buffers"), qt, (e) => ({
-		kind: en[e("kind")],
+var xn = (e, t, n) => Array.from({ length: n }, (n, r) => Number(e.view.getBigUint64(t + 8 * r, !0)));
+function Sn(e, t) {
+	let n = e.call("hth_web_plan", t), r = (t) => $t(e.view, n, dn, t), i = (t) => e.text(r("strings") + t), a = bn(e, r("buffers"), r("num_buffers"), fn, (e) => ({
+		kind: yn[e("kind")],
 		index: e("index"),
 		offset: e("offset"),
 		size: e("size")
-	})), o = tn(e, r("kernels"), r("num_kernels"), Xt, (e) => ({
+	})), o = bn(e, r("kernels"), r("num_kernels"), hn, (e) => ({
 		name: i(e("name")),
 		numBuffers: e("num_buffers")
 	})), s = r("args");
 	return {
-		arenaBytes: nn(e, r("arena_bytes"), Gt),
+		arenaBytes: xn(e, r("arena_bytes"), un),
 		buffers: a,
-		weights: tn(e, r("weights"), r("num_weights"), Jt, (e) => ({
+		weights: bn(e, r("weights"), r("num_weights"), pn, (e) => ({
 			name: i(e("name")),
 			offset: e("offset"),
 			size: e("size")
 		})),
-		states: tn(e, r("states"), r("num_states"), Yt, (e) => ({ name: i(e("name")) })),
+		states: bn(e, r("states"), r("num_states"), mn, (e) => ({ name: i(e("name")) })),
 		kernels: o,
-		steps: tn(e, r("steps"), r("num_steps"), Zt, (t) => ({
+		steps: bn(e, r("steps"), r("num_steps"), gn, (t) => ({
 			label: i(t("label")),
 			kernel: t("kernel"),
 			buffers: Array.from({ length: o[t("kernel")].numBuffers }, (n, r) => a[e.view.getUint32(s + 4 * (t("first_arg") + r), !0)])
@@ -1018,31 +1107,37 @@ function rn(e, t) {
 		numInputs: r("num_inputs")
 	};
 }
-function an(e, t, n) {
-	let r = e.call("hth_web_session", t), i = (t) => Ft(e.view, r, Qt, t), a = nn(e, i("input_offsets"), n.numInputs), o = nn(e, i("input_bytes"), n.numInputs);
+function Cn(e, t, n) {
+	let r = e.call("hth_web_session", t), i = (t) => $t(e.view, r, _n, t), a = xn(e, i("input_offsets"), n.numInputs), o = xn(e, i("input_bytes"), n.numInputs);
 	return {
 		changingBytes: i("changing_bytes"),
 		inputs: a.map((e, t) => ({
 			offset: e,
 			size: o[t]
 		})),
-		stateBytes: nn(e, i("state_bytes"), n.states.length)
+		stateBytes: xn(e, i("state_bytes"), n.states.length)
 	};
 }
-function on(e, t, n) {
-	return tn(e, t, n, $t, (e) => ({
+function wn(e, t, n) {
+	return bn(e, t, n, vn, (e) => ({
 		arena: e("arena"),
 		offset: e("offset"),
 		size: e("size"),
 		to: e("to")
 	}));
 }
-// src/gpu/session.ts
-var sn = 256, cn = 32768, ln = 65536, un = 16, dn = (e) => Math.ceil(Math.max(e, 1) / un) * un;
-function fn(e, t) {
-	return e.reduce((e, t) => e + Math.ceil(t / sn) * sn, 0) + t.stateBytes.reduce((e, t) => e + t, 0) + t.changingBytes;
-}
-var pn = class {
+// src/gpu/calls.ts
+var Tn = 32768, En = 16384, Dn = 200, On = {
+	steps: 0,
+	dispatches: 0,
+	passes: 0,
+	submits: 0,
+	readBacks: 0,
+	writes: 0,
+	writtenBytes: 0,
+	readBytes: 0,
+	objects: 0
+}, kn = class {
 	#e;
 	#t;
 	#n;
@@ -1050,61 +1145,182 @@ var pn = class {
 	#i;
 	#a;
 	#o;
-	#s;
-	#c;
-	#l;
-	#u = 0;
-	#d = 0;
-	#f = {
-		dispatches: 0,
-		passes: 0,
-		submits: 0,
-		writes: 0,
-		writtenBytes: 0,
-		readBytes: 0,
-		objects: 0
-	};
+	#s = [];
+	#c = [];
+	#l = 0;
+	#u = !1;
+	#d = { ...On };
+	#f = On;
+	#p = /* @__PURE__ */ new Set();
+	constructor(e, t, n) {
+		this.#e = e, this.#t = t, this.#n = n, this.#r = new Yt(t.gpu), this.#i = new Ut(() => this.#r.latencyMs);
+	}
+	async measure() {
+		await this.#r.measure();
+	}
+	get costs() {
+		return this.#f;
+	}
+	get ran() {
+		return this.#p;
+	}
+	get stepsWorthReading() {
+		return this.#i.steps;
+	}
+	write(e, t, n) {
+		let r = this.#e.bytes(t, n);
+		this.#s.length > 0 ? this.#c.push({
+			offset: e,
+			bytes: r.slice()
+		}) : this.#g(this.#n.changing, e, r);
+	}
+	run(e, t, n, r, i) {
+		this.#t.gpu.requireSound();
+		let a = this.#e.view, o = Array.from({ length: t }, (e, t) => a.getUint32(n + 8 * t, !0)), s = wn(this.#e, r, i);
+		if (this.#s.push({
+			firstStep: e,
+			units: o,
+			copies: s,
+			changes: this.#c,
+			follows: this.#l > 0
+		}), this.#c = [], this.#u) return;
+		let c = An(s), l = this.#m(0, c);
+		this.#o = this.#y(l, s, c), this.#o.catch(() => void 0);
+	}
+	async decode(e, t, n, { submitMs: r = 8 }) {
+		let i = performance.now(), a = [], o = this.#i.stepsWithin(r), s = 0;
+		this.#u = !0;
+		try {
+			for (let r = 0; r < e; r++) t(r), s = An(this.#s.at(-1).copies), this.#l++, this.#s.length < o && r < e - 1 || a.push(this.#m(n, s * e));
+		} finally {
+			this.#v(a, n, s, e);
+		}
+		let c = await this.#b(Promise.all(a), s * e, this.#i.expectedMs(e));
+		return this.#i.took(e, performance.now() - i), Array.from({ length: e }, (e, t) => new Int32Array(c.buffer, t * s, s / 4));
+	}
+	async finish() {
+		await this.#o;
+	}
+	close() {
+		this.#a !== void 0 && this.#t.gpu.destroyBuffer(this.#a), this.#r.close();
+	}
+	#m(e, t) {
+		let { gpu: n } = this.#t;
+		n.device.pushErrorScope("out-of-memory"), n.device.pushErrorScope("validation");
+		let r = n.allocatedBytes, i = t > 0 ? this.#r.reserve(t) : void 0;
+		n.allocatedBytes !== r && this.#d.objects++, this.#h();
+		let a = n.device.createCommandEncoder(), o = this.#l - this.#s.length;
+		this.#p = /* @__PURE__ */ new Set();
+		let s = 0;
+		return this.#s.forEach((t, n) => {
+			for (let { offset: e, bytes: n } of t.changes) a.copyBufferToBuffer(this.#a, s, this.#n.changing, e, n.length), s += n.length;
+			if (t.follows) {
+				let [{ arena: n, offset: r, size: i }] = t.copies;
+				a.copyBufferToBuffer(this.#n.arenas[n], r, this.#n.changing, e, i);
+			}
+			this.#_(a, t), t.follows && a.clearBuffer(this.#n.changing, e, An(t.copies));
+			let r = this.#u ? (o + n) * An(t.copies) : 0;
+			for (let { arena: e, offset: n, size: o } of t.copies) a.copyBufferToBuffer(this.#n.arenas[e], n, i, r, o), r += o;
+		}), n.device.queue.submit([a.finish()]), this.#d.steps += this.#s.length, this.#d.submits++, this.#s = [], n.popScopes(2, "The GPU refuses a call.");
+	}
+	#h() {
+		let e = this.#s.flatMap((e) => e.changes), t = e.reduce((e, { bytes: t }) => e + t.length, 0);
+		if (t === 0) return;
+		let { gpu: n } = this.#t;
+		if (this.#a === void 0 || this.#a.size < t) {
+			let e = this.#a?.size ?? En;
+			for (; e < t;) e *= 2;
+			this.#a !== void 0 && n.destroyBuffer(this.#a), this.#a = n.createBuffer("inputs of later steps", e, g.COPY_SRC | g.COPY_DST), this.#d.objects++;
+		}
+		let r = new Uint8Array(t), i = 0;
+		for (let { bytes: t } of e) r.set(t, i), i += t.length;
+		this.#g(this.#a, 0, r);
+	}
+	#g(e, t, n) {
+		this.#t.gpu.device.queue.writeBuffer(e, t, n), this.#d.writes++, this.#d.writtenBytes += n.length;
+	}
+	#_(e, { firstStep: t, units: n }) {
+		let { plan: r, pipelines: i } = this.#t, a, o;
+		n.forEach((n, s) => {
+			if (n === 0) return;
+			a ??= e.beginComputePass();
+			let { kernel: c } = r.steps[t + s], l = i[c];
+			l !== o && a.setPipeline(l), o = l, this.#p.add(c), a.setBindGroup(0, this.#n.groups[t + s]);
+			let u = Math.min(n, Tn);
+			a.dispatchWorkgroups(u, 1, Math.ceil(n / u)), this.#d.dispatches++;
+		}), a?.end(), a !== void 0 && this.#d.passes++;
+	}
+	#v(e, t, n, r) {
+		this.#s.length > 0 && e.push(this.#m(t, n * r));
+		for (let { offset: e, bytes: t } of this.#c) this.#g(this.#n.changing, e, t);
+		for (let t of e) t.catch(() => void 0);
+		this.#c = [], this.#l = 0, this.#u = !1;
+	}
+	async #y(e, t, n) {
+		let r = await this.#b(e, n, 0), i = 0;
+		for (let { size: e, to: n } of t) this.#e.bytes(n, e).set(r.subarray(i, i + e)), i += e;
+	}
+	async #b(e, t, n) {
+		let { gpu: r } = this.#t;
+		this.#f = {
+			...this.#d,
+			readBytes: t,
+			readBacks: +(t > 0)
+		}, this.#d = { ...On };
+		let [i, a] = await Promise.allSettled([e, t > 0 ? this.#r.read(t, n) : /* @__PURE__ */ new Uint8Array()]);
+		a.status === "rejected" && await h(r.device.lost, Dn), r.requireSound();
+		for (let e of [i, a]) if (e.status === "rejected") throw r.explain(e.reason, "What the GPU computed cannot be read.");
+		return a.value;
+	}
+}, An = (e) => e.reduce((e, { size: t }) => e + t, 0), jn = 256, Mn = 16, Nn = (e) => Math.ceil(Math.max(e, 1) / Mn) * Mn;
+function Pn(e, t) {
+	return e.reduce((e, t) => e + Math.ceil(t / jn) * jn, 0) + t.stateBytes.reduce((e, t) => e + t, 0) + t.changingBytes;
+}
+var Fn = class {
+	#e;
+	#t;
+	#n;
+	#r;
+	#i;
+	#a;
 	constructor(e, t, n) {
 		let { gpu: r, plan: i } = t, { STORAGE: a, UNIFORM: o, COPY_SRC: s, COPY_DST: c } = g;
-		this.#e = e, this.#t = t, this.#n = n, this.#r = i.arenaBytes.map((e, t) => {
-			let n = Math.ceil(e / sn) * sn;
+		this.#e = t, this.#t = n, this.#n = i.arenaBytes.map((e, t) => {
+			let n = Math.ceil(e / jn) * jn;
 			return e > 0 ? r.createBuffer(`arena ${t}`, n, a | s) : void 0;
 		}), this.#r = i.states.map(({ name: e }, t) => r.createBuffer(e, n.stateBytes[t], a | c));
 		let l = a | o | c;
-		this.#a = r.createBuffer("uniforms and inputs", Math.max(n.changingBytes, sn), l), this.#s = new Uint8Array(i.kernels.length), this.#o = i.steps.map((e, t) => this.#p(e, t));
+		this.#i = r.createBuffer("uniforms and inputs", Math.max(n.changingBytes, jn), l);
+		let u = i.steps.map((e, t) => this.#o(e, t));
+		this.#a = new kn(e, t, {
+			arenas: this.#n,
+			changing: this.#i,
+			groups: u
+		});
+	}
+	async measure() {
+		await this.#a.measure();
+	}
+	get stepsWorthReading() {
+		return this.#a.stepsWorthReading;
 	}
 	get counters() {
-		let { weightBytes: e, plan: t, gpu: n } = this.#t, r = e + fn(t.arenaBytes, this.#n), i = t.kernels.filter((e, t) => this.#s[t] !== 0).map(({ name: e }) => e);
+		let { weightBytes: e, plan: t, gpu: n } = this.#e, r = e + Pn(t.arenaBytes, this.#t), { costs: i, ran: a } = this.#a, o = t.kernels.filter((e, t) => a.has(t)).map(({ name: e }) => e);
 		return {
-			...this.#f,
-			kernels: i,
+			...i,
+			kernels: o,
 			plannedBytes: r,
 			allocatedBytes: n.allocatedBytes
 		};
 	}
 	write(e, t, n) {
-		this.#t.gpu.device.queue.writeBuffer(this.#a, e, this.#e.bytes(t, n)), this.#u++, this.#d += n;
+		this.#a.write(e, t, n);
 	}
 	run(e, t, n, r, i) {
-		let { gpu: a } = this.#t;
-		a.requireSound();
-		let o = on(this.#e, r, i), s = o.reduce((e, { size: t }) => e + t, 0);
-		this.#f = {
-			dispatches: 0,
-			passes: 0,
-			submits: 1,
-			writes: this.#u,
-			writtenBytes: this.#d,
-			readBytes: s,
-			objects: 0
-		}, this.#u = this.#d = 0, a.device.pushErrorScope("out-of-memory"), a.device.pushErrorScope("validation"), s > 0 && this.#g(s);
-		let c = a.device.createCommandEncoder();
-		this.#h(c, e, t, n);
-		let l = 0;
-		for (let { arena: e, offset: t, size: n } of o) c.copyBufferToBuffer(this.#r[e], t, this.#c, l, n), l += n;
-		a.device.queue.submit([c.finish()]);
-		let u = a.popScopes(2, "The GPU refuses a call.");
-		this.#l = this.#_(u, o, s), this.#l.catch(() => void 0);
+		this.#a.run(e, t, n, r, i);
+	}
+	decode(e, t, n, r) {
+		return this.#a.decode(e, t, this.#t.inputs[n].offset, r);
 	}
 	clearStates() {
 		let e = this.#e.gpu.device.createCommandEncoder();
@@ -1112,25 +1328,23 @@ var pn = class {
 		this.#e.gpu.device.queue.submit([e.finish()]);
 	}
 	async finish() {
-		await this.#l;
+		await this.#a.finish();
 	}
 	close() {
 		let e = [
 			...this.#n,
 			...this.#r,
-			...this.#i,
-			this.#a,
-			this.#c
+			this.#i
 		];
 		for (let t of e) t !== void 0 && this.#e.gpu.destroyBuffer(t);
 		this.#a.close(), this.#e.forget(this);
 	}
-	#p(e, t) {
+	#o(e, t) {
 		let n = {
-			buffer: this.#a,
-			offset: t * sn,
-			size: sn
-		}, r = [...e.buffers.map((e) => this.#m(e)), n], i = this.#t.pipelines[e.kernel].getBindGroupLayout(0), a = r.map((e, t) => ({
+			buffer: this.#i,
+			offset: t * jn,
+			size: jn
+		}, r = [...e.buffers.map((e) => this.#s(e)), n], i = this.#e.pipelines[e.kernel].getBindGroupLayout(0), a = r.map((e, t) => ({
 			binding: t,
 			resource: e
 		}));
@@ -1140,16 +1354,16 @@ var pn = class {
 			entries: a
 		});
 	}
-	#m(e) {
+	#s(e) {
 		switch (e.kind) {
 			case "arena": return {
 				buffer: this.#n[e.index],
 				offset: e.offset,
-				size: dn(e.size)
+				size: Nn(e.size)
 			};
 			case "weight": return {
-				...this.#t.weightPlace(e),
-				size: dn(e.size)
+				...this.#e.weightPlace(e),
+				size: Nn(e.size)
 			};
 			case "state": return { buffer: this.#r[e.index] };
 			case "input": {
@@ -1157,42 +1371,13 @@ var pn = class {
 				return {
 					buffer: this.#i,
 					offset: t,
-					size: dn(n)
+					size: Nn(n)
 				};
 			}
 		}
 	}
-	#h(e, t, n, r) {
-		let { plan: i, pipelines: a } = this.#t, o = this.#e.view, s, c;
-		this.#s.fill(0);
-		for (let l = 0; l < n; l++) {
-			let n = o.getUint32(r + 8 * l, !0);
-			if (n === 0) continue;
-			s ??= e.beginComputePass();
-			let u = a[i.steps[t + l].kernel];
-			u !== c && s.setPipeline(u), c = u, s.setBindGroup(0, this.#o[t + l]);
-			let d = Math.min(n, cn);
-			s.dispatchWorkgroups(d, 1, Math.ceil(n / d)), this.#f.dispatches++, this.#s[i.steps[t + l].kernel] = 1;
-		}
-		s?.end(), s !== void 0 && this.#f.passes++;
-	}
-	#g(e) {
-		if (this.#c !== void 0 && this.#c.size >= e) return;
-		let t = this.#c?.size ?? ln;
-		for (; t < e;) t *= 2;
-		this.#c !== void 0 && this.#t.gpu.destroyBuffer(this.#c), this.#c = this.#t.gpu.createBuffer("outputs", t, g.MAP_READ | g.COPY_DST), this.#f.objects++;
-	}
-	async #_(e, t, n) {
-		let { gpu: r } = this.#t, i = this.#c, a = n > 0 ? i.mapAsync(1, 0, n) : void 0, o = await Promise.allSettled([e, a]);
-		r.requireSound();
-		for (let e of o) if (e.status === "rejected") throw r.explain(e.reason, "What the GPU computed cannot be read.");
-		if (n === 0) return;
-		let s = new Uint8Array(i.getMappedRange(0, n)), c = 0;
-		for (let { size: e, to: n } of t) this.#e.bytes(n, e).set(s.subarray(c, c + e)), c += e;
-		i.unmap();
-	}
 };
-function mn(t, n) {
+function In(t, n) {
 	let { gpu: r, plan: i } = t, a = Math.min(r.device.limits.maxStorageBufferBindingSize, r.device.limits.maxBufferSize);
 	i.states.forEach(({ name: t }, i) => {
 		if (n.stateBytes[i] <= a) return;
@@ -1204,8 +1389,8 @@ function mn(t, n) {
 	});
 }
 // src/gpu/weights.ts
-var hn = 256 << 20, gn = 4 << 20, _n = 64 << 20, vn = 256, yn = (e, t) => Math.ceil(e / t) * t;
-function bn(e) {
+var Ln = 256 << 20, Rn = 4 << 20, zn = 64 << 20, Bn = 256, Vn = (e, t) => Math.ceil(e / t) * t;
+function Hn(e) {
 	let t = (t) => e.weights[t.index].offset + t.offset, n = e.buffers.filter(({ kind: e }) => e === "weight").sort((e, n) => t(e) - t(n) || e.index - n.index), r = [], i = [];
 	n.forEach((e, a) => {
 		let o = r.at(-1), [s, c] = [t(e), t(e) + e.size];
@@ -1218,8 +1403,8 @@ function bn(e) {
 	});
 	let a = [];
 	for (let e of r) {
-		let t = yn(e.size, vn);
-		(a.length === 0 || a.at(-1) + t > hn) && a.push(0), e.buffer = a.length - 1, e.offset = a.at(-1), a[e.buffer] += t;
+		let t = Vn(e.size, Bn);
+		(a.length === 0 || a.at(-1) + t > Ln) && a.push(0), e.buffer = a.length - 1, e.offset = a.at(-1), a[e.buffer] += t;
 	}
 	return {
 		spans: r,
@@ -1233,39 +1418,39 @@ function bn(e) {
 		}))
 	};
 }
-async function xn(t, n, r, i) {
+async function Un(t, n, r, i) {
 	let a = "The weights cannot be sent to the GPU.", [o, s, c] = [
 		0,
 		0,
 		0
 	];
-	for await (let e of Sn(i)) {
+	for await (let e of Wn(i)) {
 		t.requireSound();
 		let i = s + e.length;
 		for (; c < n.spans.length; c++) {
-			let a = n.spans[c], l = Math.max(a.fileOffset, s), u = Math.min(yn(a.fileOffset + a.size, 4), i);
+			let a = n.spans[c], l = Math.max(a.fileOffset, s), u = Math.min(Vn(a.fileOffset + a.size, 4), i);
 			if (l < u) {
 				let n = a.offset + l - a.fileOffset;
 				t.device.queue.writeBuffer(r[a.buffer], n, e, l - s, u - l), o += u - l;
 			}
 			if (a.fileOffset + a.size > i) break;
 		}
-		s = i, o < _n || (await t.wait(a), o = 0);
+		s = i, o < zn || (await t.wait(a), o = 0);
 	}
 	await t.wait(a);
 	let l = n.spans.at(-1);
 	if (l !== void 0 && s < l.fileOffset + l.size) throw new e("corrupt", `weights.bin has ${s} bytes, its plan reads up to ${l.fileOffset + l.size}.`);
 }
-async function* Sn(e) {
-	let t = new Uint8Array(gn), n = 0;
+async function* Wn(e) {
+	let t = new Uint8Array(Rn), n = 0;
 	for await (let r of e) for (let e = 0; e < r.length;) {
-		let i = r.subarray(e, e + gn - n);
-		t.set(i, n), e += i.length, n += i.length, n < gn || (yield t, n = 0);
+		let i = r.subarray(e, e + Rn - n);
+		t.set(i, n), e += i.length, n += i.length, n < Rn || (yield t, n = 0);
 	}
-	n !== 0 && (t.fill(0, n, yn(n, 4)), yield t.subarray(0, yn(n, 4)));
+	n !== 0 && (t.fill(0, n, Vn(n, 4)), yield t.subarray(0, Vn(n, 4)));
 }
 // src/gpu/model.ts
-var Cn = class e {
+var Gn = class e {
 	gpu;
 	plan;
 	kernels;
@@ -1280,15 +1465,15 @@ var Cn = class e {
 	#o;
 	#s = /* @__PURE__ */ new Map();
 	constructor(e, t, n, r, i, a, o, { memoryLimitBytes: s = Infinity, isChecked: c }) {
-		this.#e = e, this.gpu = t, this.plan = n, this.kernels = r, this.record = i, this.#t = new ht(t), this.#i = a, this.#a = o, this.#o = s, this.isChecked = c;
+		this.#e = e, this.gpu = t, this.plan = n, this.kernels = r, this.record = i, this.#t = new yt(t), this.#i = a, this.#a = o, this.#o = s, this.isChecked = c;
 	}
 	static async open(t, n, r, i, a) {
-		let { adapter: o, memoryLimitBytes: s = Infinity, isChecked: c } = a, l = rn(t, n), u = me(x(r), l.kernels, c ? ae(o) : /* @__PURE__ */ new Set()), d = await Mt.open(o, u), f = bn(l);
-		Tn("The weights do not fit the GPU.", wn(f), s);
-		let p = await ne.open(o, En(l, f, u));
+		let { adapter: o, memoryLimitBytes: s = Infinity, isChecked: c } = a, l = Sn(t, n), u = _e(ge(r), l.kernels, c ? ce(o) : /* @__PURE__ */ new Set()), d = await Lt.open(o, u), f = Hn(l);
+		qn("The weights do not fit the GPU.", Kn(f), s);
+		let p = await ae.open(o, Jn(l, f, u));
 		try {
-			let n = await p.make(`The GPU ${p.name} has no memory for the weights.`, () => f.bufferBytes.map((e, t) => p.createBuffer(`weights ${t}`, e, g.STORAGE | g.COPY_DST))), r = new e(t, p, l, u, d, f, n, a), o = r.use((e) => d.choice(e) ?? "core");
-			return o.catch(() => void 0), await xn(p, f, n, i()), await o, r;
+			let n = await p.make(`The GPU ${p.name} has no memory for the weights.`, () => f.bufferBytes.map((e, t) => p.createBuffer(`weights ${t}`, e, g.STORAGE | g.COPY_DST))), r = new e(t, p, l, u, d, f, n, a), o = r.use((e) => d.choice(e) ?? "core").catch(() => r.use(() => y));
+			return o.catch(() => void 0), await Un(p, f, n, i()), await o, r;
 		} catch (e) {
 			throw p.close(), e;
 		}
@@ -1297,14 +1482,14 @@ var Cn = class e {
 		return this.#r;
 	}
 	get variants() {
-		return Object.fromEntries(this.#n.filter(({ features: e }) => e !== b).map(({ name: e, features: t }) => [e, t]));
+		return Object.fromEntries(this.#n.filter(({ features: e }) => e !== y).map(({ name: e, features: t }) => [e, t]));
 	}
 	async use(e) {
 		let t = this.kernels.map((t) => t.variants.get(e(t)) ?? t.core);
 		this.#r = await this.#t.make(t), this.#n = t;
 	}
 	get weightBytes() {
-		return wn(this.#i);
+		return Kn(this.#i);
 	}
 	weightPlace(e) {
 		let { buffer: t, offset: n } = this.#i.places.get(e);
@@ -1314,11 +1499,11 @@ var Cn = class e {
 		};
 	}
 	async session(e) {
-		let t = an(this.#e, e, this.plan), n = fn(this.plan.arenaBytes, t);
-		Tn("The session does not fit the GPU.", [...this.#s.values()].reduce((e, t) => e + t, this.weightBytes) + n, this.#o), mn(this, t);
+		let t = Cn(this.#e, e, this.plan), n = Pn(this.plan.arenaBytes, t);
+		qn("The session does not fit the GPU.", [...this.#s.values()].reduce((e, t) => e + t, this.weightBytes) + n, this.#o), In(this, t);
 		let r = `The GPU ${this.gpu.name} has no memory for a session of ${n} bytes.`, i;
 		try {
-			return await this.gpu.make(r, () => (i = new pn(this.#e, this, t), this.#s.set(i, n), i));
+			return await this.gpu.make(r, () => (i = new Fn(this.#e, this, t), this.#s.set(i, n), i));
 		} catch (e) {
 			throw i?.close(), e;
 		}
@@ -1329,8 +1514,8 @@ var Cn = class e {
 	close() {
 		this.gpu.close();
 	}
-}, wn = ({ bufferBytes: e }) => e.reduce((e, t) => e + t, 0);
-function Tn(t, n, r) {
+}, Kn = ({ bufferBytes: e }) => e.reduce((e, t) => e + t, 0);
+function qn(t, n, r) {
 	if (n <= r) return;
 	let i = `It needs ${n} bytes of the GPU's memory, memoryLimitBytes allows ${r}.`;
 	throw new e("memory", t, {
@@ -1338,7 +1523,7 @@ function Tn(t, n, r) {
 		hint: "Use a smaller context, a smaller model or a smaller number format."
 	});
 }
-function En(e, { bufferBytes: t }, n) {
+function Jn(e, { bufferBytes: t }, n) {
 	let r = (e) => Math.max(0, ...e);
 	return {
 		bufferBytes: r([...t, ...e.arenaBytes]),
@@ -1348,14 +1533,14 @@ function En(e, { bufferBytes: t }, n) {
 	};
 }
 // src/info.ts
-var Dn = [
+var Yn = [
 	"f32",
 	"i32",
 	"u8",
 	"i8",
 	"f16"
 ];
-function On(e) {
+function Xn(e) {
 	let t = e.functions.find((e) => e.door === "text");
 	if (t === void 0) return;
 	let n = (t) => e.symbols[t]?.[1] ?? 0, r = (e) => Number(t.inputs.find(({ name: t }) => t === e)?.high) + 1;
@@ -1369,14 +1554,14 @@ function On(e) {
 		kvBytesPerPage: e.states.filter(({ unit: e }) => e === "pages").reduce((e, t) => e + t.unit_bytes, 0)
 	};
 }
-function kn(t) {
-	let n = On(t);
+function Zn(t) {
+	let n = Xn(t);
 	if (n !== void 0) return n;
 	let r = `Its functions: ${t.functions.map(({ name: e }) => e).join(", ")}.`;
 	throw new e("usage", "This model is no language model: it takes no tokens.", { why: r });
 }
 // src/staging.ts
-var An = 16, jn = class {
+var Qn = 16, $n = class {
 	#e;
 	#t;
 	#n = 0;
@@ -1384,7 +1569,7 @@ var An = 16, jn = class {
 		this.#e = e;
 	}
 	begin(e, t) {
-		let n = e + t * An;
+		let n = e + t * Qn;
 		this.#n = 0, this.#t !== void 0 && this.#t.size >= n || (this.free(), this.#t = this.#e.allocate(2 * n, "the arguments of a call"));
 	}
 	reserve(e) {
@@ -1396,23 +1581,23 @@ var An = 16, jn = class {
 		return this.#e.bytes(t, e.byteLength).set(n), t;
 	}
 	putText(e) {
-		return this.put(Mn(e));
+		return this.put(er(e));
 	}
 	free() {
 		this.#t !== void 0 && this.#e.free(this.#t), this.#t = void 0;
 	}
 	#r(e) {
 		let t = this.#t, n = t.at + this.#n;
-		if (this.#n += Math.ceil(e / An) * An, this.#n > t.size) throw RangeError("more was staged than begin() was told");
+		if (this.#n += Math.ceil(e / Qn) * Qn, this.#n > t.size) throw RangeError("more was staged than begin() was told");
 		return n;
 	}
-}, Mn = (e) => new TextEncoder().encode(`${e}\0`), Nn = {
+}, er = (e) => new TextEncoder().encode(`${e}\0`), tr = {
 	f32: Float32Array,
 	i32: Int32Array,
 	u8: Uint8Array,
 	i8: Int8Array,
 	f16: Uint16Array
-}, Pn = class t {
+}, nr = class t {
 	#e;
 	#t;
 	#n;
@@ -1422,7 +1607,7 @@ var An = 16, jn = class {
 	#o = 0;
 	#s = !1;
 	constructor(e, t, n, r, i) {
-		this.#e = e, this.#t = t, this.#n = new jn(e), this.#r = i, this.#i = this.#c(n, Object.entries(r), e.threads.count.count);
+		this.#e = e, this.#t = t, this.#n = new $n(e), this.#r = i, this.#i = this.#c(n, Object.entries(r), e.threads.count.count);
 	}
 	static async create(e, n, r, i, a, o) {
 		a === void 0 && await e.threads.reserve();
@@ -1439,15 +1624,15 @@ var An = 16, jn = class {
 	}
 	#c(e, t, n) {
 		let r = t.reduce((e, [t]) => e + 4 * t.length + 1, 0);
-		this.#n.begin(Rt.size + 4 + t.length * Lt.size + r, 3 + t.length);
-		let i = this.#n.reserve(4), a = this.#n.reserve(Rt.size), o = this.#n.reserve(t.length * Lt.size);
+		this.#n.begin(nn.size + 4 + t.length * tn.size + r, 3 + t.length);
+		let i = this.#n.reserve(4), a = this.#n.reserve(nn.size), o = this.#n.reserve(t.length * tn.size);
 		t.forEach(([e, t], n) => {
-			Pt(this.#e.view, o + n * Lt.size, Lt, {
+			Qt(this.#e.view, o + n * tn.size, tn, {
 				name: this.#n.putText(e),
 				value: t
 			});
-		}), Pt(this.#e.view, a, Rt, {
-			struct_size: Rt.size,
+		}), Qt(this.#e.view, a, nn, {
+			struct_size: nn.size,
 			threads: n,
 			sizes: o,
 			num_sizes: t.length
@@ -1455,9 +1640,42 @@ var An = 16, jn = class {
 		let s = t.map(([e, t]) => `${t} ${e}`).join(", ");
 		return this.#e.check(`A session with ${s || "no sizes"} cannot be made.`, "hearth_session_create", e, a, i), this.#e.view.getUint32(i, !0);
 	}
-	async forward(t) {
-		kn(this.#t);
-		let n = this.#l(), { tokenIds: r, positions: i, tokenSeq: a, blockTable: o, blockTableStride: s, logitRows: c } = t;
+	async forward(e) {
+		let t = this.#u(this.#d(), e);
+		return await this.#f(() => this.#a.finish()), this.#m(t + on.size);
+	}
+	get stepsWorthReading() {
+		return this.#a?.stepsWorthReading ?? 1;
+	}
+	async decode(e, t, n = {}) {
+		let r = this.#d();
+		this.#l(e, t);
+		let i = this.#a;
+		if (i === void 0) {
+			let n = [];
+			for (; n.length < t;) {
+				let { argmax: t } = await this.forward(rr(e, n.length, n.at(-1)));
+				n.push(t);
+			}
+			return n;
+		}
+		let a = (t) => this.#u(r, rr(e, t));
+		this.#o++;
+		let o = [];
+		return await this.#f(async () => {
+			o = await i.decode(t, a, ir(this.#t, "token_ids"), n);
+		}), o;
+	}
+	#l({ tokenIds: t, logitRows: n, tokenSeq: r }, i) {
+		let { functions: a } = this.#t, o = a.some(({ door: e, outputs: t }) => e === "text" && t.some(({ name: e }) => e === "argmax")), s = new Set(r).size === t.length && n.length === t.length;
+		if (!(o && s && n.every((e, t) => e === t) && Number.isInteger(i) && i >= 1)) throw new e("usage", "These tokens cannot be decoded.", {
+			why: o ? `${i} steps, ${t.length} tokens of ${new Set(r).size} sequences, of which ${n.length} rows are wanted.` : "The plan does not say which token is the likeliest.",
+			hint: "Give one token of each sequence, and the rows of all of them in their order."
+		});
+	}
+	#u(t, n) {
+		Zn(this.#t);
+		let { tokenIds: r, positions: i, tokenSeq: a, blockTable: o, blockTableStride: s, logitRows: c } = n;
 		if (i.length !== r.length || a.length !== r.length) throw new e("usage", "tokenIds, positions and tokenSeq must have one entry a token.", { why: `They have ${r.length}, ${i.length} and ${a.length}.` });
 		let l = [
 			r,
@@ -1465,10 +1683,10 @@ var An = 16, jn = class {
 			a,
 			o,
 			c
-		], u = Vt.size + Ht.length * Bt.size;
-		this.#n.begin(zt.size + u + 4 * l.reduce((e, t) => e + t.length, 0), 2 + l.length);
-		let d = this.#n.reserve(zt.size), f = this.#n.reserve(u), p = {
-			struct_size: zt.size,
+		], u = on.size + sn.length * an.size;
+		this.#n.begin(rn.size + u + 4 * l.reduce((e, t) => e + t.length, 0), 2 + l.length);
+		let d = this.#n.reserve(rn.size), f = this.#n.reserve(u), p = {
+			struct_size: rn.size,
 			num_tokens: r.length,
 			num_seqs: s > 0 ? o.length / s : 0,
 			num_logit_rows: c.length,
@@ -1479,17 +1697,17 @@ var An = 16, jn = class {
 			token_seq: this.#n.put(a),
 			block_table: this.#n.put(o),
 			logit_rows: this.#n.put(c),
-			outputs: Fn(t.outputs)
+			outputs: ar(n.outputs)
 		};
-		return Pt(this.#e.view, d, zt, p), Pt(this.#e.view, f, Vt, { struct_size: u }), await this.#u("The batch cannot be run.", "hearth_forward", n, d, f), this.#f(f + Vt.size);
+		return Qt(this.#e.view, d, rn, p), Qt(this.#e.view, f, on, { struct_size: u }), this.#e.check("The batch cannot be run.", "hearth_forward", t, d, f), f;
 	}
 	async run(e, t = {}) {
-		let n = this.#l(), r = this.#d(e), i = Object.entries(t), a = i.reduce((e, [t, { data: n }]) => e + n.byteLength + 4 * t.length + 1, 0), o = i.length + r.outputs.length;
-		this.#n.begin(a + 4 * e.length + 1 + o * Ut.size, 3 + 2 * i.length);
-		let s = this.#n.reserve(i.length * Ut.size), c = this.#n.reserve(r.outputs.length * Ut.size);
-		i.forEach(([e, t], n) => this.#m(s + n * Ut.size, e, t));
-		let l = [i.length, r.outputs.length], u = this.#n.putText(e);
-		return await this.#u(`${e} cannot be run.`, "hearth_run", n, u, s, l[0], c, l[1]), this.#o++, Object.fromEntries(r.outputs.map((e, t) => [e.name, this.#h(c + t * Ut.size)]));
+		let n = this.#d(), r = this.#p(e), i = Object.entries(t), a = i.reduce((e, [t, { data: n }]) => e + n.byteLength + 4 * t.length + 1, 0), o = i.length + r.outputs.length;
+		this.#n.begin(a + 4 * e.length + 1 + o * cn.size, 3 + 2 * i.length);
+		let s = this.#n.reserve(i.length * cn.size), c = this.#n.reserve(r.outputs.length * cn.size);
+		i.forEach(([e, t], n) => this.#g(s + n * cn.size, e, t));
+		let l = [i.length, r.outputs.length], u = this.#n.putText(e), d = `${e} cannot be run.`;
+		return this.#e.check(d, "hearth_run", n, u, s, l[0], c, l[1]), await this.#f(() => this.#a.finish()), this.#o++, Object.fromEntries(r.outputs.map((e, t) => [e.name, this.#_(c + t * cn.size)]));
 	}
 	close() {
 		this.#i !== 0 && (this.#e.attach(this.#i, void 0), this.#e.call("hearth_session_free", this.#i), this.#a?.close(), this.#n.free(), this.#i = 0, this.#r());
@@ -1519,8 +1737,8 @@ var An = 16, jn = class {
 	#m(t) {
 		let n = ++this.#o, r = (r) => {
 			if (n !== this.#o || this.#i === 0) throw new e("usage", "A result is read after the session's next call.");
-			let i = t + r * Bt.size, a = (e) => Ft(this.#e.view, i, Bt, e);
-			return this.#p(a("data"), Dn[a("dtype")], a("rows"), a("cols"), a("row_stride"));
+			let i = t + r * an.size, a = (e) => $t(this.#e.view, i, an, e);
+			return this.#h(a("data"), Yn[a("dtype")], a("rows"), a("cols"), a("row_stride"));
 		};
 		return {
 			get logits() {
@@ -1534,58 +1752,76 @@ var An = 16, jn = class {
 			}
 		};
 	}
-	#p(e, t, n, r, i) {
-		let a = Nn[t];
+	#h(e, t, n, r, i) {
+		let a = tr[t];
 		if (e === 0) return new a(0);
 		let o = a.BYTES_PER_ELEMENT, s = new a(n * r), c = new Uint8Array(s.buffer);
 		for (let t = 0; t < n; t++) c.set(this.#e.bytes(e + t * i * o, r * o), t * r * o);
 		return s;
 	}
-	#m(t, n, { data: r, shape: i }) {
-		let a = Dn.findIndex((e) => r instanceof Nn[e]), o = i.reduce((e, t) => e * t, 1);
+	#g(t, n, { data: r, shape: i }) {
+		let a = Yn.findIndex((e) => r instanceof tr[e]), o = i.reduce((e, t) => e * t, 1);
 		if (a < 0 || i.length > 8 || o !== r.length) throw new e("usage", `${n} cannot be given: ${r.length} numbers for the shape (${i.join(", ")}).`);
-		let s = Object.fromEntries(i.map((e, t) => [Wt(t), e])), c = {
+		let s = Object.fromEntries(i.map((e, t) => [ln(t), e])), c = {
 			name: this.#n.putText(n),
 			data: this.#n.put(r)
 		};
-		Pt(this.#e.view, t, Ut, {
+		Qt(this.#e.view, t, cn, {
 			...s,
 			...c,
 			dtype: a,
 			rank: i.length
 		});
 	}
-	#h(e) {
-		let t = (t) => Ft(this.#e.view, e, Ut, t), n = Array.from({ length: t("rank") }, (e, t) => t).map((e) => t(Wt(e))), r = n.at(-1) ?? 1, i = n.slice(0, -1).reduce((e, t) => e * t, 1), a = n.length > 0 ? t("row_stride") : 1;
+	#_(e) {
+		let t = (t) => $t(this.#e.view, e, cn, t), n = Array.from({ length: t("rank") }, (e, t) => t).map((e) => t(ln(e))), r = n.at(-1) ?? 1, i = n.slice(0, -1).reduce((e, t) => e * t, 1), a = n.length > 0 ? t("row_stride") : 1;
 		return {
-			data: this.#p(t("data"), Dn[t("dtype")], i, r, a),
+			data: this.#h(t("data"), Yn[t("dtype")], i, r, a),
 			shape: n
 		};
 	}
 };
-function Fn(e) {
-	return e === void 0 ? 0 : e.reduce((e, t) => e | 1 << Ht.indexOf(t), 0) || 1 << Ht.length;
+function rr(e, t, n = new Int32Array(e.tokenIds.length)) {
+	if (t === 0) return {
+		...e,
+		outputs: ["argmax"]
+	};
+	let r = e.positions.map((e) => e + t);
+	return {
+		...e,
+		tokenIds: n,
+		positions: r,
+		numPromptTokens: 0,
+		outputs: ["argmax"]
+	};
+}
+function ir({ functions: e }, t) {
+	let n = e.findIndex(({ door: e }) => e === "text");
+	return e.slice(0, n).reduce((e, { inputs: t }) => e + t.length, 0) + e[n].inputs.findIndex(({ name: e }) => e === t);
+}
+function ar(e) {
+	return e === void 0 ? 0 : e.reduce((e, t) => e | 1 << sn.indexOf(t), 0) || 1 << sn.length;
 }
 // src/model.ts
-function In(e, t, n, r, i, a) {
-	let o = Bn(e, t, n, r, i, "cpu"), s = Vn(e, o);
+function or(e, t, n, r, i, a) {
+	let o = ur(e, t, n, r, i, "cpu"), s = dr(e, o);
 	return {
 		library: e,
 		pointer: o,
 		weights: r,
 		info: s,
-		device: zn(s, e.threads.count, a)
+		device: lr(s, e.threads.count, a)
 	};
 }
-async function Ln(e, t, n, r, i) {
-	let { plan: a, shaders: o, known: s, weights: c } = n, l = Bn(e, t, a, void 0, 0, "gpu"), u;
+async function sr(e, t, n, r, i) {
+	let { plan: a, shaders: o, known: s, weights: c } = n, l = ur(e, t, a, void 0, 0, "gpu"), u;
 	try {
-		let t = Vn(e, l);
-		u = await Cn.open(e, l, o, c, {
+		let t = dr(e, l);
+		u = await Gn.open(e, l, o, c, {
 			adapter: r,
 			memoryLimitBytes: i,
 			isChecked: s !== void 0
-		}), s !== void 0 && await be(u, s, u.record, (n) => Pn.create(e, t, l, { pages: n }, u, () => void 0));
+		}), s !== void 0 && await Ce(u, s, u.record, (n) => nr.create(e, t, l, { pages: n }, u, () => void 0));
 		let n = {
 			kind: "webgpu",
 			name: u.gpu.name,
@@ -1605,7 +1841,7 @@ async function Ln(e, t, n, r, i) {
 		throw u?.close(), e.call("hearth_close", l), t;
 	}
 }
-var Rn = class {
+var cr = class {
 	manifest;
 	endIds;
 	#e;
@@ -1620,14 +1856,14 @@ var Rn = class {
 		return this.#n.info;
 	}
 	get text() {
-		return On(this.info);
+		return Xn(this.info);
 	}
 	get device() {
 		return this.#n.device;
 	}
 	async session(t = {}) {
 		if (!this.#r) throw new e("usage", "The model is closed.");
-		let { library: n, pointer: r, weights: i, info: a } = this.#n, o = (e) => this.#t.delete(e), s = i instanceof Cn ? i : void 0, c = await Pn.create(n, a, r, t, s, o);
+		let { library: n, pointer: r, weights: i, info: a } = this.#n, o = (e) => this.#t.delete(e), s = i instanceof Gn ? i : void 0, c = await nr.create(n, a, r, t, s, o);
 		return this.#t.add(c), c;
 	}
 	get memoryBytes() {
@@ -1646,13 +1882,13 @@ var Rn = class {
 		let { library: e, pointer: t, weights: n } = this.#n;
 		try {
 			for (let e of [...this.#t]) e.close();
-			e.call("hearth_close", t), n instanceof Cn ? n.close() : e.free(n);
+			e.call("hearth_close", t), n instanceof Gn ? n.close() : e.free(n);
 		} finally {
 			e.close();
 		}
 	}
 };
-function zn({ isa: e }, { count: t, why: n }, r) {
+function lr({ isa: e }, { count: t, why: n }, r) {
 	return {
 		kind: "wasm",
 		name: `${e}, ${t} thread${t === 1 ? "" : "s"}`,
@@ -1662,12 +1898,12 @@ function zn({ isa: e }, { count: t, why: n }, r) {
 		variants: {}
 	};
 }
-function Bn(e, t, n, r, i, a) {
-	let o = new jn(e);
-	o.begin(n.length + It.size + 4 + a.length + 1, 4);
-	let s = o.reserve(4), c = o.reserve(It.size), l = [BigInt(n.length), BigInt(i)];
-	Pt(e.view, c, It, {
-		struct_size: It.size,
+function ur(e, t, n, r, i, a) {
+	let o = new $n(e);
+	o.begin(n.length + en.size + 4 + a.length + 1, 4);
+	let s = o.reserve(4), c = o.reserve(en.size), l = [BigInt(n.length), BigInt(i)];
+	Qt(e.view, c, en, {
+		struct_size: en.size,
 		device: o.putText(a)
 	});
 	let u = `The bundle of ${t.manifest.source_name} cannot be opened.`;
@@ -1677,19 +1913,42 @@ function Bn(e, t, n, r, i, a) {
 		o.free();
 	}
 }
-var Vn = (e, t) => JSON.parse(e.text(e.call("hearth_describe", t))), Hn = "hearth-chunks";
-async function Un() {
+var dr = (e, t) => JSON.parse(e.text(e.call("hearth_describe", t))), fr = 1, pr = "model.json";
+function mr(t) {
+	let n;
+	try {
+		n = JSON.parse(t);
+	} catch (t) {
+		throw new e("corrupt", `${pr} is no JSON.`, { why: String(t) });
+	}
+	if (n?.format === fr && typeof n.files == "object") return n;
+	throw new e("mismatch", `${pr} has format ${String(n?.format)}.`, {
+		why: `This package reads format ${fr}.`,
+		hint: "Package the model again with the Hearth that the page came with: hearth package web MODEL."
+	});
+}
+function hr({ chunk_bytes: e }, { size_bytes: t, chunks: n }) {
+	return n.map((n, r) => [n, Math.min(e, t - r * e)]);
+}
+var gr = ({ files: e }) => Object.values(e).flatMap(({ chunks: e }) => e);
+function _r(e) {
+	let t = new URL(e, globalThis.location?.href);
+	return t.hash = "", t.href;
+}
+// src/store/chunks.ts
+var vr = "hearth-chunks", yr = "content-length";
+async function br() {
 	let e = [];
-	for (let t of [Wn, Kn]) try {
+	for (let t of [xr, Cr]) try {
 		return await t();
 	} catch (t) {
 		e.push(t instanceof Error ? t.message : String(t));
 	}
 	return globalThis.isSecureContext === !1 ? "Pages may keep files over https or on localhost only." : e.join(" ");
 }
-async function Wn() {
+async function xr() {
 	if (globalThis.navigator?.storage?.getDirectory === void 0) throw Error("There is no private file system.");
-	let e = await (await navigator.storage.getDirectory()).getDirectoryHandle(Hn, { create: !0 });
+	let e = await (await navigator.storage.getDirectory()).getDirectoryHandle(vr, { create: !0 });
 	return {
 		kind: "opfs",
 		async sizes() {
@@ -1708,12 +1967,12 @@ async function Wn() {
 			}
 		},
 		async write(t, n) {
-			await Gn(await e.getFileHandle(t, { create: !0 }), n);
+			await Sr(await e.getFileHandle(t, { create: !0 }), n);
 		},
 		remove: (t) => e.removeEntry(t).catch(() => void 0)
 	};
 }
-async function Gn(e, t) {
+async function Sr(e, t) {
 	if (!("createSyncAccessHandle" in e)) {
 		let n = await e.createWritable();
 		return await n.write(t), n.close();
@@ -1726,15 +1985,15 @@ async function Gn(e, t) {
 		n.close();
 	}
 }
-async function Kn() {
+async function Cr() {
 	if (globalThis.caches === void 0) throw Error("There is no Cache API.");
-	let e = await caches.open(Hn), t = (e) => `/${Hn}/${e}`;
+	let e = await caches.open(vr), t = (e) => `/${vr}/${e}`;
 	return {
 		kind: "cache",
 		async sizes() {
 			let t = /* @__PURE__ */ new Map();
 			for (let n of await e.keys()) {
-				let r = (await e.match(n))?.headers.get(kn);
+				let r = (await e.match(n))?.headers.get(yr);
 				t.set(n.url.slice(n.url.lastIndexOf("/") + 1), Number(r ?? 0));
 			}
 			return t;
@@ -1743,14 +2002,42 @@ async function Kn() {
 			let r = await e.match(t(n));
 			return r && new Uint8Array(await r.arrayBuffer());
 		},
-		write: (n, r) => e.put(t(n), new Response(r, { headers: { [kn]: String(r.length) } })),
+		write: (n, r) => e.put(t(n), new Response(r, { headers: { [yr]: String(r.length) } })),
 		async remove(n) {
 			await e.delete(t(n));
 		}
 	};
 }
+// src/store/records.ts
+var wr = ".json", Tr = async ({ url: e, version: t }) => await At(new TextEncoder().encode(`${e}\n${t}`)) + wr;
+async function Er(e) {
+	let t = [...(await e.sizes()).keys()].filter((e) => e.endsWith(wr)), n = [];
+	for (let r of t) try {
+		let t = JSON.parse(new TextDecoder().decode(await e.read(r)));
+		await Tr(t) === r && typeof t.facts.files == "object" && n.push(t);
+	} catch {}
+	return n.sort((e, t) => t.order - e.order);
+}
+async function Dr(e, t) {
+	let [n] = await Er(e), r = {
+		...t,
+		order: (n?.order ?? 0) + 1
+	};
+	await e.write(await Tr(t), new TextEncoder().encode(JSON.stringify(r)));
+}
+function Or(e, t) {
+	let n = new Set(t.flatMap(({ facts: e }) => gr(e)));
+	return [...e].filter(([e]) => !e.endsWith(wr) && !n.has(e));
+}
+async function kr(e, t) {
+	let n = await e.sizes(), r = await Er(e);
+	for (let n of r) t(n) || await e.remove(await Tr(n));
+	let i = Or(n, r.filter(t));
+	for (let [t] of i) await e.remove(t);
+	return i.reduce((e, [, t]) => e + t, 0);
+}
 // src/store/package.ts
-var qn = 1, Jn = "model.json", Yn = class n {
+var Ar = class n {
 	facts;
 	#e;
 	#t;
@@ -1762,16 +2049,22 @@ var qn = 1, Jn = "model.json", Yn = class n {
 		this.facts = e.facts, this.#e = e, this.#r = t, this.#t = n, this.#n = r, this.#i = typeof r != "string";
 	}
 	static async open(e, t = {}) {
-		let r = new URL(e, globalThis.location?.href);
-		return new n(await Xn(r, t.signal), r, t, await Un());
+		let r = _r(e), i = await br();
+		try {
+			return new n(await jr(r, t.signal), !0, t, i);
+		} catch (e) {
+			let a = (typeof i == "string" || !Nr(e) ? [] : await Er(i)).find((e) => e.url === r && e.isComplete);
+			if (a === void 0) throw e;
+			return new n(a, !1, t, i);
+		}
 	}
 	async open(e) {
 		let n = this.facts.files[e];
-		if (n === void 0) throw t(e, `${Jn} does not name it.`);
-		return this.#a(e, n);
+		if (n === void 0) throw t(e, `${pr} does not name it.`);
+		return this.#s(e, n);
 	}
 	async keeping(e = Object.keys(this.facts.files)) {
-		let t = this.#n, n = typeof t != "string", r = n ? await t.sizes() : /* @__PURE__ */ new Map(), i = e.flatMap((e) => Tn(this.facts, this.facts.files[e])), a = (e) => e.reduce((e, [, t]) => e + t, 0), o = await globalThis.navigator?.storage?.estimate?.().catch(() => void 0), s = o?.quota === void 0 ? void 0 : Math.max(0, o.quota - (o.usage ?? 0));
+		let t = this.#n, n = typeof t != "string", r = n ? await t.sizes() : /* @__PURE__ */ new Map(), i = e.flatMap((e) => hr(this.facts, this.facts.files[e])), a = (e) => e.reduce((e, [, t]) => e + t, 0), o = await globalThis.navigator?.storage?.estimate?.().catch(() => void 0), s = o?.quota === void 0 ? void 0 : Math.max(0, o.quota - (o.usage ?? 0));
 		return {
 			kind: n ? t.kind : "memory",
 			why: n ? "" : t,
@@ -1782,8 +2075,8 @@ var qn = 1, Jn = "model.json", Yn = class n {
 	}
 	async opened() {
 		if (this.#r && this.#i && typeof this.#n != "string") try {
-			let [e] = (await Kn(this.#n)).filter(({ url: e }) => e === this.#e.url);
-			e?.version === this.#e.version && e.isComplete || await qn(this.#n, {
+			let [e] = (await Er(this.#n)).filter(({ url: e }) => e === this.#e.url);
+			e?.version === this.#e.version && e.isComplete || await Dr(this.#n, {
 				...this.#e,
 				isComplete: !0
 			}), await this.#o(this.#n);
@@ -1792,33 +2085,33 @@ var qn = 1, Jn = "model.json", Yn = class n {
 	async forget(e = Object.keys(this.facts.files)) {
 		let t = this.#n;
 		if (typeof t == "string") return;
-		let n = (e) => e.flatMap((e) => this.facts.files[e]?.chunks ?? []), r = Object.keys(this.facts.files).filter((t) => !e.includes(t)), i = (await Kn(t)).filter(({ url: e }) => e !== this.#e.url);
+		let n = (e) => e.flatMap((e) => this.facts.files[e]?.chunks ?? []), r = Object.keys(this.facts.files).filter((t) => !e.includes(t)), i = (await Er(t)).filter(({ url: e }) => e !== this.#e.url);
 		if (r.length === 0) {
-			await Yn(t, ({ url: e }) => e !== this.#e.url);
+			await kr(t, ({ url: e }) => e !== this.#e.url);
 			return;
 		}
-		await qn(t, {
+		await Dr(t, {
 			...this.#e,
 			isComplete: !1
 		});
-		let a = /* @__PURE__ */ new Set([...n(r), ...i.flatMap(({ facts: e }) => En(e))]);
+		let a = /* @__PURE__ */ new Set([...n(r), ...i.flatMap(({ facts: e }) => gr(e))]);
 		for (let r of n(e)) a.has(r) || await t.remove(r);
 	}
 	#o(e) {
 		let { url: t, version: n } = this.#e;
-		return Yn(e, (e) => e.url !== t || e.version === n);
+		return kr(e, (e) => e.url !== t || e.version === n);
 	}
 	async *#s(e, t) {
-		for (let [n, r] of Tn(this.facts, t)) this.#t.signal?.throwIfAborted(), yield await this.#c(n) ?? await this.#l(e, n, r);
+		for (let [n, r] of hr(this.facts, t)) this.#t.signal?.throwIfAborted(), yield await this.#c(n) ?? await this.#l(e, n, r);
 	}
 	async #c(e) {
 		if (typeof this.#n == "string") return;
 		let t = await this.#n.read(e);
-		if (t === void 0 || await Tt(t) === e) return t;
+		if (t === void 0 || await At(t) === e) return t;
 		await this.#n.remove(e);
 	}
-	async #s(t, n, r) {
-		let i = new URL(n, this.#e), a = this.#r ? "no-store" : "default", o = await Zn(i, {
+	async #l(t, n, r) {
+		let i = new URL(`blobs/${n}`, this.#e.url), a = this.#i ? "no-store" : "default", o = await Pr(i, {
 			signal: this.#t.signal ?? null,
 			cache: a
 		}), s;
@@ -1830,7 +2123,7 @@ var qn = 1, Jn = "model.json", Yn = class n {
 				hint: "Load again: what came is kept."
 			});
 		}
-		if (s.length !== r || await Tt(s) !== n) throw new e("corrupt", `A part of ${t} is damaged.`, {
+		if (s.length !== r || await At(s) !== n) throw new e("corrupt", `A part of ${t} is damaged.`, {
 			why: `${i.href} has ${s.length} bytes whose SHA-256 is not its name.`,
 			hint: "Load again; if that does not help, the server's copy of the site is damaged."
 		});
@@ -1853,25 +2146,26 @@ var qn = 1, Jn = "model.json", Yn = class n {
 		}
 	}
 	async #d(e) {
-		let { url: t, version: n } = this.#e, [r] = (await Kn(e)).filter((e) => e.url === t);
-		r?.version !== n && await qn(e, {
+		let { url: t, version: n } = this.#e, [r] = (await Er(e)).filter((e) => e.url === t);
+		r?.version !== n && await Dr(e, {
 			...this.#e,
 			isComplete: !1
 		});
 	}
 };
-async function Xn(e, t) {
-	return Qn(await (await Zn(e, {
+async function jr(e, t) {
+	let n = await (await Pr(new URL(e), {
 		signal: t ?? null,
 		cache: "no-cache"
 	})).text();
 	return {
 		url: e,
-		version: await zn(new TextEncoder().encode(n)),
-		facts: wn(n)
+		version: await At(new TextEncoder().encode(n)),
+		facts: mr(n)
 	};
 }
-async function Zn(t, n) {
+var Mr = async (e, t) => (await jr(_r(e), t)).facts, Nr = (t) => t instanceof e && t.kind === "network";
+async function Pr(t, n) {
 	let r;
 	try {
 		r = await fetch(t, n);
@@ -1885,78 +2179,69 @@ async function Zn(t, n) {
 	let i = r.status === 404 ? "corrupt" : "network";
 	throw new e(i, `${t.href} cannot be fetched.`, { why: `The server answered ${r.status}.` });
 }
-function Qn(t) {
-	let n;
-	try {
-		n = JSON.parse(t);
-	} catch (t) {
-		throw new e("corrupt", `${Jn} is no JSON.`, { why: String(t) });
-	}
-	if (n?.format === qn && typeof n.files == "object") return n;
-	throw new e("mismatch", `${Jn} has format ${String(n?.format)}.`, {
-		why: `This package reads format ${qn}.`,
-		hint: "Package the model again with the Hearth that the page came with: hearth package web MODEL."
-	});
-}
 // src/sources.ts
-async function $n(e, t) {
-	return typeof e != "string" && !(e instanceof URL) ? e : new URL(e, globalThis.location?.href).pathname.endsWith("/model.json") ? Yn.open(e, t) : n(e);
+async function Fr(e, t) {
+	return typeof e != "string" && !(e instanceof URL) ? e : new URL(e, globalThis.location?.href).pathname.endsWith("/model.json") ? Ar.open(e, t) : n(e);
 }
 // src/bundle.ts
-var er = 2;
-async function tr(e, t = {}) {
-	let n = await $n(e, t), r = pt(new TextDecoder().decode(await cr(n, ft, t))), i = sr(r, t.isa), a = Xe(t.threads), o = new lr(n, r, t);
-	o.expect(mt(i), "plan.bin" in r.files ? st : ct, S);
-	let s = await o.whole(mt(i)), c = {
-		manifest: r,
-		endIds: "tokenizer_meta.json" in r.files ? await ir(n, t) : []
-	};
-	return new Rn(c, await nr(o, s, c, a, t), () => nr(new lr(n, r, {}), s, c, a, t));
+var Ir = 2;
+async function Lr(e, t = {}) {
+	let n = await Fr(e, t), r = await Rr(n, t);
+	return await n.opened?.(), r;
 }
-async function nr(e, t, n, r, i) {
+async function Rr(e, t) {
+	let n = _t(new TextDecoder().decode(await Gr(e, gt, t))), r = Wr(n, t.isa), i = $e(t.threads), a = new Kr(e, n, t);
+	a.expect(vt(r), "plan.bin" in n.files ? ut : dt, mt);
+	let o = await a.whole(vt(r)), s = {
+		manifest: n,
+		endIds: "tokenizer_meta.json" in n.files ? await Vr(e, t) : []
+	};
+	return new cr(s, await zr(a, o, s, i, t), () => zr(new Kr(e, n, {}), o, s, i, t));
+}
+async function zr(e, t, n, r, i) {
 	let a = "";
 	if (i.device !== "wasm") try {
-		return await or(e, t, n, i);
+		return await Ur(e, t, n, i);
 	} catch (e) {
-		if (i.device === "webgpu" || !ar(e)) throw e;
-		a = e.message;
+		if (i.device === "webgpu" || !Hr(e)) throw e;
+		a = `${e.what} ${e.why}`.trim();
 	}
-	return rr(e, t, n, r, a);
+	return Br(e, t, n, r, a);
 }
-async function rr(e, t, n, r, i) {
-	e.expect(st, S);
-	let a = e.size(S), o = await at.instantiate(t, r, er * a);
+async function Br(e, t, n, r, i) {
+	e.expect(ut, mt);
+	let a = e.size(mt), o = await ct.instantiate(t, r, Ir * a);
 	try {
-		let t = o.threads.reserve(), r = await e.whole(st), s = o.allocate(a, "the weights");
-		return await e.into(o, s, S), await t, In(o, n, r, s, a, i);
+		let t = o.threads.reserve(), r = await e.whole(ut), s = o.allocate(a, "the weights");
+		return await e.into(o, s, mt), await t, or(o, n, r, s, a, i);
 	} catch (e) {
 		throw o.close(), e;
 	}
 }
-async function ir(e, t) {
-	let n = new TextDecoder().decode(await cr(e, dt, t));
+async function Vr(e, t) {
+	let n = new TextDecoder().decode(await Gr(e, ht, t));
 	return JSON.parse(n).eos_ids;
 }
-var ar = (t) => t instanceof e && (t.kind === "device" || t.kind === "memory");
-async function or(t, n, r, i) {
+var Hr = (t) => t instanceof e && (t.kind === "device" || t.kind === "memory");
+async function Ur(t, n, r, i) {
 	let { manifest: a } = r;
 	if (a.files["gpu_plan.bin"] === void 0) throw new e("device", `The bundle of ${a.source_name} runs on the processor alone.`, { why: "It has an operation that no kernel for GPUs computes yet, or takes no tokens." });
-	let o = await re(i.softwareGpu ?? i.device === "webgpu"), s = "known_answers.json" in a.files ? [ut] : [];
-	t.expect(ct, lt, ...s, S);
-	let c = await t.whole(ct), l = await t.text(lt), u = s.length > 0 ? le(await t.text(ut)) : void 0, d = () => t.pieces(S), f = await at.instantiate(n);
+	let o = await oe(i.softwareGpu ?? i.device === "webgpu"), s = "known_answers.json" in a.files ? [pt] : [];
+	t.expect(dt, ft, ...s, mt);
+	let c = await t.whole(dt), l = await t.text(ft), u = s.length > 0 ? fe(await t.text(pt)) : void 0, d = () => t.pieces(mt), f = await ct.instantiate(n);
 	try {
-		return await Ln(f, r, {
+		return await sr(f, r, {
 			plan: c,
 			shaders: l,
 			known: u,
 			weights: d
 		}, o, i.memoryLimitBytes);
 	} catch (e) {
-		if (f.close(), !(e instanceof ye)) throw e;
-		return or(t, n, r, i);
+		if (f.close(), !(e instanceof Se)) throw e;
+		return Ur(t, n, r, i);
 	}
 }
-function sr({ source_name: t, instruction_sets: n }, r) {
+function Wr({ source_name: t, instruction_sets: n }, r) {
 	let i = n.filter(({ name: e }) => r === void 0 || e === r);
 	if (i.length === 0) {
 		let i = n.map(({ name: e }) => e).join(", ");
@@ -1970,14 +2255,14 @@ function sr({ source_name: t, instruction_sets: n }, r) {
 		hint: "Use a current version of Chrome, Firefox or Safari."
 	});
 }
-async function cr(e, t, { signal: n }) {
+async function Gr(e, t, { signal: n }) {
 	let r = [];
 	for await (let i of await e.open(t)) n?.throwIfAborted(), r.push(i);
 	let i = new Uint8Array(r.reduce((e, t) => e + t.length, 0)), a = 0;
 	for (let e of r) i.set(e, a), a += e.length;
 	return i;
 }
-var lr = class {
+var Kr = class {
 	#e;
 	#t;
 	#n;
@@ -1991,11 +2276,11 @@ var lr = class {
 	}
 	size(t) {
 		let n = this.#t.files[t];
-		if (n === void 0) throw new e("corrupt", `${ft} names no file ${t}.`);
+		if (n === void 0) throw new e("corrupt", `${gt} names no file ${t}.`);
 		return n.size_bytes;
 	}
 	async whole(e) {
-		let t = await cr(this.#e, e, this.#n);
+		let t = await Gr(this.#e, e, this.#n);
 		return this.#o(e, t.length), this.#a(t.length), t;
 	}
 	async text(e) {
@@ -2016,11 +2301,11 @@ var lr = class {
 	#o(t, n) {
 		let r = this.size(t);
 		if (n !== r) throw new e("corrupt", `${t} has ${n > r ? "more than " : ""}${Math.min(n, r)} bytes.`, {
-			why: `${ft} says ${r}.`,
+			why: `${gt} says ${r}.`,
 			hint: "Load it again; if that does not help, compile the model again."
 		});
 	}
-}, ur = class e {
+}, qr = class e {
 	page;
 	#e;
 	#t;
@@ -2043,10 +2328,10 @@ var lr = class {
 		let e = this.#e.#n;
 		e.get(this.#t) === this && e.delete(this.#t);
 	}
-}, dr = (e, t) => Math.ceil(e / t), fr = class {
+}, Jr = (e, t) => Math.ceil(e / t), Yr = class {
 	numPages;
 	pageTokens;
-	root = ur.root();
+	root = qr.root();
 	#e;
 	#t;
 	#n = /* @__PURE__ */ new Map();
@@ -2094,7 +2379,7 @@ var lr = class {
 	release(e) {
 		for (let t of [...e].reverse()) --this.#e[t] > 0 || (this.#n.has(t) ? this.#r.add(t) : this.#t.push(t));
 	}
-}, pr = ({ sequence: e, start: t, count: n }) => t + n <= e.numPromptTokens, mr = ({ sequence: e, start: t, count: n }) => t + n === e.tokens.length, hr = class {
+}, Xr = ({ sequence: e, start: t, count: n }) => t + n <= e.numPromptTokens, Zr = ({ sequence: e, start: t, count: n }) => t + n === e.tokens.length, Qr = class {
 	pool;
 	#e;
 	#t;
@@ -2144,7 +2429,7 @@ var lr = class {
 	}
 	reserve(e, t) {
 		if (this.#a.size > 0) return 1;
-		let { pageTokens: n, numAvailable: r } = this.pool, i = (t) => e.map(({ sequence: e, start: r }) => pr(r + t, n) - e.pages.length), a = t;
+		let { pageTokens: n, numAvailable: r } = this.pool, i = (t) => e.map(({ sequence: e, start: r }) => Jr(r + t, n) - e.pages.length), a = t;
 		for (; a > 1 && i(a).reduce((e, t) => e + Math.max(0, t), 0) > r;) a--;
 		return i(a).forEach((t, n) => {
 			for (let r = 0; r < t; r++) e[n].sequence.pages.push(this.pool.allocate());
@@ -2157,7 +2442,7 @@ var lr = class {
 		return this.#c(e, this.#e, n), [...n.values()];
 	}
 	#s(e, t) {
-		let n = (e) => dr(e.tokens.length + 1, this.pool.pageTokens), r = this.#i.reduce((e, t) => e + Math.max(0, n(t) - t.pages.length), 0);
+		let n = (e) => Jr(e.tokens.length + 1, this.pool.pageTokens), r = this.#i.reduce((e, t) => e + Math.max(0, n(t) - t.pages.length), 0);
 		for (; this.#r.length > 0 && e > 0 && this.#i.length < this.#n;) {
 			let i = this.#r[0], a = this.pool.find(i.tokens), o = this.pool.numAvailable - a.filter(({ page: e }) => this.pool.isIdle(e)).length - r;
 			if (n(i) - a.length > o && this.#i.length > 0) return;
@@ -2165,7 +2450,7 @@ var lr = class {
 		}
 	}
 	#c(e, t, n) {
-		let r = e.numPromptTokens - e.numComputed, i = Math.min(t, r > 0 ? r : e.numPending), a = dr(e.numComputed + i, this.pool.pageTokens) - e.pages.length;
+		let r = e.numPromptTokens - e.numComputed, i = Math.min(t, r > 0 ? r : e.numPending), a = Jr(e.numComputed + i, this.pool.pageTokens) - e.pages.length;
 		for (; a > this.pool.numAvailable && this.#i.length > 1;) {
 			let t = this.#i.at(-1);
 			if (this.#l(t, !1), n.delete(t), t === e) return 0;
@@ -2183,12 +2468,12 @@ var lr = class {
 	}
 };
 // src/engine/batch.ts
-function gr(e, t, n) {
+function $r(e, t, n) {
 	let r = e.reduce((e, { count: t }) => e + t, 0), i = new Int32Array(r), a = new Int32Array(r), o = new Int32Array(r), s = new Int32Array(e.length * t).fill(-1), c = [], l = 0, u = 0;
 	return e.forEach((e, n) => {
 		let { sequence: r, start: d, count: f } = e;
 		for (let e = 0; e < f; e++, l++) i[l] = r.tokens[d + e], a[l] = d + e, o[l] = n;
-		s.set(r.pages, n * t), pr(e) && (u = l), mr(e) && c.push(l - 1);
+		s.set(r.pages, n * t), Xr(e) && (u = l), Zr(e) && c.push(l - 1);
 	}), {
 		tokenIds: i,
 		positions: a,
@@ -2200,7 +2485,7 @@ function gr(e, t, n) {
 		outputs: n
 	};
 }
-var _r = (e) => [...e.filter((e) => pr(e)), ...e.filter((e) => !pr(e))], vr = class extends e {}, yr = class {
+var ei = (e) => [...e.filter((e) => Xr(e)), ...e.filter((e) => !Xr(e))], ti = class extends e {}, ni = class {
 	#e = [];
 	#t;
 	#n = !1;
@@ -2240,7 +2525,7 @@ var _r = (e) => [...e.filter((e) => pr(e)), ...e.filter((e) => !pr(e))], vr = cl
 	[Symbol.asyncIterator]() {
 		return this;
 	}
-}, br = {
+}, ri = {
 	temperature: 1,
 	topK: 0,
 	topP: 1,
@@ -2254,7 +2539,7 @@ var _r = (e) => [...e.filter((e) => pr(e)), ...e.filter((e) => !pr(e))], vr = cl
 	stopTokenIds: [],
 	logprobs: void 0,
 	ignoreEos: !1
-}, xr = {
+}, ii = {
 	temperature: {
 		low: 0,
 		high: 100
@@ -2296,29 +2581,29 @@ var _r = (e) => [...e.filter((e) => pr(e)), ...e.filter((e) => !pr(e))], vr = cl
 		high: 100,
 		whole: !0
 	}
-}, Sr = {
+}, ai = {
 	low: -100,
 	high: 100
-}, Cr = (1n << 64n) - 1n;
-function wr(t = {}) {
+}, oi = (1n << 64n) - 1n;
+function si(t = {}) {
 	let n = Object.entries(t).filter(([, e]) => e !== void 0), r = {
-		...br,
+		...ri,
 		...Object.fromEntries(n)
 	};
-	for (let [e, t] of Object.entries(xr)) r[e] !== void 0 && Tr(e, r[e], t);
-	for (let [e, t] of r.logitBias) Tr(`logitBias[${e}]`, t, Sr);
+	for (let [e, t] of Object.entries(ii)) r[e] !== void 0 && ci(e, r[e], t);
+	for (let [e, t] of r.logitBias) ci(`logitBias[${e}]`, t, ai);
 	let { seed: i } = r;
-	if (i !== void 0 && !(i >= 0 && i <= Cr && (typeof i == "bigint" || Number.isSafeInteger(i)))) throw new e("usage", `seed is ${i}, but must be a whole number, 0 to 2^64 - 1.`, { hint: "Give one beyond 2^53 as a BigInt." });
+	if (i !== void 0 && !(i >= 0 && i <= oi && (typeof i == "bigint" || Number.isSafeInteger(i)))) throw new e("usage", `seed is ${i}, but must be a whole number, 0 to 2^64 - 1.`, { hint: "Give one beyond 2^53 as a BigInt." });
 	return r;
 }
-function Tr(t, n, { low: r, high: i, above: a = !1, whole: o = !1 }) {
+function ci(t, n, { low: r, high: i, above: a = !1, whole: o = !1 }) {
 	let s = typeof n == "number" ? n : NaN;
 	if (Number.isFinite(s) && s >= r && s <= i && !(a && s === r) && (!o || Number.isInteger(s))) return;
 	let c = a ? `above ${r} and at most ${i}` : i === Infinity ? `${r} or more` : `${r} to ${i}`;
 	throw new e("usage", `${t} is ${String(n)}, but must be a ${o ? "whole number" : "number"}, ${c}.`);
 }
-var Er = (e) => e.repetitionPenalty !== 1 || e.presencePenalty !== 0 || e.frequencyPenalty !== 0, Dr = (e) => Er(e) || e.logitBias.size > 0, Or = (e, t) => (e[t >> 5] >> (t & 31) & 1) == 1;
-function kr(e, t) {
+var li = (e) => e.repetitionPenalty !== 1 || e.presencePenalty !== 0 || e.frequencyPenalty !== 0, ui = (e) => li(e) || e.logitBias.size > 0, di = (e, t) => (e[t >> 5] >> (t & 31) & 1) == 1;
+function fi(e, t) {
 	for (let n = 0; n * 32 < e.length; n++) {
 		let r = t[n];
 		if (r === -1) continue;
@@ -2326,30 +2611,30 @@ function kr(e, t) {
 		for (let t = n * 32; t < i; t++) r >> (t & 31) & 1 || (e[t] = -Infinity);
 	}
 }
-var Ar = (t, n = "") => new e("usage", t, { why: n });
-async function jr(e, t) {
+var pi = (t, n = "") => new e("usage", t, { why: n });
+async function mi(e, t) {
 	try {
 		return await t();
 	} catch (t) {
-		throw Ar(e, t instanceof Error ? t.message : String(t));
+		throw pi(e, t instanceof Error ? t.message : String(t));
 	}
 }
 // src/engine/logits.ts
-var Mr = [
+var hi = [
 	.001,
 	1e-6,
 	0
-], Nr = 1e-45;
-function Pr(e) {
+], gi = 1e-45;
+function _i(e) {
 	let t = -Infinity;
 	for (let n = 0; n < e.length; n++) e[n] > t && (t = e[n]);
 	return t;
 }
-function Fr(e, t) {
-	let n = Ir(e, t);
-	return Lr(e, (e) => e >= n && e > -Infinity);
+function vi(e, t) {
+	let n = yi(e, t);
+	return bi(e, (e) => e >= n && e > -Infinity);
 }
-function Ir(e, t) {
+function yi(e, t) {
 	let n = new Float32Array(Math.min(t, e.length)).fill(-Infinity);
 	for (let t = 0; t < e.length; t++) {
 		let r = e[t];
@@ -2360,53 +2645,53 @@ function Ir(e, t) {
 	}
 	return n[0];
 }
-function Lr(e, t) {
+function bi(e, t) {
 	let n = [];
 	for (let r = 0; r < e.length; r++) t(e[r]) && n.push(r);
 	return Int32Array.from(n);
 }
-var Rr = (e, t) => {
+var xi = (e, t) => {
 	let n = new Float32Array(t.length);
 	for (let r = 0; r < t.length; r++) n[r] = e[t[r]];
 	return n;
 };
-function zr(e) {
+function Si(e) {
 	let t = 0;
 	for (let n = 0; n < e.length; n++) t += e[n];
 	return t;
 }
-function Br(e, t) {
-	let n = t * zr(e), r = /* @__PURE__ */ new Int32Array(), i = /* @__PURE__ */ new Float32Array();
-	for (let t of Mr) {
+function Ci(e, t) {
+	let n = t * Si(e), r = /* @__PURE__ */ new Int32Array(), i = /* @__PURE__ */ new Float32Array();
+	for (let t of hi) {
 		let a = Math.fround(t);
-		if (r = Lr(e, (e) => e >= a), i = Rr(e, r), zr(i) >= n) break;
+		if (r = bi(e, (e) => e >= a), i = xi(e, r), Si(i) >= n) break;
 	}
 	let a = i.slice().sort(), o = a.length - 1, s = 0;
 	for (; o > 0 && s + a[o] < n;) s += a[o--];
 	let c = a[o], l = 0;
 	for (let e of i) e > c && (l += e);
-	let u = Math.max(1, Math.ceil((n - l) / Math.max(c, Nr))), d = r.filter((e, t) => i[t] > c), f = r.filter((e, t) => i[t] === c).subarray(0, u), p = new Int32Array(d.length + f.length);
+	let u = Math.max(1, Math.ceil((n - l) / Math.max(c, gi))), d = r.filter((e, t) => i[t] > c), f = r.filter((e, t) => i[t] === c).subarray(0, u), p = new Int32Array(d.length + f.length);
 	return p.set(d), p.set(f, d.length), p;
 }
-function Vr(e, t) {
-	let n = t * zr(e), r = 0, i = 0;
+function wi(e, t) {
+	let n = t * Si(e), r = 0, i = 0;
 	for (let t = 0; t < e.length; t++) {
 		let a = e[t];
 		if (a !== 0 && (r += a, i = t, r > n)) break;
 	}
 	return i;
 }
-function Hr(e, t, n) {
-	let r = Pr(e), i = 0;
+function Ti(e, t, n) {
+	let r = _i(e), i = 0;
 	for (let t = 0; t < e.length; t++) i += Math.fround(Math.exp(Math.fround(e[t] - r)));
-	let a = r + Math.log(i), o = n > 0 ? [...Fr(e, Math.min(n, e.length))] : [];
+	let a = r + Math.log(i), o = n > 0 ? [...vi(e, Math.min(n, e.length))] : [];
 	return o.sort((t, n) => e[n] - e[t] || t - n), {
 		logprob: e[t] - a,
 		topLogprobs: o.slice(0, n).map((t) => [t, e[t] - a])
 	};
 }
 // src/engine/processor.ts
-function Ur(t, n) {
+function Ei(t, n) {
 	let r;
 	try {
 		r = t.process(n.slice());
@@ -2417,41 +2702,41 @@ function Ur(t, n) {
 	throw new e("usage", `The logit processor must answer a Float32Array of ${n.length} logits.`);
 }
 // src/engine/random.ts
-var Wr = (1n << 64n) - 1n, Gr = (1n << 128n) - 1n, Kr = 47026247687942121848144207491837523525n, qr = 4, Jr = 16;
-function Yr(e, t) {
+var Di = (1n << 64n) - 1n, Oi = (1n << 128n) - 1n, ki = 47026247687942121848144207491837523525n, Ai = 4, ji = 16;
+function Mi(e, t) {
 	let n = 1135663077, r = (e) => {
 		let t = e ^ n;
 		n = Math.imul(n, 2468251765);
 		let r = Math.imul(t, n);
-		return r ^ r >>> Jr;
+		return r ^ r >>> ji;
 	}, i = (e, t) => {
 		let n = Math.imul(3389127133, e) - Math.imul(1232336661, t);
-		return n ^ n >>> Jr;
-	}, a = Array.from({ length: qr }, (t, n) => r(Number(e >> BigInt(32 * n) & 4294967295n)));
-	for (let e = 0; e < qr; e++) for (let t = 0; t < qr; t++) e !== t && (a[t] = i(a[t], r(a[e])));
+		return n ^ n >>> ji;
+	}, a = Array.from({ length: Ai }, (t, n) => r(Number(e >> BigInt(32 * n) & 4294967295n)));
+	for (let e = 0; e < Ai; e++) for (let t = 0; t < Ai; t++) e !== t && (a[t] = i(a[t], r(a[e])));
 	return n = 2337405405, Array.from({ length: t }, (e, t) => {
-		let r = a[t % qr] ^ n;
+		let r = a[t % Ai] ^ n;
 		n = Math.imul(n, 1492356589);
 		let i = Math.imul(r, n);
-		return (i ^ i >>> Jr) >>> 0;
+		return (i ^ i >>> ji) >>> 0;
 	});
 }
-var Xr = class {
+var Ni = class {
 	#e;
 	#t;
 	constructor(e) {
-		let t = Yr(e ?? crypto.getRandomValues(/* @__PURE__ */ new BigUint64Array(1))[0], 8).map(BigInt), n = (e) => t[e] | t[e + 1] << 32n, r = n(0) << 64n | n(2);
-		this.#t = ((n(4) << 64n | n(6)) << 1n | 1n) & Gr, this.#e = this.#t, this.#e = this.#e + r & Gr, this.#n();
+		let t = Mi(e ?? crypto.getRandomValues(/* @__PURE__ */ new BigUint64Array(1))[0], 8).map(BigInt), n = (e) => t[e] | t[e + 1] << 32n, r = n(0) << 64n | n(2);
+		this.#t = ((n(4) << 64n | n(6)) << 1n | 1n) & Oi, this.#e = this.#t, this.#e = this.#e + r & Oi, this.#n();
 	}
 	next() {
 		this.#n();
-		let e = this.#e >> 64n ^ this.#e & Wr, t = this.#e >> 122n, n = (e >> t | e << 64n - t) & Wr;
+		let e = this.#e >> 64n ^ this.#e & Di, t = this.#e >> 122n, n = (e >> t | e << 64n - t) & Di;
 		return Number(n >> 11n) * 2 ** -53;
 	}
 	#n() {
-		this.#e = this.#e * Kr + this.#t & Gr;
+		this.#e = this.#e * ki + this.#t & Oi;
 	}
-}, Zr = "The model's weights are damaged or its arithmetic overflows: check the file, or compile with higher precision.", Qr = 1e-30, $r = class {
+}, Pi = "The model's weights are damaged or its arithmetic overflows: check the file, or compile with higher precision.", Fi = 1e-30, Ii = class {
 	params;
 	needsLogits;
 	#e;
@@ -2460,26 +2745,26 @@ var Xr = class {
 	#r;
 	#i;
 	constructor(e, t, n, r) {
-		this.params = e, this.#e = n, this.#t = r, r?.reset(), this.#n = new Xr(e.seed === void 0 ? void 0 : BigInt(e.seed)), this.#r = Dr(e), this.needsLogits = e.temperature !== 0 || this.#r || e.logprobs !== void 0 || r !== void 0, Er(e) && (this.#i = new Map(Array.from(t, (e) => [e, 0])));
+		this.params = e, this.#e = n, this.#t = r, r?.reset(), this.#n = new Ni(e.seed === void 0 ? void 0 : BigInt(e.seed)), this.#r = ui(e), this.needsLogits = e.temperature !== 0 || this.#r || e.logprobs !== void 0 || r !== void 0, li(e) && (this.#i = new Map(Array.from(t, (e) => [e, 0])));
 	}
 	get mayNeedLogits() {
 		return this.needsLogits || this.#e !== void 0;
 	}
 	async sample(e, t) {
-		let n = this.#e, r = n && await jr("What may come next cannot be told.", () => n.mask()), i = this.#a(e, t, r);
-		return n && await jr(`The drawn token ${i.token} was refused.`, () => n.accept(i.token)), i;
+		let n = this.#e, r = n && await mi("What may come next cannot be told.", () => n.mask()), i = this.#a(e, t, r);
+		return n && await mi(`The drawn token ${i.token} was refused.`, () => n.accept(i.token)), i;
 	}
 	close() {
 		this.#e?.close();
 	}
 	#a(e, t, n) {
-		if (!this.needsLogits && (n === void 0 || Or(n, t))) return { token: t };
-		ti(e);
-		let r = this.#t ? Ur(this.#t, e) : e, i = this.#r || n !== void 0 ? this.#o(r, n) : r, a = this.params.temperature === 0 ? i === e ? t : i.indexOf(Pr(i)) : this.#s(i);
-		if (i[a] === -Infinity) throw ei();
+		if (!this.needsLogits && (n === void 0 || di(n, t))) return { token: t };
+		Ri(e);
+		let r = this.#t ? Ei(this.#t, e) : e, i = this.#r || n !== void 0 ? this.#o(r, n) : r, a = this.params.temperature === 0 ? i === e ? t : i.indexOf(_i(i)) : this.#s(i);
+		if (i[a] === -Infinity) throw Li();
 		return this.#t?.sampled(a), this.#i && this.#i.set(a, (this.#i.get(a) ?? 0) + 1), this.params.logprobs === void 0 ? { token: a } : {
 			token: a,
-			...Hr(e, a, this.params.logprobs)
+			...Ti(e, a, this.params.logprobs)
 		};
 	}
 	#o(e, t) {
@@ -2489,35 +2774,35 @@ var Xr = class {
 			o = Math.fround(o > 0 ? o / r : o * r), o = Math.fround(o - Math.fround(i * t)), n[e] = o - (t > 0 ? a : 0);
 		}
 		for (let [e, t] of this.params.logitBias) n[e] += Math.fround(t);
-		return t !== void 0 && kr(n, t), n;
+		return t !== void 0 && fi(n, t), n;
 	}
 	#s(e) {
-		let { topK: t, topP: n, minP: r, temperature: i } = this.params, a = Pr(e);
-		if (a === -Infinity) throw ei();
+		let { topK: t, topP: n, minP: r, temperature: i } = this.params, a = _i(e);
+		if (a === -Infinity) throw Li();
 		let o;
-		t > 0 && t < e.length && (o = Fr(e, t));
-		let s = o ? Rr(e, o) : e.slice(), c = Math.fround(1 / Math.max(i, Qr));
+		t > 0 && t < e.length && (o = vi(e, t));
+		let s = o ? xi(e, o) : e.slice(), c = Math.fround(1 / Math.max(i, Fi));
 		for (let e = 0; e < s.length; e++) {
 			let t = Math.fround(s[e] - a);
 			s[e] = t === 0 ? 1 : Math.exp(Math.fround(t * c));
 		}
 		let l = (e) => {
-			o = o ? e.map((e) => o[e]) : e, s = Rr(s, e);
+			o = o ? e.map((e) => o[e]) : e, s = xi(s, e);
 		};
-		n < 1 && l(Br(s, n));
+		n < 1 && l(Ci(s, n));
 		let u = Math.fround(r);
-		r > 0 && l(Lr(s, (e) => e >= u));
-		let d = Vr(s, this.#n.next());
+		r > 0 && l(bi(s, (e) => e >= u));
+		let d = wi(s, this.#n.next());
 		return o ? o[d] : d;
 	}
-}, ei = () => Ar("The answer cannot go on: no token of the vocabulary is allowed here.", "The grammar has a dead end, or asks for text that this tokenizer cannot write.");
-function ti(t) {
-	if (Number.isFinite(zr(t))) return;
+}, Li = () => pi("The answer cannot go on: no token of the vocabulary is allowed here.", "The grammar has a dead end, or asks for text that this tokenizer cannot write.");
+function Ri(t) {
+	if (Number.isFinite(Si(t))) return;
 	let n = t.reduce((e, t) => e + Number(!Number.isFinite(t)), 0);
-	if (n > 0) throw new e("internal", `${n} of ${t.length} logits are NaN or infinite.`, { hint: Zr });
+	if (n > 0) throw new e("internal", `${n} of ${t.length} logits are NaN or infinite.`, { hint: Pi });
 }
 // src/engine/sequence.ts
-var ni = class {
+var zi = class {
 	tokens;
 	numPromptTokens;
 	sampler;
@@ -2529,7 +2814,7 @@ var ni = class {
 	#r = NaN;
 	#i = NaN;
 	constructor(e, t, n, r) {
-		this.tokens = [...e], this.numPromptTokens = e.length, this.sampler = new $r(t, e, n, r);
+		this.tokens = [...e], this.numPromptTokens = e.length, this.sampler = new Ii(t, e, n, r);
 	}
 	get numOutputTokens() {
 		return this.tokens.length - this.numPromptTokens;
@@ -2567,19 +2852,24 @@ var ni = class {
 	}
 };
 // src/engine/session_forward.ts
-async function ri(e, t) {
-	let n = kn(e.info), r = e.info.functions.find(({ door: e }) => e === "text")?.outputs ?? [], i = await e.session({ pages: t }), a = !0, o = async () => {
-		throw i = void 0, await e.reopen(), i = await e.session({ pages: t }), a = !1, new vr("device", "The GPU was lost, and is there again.");
-	}, s = async (e) => {
-		if (i === void 0) return o();
+async function Bi(e, t, n) {
+	let r = Zn(e.info), i = e.info.functions.find(({ door: e }) => e === "text")?.outputs ?? [], a = await e.session({ pages: t }), o = !0, s = async () => {
+		throw a = void 0, await e.reopen(), a = await e.session({ pages: t }), o = !1, new ti("device", "The GPU was lost, and is there again.");
+	}, c = async (e) => {
+		if (a === void 0) return s();
 		try {
-			let t = await e(i);
-			return a = !0, t;
+			let t = await e(a);
+			return o = !0, t;
 		} catch (e) {
-			if (!(e instanceof y)) throw e;
-			if (a) return o();
-			throw i = void 0, e;
+			if (!(e instanceof v)) throw e;
+			if (o) return s();
+			throw a = void 0, e;
 		}
+	}, l = {
+		get worthwhile() {
+			return a?.stepsWorthReading ?? 1;
+		},
+		decode: (e, t) => c((r) => r.decode(e, t, { submitMs: n }))
 	};
 	return {
 		info: {
@@ -2587,18 +2877,15 @@ async function ri(e, t) {
 			hiddenSize: i.find(({ name: e }) => e === "hidden")?.most.at(-1) ?? 0
 		},
 		numPages: t,
-		forward: (e) => s((t) => t.forward(e)),
-		close: () => i?.close()
+		forward: (e) => c((t) => t.forward(e)),
+		get ahead() {
+			return e.device.kind === "webgpu" ? l : void 0;
+		},
+		close: () => a?.close()
 	};
 }
-var ai = (e, t) => ({
-	get worthwhile() {
-		return e.stepsWorthReading;
-	},
-	decode: (n, r) => e.decode(n, r, { submitMs: t })
-});
 // src/engine/turn.ts
-function ii() {
+function Vi() {
 	return new Promise((e) => {
 		let { port1: t, port2: n } = new MessageChannel();
 		n.onmessage = () => {
@@ -2607,32 +2894,34 @@ function ii() {
 	});
 }
 // src/engine/engine.ts
-var ai = 4096, oi = 128, si = class t {
+var Hi = 4096, Ui = 128, Wi = 64, Gi = class t {
 	context;
 	#e;
 	#t;
 	#n;
 	#r;
-	#i = /* @__PURE__ */ new Map();
-	#a = Promise.resolve();
-	#o = !1;
-	constructor(t, n = [], { context: r, maxSequences: i = Infinity, chunkTokens: a = oi } = {}) {
-		let { info: o, numPages: s } = t, c = Math.min(o.maxPosition, s * o.pageTokens);
-		if (this.context = r ?? c, !(this.context >= 2 && this.context <= c)) throw new e("usage", `The context is ${this.context} tokens, but must be 2 to ${c}.`, { why: `The model takes ${o.maxPosition}, and there are ${s} pages of ${o.pageTokens}.` });
-		this.#e = t, this.#t = new Set(n), this.#r = dr(this.context, o.pageTokens), this.#n = new hr(o, new fr(s, o.pageTokens), {
-			maxSequences: i,
-			chunkTokens: a
+	#i;
+	#a = /* @__PURE__ */ new Map();
+	#o = Promise.resolve();
+	#s = !1;
+	constructor(t, n = [], r = {}) {
+		let { context: i, maxSequences: a = Infinity, chunkTokens: o = Ui, tokensPerReadBack: s = "auto" } = r, { info: c, numPages: l } = t, u = Math.min(c.maxPosition, l * c.pageTokens);
+		if (this.context = i ?? u, !(this.context >= 2 && this.context <= u)) throw new e("usage", `The context is ${this.context} tokens, but must be 2 to ${u}.`, { why: `The model takes ${c.maxPosition}, and there are ${l} pages of ${c.pageTokens}.` });
+		if (!(Number.isInteger(s) && Number(s) >= 1 && Number(s) <= Wi) && s !== "auto") throw new e("usage", `tokensPerReadBack is ${s}, but must be 1 to ${Wi}, or "auto".`);
+		this.#e = t, this.#i = s, this.#t = new Set(n), this.#r = Jr(this.context, c.pageTokens), this.#n = new Qr(c, new Yr(l, c.pageTokens), {
+			maxSequences: a,
+			chunkTokens: o
 		});
 	}
 	static async create(e, n = {}) {
-		let { pageTokens: r, maxPosition: i } = kn(e.info), a = n.cacheTokens ?? Math.max(n.context ?? 0, Math.min(4096, i));
-		return new t(await ri(e, dr(a, r)), e.endIds, n);
+		let { pageTokens: r, maxPosition: i } = Zn(e.info), a = n.cacheTokens ?? Math.max(n.context ?? 0, Math.min(4096, i));
+		return new t(await Bi(e, Jr(a, r), n.submitMs), e.endIds, n);
 	}
 	generate(e, t = {}, { constraint: n, processor: r, signal: i } = {}) {
-		let a = wr(t);
-		this.#c(e, [...a.logitBias.keys(), ...a.stopTokenIds]);
-		let o = new ni(e, a, n, r), s = () => this.#f(o, "cancelled"), c = new yr(s);
-		return this.#i.set(o, c), this.#n.add(o), i?.addEventListener("abort", s, { once: !0 }), i?.aborted === !0 && s(), this.#i.size === 1 && (this.#a = this.#a.then(() => this.#l())), c;
+		let a = si(t);
+		this.#l(e, [...a.logitBias.keys(), ...a.stopTokenIds]);
+		let o = new zi(e, a, n, r), s = () => this.#h(o, "cancelled"), c = new ni(s);
+		return this.#a.set(o, c), this.#n.add(o), i?.addEventListener("abort", s, { once: !0 }), i?.aborted === !0 && s(), this.#a.size === 1 && (this.#o = this.#o.then(() => this.#u())), c;
 	}
 	async close() {
 		if (!this.#s) {
@@ -2642,18 +2931,18 @@ var ai = 4096, oi = 128, si = class t {
 		}
 	}
 	async hidden(e) {
-		this.#c(e);
-		let t = () => this.#s(e), n = this.#a.then(t).catch((e) => {
-			if (!(e instanceof vr)) throw e;
+		this.#l(e);
+		let t = () => this.#c(e), n = this.#o.then(t).catch((e) => {
+			if (!(e instanceof ti)) throw e;
 			return this.#n.restartAll(), t();
 		});
-		return this.#a = n.then(() => this.#l(), () => this.#l()), n;
+		return this.#o = n.then(() => this.#u(), () => this.#u()), n;
 	}
-	async #s(e) {
-		let { hiddenSize: t, maxTokens: n, pageTokens: r } = this.#e.info, i = Array.from({ length: dr(e.length, r) }, () => this.#n.pool.allocate()), a = new Float32Array(e.length * t);
+	async #c(e) {
+		let { hiddenSize: t, maxTokens: n, pageTokens: r } = this.#e.info, i = Array.from({ length: Jr(e.length, r) }, () => this.#n.pool.allocate()), a = new Float32Array(e.length * t);
 		try {
 			for (let r = 0; r < e.length; r += n) {
-				let o = Math.min(n, e.length - r), s = gr([{
+				let o = Math.min(n, e.length - r), s = $r([{
 					sequence: {
 						tokens: [...e],
 						pages: i,
@@ -2689,26 +2978,28 @@ var ai = 4096, oi = 128, si = class t {
 		for (; !this.#n.isIdle;) {
 			let e = this.#n.sequences;
 			try {
-				let t = _r(this.#n.schedule());
-				e = t.map(({ sequence: e }) => e), t.length > 0 && await this.#u(t);
+				let t = ei(this.#n.schedule());
+				e = t.map(({ sequence: e }) => e), t.length > 0 && await this.#d(t);
 			} catch (t) {
-				let n = e.filter((e) => this.#i.has(e));
-				t instanceof vr ? this.#n.restartAll() : n.length > 1 ? this.#n.suspect(n) : n.forEach((e) => this.#p(e, t));
+				let n = e.filter((e) => this.#a.has(e));
+				t instanceof ti ? this.#n.restartAll() : n.length > 1 ? this.#n.suspect(n) : n.forEach((e) => this.#g(e, t));
 			}
-			await ii();
+			await Vi();
 		}
 	}
-	async #u(e) {
-		let t = e.filter(mr), n = t.some(({ sequence: e }) => e.sampler.mayNeedLogits), r = t.length === 0 ? [] : n ? ["argmax", "logits"] : ["argmax"], i = await this.#e.forward(gr(e, this.#r, r)), a = (e) => this.#i.has(e.sequence);
-		for (let { sequence: t, count: n } of e.filter(a)) t.commit(this.#n.pool, n);
-		if (t.length === 0) return;
-		let o = i.argmax, s = n ? i.logits : /* @__PURE__ */ new Float32Array(), c = n ? this.#e.info.vocabSize : 0;
-		for (let [e, n] of t.entries()) a(n) && await this.#d(n.sequence, s.subarray(e * c, (e + 1) * c), o[e]);
+	async #d(e) {
+		let { ahead: t } = this.#e;
+		if (t !== void 0 && e.every(Ki)) return this.#f(e, t);
+		let n = e.filter(Zr), r = n.some(({ sequence: e }) => e.sampler.mayNeedLogits), i = n.length === 0 ? [] : r ? ["argmax", "logits"] : ["argmax"], a = await this.#e.forward($r(e, this.#r, i)), o = (e) => this.#a.has(e.sequence);
+		for (let { sequence: t, count: n } of e.filter(o)) t.commit(this.#n.pool, n);
+		if (n.length === 0) return;
+		let s = a.argmax, c = r ? a.logits : /* @__PURE__ */ new Float32Array(), l = r ? this.#e.info.vocabSize : 0;
+		for (let [e, t] of n.entries()) o(t) && await this.#m(t.sequence, c.subarray(e * l, (e + 1) * l), s[e]);
 	}
 	async #f(e, t) {
-		let n = this.#i === "auto" ? t.worthwhile : this.#i, r = e.map(({ sequence: e }) => this.#p(e)), i = this.#n.reserve(e, Math.min(n, ...r)), a = await t.decode(vr(e, this.#r, ["argmax"]), i);
+		let n = this.#i === "auto" ? t.worthwhile : this.#i, r = e.map(({ sequence: e }) => this.#p(e)), i = this.#n.reserve(e, Math.min(n, ...r)), a = await t.decode($r(e, this.#r, ["argmax"]), i);
 		for (let [t, n] of a.entries()) {
-			t > 0 && await oi();
+			t > 0 && await Vi();
 			for (let [t, { sequence: r }] of e.entries()) this.#a.has(r) && (r.commit(this.#n.pool, 1), await this.#m(r, /* @__PURE__ */ new Float32Array(), n[t]));
 		}
 	}
@@ -2734,19 +3025,19 @@ var ai = 4096, oi = 128, si = class t {
 			usage: e.usage
 		});
 	}
-	#p(e, t) {
-		this.#m(e, !0)?.fail(ci(t));
+	#g(e, t) {
+		this.#_(e, !0)?.fail(qi(t));
 	}
 	#_(e, t) {
 		let n = this.#a.get(e);
 		if (n !== void 0) return this.#a.delete(e), this.#n.remove(e, t), e.sampler.close(), n;
 	}
-}, ci = (t) => t instanceof e ? t : new e("internal", "The model could not be run.", { why: t instanceof Error ? t.message : String(t) }), li = Object.defineProperty, ui = (e, t, n) => t in e ? li(e, t, {
+}, Ki = (e) => !Xr(e) && Zr(e) && e.count === 1 && !e.sequence.sampler.mayNeedLogits, qi = (t) => t instanceof e ? t : new e("internal", "The model could not be run.", { why: t instanceof Error ? t.message : String(t) }), Ji = Object.defineProperty, Yi = (e, t, n) => t in e ? Ji(e, t, {
 	enumerable: !0,
 	configurable: !0,
 	writable: !0,
 	value: n
-}) : e[t] = n, di = (e, t, n) => (ui(e, typeof t == "symbol" ? t : t + "", n), n), T = Object.freeze({
+}) : e[t] = n, Xi = (e, t, n) => (Yi(e, typeof t == "symbol" ? t : t + "", n), n), C = Object.freeze({
 	Text: "Text",
 	NumericLiteral: "NumericLiteral",
 	StringLiteral: "StringLiteral",
@@ -2778,46 +3069,46 @@ var ai = 4096, oi = 128, si = class t {
 		this.value = e, this.type = t;
 	}
 };
-function fi(e) {
+function Zi(e) {
 	return /\w/.test(e);
 }
-function pi(e) {
+function T(e) {
 	return /[0-9]/.test(e);
 }
-function mi(e) {
+function Qi(e) {
 	return /\s/.test(e);
 }
-var hi = [
-	["{%", T.OpenStatement],
-	["%}", T.CloseStatement],
-	["{{", T.OpenExpression],
-	["}}", T.CloseExpression],
-	["(", T.OpenParen],
-	[")", T.CloseParen],
-	["{", T.OpenCurlyBracket],
-	["}", T.CloseCurlyBracket],
-	["[", T.OpenSquareBracket],
-	["]", T.CloseSquareBracket],
-	[",", T.Comma],
-	[".", T.Dot],
-	[":", T.Colon],
-	["|", T.Pipe],
-	["<=", T.ComparisonBinaryOperator],
-	[">=", T.ComparisonBinaryOperator],
-	["==", T.ComparisonBinaryOperator],
-	["!=", T.ComparisonBinaryOperator],
-	["<", T.ComparisonBinaryOperator],
-	[">", T.ComparisonBinaryOperator],
-	["+", T.AdditiveBinaryOperator],
-	["-", T.AdditiveBinaryOperator],
-	["~", T.AdditiveBinaryOperator],
-	["**", T.ExponentiationBinaryOperator],
-	["*", T.MultiplicativeBinaryOperator],
-	["//", T.MultiplicativeBinaryOperator],
-	["/", T.MultiplicativeBinaryOperator],
-	["%", T.MultiplicativeBinaryOperator],
-	["=", T.Equals]
-], gi = /* @__PURE__ */ new Map([
+var $i = [
+	["{%", C.OpenStatement],
+	["%}", C.CloseStatement],
+	["{{", C.OpenExpression],
+	["}}", C.CloseExpression],
+	["(", C.OpenParen],
+	[")", C.CloseParen],
+	["{", C.OpenCurlyBracket],
+	["}", C.CloseCurlyBracket],
+	["[", C.OpenSquareBracket],
+	["]", C.CloseSquareBracket],
+	[",", C.Comma],
+	[".", C.Dot],
+	[":", C.Colon],
+	["|", C.Pipe],
+	["<=", C.ComparisonBinaryOperator],
+	[">=", C.ComparisonBinaryOperator],
+	["==", C.ComparisonBinaryOperator],
+	["!=", C.ComparisonBinaryOperator],
+	["<", C.ComparisonBinaryOperator],
+	[">", C.ComparisonBinaryOperator],
+	["+", C.AdditiveBinaryOperator],
+	["-", C.AdditiveBinaryOperator],
+	["~", C.AdditiveBinaryOperator],
+	["**", C.ExponentiationBinaryOperator],
+	["*", C.MultiplicativeBinaryOperator],
+	["//", C.MultiplicativeBinaryOperator],
+	["/", C.MultiplicativeBinaryOperator],
+	["%", C.MultiplicativeBinaryOperator],
+	["=", C.Equals]
+], ea = /* @__PURE__ */ new Map([
 	["n", "\n"],
 	["t", "	"],
 	["r", "\r"],
@@ -2828,11 +3119,11 @@ var hi = [
 	["\"", "\""],
 	["\\", "\\"]
 ]);
-function _i(e, t = {}) {
+function ta(e, t = {}) {
 	return e.endsWith("\n") && (e = e.slice(0, -1)), t.lstrip_blocks && (e = e.replace(/^[ \t]*({[#%-])/gm, "$1")), t.trim_blocks && (e = e.replace(/([#%-]})\n/g, "$1")), e.replace(/(\s*){%(-?)\s*(?:end)?generation\s*(-?)%}(\s*)/gs, (e, t, n, r, i) => (n ? "" : t) + (r ? "" : i));
 }
-function vi(e, t = {}) {
-	let n = [], r = _i(e, t), i = 0, a = 0, o = (e) => {
+function na(e, t = {}) {
+	let n = [], r = ta(e, t), i = 0, a = 0, o = (e) => {
 		let t = "";
 		for (; e(r[i]);) if (r[i] === "\\") {
 			if (++i, i >= r.length) throw SyntaxError("Unexpected end of input");
@@ -2843,7 +3134,7 @@ function vi(e, t = {}) {
 				t += String.fromCharCode(parseInt(a, 16)), i += n;
 				continue;
 			}
-			let n = gi.get(e);
+			let n = ea.get(e);
 			if (n === void 0) throw SyntaxError(`Unexpected escaped character: ${e}`);
 			t += n;
 		} else if (t += r[i++], i >= r.length) throw SyntaxError("Unexpected end of input");
@@ -2852,7 +3143,7 @@ function vi(e, t = {}) {
 		let e = n.at(-1);
 		e && e.type === C.Text && (e.value = e.value.trimEnd(), e.value === "" && n.pop());
 	}, c = () => {
-		for (; i < r.length && mi(r[i]);) ++i;
+		for (; i < r.length && Qi(r[i]);) ++i;
 	};
 	main: for (; i < r.length;) {
 		let e = n.at(-1)?.type;
@@ -2885,8 +3176,8 @@ function vi(e, t = {}) {
 			s(), n.push(new w("{{", C.OpenExpression)), a = 0, i += 3;
 			continue;
 		}
-		if (o(mi), r.slice(i, i + 3) === "-%}") {
-			n.push(new E("%}", T.CloseStatement)), i += 3, c();
+		if (o(Qi), r.slice(i, i + 3) === "-%}") {
+			n.push(new w("%}", C.CloseStatement)), i += 3, c();
 			continue;
 		}
 		if (r.slice(i, i + 3) === "-}}") {
@@ -2905,10 +3196,10 @@ function vi(e, t = {}) {
 				case C.CloseSquareBracket: break;
 				default: {
 					++i;
-					let e = o(pi);
-					if (e.length > 0 && r[i] === "." && pi(r[i + 1])) {
+					let e = o(T);
+					if (e.length > 0 && r[i] === "." && T(r[i + 1])) {
 						++i;
-						let t = o(pi);
+						let t = o(T);
 						e = `${e}.${t}`;
 					}
 					n.push(new w(`${t}${e}`, e.length > 0 ? C.NumericLiteral : C.UnaryOperator));
@@ -2916,73 +3207,73 @@ function vi(e, t = {}) {
 				}
 			}
 		}
-		for (let [e, t] of hi) if (!(e === "}}" && a > 0) && r.slice(i, i + e.length) === e) {
-			n.push(new E(e, t)), t === T.OpenExpression ? a = 0 : t === T.OpenCurlyBracket ? ++a : t === T.CloseCurlyBracket && --a, i += e.length;
+		for (let [e, t] of $i) if (!(e === "}}" && a > 0) && r.slice(i, i + e.length) === e) {
+			n.push(new w(e, t)), t === C.OpenExpression ? a = 0 : t === C.OpenCurlyBracket ? ++a : t === C.CloseCurlyBracket && --a, i += e.length;
 			continue main;
 		}
 		if (t === "'" || t === "\"") {
 			++i;
 			let e = o((e) => e !== t);
-			n.push(new E(e, T.StringLiteral)), ++i;
-		} else if (pi(t)) {
-			let e = o(pi);
-			if (n.at(-1)?.type !== T.Dot && r[i] === "." && pi(r[i + 1])) {
+			n.push(new w(e, C.StringLiteral)), ++i;
+		} else if (T(t)) {
+			let e = o(T);
+			if (n.at(-1)?.type !== C.Dot && r[i] === "." && T(r[i + 1])) {
 				++i;
-				let t = o(pi);
+				let t = o(T);
 				e = `${e}.${t}`;
 			}
-			n.push(new E(e, T.NumericLiteral));
-		} else if (fi(t)) {
-			let e = o(fi);
-			n.push(new E(e, T.Identifier));
+			n.push(new w(e, C.NumericLiteral));
+		} else if (Zi(t)) {
+			let e = o(Zi);
+			n.push(new w(e, C.Identifier));
 		} else throw SyntaxError(`Unexpected character: ${t}`);
 	}
 	return n;
 }
 var E = class {
 	type = "Statement";
-}, yi = class extends D {
+}, ra = class extends E {
 	constructor(e) {
 		super(), this.body = e;
 	}
 	type = "Program";
-}, bi = class extends D {
+}, ia = class extends E {
 	constructor(e, t, n) {
 		super(), this.test = e, this.body = t, this.alternate = n;
 	}
 	type = "If";
-}, xi = class extends D {
+}, aa = class extends E {
 	constructor(e, t, n, r) {
 		super(), this.loopvar = e, this.iterable = t, this.body = n, this.defaultBlock = r;
 	}
 	type = "For";
-}, Si = class extends D {
+}, oa = class extends E {
 	type = "Break";
-}, Ci = class extends D {
+}, sa = class extends E {
 	type = "Continue";
-}, wi = class extends D {
+}, ca = class extends E {
 	constructor(e, t, n) {
 		super(), this.assignee = e, this.value = t, this.body = n;
 	}
 	type = "Set";
-}, Ti = class extends D {
+}, la = class extends E {
 	constructor(e, t, n) {
 		super(), this.name = e, this.args = t, this.body = n;
 	}
 	type = "Macro";
-}, Ei = class extends D {
+}, ua = class extends E {
 	constructor(e) {
 		super(), this.value = e;
 	}
 	type = "Comment";
 }, D = class extends E {
 	type = "Expression";
-}, Di = class extends O {
+}, da = class extends D {
 	constructor(e, t, n) {
 		super(), this.object = e, this.property = t, this.computed = n;
 	}
 	type = "MemberExpression";
-}, Oi = class extends O {
+}, fa = class extends D {
 	constructor(e, t) {
 		super(), this.callee = e, this.args = t;
 	}
@@ -2992,86 +3283,86 @@ var E = class {
 		super(), this.value = e;
 	}
 	type = "Identifier";
-}, ki = class extends O {
+}, pa = class extends D {
 	constructor(e) {
 		super(), this.value = e;
 	}
 	type = "Literal";
-}, Ai = class extends ki {
+}, ma = class extends pa {
 	type = "IntegerLiteral";
-}, ji = class extends ki {
+}, ha = class extends pa {
 	type = "FloatLiteral";
-}, Mi = class extends ki {
+}, ga = class extends pa {
 	type = "StringLiteral";
-}, Ni = class extends ki {
+}, _a = class extends pa {
 	type = "ArrayLiteral";
-}, Pi = class extends ki {
+}, va = class extends pa {
 	type = "TupleLiteral";
-}, Fi = class extends ki {
+}, ya = class extends pa {
 	type = "ObjectLiteral";
-}, Ii = class extends O {
+}, ba = class extends D {
 	constructor(e, t, n) {
 		super(), this.operator = e, this.left = t, this.right = n;
 	}
 	type = "BinaryExpression";
-}, Li = class extends O {
+}, xa = class extends D {
 	constructor(e, t) {
 		super(), this.operand = e, this.filter = t;
 	}
 	type = "FilterExpression";
-}, Ri = class extends D {
+}, Sa = class extends E {
 	constructor(e, t) {
 		super(), this.filter = e, this.body = t;
 	}
 	type = "FilterStatement";
-}, zi = class extends O {
+}, Ca = class extends D {
 	constructor(e, t) {
 		super(), this.lhs = e, this.test = t;
 	}
 	type = "SelectExpression";
-}, Bi = class extends O {
+}, wa = class extends D {
 	constructor(e, t, n) {
 		super(), this.operand = e, this.negate = t, this.test = n;
 	}
 	type = "TestExpression";
-}, Vi = class extends O {
+}, Ta = class extends D {
 	constructor(e, t) {
 		super(), this.operator = e, this.argument = t;
 	}
 	type = "UnaryExpression";
-}, Hi = class extends O {
+}, Ea = class extends D {
 	constructor(e = void 0, t = void 0, n = void 0) {
 		super(), this.start = e, this.stop = t, this.step = n;
 	}
 	type = "SliceExpression";
-}, Ui = class extends O {
+}, Da = class extends D {
 	constructor(e, t) {
 		super(), this.key = e, this.value = t;
 	}
 	type = "KeywordArgumentExpression";
-}, Wi = class extends O {
+}, Oa = class extends D {
 	constructor(e) {
 		super(), this.argument = e;
 	}
 	type = "SpreadExpression";
-}, Gi = class extends O {
+}, ka = class extends D {
 	constructor(e) {
 		super(), this.argument = e;
 	}
 	type = "KeywordSpreadExpression";
-}, Ki = class extends D {
+}, Aa = class extends E {
 	constructor(e, t, n) {
 		super(), this.call = e, this.callerArgs = t, this.body = n;
 	}
 	type = "CallStatement";
-}, qi = class extends O {
+}, ja = class extends D {
 	constructor(e, t, n) {
 		super(), this.condition = e, this.trueExpr = t, this.falseExpr = n;
 	}
 	type = "Ternary";
 };
-function Ji(e) {
-	let t = new yi([]), n = 0;
+function Ma(e) {
+	let t = new ra([]), n = 0;
 	function r(t, r) {
 		let i = e[n++];
 		if (!i || i.type !== t) throw Error(`Parser Error: ${r}. ${i.type} !== ${t}.`);
@@ -3083,10 +3374,10 @@ function Ji(e) {
 	}
 	function a() {
 		switch (e[n].type) {
-			case T.Comment: return new Ei(e[n++].value);
-			case T.Text: return l();
-			case T.OpenStatement: return u();
-			case T.OpenExpression: return d();
+			case C.Comment: return new ua(e[n++].value);
+			case C.Text: return l();
+			case C.OpenStatement: return u();
+			case C.OpenExpression: return d();
 			default: throw SyntaxError(`Unexpected token type: ${e[n].type}`);
 		}
 	}
@@ -3100,7 +3391,7 @@ function Ji(e) {
 		return n + t.length <= e.length && t.every((t, r) => e[n + r].type === "Identifier" && t === e[n + r].value);
 	}
 	function l() {
-		return new Mi(r(T.Text, "Expected text token").value);
+		return new ga(r(C.Text, "Expected text token").value);
 	}
 	function u() {
 		if (r(C.OpenStatement, "Expected opening statement token"), e[n].type !== C.Identifier) throw SyntaxError(`Unknown statement, got ${e[n].type}`);
@@ -3121,29 +3412,29 @@ function Ji(e) {
 			case "call": {
 				++n;
 				let e = null;
-				o(T.OpenParen) && (e = oe("parameters"));
-				let t = x();
+				o(C.OpenParen) && (e = se("parameters"));
+				let t = b();
 				if (t.type !== "Identifier") throw SyntaxError("Expected identifier following call statement");
-				let l = oe("call");
-				r(T.CloseStatement, "Expected closing statement token");
+				let l = se("call");
+				r(C.CloseStatement, "Expected closing statement token");
 				let u = [];
 				for (; !s("endcall");) u.push(a());
-				r(T.OpenStatement, "Expected '{%'"), i("endcall"), r(T.CloseStatement, "Expected closing statement token"), c = new Ki(new Oi(t, l), e, u);
+				r(C.OpenStatement, "Expected '{%'"), i("endcall"), r(C.CloseStatement, "Expected closing statement token"), c = new Aa(new fa(t, l), e, u);
 				break;
 			}
 			case "break":
-				++n, r(T.CloseStatement, "Expected closing statement token"), c = new Si();
+				++n, r(C.CloseStatement, "Expected closing statement token"), c = new oa();
 				break;
 			case "continue":
-				++n, r(T.CloseStatement, "Expected closing statement token"), c = new Ci();
+				++n, r(C.CloseStatement, "Expected closing statement token"), c = new sa();
 				break;
 			case "filter": {
 				++n;
-				let e = x();
-				e instanceof k && o(T.OpenParen) && (e = ae(e)), r(T.CloseStatement, "Expected closing statement token");
+				let e = b();
+				e instanceof O && o(C.OpenParen) && (e = oe(e)), r(C.CloseStatement, "Expected closing statement token");
 				let t = [];
 				for (; !s("endfilter");) t.push(a());
-				r(T.OpenStatement, "Expected '{%'"), i("endfilter"), r(T.CloseStatement, "Expected '%}'"), c = new Ri(e, t);
+				r(C.OpenStatement, "Expected '{%'"), i("endfilter"), r(C.CloseStatement, "Expected '%}'"), c = new Sa(e, t);
 				break;
 			}
 			default: throw SyntaxError(`Unknown statement type: ${t}`);
@@ -3162,7 +3453,7 @@ function Ji(e) {
 			for (r(C.CloseStatement, "Expected %} token"); !s("endset");) c.push(a());
 			r(C.OpenStatement, "Expected {% token"), i("endset");
 		}
-		return r(T.CloseStatement, "Expected closing statement token"), new wi(e, t, c);
+		return r(C.CloseStatement, "Expected closing statement token"), new ca(e, t, c);
 	}
 	function p() {
 		let e = g();
@@ -3173,26 +3464,26 @@ function Ji(e) {
 			++n, ++n;
 			let e = p();
 			i.push(e);
-		} else if (s("else")) for (++n, ++n, r(T.CloseStatement, "Expected closing statement token"); !s("endif");) i.push(a());
-		return new bi(e, t, i);
+		} else if (s("else")) for (++n, ++n, r(C.CloseStatement, "Expected closing statement token"); !s("endif");) i.push(a());
+		return new ia(e, t, i);
 	}
 	function m() {
-		let e = x();
+		let e = b();
 		if (e.type !== "Identifier") throw SyntaxError("Expected identifier following macro statement");
-		let t = oe("parameters");
-		r(T.CloseStatement, "Expected closing statement token");
+		let t = se("parameters");
+		r(C.CloseStatement, "Expected closing statement token");
 		let n = [];
 		for (; !s("endmacro");) n.push(a());
-		return new Ti(e, t, n);
+		return new la(e, t, n);
 	}
 	function h(e = !1) {
-		let t = e ? x : _, r = [t()], i = o(T.Comma);
-		for (; i && (++n, r.push(t()), o(T.Comma)););
-		return i ? new Pi(r) : r[0];
+		let t = e ? b : g, r = [t()], i = o(C.Comma);
+		for (; i && (++n, r.push(t()), o(C.Comma)););
+		return i ? new va(r) : r[0];
 	}
 	function ee() {
 		let e = h(!0);
-		if (!(e instanceof k || e instanceof Pi)) throw SyntaxError(`Expected identifier/tuple for the loop variable, got ${e.type} instead`);
+		if (!(e instanceof O || e instanceof va)) throw SyntaxError(`Expected identifier/tuple for the loop variable, got ${e.type} instead`);
 		if (!c("in")) throw SyntaxError("Expected `in` keyword following loop variable");
 		++n;
 		let t = g();
@@ -3200,8 +3491,8 @@ function Ji(e) {
 		let i = [];
 		for (; !s("endfor", "else");) i.push(a());
 		let o = [];
-		if (s("else")) for (++n, ++n, r(T.CloseStatement, "Expected closing statement token"); !s("endfor");) o.push(a());
-		return new xi(e, t, i, o);
+		if (s("else")) for (++n, ++n, r(C.CloseStatement, "Expected closing statement token"); !s("endfor");) o.push(a());
+		return new aa(e, t, i, o);
 	}
 	function g() {
 		return te();
@@ -3210,8 +3501,8 @@ function Ji(e) {
 		let e = ne();
 		if (c("if")) {
 			++n;
-			let t = ee();
-			return c("else") ? (++n, new qi(t, e, v())) : new zi(e, t);
+			let t = ne();
+			return c("else") ? (++n, new ja(t, e, te())) : new Ca(e, t);
 		}
 		return e;
 	}
@@ -3220,91 +3511,91 @@ function Ji(e) {
 		for (; c("or");) {
 			let r = e[n];
 			++n;
-			let i = te();
-			t = new Ii(r, t, i);
+			let i = _();
+			t = new ba(r, t, i);
 		}
 		return t;
 	}
-	function te() {
-		let t = y();
+	function _() {
+		let t = re();
 		for (; c("and");) {
 			let r = e[n];
 			++n;
-			let i = y();
-			t = new Ii(r, t, i);
-		}
-		return t;
-	}
-	function y() {
-		let t;
-		for (; c("not");) {
-			let r = e[n];
-			++n, t = new Vi(r, y());
-		}
-		return t ?? ne();
-	}
-	function ne() {
-		let t = re();
-		for (;;) {
-			let r;
-			if (c("not", "in")) r = new E("not in", T.Identifier), n += 2;
-			else if (c("in")) r = e[n++];
-			else if (o(T.ComparisonBinaryOperator)) r = e[n++];
-			else break;
 			let i = re();
-			t = new Ii(r, t, i);
+			t = new ba(r, t, i);
 		}
 		return t;
 	}
 	function re() {
-		let t = ue();
-		for (; o(T.AdditiveBinaryOperator);) {
+		let t;
+		for (; c("not");) {
 			let r = e[n];
-			++n;
-			let i = ue();
-			t = new Ii(r, t, i);
+			++n, t = new Ta(r, re());
+		}
+		return t ?? ie();
+	}
+	function ie() {
+		let t = v();
+		for (;;) {
+			let r;
+			if (c("not", "in")) r = new w("not in", C.Identifier), n += 2;
+			else if (c("in")) r = e[n++];
+			else if (o(C.ComparisonBinaryOperator)) r = e[n++];
+			else break;
+			let i = v();
+			t = new ba(r, t, i);
 		}
 		return t;
 	}
-	function ie() {
-		let e = le(x());
-		return o(T.OpenParen) ? ae(e) : e;
+	function v() {
+		let t = de();
+		for (; o(C.AdditiveBinaryOperator);) {
+			let r = e[n];
+			++n;
+			let i = de();
+			t = new ba(r, t, i);
+		}
+		return t;
 	}
-	function ae(e) {
-		let t = new Oi(e, oe("call"));
-		return t = le(t), o(T.OpenParen) && (t = ae(t)), t;
+	function ae() {
+		let e = ue(b());
+		return o(C.OpenParen) ? oe(e) : e;
 	}
 	function oe(e) {
-		r(T.OpenParen, "Expected opening parenthesis for arguments list");
-		let t = se(e);
-		return r(T.CloseParen, "Expected closing parenthesis for arguments list"), t;
+		let t = new fa(e, se("call"));
+		return t = ue(t), o(C.OpenParen) && (t = oe(t)), t;
 	}
-	function se(t) {
+	function se(e) {
+		r(C.OpenParen, "Expected opening parenthesis for arguments list");
+		let t = ce(e);
+		return r(C.CloseParen, "Expected closing parenthesis for arguments list"), t;
+	}
+	function ce(t) {
 		let r = [], i = /* @__PURE__ */ new Set(), a = !1, s = !1;
 		for (; !o(C.CloseParen);) {
 			let c = o(C.ExponentiationBinaryOperator), l = o(C.MultiplicativeBinaryOperator) && e[n].value === "*";
 			if (t === "parameters" && (c || l)) throw SyntaxError("Argument unpacking is not allowed in parameter declarations");
 			if (c) {
-				if (++n, r.push(new Gi(_())), o(T.Comma) && ++n, !o(T.CloseParen)) throw SyntaxError("Expected closing parenthesis: `**` must be applied to the final argument");
+				if (++n, r.push(new ka(g())), o(C.Comma) && ++n, !o(C.CloseParen)) throw SyntaxError("Expected closing parenthesis: `**` must be applied to the final argument");
 				break;
 			}
 			let u;
 			if (l) {
 				if (s) throw SyntaxError("Only one `*` argument unpacking is allowed");
-				s = !0, ++n, u = new Wi(_());
+				s = !0, ++n, u = new Oa(g());
 			} else {
-				if (u = _(), o(T.Equals)) {
-					if (++n, !(u instanceof k)) throw SyntaxError(t === "parameters" ? "Expected identifier for parameter declaration" : "Expected identifier for keyword argument");
-					let e = _();
-					u = new Ui(u, e);
+				if (u = g(), o(C.Equals)) {
+					if (++n, !(u instanceof O)) throw SyntaxError(t === "parameters" ? "Expected identifier for parameter declaration" : "Expected identifier for keyword argument");
+					let e = g();
+					u = new Da(u, e);
 				}
 				if (t === "parameters") {
-					if (!(u instanceof k || u instanceof Ui)) throw SyntaxError("Expected identifier for parameter declaration");
-					let e = u instanceof k ? u.value : u.key.value;
+					if (!(u instanceof O || u instanceof Da)) throw SyntaxError("Expected identifier for parameter declaration");
+					let e = u instanceof O ? u.value : u.key.value;
 					if (i.has(e)) throw SyntaxError(`Duplicate parameter name: ${e}`);
 					i.add(e);
 				}
-				if (u instanceof Ui) a = !0;
+				if (u instanceof Da) a = !0;
 				else if (a) throw SyntaxError(t === "call" ? "Positional arguments must come before keyword arguments" : "Non-default argument follows default argument");
 				else if (s) throw SyntaxError("Positional arguments must not follow `*` argument unpacking");
 			}
@@ -3312,84 +3603,84 @@ function Ji(e) {
 		}
 		return r;
 	}
-	function ce() {
+	function le() {
 		let e = [], t = !1;
 		for (; !o(C.CloseSquareBracket);) o(C.Colon) ? (e.push(void 0), ++n, t = !0) : (e.push(g()), o(C.Colon) && (++n, t = !0));
 		if (e.length === 0) throw SyntaxError("Expected at least one argument for member/slice expression");
 		if (t) {
 			if (e.length > 3) throw SyntaxError("Expected 0-3 arguments for slice expression");
-			return new Hi(...e);
+			return new Ea(...e);
 		}
 		return e[0];
 	}
-	function le(t) {
-		for (; o(T.Dot) || o(T.OpenSquareBracket);) {
+	function ue(t) {
+		for (; o(C.Dot) || o(C.OpenSquareBracket);) {
 			let i = e[n];
 			++n;
-			let a, o = i.type === T.OpenSquareBracket;
-			if (o) a = ce(), r(T.CloseSquareBracket, "Expected closing square bracket");
-			else if (a = x(), a.type !== "Identifier" && a.type !== "IntegerLiteral") throw SyntaxError("Expected identifier or integer following dot operator");
-			t = new Di(t, a, o);
-		}
-		return t;
-	}
-	function ue() {
-		let t = b();
-		for (; o(T.MultiplicativeBinaryOperator);) {
-			let r = e[n++], i = b();
-			t = new Ii(r, t, i);
-		}
-		return t;
-	}
-	function b() {
-		let t = de();
-		for (; o(T.ExponentiationBinaryOperator);) {
-			let r = e[n++], i = de();
-			t = new Ii(r, t, i);
+			let a, o = i.type === C.OpenSquareBracket;
+			if (o) a = le(), r(C.CloseSquareBracket, "Expected closing square bracket");
+			else if (a = b(), a.type !== "Identifier" && a.type !== "IntegerLiteral") throw SyntaxError("Expected identifier or integer following dot operator");
+			t = new da(t, a, o);
 		}
 		return t;
 	}
 	function de() {
-		let e = fe();
+		let t = fe();
+		for (; o(C.MultiplicativeBinaryOperator);) {
+			let r = e[n++], i = fe();
+			t = new ba(r, t, i);
+		}
+		return t;
+	}
+	function fe() {
+		let t = pe();
+		for (; o(C.ExponentiationBinaryOperator);) {
+			let r = e[n++], i = pe();
+			t = new ba(r, t, i);
+		}
+		return t;
+	}
+	function pe() {
+		let e = y();
 		for (; c("is");) {
 			++n;
 			let t = c("not");
 			t && ++n;
-			let r = x();
-			if (!(r instanceof k)) throw SyntaxError("Expected identifier for the test");
-			e = new Bi(e, t, r);
+			let r = b();
+			if (!(r instanceof O)) throw SyntaxError("Expected identifier for the test");
+			e = new wa(e, t, r);
 		}
 		return e;
 	}
-	function fe() {
-		let e = pe();
-		for (; o(T.Pipe);) {
+	function y() {
+		let e = me();
+		for (; o(C.Pipe);) {
 			++n;
-			let t = x();
-			if (!(t instanceof k)) throw SyntaxError("Expected identifier for the filter");
-			o(T.OpenParen) && (t = ae(t)), e = new Li(e, t);
+			let t = b();
+			if (!(t instanceof O)) throw SyntaxError("Expected identifier for the filter");
+			o(C.OpenParen) && (t = oe(t)), e = new xa(e, t);
 		}
 		return e;
 	}
-	function pe() {
+	function me() {
 		let t = e[n];
-		if (t && (t.type === T.UnaryOperator || t.type === T.AdditiveBinaryOperator) && (t.value === "-" || t.value === "+")) {
+		if (t && (t.type === C.UnaryOperator || t.type === C.AdditiveBinaryOperator) && (t.value === "-" || t.value === "+")) {
 			let t = e[n++];
-			return new Vi(t, pe());
+			return new Ta(t, me());
 		}
-		return ie();
+		return ae();
 	}
-	function x() {
+	function b() {
 		let t = e[n++];
 		switch (t.type) {
 			case C.NumericLiteral: {
 				let e = t.value;
-				return e.includes(".") ? new ji(Number(e)) : new Ai(Number(e));
+				return e.includes(".") ? new ha(Number(e)) : new ma(Number(e));
 			}
 			case C.StringLiteral: {
 				let r = t.value;
-				for (; o(T.StringLiteral);) r += e[n++].value;
-				return new Mi(r);
+				for (; o(C.StringLiteral);) r += e[n++].value;
+				return new ga(r);
 			}
 			case C.Identifier: return new O(t.value);
 			case C.OpenParen: {
@@ -3398,8 +3689,8 @@ function Ji(e) {
 			}
 			case C.OpenSquareBracket: {
 				let e = [];
-				for (; !o(T.CloseSquareBracket);) e.push(_()), o(T.Comma) && ++n;
-				return ++n, new Ni(e);
+				for (; !o(C.CloseSquareBracket);) e.push(g()), o(C.Comma) && ++n;
+				return ++n, new _a(e);
 			}
 			case C.OpenCurlyBracket: {
 				let e = /* @__PURE__ */ new Map();
@@ -3409,7 +3700,7 @@ function Ji(e) {
 					let i = g();
 					e.set(t, i), o(C.Comma) && ++n;
 				}
-				return ++n, new Fi(e);
+				return ++n, new ya(e);
 			}
 			default: throw SyntaxError(`Unexpected token: ${t.type}`);
 		}
@@ -3417,27 +3708,27 @@ function Ji(e) {
 	for (; n < e.length;) t.body.push(a());
 	return t;
 }
-function Yi(e, t, n = 1) {
+function Na(e, t, n = 1) {
 	if (t === void 0 && (t = e, e = 0), n === 0) throw Error("range() step must not be zero");
 	let r = [];
 	if (n > 0) for (let i = e; i < t; i += n) r.push(i);
 	else for (let i = e; i > t; i += n) r.push(i);
 	return r;
 }
-function Xi(e, t, n, r = 1) {
+function Pa(e, t, n, r = 1) {
 	let i = Math.sign(r);
 	i >= 0 ? (t = (t ??= 0) < 0 ? Math.max(e.length + t, 0) : Math.min(t, e.length), n = (n ??= e.length) < 0 ? Math.max(e.length + n, 0) : Math.min(n, e.length)) : (t = (t ??= e.length - 1) < 0 ? Math.max(e.length + t, -1) : Math.min(t, e.length - 1), n = (n ??= -1) < -1 ? Math.max(e.length + n, -1) : Math.min(n, e.length - 1));
 	let a = [];
 	for (let o = t; i * o < i * n; o += r) a.push(e[o]);
 	return a;
 }
-function Zi(e) {
+function Fa(e) {
 	return e.replace(/\b\w/g, (e) => e.toUpperCase());
 }
-function Qi(e) {
-	return $i(/* @__PURE__ */ new Date(), e);
+function Ia(e) {
+	return La(/* @__PURE__ */ new Date(), e);
 }
-function $i(e, t) {
+function La(e, t) {
 	let n = new Intl.DateTimeFormat(void 0, { month: "long" }), r = new Intl.DateTimeFormat(void 0, { month: "short" }), i = (e) => e < 10 ? "0" + e : e.toString();
 	return t.replace(/%[YmdbBHM%]/g, (t) => {
 		switch (t) {
@@ -3453,19 +3744,19 @@ function $i(e, t) {
 		}
 	});
 }
-function ea(e) {
+function Ra(e) {
 	return e.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
 }
-function ta(e, t, n, r) {
+function za(e, t, n, r) {
 	if (r === 0) return e;
-	let i = r == null || r < 0 ? Infinity : r, a = t.length === 0 ? /* @__PURE__ */ RegExp("(?=)", "gu") : new RegExp(ea(t), "gu");
+	let i = r == null || r < 0 ? Infinity : r, a = t.length === 0 ? /* @__PURE__ */ RegExp("(?=)", "gu") : new RegExp(Ra(t), "gu");
 	return e.replaceAll(a, (e) => i > 0 ? (--i, n) : e);
 }
-var na = class extends Error {}, ra = class extends Error {}, ia = /* @__PURE__ */ new Map(), A = class {
+var Ba = class extends Error {}, Va = class extends Error {}, Ha = /* @__PURE__ */ new Map(), k = class {
 	type = "RuntimeValue";
 	value;
 	get builtins() {
-		return ia;
+		return Ha;
 	}
 	constructor(e = void 0) {
 		this.value = e;
@@ -3488,14 +3779,14 @@ var na = class extends Error {}, ra = class extends Error {}, ia = /* @__PURE__ 
 	_builtins;
 	get builtins() {
 		return this._builtins ??= /* @__PURE__ */ new Map([
-			["upper", new R(() => new N(this.value.toUpperCase()))],
-			["lower", new R(() => new N(this.value.toLowerCase()))],
-			["strip", new R(() => new N(this.value.trim()))],
-			["title", new R(() => new N(Zi(this.value)))],
-			["capitalize", new R(() => new N(this.value.charAt(0).toUpperCase() + this.value.slice(1)))],
-			["length", new j(this.value.length)],
-			["rstrip", new R(() => new N(this.value.trimEnd()))],
-			["lstrip", new R(() => new N(this.value.trimStart()))],
+			["upper", new R(() => new M(this.value.toUpperCase()))],
+			["lower", new R(() => new M(this.value.toLowerCase()))],
+			["strip", new R(() => new M(this.value.trim()))],
+			["title", new R(() => new M(Fa(this.value)))],
+			["capitalize", new R(() => new M(this.value.charAt(0).toUpperCase() + this.value.slice(1)))],
+			["length", new A(this.value.length)],
+			["rstrip", new R(() => new M(this.value.trimEnd()))],
+			["lstrip", new R(() => new M(this.value.trimStart()))],
 			["startswith", new R((e) => {
 				if (e.length === 0) throw Error("startswith() requires at least one argument");
 				let t = e[0];
@@ -3548,16 +3839,16 @@ var na = class extends Error {}, ra = class extends Error {}, ia = /* @__PURE__ 
 				let t = e[0], n = e[1];
 				if (!(t instanceof M && n instanceof M)) throw Error("replace() arguments must be strings");
 				let r;
-				if (r = e.length > 2 ? e[2].type === "KeywordArgumentsValue" ? e[2].value.get("count") ?? new z() : e[2] : new z(), !(r instanceof j || r instanceof z)) throw Error("replace() count argument must be a number or null");
-				return new N(ta(this.value, t.value, n.value, r.value));
+				if (r = e.length > 2 ? e[2].type === "KeywordArgumentsValue" ? e[2].value.get("count") ?? new z() : e[2] : new z(), !(r instanceof A || r instanceof z)) throw Error("replace() count argument must be a number or null");
+				return new M(za(this.value, t.value, n.value, r.value));
 			})]
 		]);
 	}
 }, N = class extends k {
 	type = "BooleanValue";
-}, aa = /[\x7f-\uffff]/g;
-function oa(e) {
-	return e.replace(aa, (e) => "\\u" + e.charCodeAt(0).toString(16).padStart(4, "0"));
+}, Ua = /[\x7f-\uffff]/g;
+function Wa(e) {
+	return e.replace(Ua, (e) => "\\u" + e.charCodeAt(0).toString(16).padStart(4, "0"));
 }
 function P(e, t = {}, n = 0, r = !0) {
 	let { indent: i = null, ensureAscii: a = !1, separators: o = null, sortKeys: s = !1 } = t, c, l;
@@ -3569,7 +3860,7 @@ function P(e, t = {}, n = 0, r = !0) {
 		case "BooleanValue": return JSON.stringify(e.value);
 		case "StringValue": {
 			let t = JSON.stringify(e.value);
-			return a && (t = oa(t)), t;
+			return a && (t = Wa(t)), t;
 		}
 		case "ArrayValue":
 		case "NamespaceValue":
@@ -3584,8 +3875,8 @@ function P(e, t = {}, n = 0, r = !0) {
 				s && (o = o.sort(([e], [t]) => e.localeCompare(t)));
 				let f = o.map(([e, o]) => {
 					let s = JSON.stringify(e);
-					a && (s = oa(s));
-					let c = `${s}${l}${F(o, t, n + 1, r)}`;
+					a && (s = Wa(s));
+					let c = `${s}${l}${P(o, t, n + 1, r)}`;
 					return i ? `${d}${c}` : c;
 				});
 				return i && f.length > 0 ? `{${f.join(c)}${u}}` : `{${f.join(c)}}`;
@@ -3610,15 +3901,15 @@ var F = class extends k {
 			["keys", new R(() => this.keys())],
 			["values", new R(() => this.values())],
 			["dictsort", new R((e) => {
-				let t = /* @__PURE__ */ new Map(), n = e.filter((e) => e instanceof sa ? (t = e.value, !1) : !0), r = n.at(0) ?? t.get("case_sensitive") ?? new P(!1);
-				if (!(r instanceof P)) throw Error("case_sensitive must be a boolean");
-				let i = n.at(1) ?? t.get("by") ?? new N("key");
-				if (!(i instanceof N)) throw Error("by must be a string");
+				let t = /* @__PURE__ */ new Map(), n = e.filter((e) => e instanceof I ? (t = e.value, !1) : !0), r = n.at(0) ?? t.get("case_sensitive") ?? new N(!1);
+				if (!(r instanceof N)) throw Error("case_sensitive must be a boolean");
+				let i = n.at(1) ?? t.get("by") ?? new M("key");
+				if (!(i instanceof M)) throw Error("by must be a string");
 				if (!["key", "value"].includes(i.value)) throw Error("by must be either 'key' or 'value'");
-				let a = n.at(2) ?? t.get("reverse") ?? new P(!1);
-				if (!(a instanceof P)) throw Error("reverse must be a boolean");
-				return new L(Array.from(this.value.entries()).map(([e, t]) => new L([new N(e), t])).sort((e, t) => {
-					let n = i.value === "key" ? 0 : 1, o = e.value[n], s = t.value[n], c = _a(o, s, r.value);
+				let a = n.at(2) ?? t.get("reverse") ?? new N(!1);
+				if (!(a instanceof N)) throw Error("reverse must be a boolean");
+				return new L(Array.from(this.value.entries()).map(([e, t]) => new L([new M(e), t])).sort((e, t) => {
+					let n = i.value === "key" ? 0 : 1, o = e.value[n], s = t.value[n], c = eo(o, s, r.value);
 					return a.value ? -c : c;
 				}));
 			})]
@@ -3636,9 +3927,9 @@ var F = class extends k {
 	toString() {
 		return P(this, {}, 0, !1);
 	}
-}, sa = class extends I {
+}, I = class extends F {
 	type = "KeywordArgumentsValue";
-}, ca = class extends A {
+}, Ga = class extends k {
 	type = "NamespaceValue";
 	toString() {
 		return P(this, {}, 0, !1);
@@ -3655,7 +3946,7 @@ var F = class extends k {
 	toString() {
 		return P(this, {}, 0, !1);
 	}
-}, la = class extends L {
+}, Ka = class extends L {
 	type = "TupleValue";
 }, R = class extends k {
 	type = "FunctionValue";
@@ -3664,36 +3955,36 @@ var F = class extends k {
 }, B = class extends k {
 	type = "UndefinedValue";
 };
-function ua(e) {
+function qa(e) {
 	let t;
 	if (e instanceof L ? t = e.value : e instanceof M && (t = Array.from(e.value, (e) => new M(e))), !t || t.length !== 2) throw Error("namespace expected an object or an iterable of [key, value] pairs");
 	let [n, r] = t;
 	if (!(n instanceof M)) throw Error("namespace keys must be strings");
 	return [n, r];
 }
-var da = class {
+var Ja = class {
 	constructor(e) {
 		this.parent = e;
 	}
 	variables = /* @__PURE__ */ new Map([["namespace", new R((e) => {
 		let t = e.slice(), n;
-		if (t.at(-1) instanceof sa && (n = t.pop()), t.length > 1) throw Error(`namespace expected at most 1 argument, got ${t.length}`);
+		if (t.at(-1) instanceof I && (n = t.pop()), t.length > 1) throw Error(`namespace expected at most 1 argument, got ${t.length}`);
 		let r = /* @__PURE__ */ new Map();
 		if (t.length === 1) {
 			let e = t[0];
 			if (e instanceof F) for (let [t, n] of e.value) r.set(t, n);
 			else if (e instanceof L) for (let t of e.value) {
-				let [e, n] = ua(t);
+				let [e, n] = qa(t);
 				r.set(e.value, n);
 			}
 			else throw Error(`'${e.type}' object is not iterable`);
 		}
 		if (n) for (let [e, t] of n.value) r.set(e, t);
-		return new ca(r);
+		return new Ga(r);
 	})]]);
-	tests = da.TESTS;
+	tests = Ja.TESTS;
 	set(e, t) {
-		return this.declareVariable(e, Sa(t));
+		return this.declareVariable(e, ao(t));
 	}
 	declareVariable(e, t) {
 		if (this.variables.has(e)) throw SyntaxError(`Variable already declared: ${e}`);
@@ -3714,8 +4005,8 @@ var da = class {
 			return new B();
 		}
 	}
-}, V = da;
-di(V, "TESTS", /* @__PURE__ */ new Map([
+}, V = Ja;
+Xi(V, "TESTS", /* @__PURE__ */ new Map([
 	["boolean", (e) => e.type === "BooleanValue"],
 	["callable", (e) => e instanceof R],
 	["odd", (e) => {
@@ -3749,23 +4040,23 @@ di(V, "TESTS", /* @__PURE__ */ new Map([
 	["equalto", (e, t) => e.value === t.value],
 	["eq", (e, t) => e.value === t.value]
 ]));
-function fa(e) {
+function Ya(e) {
 	e.set("false", !1), e.set("true", !0), e.set("none", null), e.set("raise_exception", (e) => {
 		throw Error(e);
-	}), e.set("range", Yi), e.set("strftime_now", Qi), e.set("True", !0), e.set("False", !1), e.set("None", null);
+	}), e.set("range", Na), e.set("strftime_now", Ia), e.set("True", !0), e.set("False", !1), e.set("None", null);
 }
-function pa(e) {
-	return e instanceof I || e instanceof ca;
+function Xa(e) {
+	return e instanceof F || e instanceof Ga;
 }
-function ma(e) {
-	return e instanceof j || e instanceof M || e instanceof P;
+function Za(e) {
+	return e instanceof A || e instanceof j || e instanceof N;
 }
-function ha(e) {
-	return e instanceof P ? Number(e.value) : e.value;
+function Qa(e) {
+	return e instanceof N ? Number(e.value) : e.value;
 }
-function ga(e, t) {
+function $a(e, t) {
 	let n = t.split("."), r = e;
-	for (let e of n) if (pa(r)) r = r.value.get(e) ?? new B();
+	for (let e of n) if (Xa(r)) r = r.value.get(e) ?? new B();
 	else if (r instanceof L) {
 		let t = parseInt(e, 10);
 		if (!isNaN(t) && t >= 0 && t < r.value.length) r = r.value[t];
@@ -3773,13 +4064,13 @@ function ga(e, t) {
 	} else return new B();
 	return r;
 }
-function _a(e, t, n = !1) {
+function eo(e, t, n = !1) {
 	if (e instanceof z && t instanceof z) return 0;
 	if (e instanceof z || t instanceof z) throw Error(`Cannot compare ${e.type} with ${t.type}`);
 	if (e instanceof B && t instanceof B) return 0;
 	if (e instanceof B || t instanceof B) throw Error(`Cannot compare ${e.type} with ${t.type}`);
-	if (ma(e) && ma(t)) {
-		let n = ha(e), r = ha(t);
+	if (Za(e) && Za(t)) {
+		let n = Qa(e), r = Qa(t);
 		return n < r ? -1 : +(n > r);
 	}
 	if (e.type !== t.type) throw Error(`Cannot compare different types: ${e.type} and ${t.type}`);
@@ -3791,7 +4082,7 @@ function _a(e, t, n = !1) {
 		default: throw Error(`Cannot compare type: ${e.type}`);
 	}
 }
-function va(e) {
+function to(e) {
 	if (e.type === "Identifier") return { name: e.value };
 	let t = e;
 	return {
@@ -3799,20 +4090,20 @@ function va(e) {
 		defaultValue: t.value
 	};
 }
-function ya(e) {
+function no(e) {
 	return e === "kwargs" || e === "varargs";
 }
-function ba(e, t) {
+function ro(e, t) {
 	let n = /* @__PURE__ */ new Set(), r = /* @__PURE__ */ new Set(), i = (e) => {
-		ya(e) && n.add(e);
+		no(e) && n.add(e);
 	}, a = (e) => {
 		if (e.type === "Identifier") i(e.value);
 		else if (e.type === "TupleLiteral") for (let t of e.value) a(t);
 	}, o = (e) => {
-		i(va(e).name);
+		i(to(e).name);
 	}, s = (e) => {
 		for (let t of e) {
-			let e = va(t);
+			let e = to(t);
 			e.defaultValue && l(e.defaultValue);
 		}
 	}, c = (e) => {
@@ -3856,7 +4147,7 @@ function ba(e, t) {
 			}
 			case "Identifier": {
 				let t = e.value;
-				ya(t) && !n.has(t) && r.add(t);
+				no(t) && !n.has(t) && r.add(t);
 				return;
 			}
 			case "MemberExpression": {
@@ -3886,7 +4177,7 @@ function ba(e, t) {
 	for (let t of e) o(t);
 	return l(t), r;
 }
-var xa = class {
+var io = class {
 	global;
 	constructor(e) {
 		this.global = e ?? new V();
@@ -3910,9 +4201,9 @@ var xa = class {
 			throw Error(`Cannot perform operation ${e.operator.value} on undefined values`);
 		}
 		if (n instanceof z || r instanceof z) throw Error("Cannot perform operation on null values");
-		if (e.operator.value === "~") return new N(n.value.toString() + r.value.toString());
-		if (e.operator.value === "**" && ma(n) && ma(r)) {
-			let e = ha(n), t = ha(r);
+		if (e.operator.value === "~") return new M(n.value.toString() + r.value.toString());
+		if (e.operator.value === "**" && Za(n) && Za(r)) {
+			let e = Qa(n), t = Qa(r);
 			if (e === 0 && t < 0) throw Error("0.0 cannot be raised to a negative power");
 			let i = e ** t;
 			if (!Number.isFinite(i)) throw Error("Exponentiation result is not a finite real number");
@@ -3995,9 +4286,9 @@ var xa = class {
 				case "last": return e.value[e.value.length - 1];
 				case "length": return new A(e.value.length);
 				case "reverse": return new L(e.value.slice().reverse());
-				case "sort": return new L(e.value.slice().sort((e, t) => _a(e, t, !1)));
-				case "join": return new N(e.value.map((e) => e.value).join(""));
-				case "string": return new N(F(e, {}, 0, !1));
+				case "sort": return new L(e.value.slice().sort((e, t) => eo(e, t, !1)));
+				case "join": return new M(e.value.map((e) => e.value).join(""));
+				case "string": return new M(P(e, {}, 0, !1));
 				case "unique": {
 					let t = /* @__PURE__ */ new Set(), n = [];
 					for (let r of e.value) t.has(r.value) || (t.add(r.value), n.push(r));
@@ -4067,7 +4358,7 @@ var xa = class {
 				let o = t.get("sort_keys") ?? new N(!1);
 				if (!(o instanceof N)) throw Error("If set, sort_keys must be a boolean");
 				let s = t.get("separators") ?? new z(), c = null;
-				if (s instanceof L || s instanceof la) {
+				if (s instanceof L || s instanceof Ka) {
 					if (s.value.length !== 2) throw Error("separators must be a tuple of two strings");
 					let [e, t] = s.value;
 					if (!(e instanceof M) || !(t instanceof M)) throw Error("separators must be a tuple of two strings");
@@ -4112,17 +4403,17 @@ var xa = class {
 						let o = t.at(1) ?? i.get("case_sensitive") ?? new N(!1);
 						if (!(o instanceof N)) throw Error("case_sensitive must be a boolean");
 						let s = t.at(2) ?? i.get("attribute") ?? new z();
-						if (!(s instanceof N || s instanceof j || s instanceof z)) throw Error("attribute must be a string, integer, or null");
-						let c = (e) => s instanceof z ? e : ga(e, s instanceof j ? String(s.value) : s.value);
+						if (!(s instanceof M || s instanceof A || s instanceof z)) throw Error("attribute must be a string, integer, or null");
+						let c = (e) => s instanceof z ? e : $a(e, s instanceof A ? String(s.value) : s.value);
 						return new L(e.value.slice().sort((e, t) => {
-							let n = _a(c(e), c(t), o.value);
+							let n = eo(c(e), c(t), o.value);
 							return a.value ? -n : n;
 						}));
 					}
 					case "selectattr":
 					case "rejectattr": {
 						let t = i === "selectattr";
-						if (e.value.some((e) => !pa(e))) throw Error(`\`${i}\` can only be applied to array of objects`);
+						if (e.value.some((e) => !Xa(e))) throw Error(`\`${i}\` can only be applied to array of objects`);
 						if (r.args.some((e) => e.type !== "StringLiteral")) throw Error(`arguments of \`${i}\` must be strings`);
 						let [a, o, s] = r.args.map((e) => this.evaluate(e, n)), c;
 						if (o) {
@@ -4142,8 +4433,8 @@ var xa = class {
 							if (!(n instanceof M)) throw Error("attribute must be a string");
 							let r = t.get("default");
 							return new L(e.value.map((e) => {
-								if (!pa(e)) throw Error("items in map must be an object");
-								let t = ga(e, n.value);
+								if (!Xa(e)) throw Error("items in map must be an object");
+								let t = $a(e, n.value);
 								return t instanceof B ? r ?? new B() : t;
 							}));
 						}
@@ -4164,7 +4455,7 @@ var xa = class {
 						let t = e.builtins.get("replace");
 						if (!(t instanceof R)) throw Error("replace filter not available");
 						let [i, a] = this.evaluateArguments(r.args, n);
-						return t.value([...i, new sa(a)], n);
+						return t.value([...i, new I(a)], n);
 					}
 				}
 				throw Error(`Unknown StringValue filter: ${i}`);
@@ -4173,7 +4464,7 @@ var xa = class {
 				let t = e.builtins.get(i);
 				if (t && t instanceof R) {
 					let [e, i] = this.evaluateArguments(r.args, n);
-					return i.size > 0 && e.push(new sa(i)), t.value(e, n);
+					return i.size > 0 && e.push(new I(i)), t.value(e, n);
 				}
 				throw Error(`Unknown ObjectValue filter: ${i}`);
 			}
@@ -4229,7 +4520,7 @@ var xa = class {
 	}
 	evaluateCallExpression(e, t) {
 		let [n, r] = this.evaluateArguments(e.args, t);
-		r.size > 0 && n.push(new sa(r));
+		r.size > 0 && n.push(new I(r));
 		let i = this.evaluate(e.callee, t);
 		if (i.type !== "FunctionValue") throw Error(`Cannot call something that is not a function: got ${i.type}`);
 		return i.value(n, t);
@@ -4237,10 +4528,10 @@ var xa = class {
 	evaluateSliceExpression(e, t, n) {
 		if (!(e instanceof L || e instanceof M)) throw Error("Slice object must be an array or string");
 		let r = this.evaluate(t.start, n), i = this.evaluate(t.stop, n), a = this.evaluate(t.step, n);
-		if (!(r instanceof j || r instanceof B)) throw Error("Slice start must be numeric or undefined");
-		if (!(i instanceof j || i instanceof B)) throw Error("Slice stop must be numeric or undefined");
-		if (!(a instanceof j || a instanceof B)) throw Error("Slice step must be numeric or undefined");
-		return e instanceof L ? new L(Xi(e.value, r.value, i.value, a.value)) : new N(Xi(Array.from(e.value), r.value, i.value, a.value).join(""));
+		if (!(r instanceof A || r instanceof B)) throw Error("Slice start must be numeric or undefined");
+		if (!(i instanceof A || i instanceof B)) throw Error("Slice stop must be numeric or undefined");
+		if (!(a instanceof A || a instanceof B)) throw Error("Slice step must be numeric or undefined");
+		return e instanceof L ? new L(Pa(e.value, r.value, i.value, a.value)) : new M(Pa(Array.from(e.value), r.value, i.value, a.value).join(""));
 	}
 	evaluateMemberExpression(e, t) {
 		let n = this.evaluate(e.object, t), r;
@@ -4249,12 +4540,12 @@ var xa = class {
 			r = this.evaluate(e.property, t);
 		} else r = e.property.type === "IntegerLiteral" ? new A(e.property.value) : new M(e.property.value);
 		let i;
-		if (pa(n)) {
-			if (!(r instanceof N)) throw Error(`Cannot access property with non-string: got ${r.type}`);
-			i = n.value.get(r.value) ?? (n instanceof I ? n.builtins.get(r.value) : void 0);
-		} else if (n instanceof L || n instanceof N) {
-			if (r instanceof j) {
-				if (n instanceof N) {
+		if (Xa(n)) {
+			if (!(r instanceof M)) throw Error(`Cannot access property with non-string: got ${r.type}`);
+			i = n.value.get(r.value) ?? (n instanceof F ? n.builtins.get(r.value) : void 0);
+		} else if (n instanceof L || n instanceof M) {
+			if (r instanceof A) {
+				if (n instanceof M) {
 					let e = n.value.at(r.value);
 					i = e === void 0 ? void 0 : new M(e);
 				} else i = n.value.at(r.value);
@@ -4283,7 +4574,7 @@ var xa = class {
 			}
 		} else if (e.assignee.type === "MemberExpression") {
 			let r = e.assignee, i = this.evaluate(r.object, t);
-			if (!(i instanceof ca)) throw Error("cannot assign attribute on non-namespace object");
+			if (!(i instanceof Ga)) throw Error("cannot assign attribute on non-namespace object");
 			if (r.property.type !== "Identifier") throw Error("Cannot assign to member with non-identifier property");
 			i.value.set(r.property.value, n);
 		} else throw Error(`Invalid LHS inside assignment expression: ${JSON.stringify(e.assignee)}`);
@@ -4337,8 +4628,8 @@ var xa = class {
 				let t = this.evaluateBlock(e.body, n);
 				s += t.value;
 			} catch (e) {
-				if (e instanceof ra) continue;
-				if (e instanceof na) break;
+				if (e instanceof Va) continue;
+				if (e instanceof Ba) break;
 				throw e;
 			}
 			c = !1;
@@ -4351,10 +4642,10 @@ var xa = class {
 	}
 	bindMacroArguments(e, t, n, r, i) {
 		let a = r.slice(), o = /* @__PURE__ */ new Map();
-		a.at(-1) instanceof sa && (o = new Map(a.pop().value));
+		a.at(-1) instanceof I && (o = new Map(a.pop().value));
 		let s = [];
 		for (let e = 0; e < t.length; ++e) {
-			let { name: n, defaultValue: r } = va(t[e]), c = a[e];
+			let { name: n, defaultValue: r } = to(t[e]), c = a[e];
 			c === void 0 && o.has(n) && (c = o.get(n), o.delete(n)), c === void 0 && r !== void 0 && s.push([n, r]), i.setVariable(n, c ?? new B());
 		}
 		if (n.has("kwargs")) i.setVariable("kwargs", new F(o));
@@ -4364,18 +4655,18 @@ var xa = class {
 		for (let [e, t] of s) i.setVariable(e, this.evaluate(t, i));
 	}
 	evaluateMacro(e, t) {
-		let n = ba(e.args, e.body);
+		let n = ro(e.args, e.body);
 		return t.setVariable(e.name.value, new R((t, r) => {
 			let i = new V(r);
 			return this.bindMacroArguments(`'${e.name.value}'`, e.args, n, t, i), this.evaluateBlock(e.body, i);
 		})), new z();
 	}
 	evaluateCallStatement(e, t) {
-		let n = e.callerArgs ?? [], r = ba(n, e.body), i = new R((i) => {
+		let n = e.callerArgs ?? [], r = ro(n, e.body), i = new R((i) => {
 			let a = new V(t);
 			return this.bindMacroArguments("None", n, r, i, a), this.evaluateBlock(e.body, a);
 		}), [a, o] = this.evaluateArguments(e.call.args, t);
-		a.push(new sa(o));
+		a.push(new I(o));
 		let s = this.evaluate(e.call.callee, t);
 		if (s.type !== "FunctionValue") throw Error(`Cannot call something that is not a function: got ${s.type}`);
 		let c = new V(t);
@@ -4394,13 +4685,13 @@ var xa = class {
 			case "For": return this.evaluateFor(e, t);
 			case "Macro": return this.evaluateMacro(e, t);
 			case "CallStatement": return this.evaluateCallStatement(e, t);
-			case "Break": throw new na();
-			case "Continue": throw new ra();
-			case "IntegerLiteral": return new j(e.value);
-			case "FloatLiteral": return new M(e.value);
-			case "StringLiteral": return new N(e.value);
+			case "Break": throw new Ba();
+			case "Continue": throw new Va();
+			case "IntegerLiteral": return new A(e.value);
+			case "FloatLiteral": return new j(e.value);
+			case "StringLiteral": return new M(e.value);
 			case "ArrayLiteral": return new L(e.value.map((e) => this.evaluate(e, t)));
-			case "TupleLiteral": return new la(e.value.map((e) => this.evaluate(e, t)));
+			case "TupleLiteral": return new Ka(e.value.map((e) => this.evaluate(e, t)));
 			case "ObjectLiteral": {
 				let n = /* @__PURE__ */ new Map();
 				for (let [r, i] of e.value) {
@@ -4425,18 +4716,18 @@ var xa = class {
 		}
 	}
 };
-function Sa(e) {
+function ao(e) {
 	switch (typeof e) {
 		case "number": return Number.isInteger(e) ? new A(e) : new j(e);
 		case "string": return new M(e);
 		case "boolean": return new N(e);
 		case "undefined": return new B();
-		case "object": return e === null ? new z() : Array.isArray(e) ? new L(e.map(Sa)) : new I(new Map(Object.entries(e).map(([e, t]) => [e, Sa(t)])));
-		case "function": return new R((t, n) => Sa(e(...t.map((e) => e.value)) ?? null));
+		case "object": return e === null ? new z() : Array.isArray(e) ? new L(e.map(ao)) : new F(new Map(Object.entries(e).map(([e, t]) => [e, ao(t)])));
+		case "function": return new R((t, n) => ao(e(...t.map((e) => e.value)) ?? null));
 		default: throw Error(`Cannot convert to runtime value: ${e}`);
 	}
 }
-var H = "\n", Ca = "{%- ", wa = " -%}", U = Object.freeze({
+var H = "\n", oo = "{%- ", so = " -%}", U = Object.freeze({
 	CONDITIONAL: 0,
 	LOGICAL_OR: 1,
 	LOGICAL_AND: 2,
@@ -4450,7 +4741,7 @@ var H = "\n", Ca = "{%- ", wa = " -%}", U = Object.freeze({
 	UNARY_SIGN: 10,
 	ATOM: 11
 });
-function Ta(e) {
+function co(e) {
 	switch (e.operator.type) {
 		case "ExponentiationBinaryOperator": return U.EXPONENTIATION;
 		case "MultiplicativeBinaryOperator": return U.MULTIPLICATIVE;
@@ -4460,11 +4751,11 @@ function Ta(e) {
 	}
 	return U.LOGICAL_OR;
 }
-function Ea(e) {
+function lo(e) {
 	switch (e.type) {
 		case "SelectExpression":
 		case "Ternary": return U.CONDITIONAL;
-		case "BinaryExpression": return Ta(e);
+		case "BinaryExpression": return co(e);
 		case "UnaryExpression": return e.operator.value === "not" ? U.LOGICAL_NOT : U.UNARY_SIGN;
 		case "TestExpression": return U.TEST;
 		case "FilterExpression": return U.FILTER;
@@ -4473,38 +4764,38 @@ function Ea(e) {
 }
 function W(e, t) {
 	let n = q(e);
-	return Ea(e) < t ? `(${n})` : n;
+	return lo(e) < t ? `(${n})` : n;
 }
-function Da(e, t = "	") {
+function uo(e, t = "	") {
 	let n = typeof t == "number" ? " ".repeat(t) : t;
 	return K(e.body, 0, n).replace(/\n$/, "");
 }
 function G(...e) {
-	return Ca + e.join(" ") + wa;
+	return oo + e.join(" ") + so;
 }
 function K(e, t, n) {
-	return e.map((e) => ka(e, t, n)).join(H);
+	return e.map((e) => po(e, t, n)).join(H);
 }
-function Oa(e) {
+function fo(e) {
 	return e.map((e) => q(e)).join(", ");
 }
-function ka(e, t, n) {
+function po(e, t, n) {
 	let r = n.repeat(t);
 	switch (e.type) {
 		case "Program": return K(e.body, t, n);
-		case "If": return Aa(e, t, n);
-		case "For": return ja(e, t, n);
-		case "Set": return Ma(e, t, n);
-		case "Macro": return Na(e, t, n);
+		case "If": return mo(e, t, n);
+		case "For": return ho(e, t, n);
+		case "Set": return go(e, t, n);
+		case "Macro": return _o(e, t, n);
 		case "Break": return r + G("break");
 		case "Continue": return r + G("continue");
-		case "CallStatement": return Pa(e, t, n);
-		case "FilterStatement": return Fa(e, t, n);
+		case "CallStatement": return vo(e, t, n);
+		case "FilterStatement": return yo(e, t, n);
 		case "Comment": return r + "{# " + e.value + " #}";
 		default: return r + "{{- " + q(e) + " -}}";
 	}
 }
-function Aa(e, t, n) {
+function mo(e, t, n) {
 	let r = n.repeat(t), i = [], a = e;
 	for (; a && (i.push({
 		test: a.test,
@@ -4514,7 +4805,7 @@ function Aa(e, t, n) {
 	for (let e = 1; e < i.length; ++e) o += H + r + G("elif", q(i[e].test)) + H + K(i[e].body, t + 1, n);
 	return a && a.alternate.length > 0 && (o += H + r + G("else") + H + K(a.alternate, t + 1, n)), o += H + r + G("endif"), o;
 }
-function ja(e, t, n) {
+function ho(e, t, n) {
 	let r = n.repeat(t), i = "";
 	if (e.iterable.type === "SelectExpression") {
 		let t = e.iterable;
@@ -4523,19 +4814,19 @@ function ja(e, t, n) {
 	let a = r + G("for", q(e.loopvar), "in", i) + H + K(e.body, t + 1, n);
 	return e.defaultBlock.length > 0 && (a += H + r + G("else") + H + K(e.defaultBlock, t + 1, n)), a += H + r + G("endfor"), a;
 }
-function Ma(e, t, n) {
+function go(e, t, n) {
 	let r = n.repeat(t), i = q(e.assignee), a = e.value ? q(e.value) : "", o = r + G("set", `${i}${e.value ? " = " + a : ""}`);
 	return e.body.length === 0 ? o : o + H + K(e.body, t + 1, n) + H + r + G("endset");
 }
-function Na(e, t, n) {
-	let r = n.repeat(t), i = Oa(e.args);
+function _o(e, t, n) {
+	let r = n.repeat(t), i = fo(e.args);
 	return r + G("macro", `${e.name.value}(${i})`) + H + K(e.body, t + 1, n) + H + r + G("endmacro");
 }
-function Pa(e, t, n) {
-	let r = n.repeat(t), i = e.callerArgs && e.callerArgs.length > 0 ? `(${Oa(e.callerArgs)})` : "", a = q(e.call), o = r + G(`call${i}`, a) + H;
+function vo(e, t, n) {
+	let r = n.repeat(t), i = e.callerArgs && e.callerArgs.length > 0 ? `(${fo(e.callerArgs)})` : "", a = q(e.call), o = r + G(`call${i}`, a) + H;
 	return o += K(e.body, t + 1, n) + H, o += r + G("endcall"), o;
 }
-function Fa(e, t, n) {
+function yo(e, t, n) {
 	let r = n.repeat(t), i = r + G("filter", e.filter.type === "Identifier" ? e.filter.value : q(e.filter)) + H;
 	return i += K(e.body, t + 1, n) + H, i += r + G("endfilter"), i;
 }
@@ -4551,15 +4842,15 @@ function q(e) {
 		}
 		case "StringLiteral": return JSON.stringify(e.value);
 		case "BinaryExpression": {
-			let t = e, n = Ta(t), r = W(t.left, n), i = W(t.right, n + 1);
+			let t = e, n = co(t), r = W(t.left, n), i = W(t.right, n + 1);
 			return `${r} ${t.operator.value} ${i}`;
 		}
 		case "UnaryExpression": {
-			let t = e, n = t.argument.type === "UnaryExpression" ? Ea(t) : U.ATOM;
+			let t = e, n = t.argument.type === "UnaryExpression" ? lo(t) : U.ATOM;
 			return t.operator.value + (t.operator.value === "not" ? " " : "") + W(t.argument, n);
 		}
 		case "CallExpression": {
-			let t = e, n = Oa(t.args);
+			let t = e, n = fo(t.args);
 			return `${q(t.callee)}(${n})`;
 		}
 		case "MemberExpression": {
@@ -4580,7 +4871,7 @@ function q(e) {
 		}
 		case "ArrayLiteral":
 		case "TupleLiteral": {
-			let t = Oa(e.value), n = e.type === "ArrayLiteral" ? "[]" : "()";
+			let t = fo(e.value), n = e.type === "ArrayLiteral" ? "[]" : "()";
 			return `${n[0]}${t}${n[1]}`;
 		}
 		case "ObjectLiteral": return `{${Array.from(e.value.entries()).map(([e, t]) => `${q(e)}: ${q(t)}`).join(", ")}}`;
@@ -4599,24 +4890,24 @@ function q(e) {
 		default: throw Error(`Unknown expression type: ${e.type}`);
 	}
 }
-var Ia = class {
+var bo = class {
 	parsed;
 	constructor(e) {
-		let t = vi(e, {
+		let t = na(e, {
 			lstrip_blocks: !0,
 			trim_blocks: !0
 		});
-		this.parsed = Ji(t);
+		this.parsed = Ma(t);
 	}
 	render(e) {
 		let t = new V();
-		if (fa(t), e) for (let [n, r] of Object.entries(e)) t.set(n, r);
-		return new xa(t).run(this.parsed).value;
+		if (Ya(t), e) for (let [n, r] of Object.entries(e)) t.set(n, r);
+		return new io(t).run(this.parsed).value;
 	}
 	format(e) {
-		return Da(this.parsed, e?.indent || "	");
+		return uo(this.parsed, e?.indent || "	");
 	}
-}, La = class {
+}, xo = class {
 	#e = {
 		next: /* @__PURE__ */ new Map(),
 		isEnd: !1
@@ -4654,21 +4945,21 @@ var Ia = class {
 		for (let n of e.split("")) t = t?.next.get(n);
 		return (t?.next.size ?? 0) > 0;
 	}
-}, Ra = /* @__PURE__ */ new Set(["role", "type"]), za = /^\w{1,64}$/, Ba = 1e3, Va = (e) => e.split("").reverse().join(""), Ha = class {
+}, So = /* @__PURE__ */ new Set(["role", "type"]), Co = /^\w{1,64}$/, wo = 1e3, To = (e) => e.split("").reverse().join(""), Eo = class {
 	#e;
 	#t;
 	#n;
 	#r;
 	constructor(e, t) {
 		let n = [...e].filter(({ length: e }) => e > 1);
-		this.#e = new La(n), this.#t = new La(n.map(Va)), this.#n = new La(t), this.#r = Math.min(Ba, Math.max(0, ...n.map(({ length: e }) => e)));
+		this.#e = new xo(n), this.#t = new xo(n.map(To)), this.#n = new xo(t), this.#r = Math.min(wo, Math.max(0, ...n.map(({ length: e }) => e)));
 	}
 	mark(e, t) {
 		if (typeof e == "string") return this.#i(e, t, !0);
 		if (Array.isArray(e)) return e.map((e) => this.mark(e, t));
 		if (typeof e != "object" || !e) return e;
 		let n = Object.entries(e).map(([e, n]) => {
-			let r = Ra.has(e) && typeof n == "string" && za.test(n);
+			let r = So.has(e) && typeof n == "string" && Co.test(n);
 			return [this.#i(e, t, !1), r ? n : this.mark(n, t)];
 		});
 		return Object.fromEntries(n);
@@ -4694,29 +4985,29 @@ var Ia = class {
 			let i = n[r], a = e.slice(i, n[r + 1]);
 			for (let e of /* @__PURE__ */ new Set([a.length, a.trimEnd().length])) {
 				let n = a.slice(Math.max(0, e - this.#r), e);
-				for (let r of Ua(n, this.#e)) t.add(i + e - r + 1);
+				for (let r of Do(n, this.#e)) t.add(i + e - r + 1);
 			}
 			for (let e of /* @__PURE__ */ new Set([0, a.length - a.trimStart().length])) {
-				let n = Va(a.slice(e, e + this.#r));
-				for (let r of Ua(n, this.#t)) t.add(i + e + r - 1);
+				let n = To(a.slice(e, e + this.#r));
+				for (let r of Do(n, this.#t)) t.add(i + e + r - 1);
 			}
 		}
 		return [...t];
 	}
 };
-function Ua(e, t) {
+function Do(e, t) {
 	return Array.from({ length: e.length }, (e, t) => t + 1).filter((n) => t.continues(e.slice(-n)));
 }
 // src/text/markers.ts
-var Wa = [57344, 63744], Ga = /(?<=u)[ef][0-9a-f]{3}/g, Ka = class {
+var Oo = [57344, 63744], ko = /(?<=u)[ef][0-9a-f]{3}/g, Ao = class {
 	inside;
 	#e = /* @__PURE__ */ new Set();
 	#t = /* @__PURE__ */ new Map();
-	#n = Wa[0];
+	#n = Oo[0];
 	constructor(e) {
 		for (let t of e) {
 			for (let e of t) e >= "" && e < "豈" && this.#e.add(e);
-			for (let [e] of t.matchAll(Ga)) this.#e.add(String.fromCharCode(parseInt(e, 16)));
+			for (let [e] of t.matchAll(ko)) this.#e.add(String.fromCharCode(parseInt(e, 16)));
 		}
 		this.inside = this.#i();
 	}
@@ -4728,7 +5019,7 @@ var Wa = [57344, 63744], Ga = /(?<=u)[ef][0-9a-f]{3}/g, Ka = class {
 		let { plain: t, found: n } = this.#r(e), r = new Map([...this.#t].map(([e, [t]]) => [t, e])), i = new Map([...this.#t].map(([e, [, t]]) => [t, e]));
 		return {
 			text: t,
-			literal: qa(n.map(([e, n]) => {
+			literal: jo(n.map(([e, n]) => {
 				let a = r.get(n), o = i.get(n);
 				return a !== void 0 && t.startsWith(a, e) ? [e, e + a.length] : o !== void 0 && t.endsWith(o, e) ? [e - o.length, e] : [e, e];
 			}))
@@ -4746,14 +5037,14 @@ var Wa = [57344, 63744], Ga = /(?<=u)[ef][0-9a-f]{3}/g, Ka = class {
 		};
 	}
 	#i() {
-		for (; this.#n < Wa[1];) {
+		for (; this.#n < Oo[1];) {
 			let e = String.fromCharCode(this.#n++);
 			if (!this.#e.has(e)) return e;
 		}
 		throw new e("usage", "The messages hold nearly every private-use character there is.");
 	}
 };
-function qa(e) {
+function jo(e) {
 	let t = [];
 	for (let [n, r] of [...e].sort((e, t) => e[0] - t[0] || e[1] - t[1])) {
 		let e = t.at(-1);
@@ -4762,7 +5053,7 @@ function qa(e) {
 	return t;
 }
 // src/text/template.ts
-var Ja = 1e5, Ya = /^[A-Za-z][A-Za-z0-9_-]{0,31}$/, Xa = /'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"/g, Za = 3, Qa = /[^\p{L}\p{N}_\s]/u, $a = ["<think>", "</think>"], eo = [
+var Mo = 1e5, No = /^[A-Za-z][A-Za-z0-9_-]{0,31}$/, Po = /'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"/g, Fo = 3, Io = /[^\p{L}\p{N}_\s]/u, Lo = ["<think>", "</think>"], Ro = [
 	"<|im_end|>",
 	"<|eot_id|>",
 	"<|eom_id|>",
@@ -4777,15 +5068,15 @@ var Ja = 1e5, Ya = /^[A-Za-z][A-Za-z0-9_-]{0,31}$/, Xa = /'((?:[^'\\]|\\.)*)'|"(
 	"<|end_of_turn|>",
 	"<｜end▁of▁sentence｜>",
 	"</s>"
-], to = class {
+], zo = class {
 	source;
 	endIds;
 	#e;
 	#t;
 	#n;
 	constructor(e, t) {
-		if (e.length > Ja) throw oo(`It is ${e.length} characters long; ${Ja} are accepted.`);
-		this.source = e, this.#e = ao(() => new Ia(e)), this.#t = new Ha(t.control.keys(), no(e)), this.endIds = eo.filter((t) => e.includes(t)).flatMap((e) => t.idOf(e) ?? []);
+		if (e.length > Mo) throw Wo(`It is ${e.length} characters long; ${Mo} are accepted.`);
+		this.source = e, this.#e = Uo(() => new bo(e)), this.#t = new Eo(t.control.keys(), Bo(e)), this.endIds = Ro.filter((t) => e.includes(t)).flatMap((e) => t.idOf(e) ?? []);
 		let { special: n, additional_special: r } = t.spec.meta;
 		this.#n = {
 			bos_token: "",
@@ -4795,62 +5086,62 @@ var Ja = 1e5, Ya = /^[A-Za-z][A-Za-z0-9_-]{0,31}$/, Xa = /'((?:[^'\\]|\\.)*)'|"(
 		};
 	}
 	render(t, n = {}, r = !0) {
-		let i = t.find(({ role: e }) => typeof e != "string" || !Ya.test(e));
+		let i = t.find(({ role: e }) => typeof e != "string" || !No.test(e));
 		if (i !== void 0) throw new e("usage", `A message's role is ${String(i.role)}; it must be a word such as user.`);
 		let a = {
 			tools: null,
 			...n,
 			messages: t
-		}, o = new Ka([this.source, JSON.stringify(a)]), s = this.#t.mark(a, o), c = {
+		}, o = new Ao([this.source, JSON.stringify(a)]), s = this.#t.mark(a, o), c = {
 			...this.#n,
 			...s,
 			add_generation_prompt: r
 		};
-		return o.unmark(ao(() => this.#e.render(c)));
+		return o.unmark(Uo(() => this.#e.render(c)));
 	}
 };
-function no(e) {
-	let t = Array.from(e.matchAll(Xa), ([, e, t]) => io(e ?? t ?? ""));
-	return /* @__PURE__ */ new Set([...$a, ...t.filter((e) => e.length >= Za && Qa.test(e))]);
+function Bo(e) {
+	let t = Array.from(e.matchAll(Po), ([, e, t]) => Ho(e ?? t ?? ""));
+	return /* @__PURE__ */ new Set([...Lo, ...t.filter((e) => e.length >= Fo && Io.test(e))]);
 }
-var ro = {
+var Vo = {
 	n: "\n",
 	t: "	",
 	r: "\r"
-}, io = (e) => e.replace(/\\(.)/gs, (e, t) => ro[t] ?? t);
-function ao(e) {
+}, Ho = (e) => e.replace(/\\(.)/gs, (e, t) => Vo[t] ?? t);
+function Uo(e) {
 	try {
 		return e();
 	} catch (e) {
-		throw oo(e instanceof Error ? e.message : String(e));
+		throw Wo(e instanceof Error ? e.message : String(e));
 	}
 }
-var oo = (t) => new e("template", "The model's chat template cannot be used for this conversation.", { why: t }), so = "tokenizer.json", co = "tokenizer_meta.json", lo = 2;
-function uo(e, t) {
+var Wo = (t) => new e("template", "The model's chat template cannot be used for this conversation.", { why: t }), Go = "tokenizer.json", Ko = "tokenizer_meta.json", qo = 2;
+function Jo(e, t) {
 	let n = {
-		json: fo(e, so),
-		meta: fo(t, co)
+		json: Yo(e, Go),
+		meta: Yo(t, Ko)
 	};
-	if (n.meta.version !== lo) throw po(co, `Its version is ${n.meta.version}, this package reads ${lo}.`);
-	if (typeof n.json.model?.vocab != "object") throw po(so, "It has no vocabulary.");
+	if (n.meta.version !== qo) throw Xo(Ko, `Its version is ${n.meta.version}, this package reads ${qo}.`);
+	if (typeof n.json.model?.vocab != "object") throw Xo(Go, "It has no vocabulary.");
 	return n;
 }
-function fo(e, t) {
+function Yo(e, t) {
 	try {
 		return JSON.parse(e);
 	} catch (e) {
-		throw po(t, String(e));
+		throw Xo(t, String(e));
 	}
 }
-var po = (t, n) => new e("corrupt", `The tokenizer file ${t} is damaged.`, {
+var Xo = (t, n) => new e("corrupt", `The tokenizer file ${t} is damaged.`, {
 	why: n,
 	hint: "Compile the model again with --force."
-}), mo = 64, ho = 4096, go = class {
+}), Zo = 64, Qo = 4096, $o = class {
 	#e;
 	#t = "";
 	found;
 	constructor(t) {
-		if (t.length > mo || t.some(({ length: e }) => e === 0 || e > ho)) throw new e("usage", `Up to ${mo} stop strings of 1 to ${ho} characters are possible.`);
+		if (t.length > Zo || t.some(({ length: e }) => e === 0 || e > Qo)) throw new e("usage", `Up to ${Zo} stop strings of 1 to ${Qo} characters are possible.`);
 		this.#e = t;
 	}
 	push(e) {
@@ -4886,7 +5177,7 @@ var po = (t, n) => new e("corrupt", `The tokenizer file ${t} is damaged.`, {
 		}
 		return 0;
 	}
-}, _o = class {
+}, es = class {
 	#e;
 	#t;
 	#n = new TextDecoder("utf-8", { ignoreBOM: !0 });
@@ -4917,15 +5208,15 @@ var po = (t, n) => new e("corrupt", `The tokenizer file ${t} is damaged.`, {
 	}
 };
 // src/text/around.ts
-function vo({ json: e, meta: t }, n) {
-	return t.added_by_json ? yo(e.post_processor ?? null, n) : {
+function ts({ json: e, meta: t }, n) {
+	return t.added_by_json ? ns(e.post_processor ?? null, n) : {
 		before: t.add_bos && t.bos_id !== null ? [t.bos_id] : [],
 		after: t.add_eos ? t.eos_ids.slice(0, 1) : []
 	};
 }
-function yo(e, t) {
+function ns(e, t) {
 	if (e?.type === "Sequence") {
-		let n = e.processors.map((e) => yo(e, t));
+		let n = e.processors.map((e) => ns(e, t));
 		return {
 			before: n.flatMap(({ before: e }) => e),
 			after: n.flatMap(({ after: e }) => e)
@@ -4948,7 +5239,7 @@ function yo(e, t) {
 		after: a(n.slice(i + 1))
 	};
 }
-var bo = class {
+var rs = class {
 	constructor(e) {
 		this.trie = this._build_trie(e);
 	}
@@ -4973,11 +5264,11 @@ var bo = class {
 		}
 		return r < n && t.push(e.slice(r)), t;
 	}
-}, xo = class {
+}, is = class {
 	constructor(e) {
 		this.content = e.content, this.id = e.id, this.single_word = e.single_word ?? !1, this.lstrip = e.lstrip ?? !1, this.rstrip = e.rstrip ?? !1, this.special = e.special ?? !1, this.normalized = e.normalized ?? !this.special;
 	}
-}, So = (e, t) => {
+}, as = (e, t) => {
 	try {
 		return new RegExp(e, t);
 	} catch (n) {
@@ -5004,45 +5295,45 @@ var bo = class {
 			throw n;
 		}
 	}
-}, Co = (e) => e.replace(/ \./g, ".").replace(/ \?/g, "?").replace(/ \!/g, "!").replace(/ ,/g, ",").replace(/ \' /g, "'").replace(/ n't/g, "n't").replace(/ 'm/g, "'m").replace(/ 's/g, "'s").replace(/ 've/g, "'ve").replace(/ 're/g, "'re"), wo = (e, t = !0) => {
-	if (e.Regex !== void 0) return So(os(Yo(e.Regex)), "gu");
+}, os = (e) => e.replace(/ \./g, ".").replace(/ \?/g, "?").replace(/ \!/g, "!").replace(/ ,/g, ",").replace(/ \' /g, "'").replace(/ n't/g, "n't").replace(/ 'm/g, "'m").replace(/ 's/g, "'s").replace(/ 've/g, "'ve").replace(/ 're/g, "'re"), ss = (e, t = !0) => {
+	if (e.Regex !== void 0) return as(Us(Ms(e.Regex)), "gu");
 	if (e.String !== void 0) {
-		let n = ss(e.String);
+		let n = Ws(e.String);
 		return new RegExp(t ? n : `(${n})`, "gu");
 	}
 	return console.warn("Unknown pattern type:", e), null;
-}, To = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}", Eo = `${To}\\u00B2\\u00B3\\u00B9\\u00BC-\\u00BE`, J = `[${Eo}]`, Do = `[^${Eo}]`, Oo = `(?:(?<!${J})(?=${J})|(?<=${J})(?!${J}))`, ko = `(?:(?<!${J})(?!${J})|(?<=${J})(?=${J}))`, Ao = "(?:(?<![\\s\\S])|(?<=\\n))", jo = "(?:(?=\\n)|(?![\\s\\S]))", Mo = "0-9A-Fa-f", No = /* @__PURE__ */ new Map([
+}, cs = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}", ls = `${cs}\\u00B2\\u00B3\\u00B9\\u00BC-\\u00BE`, J = `[${ls}]`, us = `[^${ls}]`, ds = `(?:(?<!${J})(?=${J})|(?<=${J})(?!${J}))`, fs = `(?:(?<!${J})(?!${J})|(?<=${J})(?=${J}))`, ps = "(?:(?<![\\s\\S])|(?<=\\n))", ms = "(?:(?=\\n)|(?![\\s\\S]))", hs = "0-9A-Fa-f", gs = /* @__PURE__ */ new Map([
 	["A", "(?<![\\s\\S])"],
 	["z", "(?![\\s\\S])"],
 	["Z", "(?=\\n?(?![\\s\\S]))"],
-	["h", `[${Mo}]`],
-	["H", `[^${Mo}]`],
+	["h", `[${hs}]`],
+	["H", `[^${hs}]`],
 	["w", J],
-	["W", Do],
+	["W", us],
 	["d", "\\p{Nd}"],
 	["D", "\\P{Nd}"],
 	["s", "\\p{White_Space}"],
 	["S", "\\P{White_Space}"],
-	["b", Oo],
-	["B", ko],
+	["b", ds],
+	["B", fs],
 	["a", "\\x07"],
 	["e", "\\x1B"]
-]), Po = /* @__PURE__ */ new Map([
-	["h", Mo],
-	["w", To],
+]), _s = /* @__PURE__ */ new Map([
+	["h", hs],
+	["w", cs],
 	["d", "\\p{Nd}"],
 	["D", "\\P{Nd}"],
 	["s", "\\p{White_Space}"],
 	["S", "\\P{White_Space}"],
 	["a", "\\x07"],
 	["e", "\\x1B"]
-]), Fo = /* @__PURE__ */ new Map([["W", `[^${To}]`], ["H", `[^${Mo}]`]]), Io = /* @__PURE__ */ new Map([
+]), vs = /* @__PURE__ */ new Map([["W", `[^${cs}]`], ["H", `[^${hs}]`]]), ys = /* @__PURE__ */ new Map([
 	["\n", "\\n"],
 	["\r", "\\r"],
 	["	", "\\t"],
 	["\f", "\\f"],
 	["\v", "\\v"]
-]), Lo = /* @__PURE__ */ new Map([
+]), bs = /* @__PURE__ */ new Map([
 	["alpha", "\\p{Alphabetic}"],
 	["alnum", "\\p{Alphabetic}\\p{Nd}"],
 	["digit", "\\p{Nd}"],
@@ -5052,55 +5343,55 @@ var bo = class {
 	["blank", "\\t\\p{Zs}"],
 	["punct", "\\p{P}\\p{S}"],
 	["cntrl", "\\p{Cc}"],
-	["word", To],
-	["xdigit", Mo]
-]), Ro = "^$\\.*+?()[]{}|/", zo = /^\(\?(?:<[=!]|<[A-Za-z_][A-Za-z0-9_]*>|[:=!>])/, Bo = /^\\([pPxu])\{([^}]*)\}/, Vo = /^\{(\d+(?:,\d*)?|,\d+)\}/, Ho = /^\[:(\^?)(\p{Alphabetic}+):\]/u, Uo = /^\[:\^:\]/, Wo = /^\[(?:\.[^\]]*\.\]|=[^\]]*=\])/, Go = /^(?:\\x[0-9A-Fa-f]{2}|\\u[0-9A-Fa-f]{4}|\\c[A-Za-z])/, Ko = (e) => e >= "A" && e <= "Z" || e >= "a" && e <= "z", qo = (e, t) => String.fromCodePoint(e.codePointAt(t)), Jo = (e) => {
+	["word", cs],
+	["xdigit", hs]
+]), xs = "^$\\.*+?()[]{}|/", Ss = /^\(\?(?:<[=!]|<[A-Za-z_][A-Za-z0-9_]*>|[:=!>])/, Cs = /^\\([pPxu])\{([^}]*)\}/, ws = /^\{(\d+(?:,\d*)?|,\d+)\}/, Ts = /^\[:(\^?)(\p{Alphabetic}+):\]/u, Es = /^\[:\^:\]/, Ds = /^\[(?:\.[^\]]*\.\]|=[^\]]*=\])/, Os = /^(?:\\x[0-9A-Fa-f]{2}|\\u[0-9A-Fa-f]{4}|\\c[A-Za-z])/, ks = (e) => e >= "A" && e <= "Z" || e >= "a" && e <= "z", As = (e, t) => String.fromCodePoint(e.codePointAt(t)), js = (e) => {
 	if (!/^[0-9A-Fa-f]{1,8}$/.test(e)) return null;
 	let t = Number.parseInt(e, 16);
 	if (t > 127) return null;
 	let n = String.fromCharCode(t);
-	return Ko(n) ? `[${n.toLowerCase()}${n.toUpperCase()}]` : null;
-}, Yo = (e) => e.replace(/\[\^\(\\s\|\[([^\]]+)\]\)\]/g, "[^()|\\s$1]"), Xo = "[\\s\\S]", Zo = 256, Qo = () => ({
+	return ks(n) ? `[${n.toLowerCase()}${n.toUpperCase()}]` : null;
+}, Ms = (e) => e.replace(/\[\^\(\\s\|\[([^\]]+)\]\)\]/g, "[^()|\\s$1]"), Ns = "[\\s\\S]", Ps = 256, Fs = () => ({
 	fragment: "",
 	alternatives: [],
 	tail: null,
 	contains_complex_set: !1
-}), $o = (e) => {
+}), Is = (e) => {
 	throw SyntaxError(`Unsupported range with a set-valued character-class operand at index ${e}`);
-}, es = (e, t, n, r = !0) => {
-	e.tail === "range" && $o(n), e.alternatives.push(t), e.tail = "set", e.contains_complex_set = e.contains_complex_set || r;
+}, Ls = (e, t, n, r = !0) => {
+	e.tail === "range" && Is(n), e.alternatives.push(t), e.tail = "set", e.contains_complex_set = e.contains_complex_set || r;
 }, Y = (e, t, n = !1, r = -1) => {
-	n && e.tail === "range" && $o(r), e.tail === "range" ? (e.fragment += t, e.tail = "complete_range") : (e.fragment += t, e.tail = n ? "set" : "scalar", e.contains_complex_set = e.contains_complex_set || n);
-}, ts = (e, t, n) => {
-	let r = Bo.exec(e.slice(t));
+	n && e.tail === "range" && Is(r), e.tail === "range" ? (e.fragment += t, e.tail = "complete_range") : (e.fragment += t, e.tail = n ? "set" : "scalar", e.contains_complex_set = e.contains_complex_set || n);
+}, Rs = (e, t, n) => {
+	let r = Cs.exec(e.slice(t));
 	if (r) {
 		let [e, i, a] = r;
-		return i === "P" && a === "Word" ? es(n, `[^${To}]`, t) : Y(n, i === "x" ? `\\u{${a}}` : i === "p" && a === "Word" ? To : e, i === "p" || i === "P", t), t + e.length;
+		return i === "P" && a === "Word" ? Ls(n, `[^${cs}]`, t) : Y(n, i === "x" ? `\\u{${a}}` : i === "p" && a === "Word" ? cs : e, i === "p" || i === "P", t), t + e.length;
 	}
-	let i = Go.exec(e.slice(t));
+	let i = Os.exec(e.slice(t));
 	if (i) return Y(n, i[0]), t + i[0].length;
 	if (t + 1 >= e.length) throw SyntaxError(`Unterminated escape in character class at index ${t}`);
-	let a = qo(e, t + 1), o = t + 1 + a.length, s = Io.get(a);
+	let a = As(e, t + 1), o = t + 1 + a.length, s = ys.get(a);
 	if (s !== void 0) return Y(n, s), o;
-	let c = Fo.get(a);
-	if (c !== void 0) return es(n, c, t), o;
-	let l = Po.get(a), u, d = !1;
-	return l === void 0 ? u = /[A-Za-z0-9]/.test(a) || Ro.includes(a) || a === "-" ? `\\${a}` : a : (u = l, d = a !== "a" && a !== "e"), Y(n, u, d, t), o;
-}, ns = (e) => e.length === 1 ? e[0] : `(?:(?=(?:${e.join("|")}))${Xo})`, rs = (e) => ns(e.fragment.length === 0 ? e.alternatives : [`[${e.fragment}]`, ...e.alternatives]), is = (e) => {
-	let t = So(`^(?:${e})$`, "u"), n = "";
+	let c = vs.get(a);
+	if (c !== void 0) return Ls(n, c, t), o;
+	let l = _s.get(a), u, d = !1;
+	return l === void 0 ? u = /[A-Za-z0-9]/.test(a) || xs.includes(a) || a === "-" ? `\\${a}` : a : (u = l, d = a !== "a" && a !== "e"), Y(n, u, d, t), o;
+}, zs = (e) => e.length === 1 ? e[0] : `(?:(?=(?:${e.join("|")}))${Ns})`, Bs = (e) => zs(e.fragment.length === 0 ? e.alternatives : [`[${e.fragment}]`, ...e.alternatives]), Vs = (e) => {
+	let t = as(`^(?:${e})$`, "u"), n = "";
 	for (let e = 0; e < 26; ++e) {
 		let r = String.fromCharCode(65 + e), i = String.fromCharCode(97 + e), a = t.test(r);
 		a !== t.test(i) && (n += a ? i : r);
 	}
 	return n;
-}, as = (e, t, n, r = !0, i = 1) => {
-	if (i > Zo) throw SyntaxError(`Maximum character-class nesting depth of ${Zo} exceeded at index ${t}`);
+}, Hs = (e, t, n, r = !0, i = 1) => {
+	if (i > Ps) throw SyntaxError(`Maximum character-class nesting depth of ${Ps} exceeded at index ${t}`);
 	let a = t + 1, o = e[a] === "^";
 	o && ++a;
-	let s = a, c = [Qo()], l = c[0], u = !1;
+	let s = a, c = [Fs()], l = c[0], u = !1;
 	for (; a < e.length;) {
-		let d = qo(e, a);
-		if (d === "\\") a = ts(e, a, l);
+		let d = As(e, a);
+		if (d === "\\") a = Rs(e, a, l);
 		else {
 			if (d === "]") {
 				if (a === s) {
@@ -5110,19 +5401,19 @@ var bo = class {
 				if (l.tail === null) throw c.length > 1 ? SyntaxError(`Malformed character-class intersection with an empty operand at index ${a}`) : SyntaxError(`Empty character class at index ${t}`);
 				let e = c.some((e) => e.contains_complex_set);
 				if (o && c.length > 1 && u) throw SyntaxError(`Unsupported outer-negated character-class intersection with a nested negated class containing a Unicode property, POSIX class, or shorthand at index ${t}`);
-				let i = rs(c[0]), d = i;
+				let i = Bs(c[0]), d = i;
 				if (c.length > 1) {
 					let e = "";
-					for (let t = 1; t < c.length; ++t) e += `(?=${rs(c[t])})`;
+					for (let t = 1; t < c.length; ++t) e += `(?=${Bs(c[t])})`;
 					d = `(?:${e}${i})`;
 				}
 				let f = c.length === 1 && l.alternatives.length === 0, p = l.fragment;
 				if (n && r) {
-					let e = is(d);
-					e.length > 0 && (f ? (p += e, d = `[${p}]`) : d = ns([d, `[${e}]`]));
+					let e = Vs(d);
+					e.length > 0 && (f ? (p += e, d = `[${p}]`) : d = zs([d, `[${e}]`]));
 				}
 				return {
-					atom: o ? f ? `[^${p}]` : `(?:(?!${d})${Xo})` : d,
+					atom: o ? f ? `[^${p}]` : `(?:(?!${d})${Ns})` : d,
 					end: a + 1,
 					negated: o,
 					contains_complex_set: e,
@@ -5131,67 +5422,67 @@ var bo = class {
 			}
 			if (e.startsWith("&&", a)) {
 				if (l.tail === null) throw SyntaxError(`Malformed character-class intersection with an empty operand at index ${a}`);
-				l = Qo(), c.push(l), a += 2;
+				l = Fs(), c.push(l), a += 2;
 			} else if (d === "[") {
 				let t = e.slice(a);
-				if (Uo.test(t)) throw SyntaxError(`Malformed empty negated POSIX character class at index ${a}`);
-				let r = Ho.exec(t);
+				if (Es.test(t)) throw SyntaxError(`Malformed empty negated POSIX character class at index ${a}`);
+				let r = Ts.exec(t);
 				if (r) {
-					let [, e, t] = r, i = Lo.get(t);
+					let [, e, t] = r, i = bs.get(t);
 					if (i === void 0) throw SyntaxError(`Unsupported POSIX character class "${t}" at index ${a}`);
 					if (n && e && (t === "lower" || t === "upper")) throw SyntaxError(`Unsupported negated POSIX ${t} class inside an inline case-insensitive group`);
-					e ? es(l, `[^${i}]`, a) : Y(l, i, !0, a), a += r[0].length;
+					e ? Ls(l, `[^${i}]`, a) : Y(l, i, !0, a), a += r[0].length;
 					continue;
 				}
-				if (Wo.test(t)) throw SyntaxError(`Unsupported POSIX collating or equivalence bracket expression at index ${a}`);
-				let o = as(e, a, n, !1, i + 1);
-				es(l, o.atom, a, o.contains_complex_set), u ||= o.contains_nested_negated_complex_set || o.negated && o.contains_complex_set, a = o.end;
+				if (Ds.test(t)) throw SyntaxError(`Unsupported POSIX collating or equivalence bracket expression at index ${a}`);
+				let o = Hs(e, a, n, !1, i + 1);
+				Ls(l, o.atom, a, o.contains_complex_set), u ||= o.contains_nested_negated_complex_set || o.negated && o.contains_complex_set, a = o.end;
 			} else if (d === "-") {
 				let t = e[a + 1] === "]" || e.startsWith("&&", a + 1);
-				l.tail === "set" && !t && $o(a), l.tail === null || l.tail === "range" || l.tail === "complete_range" || t ? Y(l, "\\-") : (l.fragment += "-", l.tail = "range"), ++a;
+				l.tail === "set" && !t && Is(a), l.tail === null || l.tail === "range" || l.tail === "complete_range" || t ? Y(l, "\\-") : (l.fragment += "-", l.tail = "range"), ++a;
 			} else Y(l, d === "^" && l.fragment.length === 0 ? "\\^" : d), a += d.length;
 		}
 	}
 	throw SyntaxError(`${c.length > 1 ? "Unterminated character-class intersection" : "Unterminated character class"} at index ${t}`);
-}, os = (e) => {
+}, Us = (e) => {
 	let t = "", n = -1, r = !1, i = !1, a = [], o = (e) => {
 		n = t.length, t += e, r = !1;
 	};
 	for (let s = 0; s < e.length;) {
-		let c = qo(e, s);
+		let c = As(e, s);
 		if (c === "\\") {
-			let n = Bo.exec(e.slice(s));
+			let n = Cs.exec(e.slice(s));
 			if (n) {
 				let [e, t, r] = n, a = e;
 				if (t === "x") {
 					let e = `\\u{${r}}`;
-					a = i ? Jo(r) ?? e : e;
-				} else r === "Word" && (a = t === "p" ? J : Do);
+					a = i ? js(r) ?? e : e;
+				} else r === "Word" && (a = t === "p" ? J : us);
 				o(a), s += e.length;
 				continue;
 			}
-			let r = Go.exec(e.slice(s));
+			let r = Os.exec(e.slice(s));
 			if (r) {
 				let e = r[0];
-				o(i && e[1] !== "c" ? Jo(e.slice(2)) ?? e : e), s += e.length;
+				o(i && e[1] !== "c" ? js(e.slice(2)) ?? e : e), s += e.length;
 				continue;
 			}
 			if (s + 1 >= e.length) {
 				t += c;
 				break;
 			}
-			let a = qo(e, s + 1);
+			let a = As(e, s + 1);
 			if (s += 1 + a.length, a === "G") continue;
-			let l = Io.get(a);
+			let l = ys.get(a);
 			if (l !== void 0) {
 				o(l);
 				continue;
 			}
-			let u = No.get(a), d;
-			d = u === void 0 ? /[A-Za-z0-9]/.test(a) || Ro.includes(a) ? `\\${a}` : a : u, o(d);
+			let u = gs.get(a), d;
+			d = u === void 0 ? /[A-Za-z0-9]/.test(a) || xs.includes(a) ? `\\${a}` : a : u, o(d);
 		} else switch (c) {
 			case "[": {
-				let t = as(e, s, i);
+				let t = Hs(e, s, i);
 				o(t.atom), s = t.end;
 				continue;
 			}
@@ -5202,13 +5493,13 @@ var bo = class {
 				o("[^\\n]"), ++s;
 				continue;
 			case "^":
-				o(Ao), ++s;
+				o(ps), ++s;
 				continue;
 			case "$":
-				o(jo), ++s;
+				o(ms), ++s;
 				continue;
 			case "(": {
-				let n = e.startsWith("(?i:", s), o = n ? "(?i:" : zo.exec(e.slice(s))?.[0] ?? "(", c = n || o === "(?>" ? "(?:" : o;
+				let n = e.startsWith("(?i:", s), o = n ? "(?i:" : Ss.exec(e.slice(s))?.[0] ?? "(", c = n || o === "(?>" ? "(?:" : o;
 				a.push([t.length, i]), n && (i = !0), t += c, r = !1, s += o.length;
 				continue;
 			}
@@ -5219,7 +5510,7 @@ var bo = class {
 				t += c, n = -1, r = !1, ++s;
 				continue;
 			case "{": {
-				let i = Vo.exec(e.slice(s));
+				let i = ws.exec(e.slice(s));
 				if (!i || n < 0) {
 					o("\\{"), ++s;
 					continue;
@@ -5245,51 +5536,51 @@ var bo = class {
 				t += c, r = !0, ++s;
 				continue;
 			default:
-				o(i && Ko(c) ? `[${c.toLowerCase()}${c.toUpperCase()}]` : c), s += c.length;
+				o(i && ks(c) ? `[${c.toLowerCase()}${c.toUpperCase()}]` : c), s += c.length;
 				continue;
 		}
 	}
 	return t;
-}, ss = (e) => e.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"), cs = (e, t, n) => {
+}, Ws = (e) => e.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"), Gs = (e, t, n) => {
 	let r = [], i = 0;
 	for (; i < e.length;) if (r.push(e[i]), (t.get(e[i]) ?? n) !== n) ++i;
 	else for (; ++i < e.length && (t.get(e[i]) ?? n) === n;) t.get(r.at(-1)) !== n && (r[r.length - 1] += e[i]);
 	return r;
-}, ls = (e) => e >= 19968 && e <= 40959 || e >= 13312 && e <= 19903 || e >= 131072 && e <= 173791 || e >= 173824 && e <= 177983 || e >= 177984 && e <= 178207 || e >= 178208 && e <= 183983 || e >= 63744 && e <= 64255 || e >= 194560 && e <= 195103, us = (e) => Number.isInteger(e) || typeof e == "bigint", ds = (e) => {
+}, Ks = (e) => e >= 19968 && e <= 40959 || e >= 13312 && e <= 19903 || e >= 131072 && e <= 173791 || e >= 173824 && e <= 177983 || e >= 177984 && e <= 178207 || e >= 178208 && e <= 183983 || e >= 63744 && e <= 64255 || e >= 194560 && e <= 195103, qs = (e) => Number.isInteger(e) || typeof e == "bigint", Js = (e) => {
 	let t = 0;
 	for (let n of e) ++t;
 	return t;
-}, fs = (e) => hs(e.toLowerCase()), X = (...e) => Array.prototype.concat.apply([], e), ps = (e) => new Map(Object.entries(e)), ms = (e, t) => {
+}, Ys = (e) => Qs(e.toLowerCase()), X = (...e) => Array.prototype.concat.apply([], e), Xs = (e) => new Map(Object.entries(e)), Zs = (e, t) => {
 	let n = [], r = 0;
 	for (let i of e.matchAll(t)) {
 		let t = i[0];
 		r < i.index && n.push(e.slice(r, i.index)), t.length > 0 && n.push(t), r = i.index + t.length;
 	}
 	return r < e.length && n.push(e.slice(r)), n;
-}, hs = (e) => e.replace(/\p{M}/gu, ""), gs = (e, t, n = []) => {
+}, Qs = (e) => e.replace(/\p{M}/gu, ""), $s = (e, t, n = []) => {
 	if (!e || Array.isArray(e) || typeof e != "object") return `${t} must be a valid object`;
 	for (let r of n) if (!(r in e)) return `${t} must contain a "${r}" property`;
 	return null;
-}, _s = (e) => e.match(/\S+/g) || [], vs = class {
+}, ec = (e) => e.match(/\S+/g) || [], tc = class {
 	constructor() {
 		let e = function(...t) {
 			return e._call(...t);
 		};
 		return Object.setPrototypeOf(e, new.target.prototype);
 	}
-}, Z = class extends vs {
+}, Z = class extends tc {
 	constructor(e) {
 		super(), this.config = e;
 	}
 	_call(e) {
 		return this.normalize(e);
 	}
-}, ys = class extends Z {
+}, nc = class extends Z {
 	tokenize_chinese_chars(e) {
 		let t = [];
 		for (let n = 0; n < e.length; ++n) {
 			let r = e[n];
-			ls(r.charCodeAt(0)) ? (t.push(" "), t.push(r), t.push(" ")) : t.push(r);
+			Ks(r.charCodeAt(0)) ? (t.push(" "), t.push(r), t.push(" ")) : t.push(r);
 		}
 		return t.join("");
 	}
@@ -5315,93 +5606,93 @@ var bo = class {
 	normalize(e) {
 		return this.config.clean_text && (e = this.clean_text(e)), this.config.handle_chinese_chars && (e = this.tokenize_chinese_chars(e)), this.config.lowercase ? (e = e.toLowerCase(), this.config.strip_accents !== !1 && (e = this.strip_accents(e))) : this.config.strip_accents && (e = this.strip_accents(e)), e;
 	}
-}, bs = class extends Z {
+}, rc = class extends Z {
 	constructor(e) {
 		super(e), this.charsmap = e.precompiled_charsmap ?? null;
 	}
 	normalize(e) {
 		return e = e.replace(/[\u0001-\u0008\u000B\u000E-\u001F\u007F\u008F\u009F]/gm, ""), e = e.replace(/[\u0009\u000A\u000C\u000D\u00A0\u1680\u2000-\u200F\u2028\u2029\u202F\u205F\u2581\u3000\uFEFF\uFFFD]/gm, " "), e = e.includes("～") ? e.split("～").map((e) => e.normalize("NFKC")).join("～") : e.normalize("NFKC"), e;
 	}
-}, xs = class extends Z {
+}, ic = class extends Z {
 	constructor(e) {
-		super(e), this.normalizers = (e.normalizers ?? []).map((e) => Ns(e));
+		super(e), this.normalizers = (e.normalizers ?? []).map((e) => gc(e));
 	}
 	normalize(e) {
 		return this.normalizers.reduce((e, t) => t ? t.normalize(e) : e, e);
 	}
-}, Ss = class extends Z {
+}, ac = class extends Z {
 	constructor(e) {
-		super(e), this.pattern = wo(this.config.pattern ?? {});
+		super(e), this.pattern = ss(this.config.pattern ?? {});
 	}
 	normalize(e) {
 		return this.pattern === null ? e : e.replaceAll(this.pattern, this.config.content ?? "");
 	}
-}, Cs = class extends Z {
+}, oc = class extends Z {
 	constructor() {
 		super(...arguments), this.form = "NFC";
 	}
 	normalize(e) {
 		return e = e.normalize(this.form), e;
 	}
-}, ws = class extends Cs {
+}, sc = class extends oc {
 	constructor() {
 		super(...arguments), this.form = "NFC";
 	}
-}, Ts = class extends Cs {
+}, cc = class extends oc {
 	constructor() {
 		super(...arguments), this.form = "NFD";
 	}
-}, Es = class extends Cs {
+}, lc = class extends oc {
 	constructor() {
 		super(...arguments), this.form = "NFKC";
 	}
-}, Ds = class extends Cs {
+}, uc = class extends oc {
 	constructor() {
 		super(...arguments), this.form = "NFKD";
 	}
-}, Os = class extends Z {
+}, dc = class extends Z {
 	normalize(e) {
 		return this.config.strip_left && this.config.strip_right ? e = e.trim() : (this.config.strip_left && (e = e.trimStart()), this.config.strip_right && (e = e.trimEnd())), e;
 	}
-}, ks = class extends Z {
+}, fc = class extends Z {
 	normalize(e) {
-		return hs(e);
+		return Qs(e);
 	}
-}, As = class extends Z {
+}, pc = class extends Z {
 	normalize(e) {
 		return e.toLowerCase();
 	}
-}, js = class extends Z {
+}, mc = class extends Z {
 	normalize(e) {
 		return e = this.config.prepend + e, e;
 	}
 };
-function Ms(e) {
+function hc(e) {
 	if (e === null) return null;
 	switch (e.type) {
-		case "BertNormalizer": return new ys(e);
-		case "Precompiled": return new bs(e);
-		case "Sequence": return new xs(e);
-		case "Replace": return new Ss(e);
-		case "NFC": return new ws(e);
-		case "NFD": return new Ts(e);
-		case "NFKC": return new Es(e);
-		case "NFKD": return new Ds(e);
-		case "Strip": return new Os(e);
-		case "StripAccents": return new ks(e);
-		case "Lowercase": return new As(e);
-		case "Prepend": return new js(e);
+		case "BertNormalizer": return new nc(e);
+		case "Precompiled": return new rc(e);
+		case "Sequence": return new ic(e);
+		case "Replace": return new ac(e);
+		case "NFC": return new sc(e);
+		case "NFD": return new cc(e);
+		case "NFKC": return new lc(e);
+		case "NFKD": return new uc(e);
+		case "Strip": return new dc(e);
+		case "StripAccents": return new fc(e);
+		case "Lowercase": return new pc(e);
+		case "Prepend": return new mc(e);
 		default: throw Error(`Unknown Normalizer type: ${e.type}`);
 	}
 }
-var Ns = Ms, Q = class extends vs {
+var gc = hc, Q = class extends tc {
 	pre_tokenize(e, t) {
 		return (Array.isArray(e) ? e.map((e) => this.pre_tokenize_text(e, t)) : this.pre_tokenize_text(e, t)).flat();
 	}
 	_call(e, t) {
 		return this.pre_tokenize(e, t);
 	}
-}, Ps = (() => {
+}, _c = (() => {
 	let e = [
 		...Array.from({ length: 94 }, (e, t) => t + 33),
 		...Array.from({ length: 12 }, (e, t) => t + 161),
@@ -5410,18 +5701,18 @@ var Ns = Ms, Q = class extends vs {
 	for (let r = 0; r < 256; ++r) e.includes(r) || (e.push(r), t.push(256 + n), n += 1);
 	let r = t.map((e) => String.fromCharCode(e));
 	return Object.fromEntries(e.map((e, t) => [e, r[t]]));
-})(), Fs = ((e) => Object.fromEntries(Object.entries(e).map(([e, t]) => [t, e])))(Ps), Is = "\\p{P}\\u0021-\\u002F\\u003A-\\u0040\\u005B-\\u0060\\u007B-\\u007E", Ls = class extends Q {
+})(), vc = ((e) => Object.fromEntries(Object.entries(e).map(([e, t]) => [t, e])))(_c), yc = "\\p{P}\\u0021-\\u002F\\u003A-\\u0040\\u005B-\\u0060\\u007B-\\u007E", bc = class extends Q {
 	constructor(e) {
-		super(), this.config = e, this.add_prefix_space = this.config.add_prefix_space ?? !1, this.trim_offsets = this.config.trim_offsets ?? !1, this.use_regex = this.config.use_regex ?? !0, this.pattern = /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+/gu, this.byte_encoder = Ps, this.text_encoder = new TextEncoder();
+		super(), this.config = e, this.add_prefix_space = this.config.add_prefix_space ?? !1, this.trim_offsets = this.config.trim_offsets ?? !1, this.use_regex = this.config.use_regex ?? !0, this.pattern = /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+/gu, this.byte_encoder = _c, this.text_encoder = new TextEncoder();
 	}
 	pre_tokenize_text(e, t) {
 		return this.add_prefix_space && !e.startsWith(" ") && (e = " " + e), (this.use_regex ? e.match(this.pattern) || [] : [e]).map((e) => Array.from(this.text_encoder.encode(e), (e) => this.byte_encoder[e]).join(""));
 	}
-}, Rs = class extends Q {
+}, xc = class extends Q {
 	pre_tokenize_text(e, t) {
 		return e.match(/\w+|[^\w\s]+/g) || [];
 	}
-}, zs = class extends Q {
+}, Sc = class extends Q {
 	constructor(e) {
 		super(), this.replacement = e.replacement ?? "▁", this.str_rep = e.str_rep || this.replacement, this.prepend_scheme = e.prepend_scheme ?? "always";
 	}
@@ -5429,21 +5720,21 @@ var Ns = Ms, Q = class extends vs {
 		let { section_index: n = void 0 } = t ?? {}, r = e.replaceAll(" ", this.str_rep);
 		return !r.startsWith(this.replacement) && (this.prepend_scheme === "always" || this.prepend_scheme === "first" && n === 0) && (r = this.str_rep + r), [r];
 	}
-}, Bs = class extends Q {
+}, Cc = class extends Q {
 	constructor(e) {
-		super(), this.config = e, this.pattern = wo(this.config.pattern ?? {}, this.config.invert ?? !0);
+		super(), this.config = e, this.pattern = ss(this.config.pattern ?? {}, this.config.invert ?? !0);
 	}
 	pre_tokenize_text(e) {
-		return this.pattern === null ? [] : this.config.invert ? (e.match(this.pattern) || []).filter((e) => e) : this.config.behavior?.toLowerCase() === "removed" ? e.split(this.pattern).filter((e) => e) : ms(e, this.pattern);
+		return this.pattern === null ? [] : this.config.invert ? (e.match(this.pattern) || []).filter((e) => e) : this.config.behavior?.toLowerCase() === "removed" ? e.split(this.pattern).filter((e) => e) : Zs(e, this.pattern);
 	}
-}, Vs = class extends Q {
+}, wc = class extends Q {
 	constructor(e) {
-		super(), this.config = e, this.pattern = RegExp(`[^${Is}]+|[${Is}]+`, "gu");
+		super(), this.config = e, this.pattern = RegExp(`[^${yc}]+|[${yc}]+`, "gu");
 	}
 	pre_tokenize_text(e) {
 		return e.match(this.pattern) || [];
 	}
-}, Hs = class extends Q {
+}, Tc = class extends Q {
 	constructor(e) {
 		super(), this.config = e;
 		let t = `[^\\d]+|\\d${this.config.individual_digits ? "" : "+"}`;
@@ -5452,32 +5743,32 @@ var Ns = Ms, Q = class extends vs {
 	pre_tokenize_text(e) {
 		return e.match(this.pattern) || [];
 	}
-}, Us = class extends Q {
+}, Ec = class extends Q {
 	constructor() {
-		super(), this.pattern = RegExp(`[^\\s${Is}]+|[${Is}]`, "gu");
+		super(), this.pattern = RegExp(`[^\\s${yc}]+|[${yc}]`, "gu");
 	}
 	pre_tokenize_text(e, t) {
 		return e.trim().match(this.pattern) || [];
 	}
-}, Ws = class extends Q {
+}, Dc = class extends Q {
 	constructor(e) {
-		super(), this.config = e, this.pattern = wo(this.config.pattern ?? {}), this.content = this.config.content ?? "";
+		super(), this.config = e, this.pattern = ss(this.config.pattern ?? {}), this.content = this.config.content ?? "";
 	}
 	pre_tokenize_text(e) {
 		return this.pattern === null ? [e] : [e.replaceAll(this.pattern, this.config.content ?? "")];
 	}
-}, Gs = class extends Q {
+}, Oc = class extends Q {
 	constructor(e) {
-		super(), this.tokenizers = (e.pretokenizers ?? []).map((e) => Ys(e));
+		super(), this.tokenizers = (e.pretokenizers ?? []).map((e) => Mc(e));
 	}
 	pre_tokenize_text(e, t) {
 		return this.tokenizers.reduce((e, n) => n ? n.pre_tokenize(e, t) : e, [e]);
 	}
-}, Ks = class extends Q {
+}, kc = class extends Q {
 	pre_tokenize_text(e) {
-		return _s(e);
+		return ec(e);
 	}
-}, qs = class extends Q {
+}, Ac = class extends Q {
 	constructor(e) {
 		super(), this.config = e, this._length = e.length;
 	}
@@ -5487,34 +5778,34 @@ var Ns = Ms, Q = class extends vs {
 		return t;
 	}
 };
-function Js(e) {
+function jc(e) {
 	if (e === null) return null;
 	switch (e.type) {
-		case "BertPreTokenizer": return new Us();
-		case "Sequence": return new Gs(e);
-		case "Whitespace": return new Rs();
-		case "WhitespaceSplit": return new Ks();
-		case "Metaspace": return new zs(e);
-		case "ByteLevel": return new Ls(e);
-		case "Split": return new Bs(e);
-		case "Punctuation": return new Vs(e);
-		case "Digits": return new Hs(e);
-		case "Replace": return new Ws(e);
-		case "FixedLength": return new qs(e);
+		case "BertPreTokenizer": return new Ec();
+		case "Sequence": return new Oc(e);
+		case "Whitespace": return new xc();
+		case "WhitespaceSplit": return new kc();
+		case "Metaspace": return new Sc(e);
+		case "ByteLevel": return new bc(e);
+		case "Split": return new Cc(e);
+		case "Punctuation": return new wc(e);
+		case "Digits": return new Tc(e);
+		case "Replace": return new Dc(e);
+		case "FixedLength": return new Ac(e);
 		default: throw Error(`Unknown PreTokenizer type: ${e.type}`);
 	}
 }
-var Ys = Js, Xs = class extends vs {
+var Mc = jc, Nc = class extends tc {
 	constructor(e) {
 		super(), this.config = e, this.vocab = [], this.tokens_to_ids = /* @__PURE__ */ new Map(), this.unk_token_id = void 0, this.unk_token = void 0, this.end_of_word_suffix = void 0, this.fuse_unk = this.config.fuse_unk ?? !1;
 	}
 	_call(e) {
 		let t = this.encode(e);
-		return this.fuse_unk && (t = cs(t, this.tokens_to_ids, this.unk_token_id)), t;
+		return this.fuse_unk && (t = Gs(t, this.tokens_to_ids, this.unk_token_id)), t;
 	}
-}, Zs = class extends Xs {
+}, Pc = class extends Nc {
 	constructor(e) {
-		super(e), this.max_input_chars_per_word = 100, this.tokens_to_ids = ps(e.vocab), this.unk_token_id = this.tokens_to_ids.get(e.unk_token), this.unk_token = e.unk_token, this.max_input_chars_per_word = e.max_input_chars_per_word ?? 100, this.vocab = Array(this.tokens_to_ids.size);
+		super(e), this.max_input_chars_per_word = 100, this.tokens_to_ids = Xs(e.vocab), this.unk_token_id = this.tokens_to_ids.get(e.unk_token), this.unk_token = e.unk_token, this.max_input_chars_per_word = e.max_input_chars_per_word ?? 100, this.vocab = Array(this.tokens_to_ids.size);
 		for (let [e, t] of this.tokens_to_ids) this.vocab[t] = e;
 	}
 	encode(e) {
@@ -5546,16 +5837,16 @@ var Ys = Js, Xs = class extends vs {
 		}
 		return t;
 	}
-}, Qs = class e {
+}, Fc = class e {
 	constructor(e, t) {
 		this.is_leaf = e, this.children = t;
 	}
 	static default() {
 		return new e(!1, /* @__PURE__ */ new Map());
 	}
-}, $s = class {
+}, Ic = class {
 	constructor() {
-		this.root = Qs.default();
+		this.root = Fc.default();
 	}
 	extend(e) {
 		for (let t of e) this.push(t);
@@ -5564,7 +5855,7 @@ var Ys = Js, Xs = class extends vs {
 		let t = this.root;
 		for (let n of e) {
 			let e = t.children.get(n);
-			e === void 0 && (e = Qs.default(), t.children.set(n, e)), t = e;
+			e === void 0 && (e = Fc.default(), t.children.set(n, e)), t = e;
 		}
 		t.is_leaf = !0;
 	}
@@ -5578,7 +5869,7 @@ var Ys = Js, Xs = class extends vs {
 			n.is_leaf && (yield r);
 		}
 	}
-}, ec = class e {
+}, Lc = class e {
 	constructor(e, t, n, r, i) {
 		this.token_id = e, this.node_id = t, this.pos = n, this.length = r, this.score = i, this.prev = null, this.backtrace_score = 0;
 	}
@@ -5586,14 +5877,14 @@ var Ys = Js, Xs = class extends vs {
 		let t = new e(this.token_id, this.node_id, this.pos, this.length, this.score);
 		return t.prev = this.prev, t.backtrace_score = this.backtrace_score, t;
 	}
-}, tc = class {
+}, Rc = class {
 	constructor(e, t, n) {
 		this.chars = Array.from(e), this.len = this.chars.length, this.bos_token_id = t, this.eos_token_id = n, this.nodes = [], this.begin_nodes = Array.from({ length: this.len + 1 }, () => []), this.end_nodes = Array.from({ length: this.len + 1 }, () => []);
-		let r = new ec(this.bos_token_id ?? 0, 0, 0, 0, 0), i = new ec(this.eos_token_id ?? 0, 1, this.len, 0, 0);
+		let r = new Lc(this.bos_token_id ?? 0, 0, 0, 0, 0), i = new Lc(this.eos_token_id ?? 0, 1, this.len, 0, 0);
 		this.nodes.push(r.clone()), this.nodes.push(i.clone()), this.begin_nodes[this.len].push(i), this.end_nodes[0].push(r);
 	}
 	insert(e, t, n, r) {
-		let i = this.nodes.length, a = new ec(r, i, e, t, n);
+		let i = this.nodes.length, a = new Lc(r, i, e, t, n);
 		this.begin_nodes[e].push(a), this.end_nodes[e + t].push(a), this.nodes.push(a);
 	}
 	viterbi() {
@@ -5628,33 +5919,33 @@ var Ys = Js, Xs = class extends vs {
 		return this.viterbi().map((e) => e.token_id);
 	}
 };
-function nc(e) {
+function zc(e) {
 	if (e.length === 0) throw Error("Array must not be empty");
 	let t = e[0], n = 0;
 	for (let r = 1; r < e.length; ++r) e[r] < t && (t = e[r], n = r);
 	return [t, n];
 }
-var rc = class extends Xs {
+var Bc = class extends Nc {
 	constructor(e, t) {
 		super(e);
 		let n = e.vocab.length;
 		this.vocab = Array(n), this.scores = Array(n);
 		for (let t = 0; t < n; ++t) [this.vocab[t], this.scores[t]] = e.vocab[t];
-		this.unk_token_id = e.unk_id, this.unk_token = this.vocab[e.unk_id], this.tokens_to_ids = new Map(this.vocab.map((e, t) => [e, t])), this.bos_token = " ", this.bos_token_id = this.tokens_to_ids.get(this.bos_token), this.eos_token = t, this.eos_token_id = this.tokens_to_ids.get(this.eos_token), this.unk_token = this.vocab[this.unk_token_id], this.min_score = nc(this.scores)[0], this.unk_score = this.min_score - 10, this.scores[this.unk_token_id] = this.unk_score, this.trie = new $s(), this.trie.extend(this.vocab), this.fuse_unk = !0;
+		this.unk_token_id = e.unk_id, this.unk_token = this.vocab[e.unk_id], this.tokens_to_ids = new Map(this.vocab.map((e, t) => [e, t])), this.bos_token = " ", this.bos_token_id = this.tokens_to_ids.get(this.bos_token), this.eos_token = t, this.eos_token_id = this.tokens_to_ids.get(this.eos_token), this.unk_token = this.vocab[this.unk_token_id], this.min_score = zc(this.scores)[0], this.unk_score = this.min_score - 10, this.scores[this.unk_token_id] = this.unk_score, this.trie = new Ic(), this.trie.extend(this.vocab), this.fuse_unk = !0;
 	}
 	populate_nodes(e) {
 		let t = e.chars, n = 0;
 		for (; n < t.length;) {
 			let r = !1, i = this.trie.common_prefix_search(t, n);
 			for (let t of i) {
-				let i = this.tokens_to_ids.get(t), a = this.scores[i], o = ds(t);
+				let i = this.tokens_to_ids.get(t), a = this.scores[i], o = Js(t);
 				e.insert(n, o, a, i), !r && o === 1 && (r = !0);
 			}
 			r || e.insert(n, 1, this.unk_score, this.unk_token_id), n += 1;
 		}
 	}
 	tokenize(e) {
-		let t = new tc(e, this.bos_token_id, this.eos_token_id);
+		let t = new Rc(e, this.bos_token_id, this.eos_token_id);
 		return this.populate_nodes(t), t.tokens();
 	}
 	encode(e) {
@@ -5665,7 +5956,7 @@ var rc = class extends Xs {
 		}
 		return t;
 	}
-}, ic = class {
+}, Vc = class {
 	constructor(e = (e, t) => e > t, t = Infinity) {
 		this._heap = [], this._comparator = e, this._max_size = t;
 	}
@@ -5729,7 +6020,7 @@ var rc = class extends Xs {
 	_smallest() {
 		return 2 ** Math.floor(Math.log2(this.size)) - 1;
 	}
-}, ac = class {
+}, Hc = class {
 	constructor(e) {
 		this.capacity = e, this.cache = /* @__PURE__ */ new Map();
 	}
@@ -5744,12 +6035,12 @@ var rc = class extends Xs {
 	clear() {
 		this.cache.clear();
 	}
-}, oc = class extends Xs {
+}, Uc = class extends Nc {
 	constructor(e) {
-		super(e), this.tokens_to_ids = ps(e.vocab), this.unk_token_id = this.tokens_to_ids.get(e.unk_token), this.unk_token = e.unk_token, this.vocab = Array(this.tokens_to_ids.size);
+		super(e), this.tokens_to_ids = Xs(e.vocab), this.unk_token_id = this.tokens_to_ids.get(e.unk_token), this.unk_token = e.unk_token, this.vocab = Array(this.tokens_to_ids.size);
 		for (let [e, t] of this.tokens_to_ids) this.vocab[t] = e;
 		let t = Array.isArray(e.merges[0]);
-		this.merges = t ? e.merges : e.merges.map((e) => e.split(" ", 2)), this.bpe_ranks = new Map(this.merges.map((e, t) => [JSON.stringify(e), t])), this.end_of_word_suffix = e.end_of_word_suffix, this.continuing_subword_suffix = e.continuing_subword_suffix ?? null, this.byte_fallback = this.config.byte_fallback ?? !1, this.byte_fallback && (this.text_encoder = new TextEncoder()), this.ignore_merges = this.config.ignore_merges ?? !1, this.max_length_to_cache = 256, this.cache_capacity = 1e4, this.cache = new ac(this.cache_capacity);
+		this.merges = t ? e.merges : e.merges.map((e) => e.split(" ", 2)), this.bpe_ranks = new Map(this.merges.map((e, t) => [JSON.stringify(e), t])), this.end_of_word_suffix = e.end_of_word_suffix, this.continuing_subword_suffix = e.continuing_subword_suffix ?? null, this.byte_fallback = this.config.byte_fallback ?? !1, this.byte_fallback && (this.text_encoder = new TextEncoder()), this.ignore_merges = this.config.ignore_merges ?? !1, this.max_length_to_cache = 256, this.cache_capacity = 1e4, this.cache = new Hc(this.cache_capacity);
 	}
 	clear_cache() {
 		this.cache.clear();
@@ -5762,7 +6053,7 @@ var rc = class extends Xs {
 		this.end_of_word_suffix && (n[n.length - 1] += this.end_of_word_suffix);
 		let r = [];
 		if (n.length > 1) {
-			let e = new ic((e, t) => e.score < t.score), t = {
+			let e = new Vc((e, t) => e.score < t.score), t = {
 				token: n[0],
 				bias: 0,
 				prev: null,
@@ -5817,24 +6108,24 @@ var rc = class extends Xs {
 		}
 		return t;
 	}
-}, sc = class extends Xs {
+}, Wc = class extends Nc {
 	constructor(e, t) {
 		super(e);
 		let n = e.vocab;
-		this.tokens_to_ids = ps(t.target_lang ? n[t.target_lang] : n), this.bos_token = t.bos_token, this.bos_token_id = this.tokens_to_ids.get(this.bos_token), this.eos_token = t.eos_token, this.eos_token_id = this.tokens_to_ids.get(this.eos_token), this.pad_token = t.pad_token, this.pad_token_id = this.tokens_to_ids.get(this.pad_token), this.unk_token = t.unk_token, this.unk_token_id = this.tokens_to_ids.get(this.unk_token), this.vocab = Array(this.tokens_to_ids.size);
+		this.tokens_to_ids = Xs(t.target_lang ? n[t.target_lang] : n), this.bos_token = t.bos_token, this.bos_token_id = this.tokens_to_ids.get(this.bos_token), this.eos_token = t.eos_token, this.eos_token_id = this.tokens_to_ids.get(this.eos_token), this.pad_token = t.pad_token, this.pad_token_id = this.tokens_to_ids.get(this.pad_token), this.unk_token = t.unk_token, this.unk_token_id = this.tokens_to_ids.get(this.unk_token), this.vocab = Array(this.tokens_to_ids.size);
 		for (let [e, t] of this.tokens_to_ids) this.vocab[t] = e;
 	}
 	encode(e) {
 		return e;
 	}
 };
-function cc(e, t) {
+function Gc(e, t) {
 	switch (e.type) {
-		case "WordPiece": return new Zs(e);
-		case "Unigram": return new rc(e, t.eos_token);
-		case "BPE": return new oc(e);
+		case "WordPiece": return new Pc(e);
+		case "Unigram": return new Bc(e, t.eos_token);
+		case "BPE": return new Uc(e);
 		default:
-			if (e.vocab) return Array.isArray(e.vocab) ? new rc(e, t.eos_token) : Object.hasOwn(e, "continuing_subword_prefix") && Object.hasOwn(e, "unk_token") ? Object.hasOwn(e, "merges") ? new oc(e) : new Zs(e) : new sc(e, {
+			if (e.vocab) return Array.isArray(e.vocab) ? new Bc(e, t.eos_token) : Object.hasOwn(e, "continuing_subword_prefix") && Object.hasOwn(e, "unk_token") ? Object.hasOwn(e, "merges") ? new Uc(e) : new Pc(e) : new Wc(e, {
 				target_lang: t.target_lang,
 				bos_token: t.bos_token,
 				eos_token: t.eos_token,
@@ -5844,14 +6135,14 @@ function cc(e, t) {
 			throw Error(`Unknown TokenizerModel type: ${e?.type}`);
 	}
 }
-var lc = cc, uc = class extends vs {
+var Kc = Gc, qc = class extends tc {
 	constructor(e) {
 		super(), this.config = e;
 	}
 	_call(e, ...t) {
 		return this.post_process(e, ...t);
 	}
-}, dc = class extends uc {
+}, Jc = class extends qc {
 	post_process(e, t = null, n = !0) {
 		let r = t === null ? this.config.single : this.config.pair, i = [], a = [];
 		for (let o of r) "SpecialToken" in o ? n && (i.push(o.SpecialToken.id), a.push(o.SpecialToken.type_id)) : "Sequence" in o && (o.Sequence.id === "A" ? (i = X(i, e), a = X(a, Array(e.length).fill(o.Sequence.type_id))) : o.Sequence.id === "B" && (i = X(i, t), a = X(a, Array(t.length).fill(o.Sequence.type_id))));
@@ -5860,14 +6151,14 @@ var lc = cc, uc = class extends vs {
 			token_type_ids: a
 		};
 	}
-}, fc = class extends uc {
+}, Yc = class extends qc {
 	post_process(e, t = null) {
 		return {
 			tokens: e,
 			tokens_pair: t
 		};
 	}
-}, pc = class extends uc {
+}, Xc = class extends qc {
 	constructor(e) {
 		super(e), this.sep = e.sep, this.cls = e.cls;
 	}
@@ -5883,7 +6174,7 @@ var lc = cc, uc = class extends vs {
 			token_type_ids: r
 		};
 	}
-}, mc = class extends uc {
+}, Zc = class extends qc {
 	constructor(e) {
 		super(e), this.sep = e.sep, this.cls = e.cls;
 	}
@@ -5899,9 +6190,9 @@ var lc = cc, uc = class extends vs {
 			token_type_ids: r
 		};
 	}
-}, hc = class extends uc {
+}, Qc = class extends qc {
 	constructor(e) {
-		super(e), this.processors = (e.processors ?? []).map((e) => _c(e));
+		super(e), this.processors = (e.processors ?? []).map((e) => el(e));
 	}
 	post_process(e, t = null, n = !0) {
 		let r = {
@@ -5912,18 +6203,18 @@ var lc = cc, uc = class extends vs {
 		return r;
 	}
 };
-function gc(e) {
+function $c(e) {
 	if (e === null) return null;
 	switch (e.type) {
-		case "TemplateProcessing": return new dc(e);
-		case "ByteLevel": return new fc(e);
-		case "BertProcessing": return new pc(e);
-		case "RobertaProcessing": return new mc(e);
-		case "Sequence": return new hc(e);
+		case "TemplateProcessing": return new Jc(e);
+		case "ByteLevel": return new Yc(e);
+		case "BertProcessing": return new Xc(e);
+		case "RobertaProcessing": return new Zc(e);
+		case "Sequence": return new Qc(e);
 		default: throw Error(`Unknown PostProcessor type: ${e.type}`);
 	}
 }
-var _c = gc, $ = class extends vs {
+var el = $c, $ = class extends tc {
 	constructor(e) {
 		super(), this.config = e, this.added_tokens = [], this.end_of_word_suffix = null, this.trim_offsets = "trim_offsets" in e && e.trim_offsets;
 	}
@@ -5933,9 +6224,9 @@ var _c = gc, $ = class extends vs {
 	decode(e) {
 		return this.decode_chain(e).join("");
 	}
-}, vc = class extends $ {
+}, tl = class extends $ {
 	constructor(e) {
-		super(e), this.byte_decoder = Fs, this.text_decoder = new TextDecoder("utf-8", {
+		super(e), this.byte_decoder = vc, this.text_decoder = new TextDecoder("utf-8", {
 			fatal: !1,
 			ignoreBOM: !0
 		}), this.end_of_word_suffix = null;
@@ -5949,7 +6240,7 @@ var _c = gc, $ = class extends vs {
 		for (let r of e) this.added_tokens.find((e) => e.content === r) === void 0 ? n.push(r) : (n.length > 0 && (t.push(this.convert_tokens_to_string(n)), n = []), t.push(r));
 		return n.length > 0 && t.push(this.convert_tokens_to_string(n)), t;
 	}
-}, yc = class extends $ {
+}, nl = class extends $ {
 	constructor(e) {
 		super(e), this.cleanup = e.cleanup;
 	}
@@ -5959,10 +6250,10 @@ var _c = gc, $ = class extends vs {
 				let t = this.config.prefix;
 				e = t && e.startsWith(t) ? e.replace(t, "") : " " + e;
 			}
-			return this.cleanup && (e = Co(e)), e;
+			return this.cleanup && (e = os(e)), e;
 		});
 	}
-}, bc = class extends $ {
+}, rl = class extends $ {
 	constructor(e) {
 		super(e), this.replacement = e.replacement ?? "▁";
 	}
@@ -5974,14 +6265,14 @@ var _c = gc, $ = class extends vs {
 		}
 		return t;
 	}
-}, xc = class extends $ {
+}, il = class extends $ {
 	constructor(e) {
 		super(e), this.suffix = e.suffix ?? "";
 	}
 	decode_chain(e) {
 		return e.map((t, n) => t.replaceAll(this.suffix, n === e.length - 1 ? "" : " "));
 	}
-}, Sc = class extends $ {
+}, al = class extends $ {
 	constructor(e) {
 		super(e), this.pad_token = e.pad_token ?? "", this.word_delimiter_token = e.word_delimiter_token ?? "", this.cleanup = e.cleanup;
 	}
@@ -5990,31 +6281,31 @@ var _c = gc, $ = class extends vs {
 		let t = [e[0]];
 		for (let n = 1; n < e.length; ++n) e[n] !== t.at(-1) && t.push(e[n]);
 		let n = t.filter((e) => e !== this.pad_token).join("");
-		return this.cleanup && (n = Co(n).replaceAll(this.word_delimiter_token, " ").trim()), n;
+		return this.cleanup && (n = os(n).replaceAll(this.word_delimiter_token, " ").trim()), n;
 	}
 	decode_chain(e) {
 		return [this.convert_tokens_to_string(e)];
 	}
-}, Cc = class extends $ {
+}, ol = class extends $ {
 	constructor(e) {
-		super(e), this.decoders = (e.decoders ?? []).map((e) => kc(e));
+		super(e), this.decoders = (e.decoders ?? []).map((e) => fl(e));
 	}
 	decode_chain(e) {
 		return this.decoders.reduce((e, t) => t.decode_chain(e), e);
 	}
-}, wc = class extends $ {
+}, sl = class extends $ {
 	constructor(e) {
-		super(e), this.pattern = wo(this.config.pattern);
+		super(e), this.pattern = ss(this.config.pattern);
 	}
 	decode_chain(e) {
 		let t = this.config.content ?? "", n = this.pattern;
 		return n === null ? e : e.map((e) => e.replaceAll(n, t));
 	}
-}, Tc = class extends $ {
+}, cl = class extends $ {
 	decode_chain(e) {
 		return [e.join("")];
 	}
-}, Ec = class extends $ {
+}, ll = class extends $ {
 	constructor(e) {
 		super(e), this.content = e.content ?? "", this.start = e.start ?? 0, this.stop = e.stop ?? 0;
 	}
@@ -6031,7 +6322,7 @@ var _c = gc, $ = class extends vs {
 			return e.slice(t, n);
 		});
 	}
-}, Dc = class extends $ {
+}, ul = class extends $ {
 	constructor(e) {
 		super(e), this.text_decoder = new TextDecoder();
 	}
@@ -6059,25 +6350,25 @@ var _c = gc, $ = class extends vs {
 		return t;
 	}
 };
-function Oc(e) {
+function dl(e) {
 	if (e === null) return null;
 	switch (e.type) {
-		case "ByteLevel": return new vc(e);
-		case "WordPiece": return new yc(e);
-		case "Metaspace": return new bc(e);
-		case "BPEDecoder": return new xc(e);
-		case "CTC": return new Sc(e);
-		case "Sequence": return new Cc(e);
-		case "Replace": return new wc(e);
-		case "Fuse": return new Tc(e);
-		case "Strip": return new Ec(e);
-		case "ByteFallback": return new Dc(e);
+		case "ByteLevel": return new tl(e);
+		case "WordPiece": return new nl(e);
+		case "Metaspace": return new rl(e);
+		case "BPEDecoder": return new il(e);
+		case "CTC": return new al(e);
+		case "Sequence": return new ol(e);
+		case "Replace": return new sl(e);
+		case "Fuse": return new cl(e);
+		case "Strip": return new ll(e);
+		case "ByteFallback": return new ul(e);
 		default: throw Error(`Unknown Decoder type: ${e.type}`);
 	}
 }
-var kc = Oc, Ac = class {
+var fl = dl, pl = class {
 	constructor(e, t) {
-		let n = gs(e, "Tokenizer", [
+		let n = $s(e, "Tokenizer", [
 			"model",
 			"decoder",
 			"post_processor",
@@ -6085,13 +6376,13 @@ var kc = Oc, Ac = class {
 			"normalizer"
 		]);
 		if (n) throw Error(n);
-		let r = gs(t, "Config");
+		let r = $s(t, "Config");
 		if (r) throw Error(r);
-		this.tokenizer = e, this.config = t, this.normalizer = Ns(this.tokenizer.normalizer), this.pre_tokenizer = Ys(this.tokenizer.pre_tokenizer), this.model = lc(this.tokenizer.model, this.config), this.post_processor = _c(this.tokenizer.post_processor), this.decoder = kc(this.tokenizer.decoder), this.special_tokens = [], this.all_special_ids = [], this.added_tokens = [];
+		this.tokenizer = e, this.config = t, this.normalizer = gc(this.tokenizer.normalizer), this.pre_tokenizer = Mc(this.tokenizer.pre_tokenizer), this.model = Kc(this.tokenizer.model, this.config), this.post_processor = el(this.tokenizer.post_processor), this.decoder = fl(this.tokenizer.decoder), this.special_tokens = [], this.all_special_ids = [], this.added_tokens = [];
 		let i = [], a = [];
 		this.added_tokens_map = /* @__PURE__ */ new Map();
 		for (let e of this.tokenizer.added_tokens) {
-			let t = new xo(e);
+			let t = new is(e);
 			if (this.added_tokens.push(t), this.model.tokens_to_ids.set(t.content, t.id), this.model.vocab[t.id] = t.content, t.special && (this.special_tokens.push(t.content), this.all_special_ids.push(t.id)), this.added_tokens_map.set(t.content, t), t.normalized && this.normalizer !== null) {
 				let e = this.normalizer(t.content);
 				a.push(e), this.added_tokens_map.set(e, t);
@@ -6099,7 +6390,7 @@ var kc = Oc, Ac = class {
 		}
 		(this.config.additional_special_tokens ?? []).forEach((e) => {
 			this.special_tokens.includes(e) || this.special_tokens.push(e);
-		}), this.decoder && (this.decoder.added_tokens = this.added_tokens, this.decoder.end_of_word_suffix = this.model.end_of_word_suffix), this.splitter_unnormalized = new bo(i), this.splitter_normalized = new bo(a), this.remove_space = this.config.remove_space, this.clean_up_tokenization_spaces = this.config.clean_up_tokenization_spaces ?? !0, this.do_lowercase_and_remove_accent = this.config.do_lowercase_and_remove_accent ?? !1;
+		}), this.decoder && (this.decoder.added_tokens = this.added_tokens, this.decoder.end_of_word_suffix = this.model.end_of_word_suffix), this.splitter_unnormalized = new rs(i), this.splitter_normalized = new rs(a), this.remove_space = this.config.remove_space, this.clean_up_tokenization_spaces = this.config.clean_up_tokenization_spaces ?? !0, this.do_lowercase_and_remove_accent = this.config.do_lowercase_and_remove_accent ?? !1;
 	}
 	encode(e, { text_pair: t = null, add_special_tokens: n = !0, return_token_type_ids: r = null } = {}) {
 		let { tokens: i, token_type_ids: a } = this.tokenize_helper(e, {
@@ -6113,11 +6404,11 @@ var kc = Oc, Ac = class {
 		return r && a && (s.token_type_ids = a), s;
 	}
 	decode(e, t = {}) {
-		if (!Array.isArray(e) || e.length === 0 || !us(e[0])) throw Error("token_ids must be a non-empty array of integers.");
+		if (!Array.isArray(e) || e.length === 0 || !qs(e[0])) throw Error("token_ids must be a non-empty array of integers.");
 		let n = e.map((e) => this.model.vocab[Number(e)] ?? this.model.unk_token);
 		t.skip_special_tokens && (n = n.filter((e) => !this.special_tokens.includes(e)));
 		let r = this.decoder ? this.decoder(n) : n.join(" ");
-		return this.decoder && this.decoder.end_of_word_suffix && (r = r.replaceAll(this.decoder.end_of_word_suffix, " "), t.skip_special_tokens && (r = r.trim())), (t.clean_up_tokenization_spaces ?? this.clean_up_tokenization_spaces) && (r = Co(r)), r;
+		return this.decoder && this.decoder.end_of_word_suffix && (r = r.replaceAll(this.decoder.end_of_word_suffix, " "), t.skip_special_tokens && (r = r.trim())), (t.clean_up_tokenization_spaces ?? this.clean_up_tokenization_spaces) && (r = os(r)), r;
 	}
 	tokenize(e, { text_pair: t = null, add_special_tokens: n = !1 } = {}) {
 		return this.tokenize_helper(e, {
@@ -6134,7 +6425,7 @@ var kc = Oc, Ac = class {
 		}), t.flatMap((e, t) => {
 			if (e.length === 0) return [];
 			if (this.added_tokens_map.has(e)) return [e];
-			if (this.remove_space === !0 && (e = e.trim().split(/\s+/).join(" ")), this.do_lowercase_and_remove_accent && (e = fs(e)), this.normalizer !== null && (e = this.normalizer(e)), e.length === 0) return [];
+			if (this.remove_space === !0 && (e = e.trim().split(/\s+/).join(" ")), this.do_lowercase_and_remove_accent && (e = Ys(e)), this.normalizer !== null && (e = this.normalizer(e)), e.length === 0) return [];
 			let n = this.splitter_normalized.split(e);
 			return n.forEach((e, t) => {
 				let r = this.added_tokens_map.get(e);
@@ -6170,22 +6461,22 @@ var kc = Oc, Ac = class {
 		}
 		return t;
 	}
-}, jc = 16, Mc = () => Array.from(crypto.getRandomValues(new Uint8Array(jc)), (e) => e.toString(16).padStart(2, "0")).join(""), Nc = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+", Pc = class {
+}, ml = 16, hl = () => Array.from(crypto.getRandomValues(new Uint8Array(ml)), (e) => e.toString(16).padStart(2, "0")).join(""), gl = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+", _l = class {
 	#e;
 	#t;
 	#n;
 	constructor(t, n) {
-		let r = Mc(), i = (e) => n.has(e) ? `\u{f0000}${r}${e}` : e, a = {
+		let r = hl(), i = (e) => n.has(e) ? `\u{f0000}${r}${e}` : e, a = {
 			...t,
-			...Fc,
+			...vl,
 			normalizer: t.normalizer ?? null,
 			decoder: t.decoder ?? null
 		};
 		try {
-			this.#e = new Ac({
+			this.#e = new pl({
 				...a,
-				pre_tokenizer: Lc(t.pre_tokenizer ?? null),
-				model: Ic(t.model, i)
+				pre_tokenizer: bl(t.pre_tokenizer ?? null),
+				model: yl(t.model, i)
 			}, {});
 		} catch (t) {
 			let n = t instanceof Error ? t.message : String(t);
@@ -6213,11 +6504,11 @@ var kc = Oc, Ac = class {
 	decode(e) {
 		return this.#e.decoder?.(e) ?? e.join(" ");
 	}
-}, Fc = {
+}, vl = {
 	added_tokens: [],
 	post_processor: null
 };
-function Ic(e, t) {
+function yl(e, t) {
 	let n = ((e) => Array.isArray(e))(e.vocab) ? e.vocab.map(([e, n]) => [t(e), n]) : Object.fromEntries(Object.entries(e.vocab).map(([e, n]) => [t(e), n])), r = (e, n) => [
 		e,
 		n,
@@ -6233,10 +6524,10 @@ function Ic(e, t) {
 		...e.unk_token && { unk_token: t(e.unk_token) }
 	};
 }
-function Lc(e) {
+function bl(e) {
 	return e === null ? null : e.type === "Sequence" ? {
 		...e,
-		pretokenizers: e.pretokenizers.map(Lc)
+		pretokenizers: e.pretokenizers.map(bl)
 	} : e.type === "Metaspace" && e.prepend_scheme === void 0 ? {
 		...e,
 		prepend_scheme: e.add_prefix_space === !1 ? "never" : "always"
@@ -6244,7 +6535,7 @@ function Lc(e) {
 		type: "Sequence",
 		pretokenizers: [{
 			type: "Split",
-			pattern: { Regex: Nc },
+			pattern: { Regex: gl },
 			behavior: "Isolated",
 			invert: !1
 		}, {
@@ -6254,25 +6545,25 @@ function Lc(e) {
 	} : e;
 }
 // src/text/pieces.ts
-var Rc = /^<0x([0-9A-Fa-f]{2})>$/, zc = {
+var xl = /^<0x([0-9A-Fa-f]{2})>$/, Sl = {
 	byteLevel: !1,
 	replace: [],
 	byteFallback: !1,
 	stripSpaces: 0,
 	dropInFirst: void 0
 };
-function Bc(e) {
-	let t = e ? Hc(e) : [], n = t.findIndex(({ type: e }) => e === "Fuse"), r = t.filter(({ type: e }) => e !== "Fuse");
+function Cl(e) {
+	let t = e ? Tl(e) : [], n = t.findIndex(({ type: e }) => e === "Fuse"), r = t.filter(({ type: e }) => e !== "Fuse");
 	if (r.length === 1 && r[0].type === "ByteLevel") return {
-		...zc,
+		...Sl,
 		byteLevel: !0
 	};
-	let i = t.length > 0 ? zc : void 0;
+	let i = t.length > 0 ? Sl : void 0;
 	return t.forEach((e, t) => {
-		i !== void 0 && e.type !== "Fuse" && (i = Vc(i, e, n >= 0 && t > n));
+		i !== void 0 && e.type !== "Fuse" && (i = wl(i, e, n >= 0 && t > n));
 	}), i;
 }
-function Vc(e, t, n) {
+function wl(e, t, n) {
 	let { type: r } = t;
 	if (r === "Replace" && !n) {
 		let n = t.pattern.String;
@@ -6298,29 +6589,29 @@ function Vc(e, t, n) {
 		};
 	}
 }
-var Hc = (e) => e.type === "Sequence" ? e.decoders.flatMap(Hc) : [e], Uc = (() => {
+var Tl = (e) => e.type === "Sequence" ? e.decoders.flatMap(Tl) : [e], El = (() => {
 	let e = (e) => e >= 33 && e < 127 || e >= 161 && e !== 173, t = 256;
 	return new Map(Array.from({ length: 256 }, (n, r) => [String.fromCharCode(e(r) ? r : t++), r]));
-})(), Wc = new TextEncoder();
-function Gc(e, t, n) {
+})(), Dl = new TextEncoder();
+function Ol(e, t, n) {
 	if (e.byteLevel) {
-		let e = Array.from(t, (e) => Uc.get(e));
-		return e.includes(void 0) ? Wc.encode(t) : Uint8Array.from(e);
+		let e = Array.from(t, (e) => El.get(e));
+		return e.includes(void 0) ? Dl.encode(t) : Uint8Array.from(e);
 	}
 	let r = n && e.dropInFirst !== void 0 ? t.replaceAll(e.dropInFirst, "") : t;
 	for (let [t, n] of e.replace) r = r.replaceAll(t, n);
-	let i = e.byteFallback ? Rc.exec(r) : null;
-	return i ? Uint8Array.of(parseInt(i[1], 16)) : Wc.encode(r);
+	let i = e.byteFallback ? xl.exec(r) : null;
+	return i ? Uint8Array.of(parseInt(i[1], 16)) : Dl.encode(r);
 }
 // src/text/prompt.ts
-var Kc = (e) => ({
+var kl = (e) => ({
 	text: e,
 	literal: [[0, e.length]]
-}), qc = (e) => ({
+}), Al = (e) => ({
 	text: e,
 	literal: []
 });
-function* Jc({ text: e, literal: t }, n) {
+function* jl({ text: e, literal: t }, n) {
 	let r = 0;
 	for (let i = n.search(e); i !== void 0;) {
 		for (; r < t.length && t[r][1] <= i.begin;) r++;
@@ -6329,7 +6620,7 @@ function* Jc({ text: e, literal: t }, n) {
 	}
 }
 // src/text/sections.ts
-var Yc = /\p{White_Space}+$/u, Xc = /^\p{White_Space}+/u, Zc = /[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}]$/u, Qc = /^[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}]/u, $c = class {
+var Ml = /\p{White_Space}+$/u, Nl = /^\p{White_Space}+/u, Pl = /[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}]$/u, Fl = /^[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}]/u, Il = class {
 	#e;
 	#t;
 	#n;
@@ -6339,13 +6630,13 @@ var Yc = /\p{White_Space}+$/u, Xc = /^\p{White_Space}+/u, Zc = /[\p{Alphabetic}\
 	#o;
 	constructor(e, t, n) {
 		let r = t.filter(({ content: e }) => !n.has(e)), i = ({ normalized: e, special: t }) => e ?? t !== !0;
-		this.#e = e, this.#t = n, this.#r = new Map(r.filter((e) => !i(e)).map((e) => [e.content, e])), this.#a = new Map(r.filter(i).map((t) => [e.normalize(t.content), t])), this.#n = new La(n.keys()), this.#i = new La(this.#r.keys()), this.#o = new La(this.#a.keys());
+		this.#e = e, this.#t = n, this.#r = new Map(r.filter((e) => !i(e)).map((e) => [e.content, e])), this.#a = new Map(r.filter(i).map((t) => [e.normalize(t.content), t])), this.#n = new xo(n.keys()), this.#i = new xo(this.#r.keys()), this.#o = new xo(this.#a.keys());
 	}
 	encode(e) {
-		return el({
+		return Ll({
 			text: e.text,
 			begin: 0
-		}, Jc(e, this.#n), this.#t).flatMap((e) => this.#s(e, this.#i, this.#r)).flatMap((e) => {
+		}, jl(e, this.#n), this.#t).flatMap((e) => this.#s(e, this.#i, this.#r)).flatMap((e) => {
 			if ("id" in e) return [e.id];
 			let t = {
 				text: this.#e.normalize(e.text),
@@ -6355,10 +6646,10 @@ var Yc = /\p{White_Space}+$/u, Xc = /^\p{White_Space}+/u, Zc = /[\p{Alphabetic}\
 		});
 	}
 	#s(e, t, n) {
-		return "id" in e ? [e] : el(e, t.matches(e.text), n);
+		return "id" in e ? [e] : Ll(e, t.matches(e.text), n);
 	}
 };
-function el({ text: e, begin: t }, n, r) {
+function Ll({ text: e, begin: t }, n, r) {
 	let i = [], a = 0, o = (n) => {
 		n > a && i.push({
 			text: e.slice(a, n),
@@ -6367,18 +6658,18 @@ function el({ text: e, begin: t }, n, r) {
 	};
 	for (let t of n) {
 		let n = r.get(t.word), [s, c] = [e.slice(a, t.begin), e.slice(t.end)];
-		n.single_word && (Zc.test(s) || Qc.test(c)) || (o(t.begin - (n.lstrip ? Yc.exec(s)?.[0].length ?? 0 : 0)), i.push({ id: n.id }), a = t.end + (n.rstrip ? Xc.exec(c)?.[0].length ?? 0 : 0));
+		n.single_word && (Pl.test(s) || Fl.test(c)) || (o(t.begin - (n.lstrip ? Ml.exec(s)?.[0].length ?? 0 : 0)), i.push({ id: n.id }), a = t.end + (n.rstrip ? Nl.exec(c)?.[0].length ?? 0 : 0));
 	}
 	return o(e.length), i;
 }
 // src/text/tokens.ts
-var tl = /^(?:<\|[^|>]*\|>|<｜[^｜>]*｜>)$/;
-function nl({ json: e, meta: t }) {
+var Rl = /^(?:<\|[^|>]*\|>|<｜[^｜>]*｜>)$/;
+function zl({ json: e, meta: t }) {
 	let n = new Set(Object.values(t.special));
-	return new Map((e.added_tokens ?? []).filter(({ id: e, content: r, special: i }) => i === !0 || t.eos_ids.includes(e) || e === t.bos_id || n.has(r) || tl.test(r)).map((e) => [e.content, e]));
+	return new Map((e.added_tokens ?? []).filter(({ id: e, content: r, special: i }) => i === !0 || t.eos_ids.includes(e) || e === t.bos_id || n.has(r) || Rl.test(r)).map((e) => [e.content, e]));
 }
 // src/text/tokenizer.ts
-var rl = /\p{Surrogate}/u, il = class {
+var Bl = /\p{Surrogate}/u, Vl = class {
 	spec;
 	control;
 	size;
@@ -6392,12 +6683,12 @@ var rl = /\p{Surrogate}/u, il = class {
 	#s;
 	constructor(e) {
 		let { json: t, meta: n } = e, r = t.added_tokens ?? [];
-		this.spec = e, this.control = nl(e), this.#e = new Pc(t, new Set(this.control.keys())), this.#t = new $c(this.#e, r, this.control), this.#n = new Map(r.map(({ id: e, content: t }) => [e, t])), this.#r = new Map(r.map(({ id: e, content: t }) => [t, e])), this.size = Math.max(this.#e.size, ...r.map(({ id: e }) => e + 1));
+		this.spec = e, this.control = zl(e), this.#e = new _l(t, new Set(this.control.keys())), this.#t = new Il(this.#e, r, this.control), this.#n = new Map(r.map(({ id: e, content: t }) => [e, t])), this.#r = new Map(r.map(({ id: e, content: t }) => [t, e])), this.size = Math.max(this.#e.size, ...r.map(({ id: e }) => e + 1));
 		let { vocab: i } = t.model, a = Array.isArray(i) ? new Map(i.map(([e], t) => [e, t])) : void 0;
-		this.#i = (e) => a ? a.get(e) : i[e], this.#a = Bc(t.decoder), this.#o = /* @__PURE__ */ new Set([...Array.from(this.control.values(), ({ id: e }) => e), ...n.eos_ids]), this.#s = vo(e, (e) => this.idOf(e));
+		this.#i = (e) => a ? a.get(e) : i[e], this.#a = Cl(t.decoder), this.#o = /* @__PURE__ */ new Set([...Array.from(this.control.values(), ({ id: e }) => e), ...n.eos_ids]), this.#s = ts(e, (e) => this.idOf(e));
 	}
 	encode(t, n = !0) {
-		let r = typeof t == "string" ? Kc(t) : t, i = rl.exec(r.text);
+		let r = typeof t == "string" ? kl(t) : t, i = Bl.exec(r.text);
 		if (i !== null) throw new e("usage", `The text holds half of a character at position ${i.index}.`, {
 			why: "UTF-8 cannot hold it.",
 			hint: "Cut texts between characters."
@@ -6414,7 +6705,7 @@ var rl = /\p{Surrogate}/u, il = class {
 		return Array.from(e, (e) => n.push(e)).join("") + n.finish();
 	}
 	stream(e = {}) {
-		return new _o(this.#c, e);
+		return new es(this.#c, e);
 	}
 	tokenText(e) {
 		return this.decode([e], {
@@ -6442,14 +6733,14 @@ var rl = /\p{Surrogate}/u, il = class {
 		isHidden: (t) => e.#o.has(t),
 		bytesOf: (t, n) => {
 			let r = e.#l(t);
-			return r === void 0 ? /* @__PURE__ */ new Uint8Array() : e.#a && Gc(e.#a, r, n);
+			return r === void 0 ? /* @__PURE__ */ new Uint8Array() : e.#a && Ol(e.#a, r, n);
 		},
 		decodeAll: (t) => e.#e.decode(t.flatMap((t) => e.#l(t) ?? []))
 	}))(this);
 	#l(e) {
 		return this.#n.get(e) ?? this.#e.tokenOf(e);
 	}
-}, al = [
+}, Hl = [
 	"multipleOf",
 	"uniqueItems",
 	"not",
@@ -6460,48 +6751,48 @@ var rl = /\p{Surrogate}/u, il = class {
 	"dependentRequired",
 	"dependentSchemas",
 	"dependencies"
-], ol = [
+], Ul = [
 	"items",
 	"additionalProperties",
 	"propertyNames",
 	"unevaluatedItems",
 	"unevaluatedProperties"
-], sl = [
+], Wl = [
 	"prefixItems",
 	"anyOf",
 	"oneOf",
 	"allOf"
-], cl = [
+], Gl = [
 	"properties",
 	"patternProperties",
 	"$defs",
 	"definitions"
-], ll = [
+], Kl = [
 	"minimum",
 	"maximum",
 	"exclusiveMinimum",
 	"exclusiveMaximum"
-], ul = (e) => typeof e == "object" && !!e && !Array.isArray(e);
-function dl(t) {
+], ql = (e) => typeof e == "object" && !!e && !Array.isArray(e);
+function Jl(t) {
 	let n;
 	try {
 		n = JSON.parse(t);
 	} catch (t) {
 		throw new e("usage", "The JSON schema is no JSON.", { why: String(t) });
 	}
-	return JSON.stringify(fl(n));
+	return JSON.stringify(Yl(n));
 }
-function fl(e) {
-	if (!ul(e)) return e;
-	let t = al.find((t) => t in e) ?? (Array.isArray(e.allOf) && e.allOf.length > 1 ? "allOf" : void 0);
-	if (t !== void 0) throw ml(t);
-	let n = Object.entries(pl(e)).map(([e, t]) => ol.includes(e) ? [e, fl(t)] : sl.includes(e) && Array.isArray(t) ? [e, t.map(fl)] : cl.includes(e) && ul(t) ? [e, Object.fromEntries(Object.entries(t).map(([e, t]) => [e, fl(t)]))] : [e, t]);
+function Yl(e) {
+	if (!ql(e)) return e;
+	let t = Hl.find((t) => t in e) ?? (Array.isArray(e.allOf) && e.allOf.length > 1 ? "allOf" : void 0);
+	if (t !== void 0) throw Zl(t);
+	let n = Object.entries(Xl(e)).map(([e, t]) => Ul.includes(e) ? [e, Yl(t)] : Wl.includes(e) && Array.isArray(t) ? [e, t.map(Yl)] : Gl.includes(e) && ql(t) ? [e, Object.fromEntries(Object.entries(t).map(([e, t]) => [e, Yl(t)]))] : [e, t]);
 	return Object.fromEntries(n);
 }
-function pl(e) {
-	let t = ll.find((t) => t in e);
+function Xl(e) {
+	let t = Kl.find((t) => t in e);
 	if (t === void 0) return e;
-	if (e.type !== "integer") throw ml(t);
+	if (e.type !== "integer") throw Zl(t);
 	let n = (t, n) => Number(e[t] ?? n), { exclusiveMinimum: r, exclusiveMaximum: i, ...a } = e, o = Math.ceil(n("minimum", -(2 ** 53 - 1))), s = Math.floor(n("maximum", 2 ** 53 - 1));
 	return {
 		...a,
@@ -6509,13 +6800,13 @@ function pl(e) {
 		maximum: i === void 0 ? s : Math.min(s, Math.ceil(Number(i)) - 1)
 	};
 }
-var ml = (t) => new e("usage", `The JSON schema says ${t}, which an answer cannot be kept to in a page.`, {
+var Zl = (t) => new e("usage", `The JSON schema says ${t}, which an answer cannot be kept to in a page.`, {
 	why: "The grammar engine would pass over it.",
 	hint: "Leave it out, and check the answer yourself."
-}), hl = 32;
-function gl(t, n, r, i) {
+}), Ql = 32;
+function $l(t, n, r, i) {
 	let a, o = async () => {
-		let e = _l(await t()), { kind: a, tokens: o } = n.vocabulary(), s = await e.TokenizerInfo.createTokenizerInfo(o, a, !1, r, [...i]);
+		let e = eu(await t()), { kind: a, tokens: o } = n.vocabulary(), s = await e.TokenizerInfo.createTokenizerInfo(o, a, !1, r, [...i]);
 		return {
 			grammars: e,
 			compiler: await e.GrammarCompiler.createGrammarCompiler(s)
@@ -6523,14 +6814,14 @@ function gl(t, n, r, i) {
 	};
 	return async (t) => {
 		try {
-			let { grammars: e, compiler: n } = await (a ??= o()), r = await vl(n, t);
-			return new yl(await e.GrammarMatcher.createGrammarMatcher(r), r);
+			let { grammars: e, compiler: n } = await (a ??= o()), r = await tu(n, t);
+			return new nu(await e.GrammarMatcher.createGrammarMatcher(r), r);
 		} catch (t) {
 			throw t instanceof e ? t : new e("usage", "The structure that the answer must have cannot be used.", { why: t instanceof Error ? t.message : String(t) });
 		}
 	};
 }
-function _l(e) {
+function eu(e) {
 	let t = [
 		e,
 		e.default,
@@ -6539,15 +6830,15 @@ function _l(e) {
 	if (t === void 0) throw Error("What was loaded is not @mlc-ai/web-xgrammar.");
 	return t;
 }
-function vl(e, t) {
+function tu(e, t) {
 	switch (t.kind) {
 		case "json": return e.compileBuiltinJSONGrammar();
-		case "schema": return e.compileJSONSchema(dl(t.schema), !0, void 0, void 0, !0, hl);
+		case "schema": return e.compileJSONSchema(Jl(t.schema), !0, void 0, void 0, !0, Ql);
 		case "grammar": return e.compileGrammar(t.grammar);
 		case "structural_tag": return e.compileStructuralTag(t.tag);
 	}
 }
-var yl = class {
+var nu = class {
 	#e;
 	#t;
 	constructor(e, t) {
@@ -6562,7 +6853,7 @@ var yl = class {
 	close() {
 		this.#e.dispose(), this.#t.dispose();
 	}
-}, bl = "tool_use", xl = class t {
+}, ru = "tool_use", iu = class t {
 	name;
 	engine;
 	tokenizer;
@@ -6576,10 +6867,10 @@ var yl = class {
 		this.name = e, this.engine = t, this.tokenizer = n, this.logitProcessor = o, this.#e = r, this.#t = a, this.#n = s, this.#r = i;
 	}
 	static async open(e, n = {}) {
-		let r = await $n(e, n), [i, a] = await Promise.all([Sl(r, so), Sl(r, co)]), o = new il(uo(i, a)), s = await tr(r, n), { endIds: c } = s, { vocabSize: l, maxPosition: u } = kn(s.info), d = n.contextAtMost === void 0 ? n.context : Math.min(n.contextAtMost, u);
+		let r = await Fr(e, n), [i, a] = await Promise.all([au(r, Go), au(r, Ko)]), o = new Vl(Jo(i, a)), s = await Lr(r, n), { endIds: c } = s, { vocabSize: l, maxPosition: u } = Zn(s.info), d = n.contextAtMost === void 0 ? n.context : Math.min(n.contextAtMost, u);
 		return new t({
 			name: s.manifest.source_name,
-			engine: await si.create(s, {
+			engine: await Gi.create(s, {
 				...n,
 				context: d
 			}),
@@ -6587,7 +6878,7 @@ var yl = class {
 			endIds: c,
 			device: () => s.device,
 			logitProcessor: n.logitProcessor,
-			constraints: n.grammars && gl(n.grammars, o, l, c),
+			constraints: n.grammars && $l(n.grammars, o, l, c),
 			close: () => s.close()
 		});
 	}
@@ -6599,7 +6890,7 @@ var yl = class {
 	}
 	#a(e) {
 		let { chat_template: t, named_templates: n } = this.tokenizer.spec.meta;
-		return (e ? n[bl] : void 0) ?? t ?? n.default;
+		return (e ? n[ru] : void 0) ?? t ?? n.default;
 	}
 	template(t) {
 		let n = this.#a(t);
@@ -6608,7 +6899,7 @@ var yl = class {
 			hint: "Ask for a text completion with a prompt of your own."
 		});
 		let r = this.#i.get(n);
-		return r === void 0 && this.#i.set(n, r = new to(n, this.tokenizer)), r;
+		return r === void 0 && this.#i.set(n, r = new zo(n, this.tokenizer)), r;
 	}
 	endIds(e) {
 		return /* @__PURE__ */ new Set([...this.#e, ...e?.endIds ?? []]);
@@ -6621,20 +6912,20 @@ var yl = class {
 		await this.engine.close(), this.#n?.();
 	}
 };
-async function Sl(e, t) {
+async function au(e, t) {
 	let n = new TextDecoder(), r = "";
 	for await (let i of await e.open(t)) r += n.decode(i, { stream: !0 });
 	return r + n.decode();
 }
 // src/api/answer.ts
-async function* Cl(e, t, n) {
+async function* ou(e, t, n) {
 	let r = new AbortController(), i = () => r.abort();
 	n.signal?.addEventListener("abort", i, { once: !0 }), n.signal?.aborted === !0 && r.abort();
-	let a = t.stream(n), o = new go(n.stops), s = [], c = [];
+	let a = t.stream(n), o = new $o(n.stops), s = [], c = [];
 	try {
 		for await (let i of e(r.signal)) {
 			let { token: e, finish: l, usage: u } = i, d = l === "stop" && n.endIds.has(e), f = "";
-			if (e !== void 0 && o.found === void 0 && c.push(e), e !== void 0 && !d && o.found === void 0 && (f = o.push(a.push(e)), i.logprob !== void 0 && s.push(wl(i, t))), l !== void 0) {
+			if (e !== void 0 && o.found === void 0 && c.push(e), e !== void 0 && !d && o.found === void 0 && (f = o.push(a.push(e)), i.logprob !== void 0 && s.push(su(i, t))), l !== void 0) {
 				f += o.push(a.finish()) + o.finish();
 				let e = o.found === void 0 ? l === "cancelled" ? "abort" : l : "stop";
 				yield {
@@ -6655,7 +6946,7 @@ async function* Cl(e, t, n) {
 		n.signal?.removeEventListener("abort", i);
 	}
 }
-function wl(e, t) {
+function su(e, t) {
 	let n = (e, n) => ({
 		token: t.tokenText(e),
 		bytes: [...t.tokenBytes(e)],
@@ -6667,7 +6958,7 @@ function wl(e, t) {
 	};
 }
 // src/api/calls.ts
-var Tl = [
+var cu = [
 	{
 		begin: "<tool_call>",
 		end: "</tool_call>",
@@ -6683,18 +6974,18 @@ var Tl = [
 		end: "<|/tool_call|>",
 		argumentsField: "arguments"
 	}
-], El = {
+], lu = {
 	begin: "{",
 	end: "",
 	argumentsField: "parameters"
-}, Dl = (e) => Tl.find(({ begin: t }) => e.includes(t)) ?? El;
-function Ol(e, t) {
-	let n = t.begin === El.begin, r = e.indexOf(t.begin);
+}, uu = (e) => cu.find(({ begin: t }) => e.includes(t)) ?? lu;
+function du(e, t) {
+	let n = t.begin === lu.begin, r = e.indexOf(t.begin);
 	if (r < 0 || n && e.slice(0, r).trim() !== "") return {
 		content: e,
 		calls: []
 	};
-	let i = (n ? [e.slice(r)] : e.slice(r).split(t.begin).slice(1)).map((e) => kl(t.end === "" ? e : e.split(t.end)[0]));
+	let i = (n ? [e.slice(r)] : e.slice(r).split(t.begin).slice(1)).map((e) => fu(t.end === "" ? e : e.split(t.end)[0]));
 	return i.some((e) => e === void 0) ? {
 		content: e,
 		calls: []
@@ -6703,7 +6994,7 @@ function Ol(e, t) {
 		calls: i.flatMap((e) => e)
 	};
 }
-function kl(e) {
+function fu(e) {
 	let t;
 	try {
 		t = JSON.parse(e);
@@ -6716,7 +7007,7 @@ function kl(e) {
 		if (typeof t != "string" || typeof i != "object" && typeof i != "string") return;
 		let a = typeof i == "string" ? i : JSON.stringify(i);
 		return {
-			id: `call_${Mc()}`,
+			id: `call_${hl()}`,
 			type: "function",
 			function: {
 				name: t,
@@ -6726,7 +7017,7 @@ function kl(e) {
 	});
 	return n.includes(void 0) ? void 0 : n;
 }
-var Al = class {
+var pu = class {
 	#e;
 	#t = "";
 	#n = "";
@@ -6738,7 +7029,7 @@ var Al = class {
 		this.#t += e;
 		let { begin: t } = this.#e;
 		if (this.#r) return "";
-		let n = this.#t.indexOf(t), r = t === El.begin;
+		let n = this.#t.indexOf(t), r = t === lu.begin;
 		if (r && (this.#n + this.#t).trim() !== "" && !(this.#n + this.#t).trimStart().startsWith(t)) return this.#i(this.#t.length);
 		if (n >= 0) return this.#r = !0, r ? "" : this.#i(n);
 		if (r) return "";
@@ -6747,7 +7038,7 @@ var Al = class {
 		return this.#i(this.#t.length - i);
 	}
 	finish() {
-		let e = Ol(this.#t, this.#e);
+		let e = du(this.#t, this.#e);
 		return e.calls.length > 0 ? e : {
 			content: this.#t,
 			calls: []
@@ -6759,7 +7050,7 @@ var Al = class {
 	}
 };
 // src/api/merged.ts
-async function* jl(e) {
+async function* mu(e) {
 	let t = (e, t) => e.next().then((e) => ({
 		place: t,
 		result: e
@@ -6774,7 +7065,7 @@ async function* jl(e) {
 	}
 }
 // src/api/settings.ts
-var Ml = 16, Nl = {
+var hu = 16, gu = {
 	temperature: "temperature",
 	topK: "top_k",
 	topP: "top_p",
@@ -6783,8 +7074,8 @@ var Ml = 16, Nl = {
 	presencePenalty: "presence_penalty",
 	frequencyPenalty: "frequency_penalty"
 };
-function Pl(e, t, n) {
-	let r = Object.entries(Nl).flatMap(([t, n]) => e[n] == null ? [] : [[t, e[n]]]), i = Object.entries(e.logit_bias ?? {}).map(([e, t]) => [Number(e), t]);
+function _u(e, t, n) {
+	let r = Object.entries(gu).flatMap(([t, n]) => e[n] == null ? [] : [[t, e[n]]]), i = Object.entries(e.logit_bias ?? {}).map(([e, t]) => [Number(e), t]);
 	return {
 		...Object.fromEntries(r),
 		logitBias: new Map(i),
@@ -6794,15 +7085,15 @@ function Pl(e, t, n) {
 		ignoreEos: e.ignore_eos ?? !1
 	};
 }
-var Fl = ({ stop: e }) => typeof e == "string" ? [e] : e ?? [];
-function Il({ n: t, seed: n }) {
+var vu = ({ stop: e }) => typeof e == "string" ? [e] : e ?? [];
+function yu({ n: t, seed: n }) {
 	if (n != null && !Number.isSafeInteger(n)) throw new e("usage", `seed is ${n}, but must be a whole number.`);
 	let r = t ?? 1;
-	if (Number.isInteger(r) && r >= 1 && r <= Ml) return r;
-	throw new e("usage", `n is ${r}, but must be a whole number, 1 to ${Ml}.`);
+	if (Number.isInteger(r) && r >= 1 && r <= hu) return r;
+	throw new e("usage", `n is ${r}, but must be a whole number, 1 to ${hu}.`);
 }
 // src/api/structure.ts
-function Ll({ response_format: t }) {
+function bu({ response_format: t }) {
 	switch (t?.type) {
 		case void 0:
 		case "text": return;
@@ -6825,13 +7116,13 @@ function Ll({ response_format: t }) {
 		default: throw new e("usage", `response_format.type is ${String(t.type)}.`, { why: "Known: text, json_object, json_schema, grammar, structural_tag." });
 	}
 }
-function Rl({ tools: e, tool_choice: t }) {
+function xu({ tools: e, tool_choice: t }) {
 	return t === "none" ? [] : e ?? [];
 }
-function zl(t, n) {
+function Su(t, n) {
 	let { tool_choice: r } = t;
 	if (r == null || r === "none" || r === "auto") return;
-	let i = r === "required" ? void 0 : r.function.name, a = Rl(t).filter((e) => i === void 0 || e.function.name === i);
+	let i = r === "required" ? void 0 : r.function.name, a = xu(t).filter((e) => i === void 0 || e.function.name === i);
 	if (a.length === 0) throw new e("usage", i === void 0 ? "tool_choice wants a call, but there are no tools." : `There is no tool ${i}.`);
 	let o = a.map(({ function: e }) => ({
 		type: "object",
@@ -6868,8 +7159,8 @@ function zl(t, n) {
 	};
 }
 // src/api/usage.ts
-var Bl = (e, t) => t > 0 ? 1e3 * e / t : 0;
-function Vl(e) {
+var Cu = (e, t) => t > 0 ? 1e3 * e / t : 0;
+function wu(e) {
 	let t = e[0], n = e.reduce((e, { outputTokens: t }) => e + t, 0), r = performance.now(), i = Math.min(...e.map(({ begunMs: e }) => e)), a = Math.min(...e.map(({ firstTokenMs: e }) => e || r)), o = Math.max(...e.map(({ lastTokenMs: e }) => e || r)), s = Math.max(0, n - e.length);
 	return {
 		prompt_tokens: t.promptTokens,
@@ -6878,48 +7169,48 @@ function Vl(e) {
 		prompt_tokens_details: { cached_tokens: t.cachedTokens },
 		extra: {
 			e2e_latency_s: (r - i) / 1e3,
-			prefill_tokens_per_s: Bl(t.promptTokens - t.cachedTokens, a - i),
-			decode_tokens_per_s: Bl(s, o - a),
+			prefill_tokens_per_s: Cu(t.promptTokens - t.cachedTokens, a - i),
+			decode_tokens_per_s: Cu(s, o - a),
 			time_to_first_token_s: (a - i) / 1e3,
 			time_per_output_token_s: s > 0 ? (o - a) / 1e3 / s : 0
 		}
 	};
 }
 // src/api/chat.ts
-async function* Hl(e, t, n) {
-	let r = Rl(t), i = e.template(r.length > 0), a = t.extra_body?.enable_thinking, o = {
+async function* Tu(e, t, n) {
+	let r = xu(t), i = e.template(r.length > 0), a = t.extra_body?.enable_thinking, o = {
 		...t.chat_template_kwargs,
 		...a != null && { enable_thinking: a },
 		...r.length > 0 && { tools: r }
-	}, s = i.render(t.messages.map(Kl), o), c = e.tokenizer.encode(s, !1), l = Dl(i.source), u = Ll(t) ?? zl(t, l), d = e.endIds(i), f = t.logprobs === !0 ? t.top_logprobs ?? 0 : void 0, p = r.length > 0 ? [l.begin, l.end].flatMap((t) => e.tokenizer.idOf(t) ?? []) : [], m = await Promise.all(Array.from({ length: Il(t) }, async (r, i) => {
+	}, s = i.render(t.messages.map(ku), o), c = e.tokenizer.encode(s, !1), l = uu(i.source), u = bu(t) ?? Su(t, l), d = e.endIds(i), f = t.logprobs === !0 ? t.top_logprobs ?? 0 : void 0, p = r.length > 0 ? [l.begin, l.end].flatMap((t) => e.tokenizer.idOf(t) ?? []) : [], m = await Promise.all(Array.from({ length: yu(t) }, async (r, i) => {
 		let a = {
-			...Pl(t, f, i),
+			..._u(t, f, i),
 			stopTokenIds: [...d]
 		}, o = u && await e.constraints(u);
-		return Cl((t) => e.engine.generate(c, a, {
+		return ou((t) => e.engine.generate(c, a, {
 			constraint: o,
 			processor: e.logitProcessor,
 			signal: t
 		}), e.tokenizer, {
-			stops: Fl(t),
+			stops: vu(t),
 			endIds: d,
 			keep: new Set(p),
 			signal: n
 		});
 	})), h = {
-		id: `chatcmpl-${Mc()}`,
+		id: `chatcmpl-${hl()}`,
 		created: Math.floor(Date.now() / 1e3),
 		model: e.name
 	}, ee = (e) => ({
 		...h,
 		object: "chat.completion.chunk",
 		choices: e
-	}), _ = m.map(() => r.length > 0 ? new Al(l) : void 0), v = /* @__PURE__ */ new Set(), ee = [];
-	for await (let [e, t] of jl(m)) {
-		let n = v.has(e) ? {} : { role: "assistant" };
-		v.add(e);
-		let { delta: r, isCall: i } = Gl(t, _[e]);
-		t.usage && ee.push(t.usage);
+	}), g = m.map(() => r.length > 0 ? new pu(l) : void 0), te = /* @__PURE__ */ new Set(), ne = [];
+	for await (let [e, t] of mu(m)) {
+		let n = te.has(e) ? {} : { role: "assistant" };
+		te.add(e);
+		let { delta: r, isCall: i } = Ou(t, g[e]);
+		t.usage && ne.push(t.usage);
 		let a = f === void 0 ? {} : { logprobs: { content: [...t.logprobs] } }, o = t.finish === void 0 ? null : i ? "tool_calls" : t.finish;
 		(o !== null || Object.keys({
 			...n,
@@ -6935,13 +7226,13 @@ async function* Hl(e, t, n) {
 		}]));
 	}
 	yield {
-		...g([]),
-		usage: Vl(ee)
+		...ee([]),
+		usage: wu(ne)
 	};
 }
-async function Ul(t, n, r) {
+async function Eu(t, n, r) {
 	let i = [];
-	for await (let e of Hl(t, n, r)) {
+	for await (let e of Tu(t, n, r)) {
 		for (let { index: t, delta: n, finish_reason: r, logprobs: a } of e.choices) {
 			let e = i[t] ??= {
 				index: t,
@@ -6952,7 +7243,7 @@ async function Ul(t, n, r) {
 				finish_reason: "stop",
 				logprobs: null
 			};
-			e.message.content += n.content ?? "", n.tool_calls && (e.message.tool_calls = n.tool_calls.map(({ index: e, ...t }) => t)), a && (e.logprobs = Wl(e.logprobs, a)), r !== null && (e.finish_reason = r);
+			e.message.content += n.content ?? "", n.tool_calls && (e.message.tool_calls = n.tool_calls.map(({ index: e, ...t }) => t)), a && (e.logprobs = Du(e.logprobs, a)), r !== null && (e.finish_reason = r);
 		}
 		if (e.usage) {
 			for (let { message: e } of i) e.tool_calls && e.content === "" && (e.content = null);
@@ -6968,8 +7259,8 @@ async function Ul(t, n, r) {
 	}
 	throw new e("internal", "The answer ended without its last chunk.");
 }
-var Wl = (e, t) => ({ content: [...e?.content ?? [], ...t.content ?? []] });
-function Gl(e, t) {
+var Du = (e, t) => ({ content: [...e?.content ?? [], ...t.content ?? []] });
+function Ou(e, t) {
 	let n = t ? t.push(e.text) : e.text, r = e.finish === void 0 ? void 0 : t?.finish(), i = r?.calls ?? [], a = n + (r?.content ?? "");
 	return {
 		delta: {
@@ -6982,22 +7273,22 @@ function Gl(e, t) {
 		isCall: i.length > 0
 	};
 }
-function Kl(e) {
+function ku(e) {
 	let { content: t, tool_calls: n, ...r } = e;
 	return {
 		...r,
-		content: ql(t),
-		...n && { tool_calls: n.map(Jl) }
+		content: Au(t),
+		...n && { tool_calls: n.map(ju) }
 	};
 }
-function ql(t) {
+function Au(t) {
 	if (t == null) return "";
 	if (typeof t == "string") return t;
 	let n = t.find(({ type: e }) => e !== "text");
 	if (n !== void 0) throw new e("usage", `A message has a part of type ${n.type}; this model takes text.`);
 	return t.map((e) => e.text).join("");
 }
-function Jl(t) {
+function ju(t) {
 	try {
 		return {
 			...t,
@@ -7011,23 +7302,23 @@ function Jl(t) {
 	}
 }
 // src/api/completions.ts
-async function* Yl(t, n, r) {
+async function* Mu(t, n, r) {
 	let { prompt: i } = n, a = typeof i == "string";
 	if (!a && !(Array.isArray(i) && i.every((e) => typeof e == "number"))) throw new e("usage", "prompt must be a text, or a list of tokens.");
-	let o = a ? t.tokenizer.encode(i) : i, s = Ll(n), c = t.endIds(), l = n.logprobs, u = l === !0 ? n.top_logprobs ?? 0 : typeof l == "number" ? l : void 0, d = n.goes_on === !0 ? Zl(t.logitProcessor) : t.logitProcessor, f = await Promise.all(Array.from({ length: Il(n) }, async (e, i) => {
-		let a = s && await t.constraints(s), l = Pl(n, u, i);
-		return Cl((e) => t.engine.generate(o, l, {
+	let o = a ? t.tokenizer.encode(i) : i, s = bu(n), c = t.endIds(), l = n.logprobs, u = l === !0 ? n.top_logprobs ?? 0 : typeof l == "number" ? l : void 0, d = n.goes_on === !0 ? Pu(t.logitProcessor) : t.logitProcessor, f = await Promise.all(Array.from({ length: yu(n) }, async (e, i) => {
+		let a = s && await t.constraints(s), l = _u(n, u, i);
+		return ou((e) => t.engine.generate(o, l, {
 			constraint: a,
 			processor: d,
 			signal: e
 		}), t.tokenizer, {
-			stops: Fl(n),
+			stops: vu(n),
 			endIds: c,
 			continues: !0,
 			signal: r
 		});
 	})), p = {
-		id: `cmpl-${Mc()}`,
+		id: `cmpl-${hl()}`,
 		object: "text_completion",
 		created: Math.floor(Date.now() / 1e3),
 		model: t.name
@@ -7044,7 +7335,7 @@ async function* Yl(t, n, r) {
 		};
 	}
 	let m = [];
-	for await (let [e, t] of jl(f)) {
+	for await (let [e, t] of mu(f)) {
 		t.usage && m.push(t.usage);
 		let r = u === void 0 ? {} : { logprobs: { content: [...t.logprobs] } };
 		yield {
@@ -7061,12 +7352,12 @@ async function* Yl(t, n, r) {
 	yield {
 		...p,
 		choices: [],
-		usage: Vl(m)
+		usage: wu(m)
 	};
 }
-async function Xl(t, n, r) {
+async function Nu(t, n, r) {
 	let i = [];
-	for await (let e of Yl(t, n, r)) {
+	for await (let e of Mu(t, n, r)) {
 		for (let { index: t, text: n, finish_reason: r, logprobs: a, token_ids: o } of e.choices) {
 			let e = i[t] ??= {
 				index: t,
@@ -7083,17 +7374,17 @@ async function Xl(t, n, r) {
 	}
 	throw new e("internal", "The completion ended without its last chunk.");
 }
-var Zl = (e) => e && {
+var Pu = (e) => e && {
 	reset: () => void 0,
 	process: (t) => e.process(t),
 	sampled: (t) => e.sampled(t)
 };
 // src/api/embeddings.ts
-async function Ql(t, n) {
+async function Fu(t, n) {
 	if (n.encoding_format === "base64") throw new e("usage", "encoding_format is base64; known: float.");
-	let r = performance.now(), i = $l(n.input).map((e) => typeof e == "string" ? t.tokenizer.encode(e) : [...e]), a = [];
+	let r = performance.now(), i = Iu(n.input).map((e) => typeof e == "string" ? t.tokenizer.encode(e) : [...e]), a = [];
 	for (let [e, r] of i.entries()) {
-		let i = eu(await t.engine.hidden(r), r.length).slice(0, n.dimensions), o = Math.hypot(...i) || 1;
+		let i = Lu(await t.engine.hidden(r), r.length).slice(0, n.dimensions), o = Math.hypot(...i) || 1;
 		a.push({
 			object: "embedding",
 			index: e,
@@ -7112,36 +7403,36 @@ async function Ql(t, n) {
 		}
 	};
 }
-function $l(t) {
+function Iu(t) {
 	if (typeof t == "string") return [t];
 	if (t.length === 0) throw new e("usage", "There is nothing to embed.");
 	return typeof t[0] == "number" ? [t] : t;
 }
-function eu(e, t) {
+function Lu(e, t) {
 	let n = e.length / t, r = new Float64Array(n);
 	for (let i = 0; i < e.length; i++) r[i % n] += e[i] / t;
 	return r;
 }
 // src/api/open_ai.ts
-var tu = (e) => ({
-	chatChunks: (t, n) => Hl(e, t, n),
-	chatCompletion: (t, n) => Ul(e, t, n),
-	textChunks: (t, n) => Yl(e, t, n),
-	textCompletion: (t, n) => Xl(e, t, n),
-	embeddings: (t) => Ql(e, t)
+var Ru = (e) => ({
+	chatChunks: (t, n) => Tu(e, t, n),
+	chatCompletion: (t, n) => Eu(e, t, n),
+	textChunks: (t, n) => Mu(e, t, n),
+	textCompletion: (t, n) => Nu(e, t, n),
+	embeddings: (t) => Fu(e, t)
 });
-function nu(e) {
-	let t = ru(e.chatChunks, e.chatCompletion), n = ru(e.textChunks, e.textCompletion);
+function zu(e) {
+	let t = Bu(e.chatChunks, e.chatCompletion), n = Bu(e.textChunks, e.textCompletion);
 	return {
 		chat: { completions: { create: t } },
 		completions: { create: n },
 		embeddings: { create: (t) => e.embeddings(t) }
 	};
 }
-function ru(e, t) {
-	return async (n, { signal: r } = {}) => n.stream === !0 ? iu(e(n, r), n.stream_options?.include_usage === !0) : t(n, r);
+function Bu(e, t) {
+	return async (n, { signal: r } = {}) => n.stream === !0 ? Vu(e(n, r), n.stream_options?.include_usage === !0) : t(n, r);
 }
-async function iu(e, t) {
+async function Vu(e, t) {
 	let n = e[Symbol.asyncIterator](), r = await n.next();
 	return (async function* () {
 		try {
@@ -7152,16 +7443,18 @@ async function iu(e, t) {
 	})();
 }
 // src/api/remote_calls.ts
-function au(e, t) {
-	let n = (e) => {
-		let n = e.data, r = e.ports[0];
-		if (n?.hearth !== "call" || r === void 0) return;
-		let i = ou(r, n, t);
-		e.waitUntil?.(i);
+var Hu = 1e4;
+function Uu(e, t) {
+	let n = /* @__PURE__ */ new Set(), r = (e) => {
+		let r = e.data, i = e.ports[0];
+		if (i === void 0 || (r?.hearth === "known" && i.postMessage(n.has(r.id)), r?.hearth !== "call")) return;
+		n.add(r.id);
+		let a = Wu(i, r, t).finally(() => n.delete(r.id));
+		e.waitUntil?.(a);
 	};
 	return e.addEventListener("message", r), e.start?.(), () => e.removeEventListener("message", r);
 }
-async function ou(t, { name: n, argument: r }, i) {
+async function Wu(t, { name: n, argument: r }, i) {
 	let a = new AbortController(), o = (e) => t.postMessage(e);
 	t.onmessage = () => a.abort();
 	try {
@@ -7180,16 +7473,12 @@ async function ou(t, { name: n, argument: r }, i) {
 		t.onmessage = null;
 	}
 }
-function su(t, n, r, i) {
-	let { port1: a, port2: o } = new MessageChannel(), s = () => a.postMessage("end"), c = new yr(s), l = new Promise((t, n) => {
-		a.onmessage = ({ data: r }) => {
-			if ("item" in r) return c.push(r.item);
-			if (a.close(), i?.removeEventListener("abort", s), "value" in r) return c.end(), t(r.value);
-			let { kind: o, what: l, why: u, hint: d } = r.error, f = new e(o, l, {
-				why: u,
-				hint: d
-			});
-			c.fail(f), n(f);
+function Gu(t, n, r, i) {
+	let { port1: a, port2: o } = new MessageChannel(), s = () => a.postMessage("end"), c = new ni(s), l = hl(), u = new Promise((n, r) => {
+		let o = () => {
+			a.close(), clearInterval(f), i?.removeEventListener("abort", s);
+		}, u = (e) => {
+			o(), c.fail(e), r(e);
 		};
 		a.onmessage = ({ data: t }) => {
 			if ("item" in t) return c.push(t.item);
@@ -7207,7 +7496,7 @@ function su(t, n, r, i) {
 				hearth: "known",
 				id: l
 			}, [r]);
-		}, su);
+		}, Hu);
 	});
 	return u.catch(() => void 0), i?.addEventListener("abort", s, { once: !0 }), t.postMessage({
 		hearth: "call",
@@ -7220,11 +7509,11 @@ function su(t, n, r, i) {
 	};
 }
 // src/api/worker.ts
-function cu(t, n = {}, r = xl.open) {
+function Ku(t, n = {}, r = iu.open) {
 	let i = /* @__PURE__ */ new Map(), a = (e) => JSON.stringify(e), o = async (t) => {
 		let n = i.get(a(t));
 		if (n === void 0) throw new e("unloaded", "The worker has this model not open.", { hint: "Open it with openInWorker." });
-		return tu(await n);
+		return Ru(await n);
 	}, s = async (e) => {
 		let t = e.map((e) => i.get(e));
 		e.forEach((e) => i.delete(e));
@@ -7236,7 +7525,7 @@ function cu(t, n = {}, r = xl.open) {
 		let { model: i, request: a } = t;
 		for await (let t of e(await o(i), a, r)) n(t);
 	};
-	return au(t, {
+	return Uu(t, {
 		async open(e, t, o) {
 			let { model: c, beside: l } = e, { url: u, options: d } = c, f = a(c), p = l === !0 ? Promise.resolve() : s([...i.keys()].filter((e) => e !== f)), m = i.get(f);
 			if (m === void 0) {
@@ -7266,32 +7555,33 @@ function cu(t, n = {}, r = xl.open) {
 		embeddings: c((e, t) => e.embeddings(t))
 	});
 }
-async function lu(t, n, r = {}) {
-	let { onProgress: i, onNotice: a, signal: o, beside: s = !1, ...c } = r, l = {
-		url: new URL(n, globalThis.location?.href).href,
-		options: c
-	}, u = async (e) => {
-		let { items: n, value: r } = su(t, "open", {
-			model: l,
-			beside: e
-		}, o);
-		for await (let e of n) typeof e == "string" ? a?.(e) : i?.(...e);
-		return await r;
-	}, d = async (t) => {
+var qu = (t) => t instanceof e && t.kind === "unloaded";
+async function Ju(e, t, n = {}) {
+	let { onProgress: r, onNotice: i, signal: a, beside: o = !1, ...s } = n, c = {
+		url: new URL(t, globalThis.location?.href).href,
+		options: s
+	}, l = async (t) => {
+		let { items: n, value: o } = Gu(e, "open", {
+			model: c,
+			beside: t
+		}, a);
+		for await (let e of n) typeof e == "string" ? i?.(e) : r?.(...e);
+		return await o;
+	}, u = (e) => l(e).catch((t) => qu(t) ? l(e) : Promise.reject(t)), d = async (e) => {
 		try {
 			return await e();
 		} catch (t) {
-			if (!fu(t)) throw t;
+			if (!qu(t)) throw t;
 			return await u(!0), e();
 		}
-	}, f = (e, n, r) => d(async () => await su(t, e, {
-		model: l,
+	}, f = (t, n, r) => d(async () => await Gu(e, t, {
+		model: c,
 		request: n
 	}, r).value);
 	async function* p(t, n, r) {
 		let [i, a] = await d(async () => {
-			let { items: i } = su(t, e, {
-				model: l,
+			let { items: i } = Gu(e, t, {
+				model: c,
 				request: n
 			}, r);
 			return [i, await i.next()];
@@ -7312,8 +7602,8 @@ async function lu(t, n, r = {}) {
 	return {
 		...await u(o),
 		backend: m,
-		...nu(m),
-		close: async () => void await su(t, "close", { model: l }).value
+		...zu(m),
+		close: async () => void await Gu(e, "close", { model: c }).value
 	};
 }
-export { Rn as C, m as E, Xn as S, S as T, ai as _, xl as a, Jn as b, Kc as c, _o as d, go as f, to as g, uo as h, nu as i, qc as l, so as m, cu as n, gl as o, co as p, tu as r, il as s, lu as t, Mc as u, si as v, Pn as w, Yn as x, tr as y };
+export { nr as A, Er as C, _r as D, pr as E, m as M, gr as O, kr as S, br as T, Hi as _, iu as a, Ar as b, kl as c, es as d, $o as f, zo as g, Jo as h, zu as i, mt as j, cr as k, Al as l, Go as m, Ku as n, $l as o, Ko as p, Ru as r, Vl as s, Ju as t, hl as u, Gi as v, Or as w, Mr as x, Lr as y };

@@ -3,7 +3,7 @@
 // tokens. Pages start as NaN: what was never written cannot be read unnoticed. Each token is computed alone, so its result does not
 // depend on the batch.
 
-import { type Forward, type ForwardBatch, type ForwardInfo, type ForwardResult, StatesLost } from "../src/engine/forward.ts";
+import { type Forward, type ForwardBatch, type ForwardInfo, type ForwardResult, StatesLost, type StepsAhead } from "../src/engine/forward.ts";
 
 const NUM_LAYERS = 2;
 

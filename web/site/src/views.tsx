@@ -7,7 +7,7 @@ import type { Keeping } from "../../runtime/src/store/index.ts";
 import { IconButton } from "../../src/views/Button.tsx";
 import { Hearth } from "../../src/views/Hearth.tsx";
 import { Icon } from "../../src/views/Icon.tsx";
-import { beginAnew, failure, send, settings, spoken, stop, type Turn, turns, writing } from "./chat.ts";
+import { beginAnew, send, settings, spoken, stop, turns, writing } from "./chat.ts";
 import { deviceText } from "./device.ts";
 import { facts, load, look, memoryOf, notice, stage } from "./model.ts";
 import { isShown, show } from "./storage.ts";

@@ -2,15 +2,17 @@
 //
 // While there are requests it computes one step after the other: the scheduler says which tokens, the batch lays them out, the
 // forward computes them, each sequence whose last token was among them draws its next one. What a row's own logits or a constraint
-// make fail ends that request alone. After a forward that failed with several sequences in it each starts again, alone up to its
-// next token: who fails then is at fault. Where keys and values were lost all goes on from its tokens; none is told twice.
+// make fail ends that request alone. Where all that are computed take the likeliest token, and reading results back takes a while,
+// several steps are computed before their tokens are read: what lies behind the end of an answer is thrown away. After a forward that
+// failed with several sequences in it each starts again, alone up to its next token: who fails then is at fault. Where keys and values
+// were lost all goes on from its tokens; none is told twice.
 
 import { HearthError } from "../errors.ts";
 import { requireText } from "../info.ts";
 import type { Model } from "../model.ts";
 import { layOut, promptsFirst } from "./batch.ts";
 import type { Constraint } from "./constraint.ts";
-import { type Forward, StatesLost } from "./forward.ts";
+import { type Forward, StatesLost, type StepsAhead } from "./forward.ts";
 import { Inbox } from "./inbox.ts";
 import { PagePool, pagesFor } from "./pages.ts";
 import { type SamplingParams, samplingParams } from "./params.ts";

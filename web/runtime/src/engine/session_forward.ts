@@ -4,13 +4,13 @@ import { GpuLost } from "../gpu/gpu.ts";
 import { requireText } from "../info.ts";
 import type { Model } from "../model.ts";
 import type { Session } from "../session.ts";
-import { type Forward, StatesLost } from "./forward.ts";
+import { type Forward, StatesLost, type StepsAhead } from "./forward.ts";
 
 /**
  * @param pages of keys and values.
  * @param submitMs how long one submit may keep a GPU busy.
  */
-export async function sessionForward(model: Model, pages: number, submitMs: number | undefined): Promise<Forward> {
+export async function sessionForward(model: Model, pages: number, submitMs?: number): Promise<Forward> {
   const text = requireText(model.info);
   const outputs = model.info.functions.find(({ door }) => door === "text")?.outputs ?? [];
   let session: Session | undefined = await model.session({ pages });
@@ -35,17 +35,19 @@ export async function sessionForward(model: Model, pages: number, submitMs: numb
       throw error;
     }
   };
+  const ahead: StepsAhead = {
+    get worthwhile() {
+      return session?.stepsWorthReading ?? 1;
+    },
+    decode: (batch, steps) => guarded((open) => open.decode(batch, steps, { submitMs })),
+  };
   return {
     info: { ...text, hiddenSize: outputs.find(({ name }) => name === "hidden")?.most.at(-1) ?? 0 },
     numPages: pages,
     forward: (batch) => guarded((open) => open.forward(batch)),
+    get ahead() {
+      return model.device.kind === "webgpu" ? ahead : undefined;
+    },
     close: () => session?.close(),
   };
 }
-
-const ahead = (session: Session, submitMs: number | undefined): StepsAhead => ({
-  get worthwhile() {
-    return session.stepsWorthReading;
-  },
-  decode: (batch, steps) => session.decode(batch, steps, { submitMs }),
-});

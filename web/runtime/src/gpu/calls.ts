@@ -86,6 +86,7 @@ export class GpuCalls {
   #decoding = false;
   #costs: Counted = { ...NO_COSTS };
   #lastCosts = NO_COSTS;
+  #ran: Set<number> = new Set();
 
   constructor(library: Library, model: GpuModel, buffers: SessionBuffers) {
     this.#library = library;
@@ -103,6 +104,11 @@ export class GpuCalls {
   /** Of the last call. */
   get costs(): CallCosts {
     return this.#lastCosts;
+  }
+
+  /** Indices of the kernels that the last submit ran. */
+  get ran(): ReadonlySet<number> {
+    return this.#ran;
   }
 
   /** Steps that are worth decoding for one reading-back, by what both have taken so far. */
@@ -190,6 +196,7 @@ export class GpuCalls {
     this.#writeAhead();
     const encoder = gpu.device.createCommandEncoder();
     const first = this.#decoded - this.#pending.length;
+    this.#ran = new Set();
     let ahead = 0;
     this.#pending.forEach((call, i) => {
       for (const { offset, bytes } of call.changes) {
@@ -252,9 +259,11 @@ export class GpuCalls {
     units.forEach((count, i) => {
       if (count === 0) return;
       pass ??= encoder.beginComputePass();
-      const pipeline = pipelines[plan.steps[firstStep + i]!.kernel]!;
+      const { kernel } = plan.steps[firstStep + i]!;
+      const pipeline = pipelines[kernel]!;
       if (pipeline !== current) pass.setPipeline(pipeline);
       current = pipeline;
+      this.#ran.add(kernel);
       pass.setBindGroup(0, this.#buffers.groups[firstStep + i]!);
       const x = Math.min(count, MOST_GROUPS);
       pass.dispatchWorkgroups(x, 1, Math.ceil(count / x));

@@ -85,7 +85,8 @@ export class GpuModel {
         layout.bufferBytes.map((size, i) => gpu.createBuffer(`weights ${i}`, size, USAGE.STORAGE | USAGE.COPY_DST)),
       );
       const model = new GpuModel(library, gpu, plan, kernels, record, layout, buffers, options);
-      const compiled = model.use((kernel) => record.choice(kernel) ?? CORE);
+      // What won once may be refused by another driver.
+      const compiled = model.use((kernel) => record.choice(kernel) ?? CORE).catch(() => model.use(() => CORE));
       compiled.catch(() => undefined); // looked at below, whatever comes before
       await uploadWeights(gpu, layout, buffers, weights());
       await compiled;

@@ -22,9 +22,9 @@ export class Pipelines {
     );
   }
 
-  async #compile({ name, text }: Shader): Promise<GPUComputePipeline> {
+  async #compile({ name, features, text }: Shader): Promise<GPUComputePipeline> {
     const what = `The GPU ${this.#gpu.name} refuses the kernel ${name}.`;
-    const module = await this.#gpu.make(what, () => this.#gpu.device.createShaderModule({ label: name, code: text }));
+    const module = await this.#gpu.make(what, () => this.#gpu.device.createShaderModule({ label: name, code: enabled(features, text) }));
     try {
       const compute = { module, entryPoint: name };
       return await this.#gpu.device.createComputePipelineAsync({ label: name, layout: "auto", compute });
@@ -32,4 +32,10 @@ export class Pipelines {
       throw this.#gpu.explain(error, what);
     }
   }
+}
+
+/** Browsers want what a shader uses of the language's extensions to be named in it, native drivers of shaders do not. */
+function enabled(features: string, text: string): string {
+  const lacking = ["f16", "subgroups"].filter((name) => features.split("+").includes(name) && !text.includes(`enable ${name};`));
+  return lacking.map((name) => `enable ${name};\n`).join("") + text;
 }

@@ -11,19 +11,9 @@ const SLOT_BYTES = 256;
 const RANGE_ALIGN = 16;
 
 /** What the last call of a session had the GPU do, and what memory of the GPU is in use. */
-export interface GpuCounters {
-  /** Steps that ran. */
-  readonly dispatches: number;
-  /** Names of the kernels of these steps. */
+export interface GpuCounters extends CallCosts {
+  /** Names of the kernels that ran. */
   readonly kernels: readonly string[];
-  readonly passes: number;
-  readonly submits: number;
-  /** From the page's memory to the GPU's. */
-  readonly writes: number;
-  readonly writtenBytes: number;
-  readonly readBytes: number;
-  /** Made on the GPU beside a command encoder, its pass and its command buffer. */
-  readonly objects: number;
   /** Of the model and this session, as the plan has it. */
   readonly plannedBytes: number;
   /** Of all buffers of the model and its sessions. */
@@ -44,13 +34,7 @@ export class GpuSession implements GpuHost {
   readonly #arenas: (GPUBuffer | undefined)[];
   readonly #states: GPUBuffer[];
   readonly #changing: GPUBuffer;
-  readonly #groups: GPUBindGroup[];
-  readonly #ran: Uint8Array; // a 1 for each kernel that the last call ran
-  #staging: GPUBuffer | undefined;
-  #running: Promise<void> | undefined;
-  #writes = 0;
-  #writtenBytes = 0;
-  #call = { dispatches: 0, passes: 0, submits: 0, writes: 0, writtenBytes: 0, readBytes: 0, objects: 0 };
+  readonly #calls: GpuCalls;
 
   /** Takes the memory and makes the bind groups, in scopes that are the caller's. */
   constructor(library: Library, model: GpuModel, memory: SessionMemory) {
@@ -65,15 +49,26 @@ export class GpuSession implements GpuHost {
     this.#states = plan.states.map(({ name }, i) => gpu.createBuffer(name, memory.stateBytes[i]!, STORAGE | COPY_DST));
     const usage = STORAGE | UNIFORM | COPY_DST;
     this.#changing = gpu.createBuffer("uniforms and inputs", Math.max(memory.changingBytes, SLOT_BYTES), usage);
-    this.#ran = new Uint8Array(plan.kernels.length);
-    this.#groups = plan.steps.map((step, i) => this.#group(step, i));
+    const groups = plan.steps.map((step, i) => this.#group(step, i));
+    this.#calls = new GpuCalls(library, model, { arenas: this.#arenas, changing: this.#changing, groups });
+  }
+
+  /** Finds out what reading back costs in this browser. */
+  async measure(): Promise<void> {
+    await this.#calls.measure();
+  }
+
+  /** Steps that are worth decoding for one reading-back, by what both have taken so far. */
+  get stepsWorthReading(): number {
+    return this.#calls.stepsWorthReading;
   }
 
   get counters(): GpuCounters {
     const { weightBytes, plan, gpu } = this.#model;
     const plannedBytes = weightBytes + sessionBytes(plan.arenaBytes, this.#memory);
-    const kernels = plan.kernels.filter((_, i) => this.#ran[i] !== 0).map(({ name }) => name);
-    return { ...this.#call, kernels, plannedBytes, allocatedBytes: gpu.allocatedBytes };
+    const { costs, ran } = this.#calls;
+    const kernels = plan.kernels.filter((_, i) => ran.has(i)).map(({ name }) => name);
+    return { ...costs, kernels, plannedBytes, allocatedBytes: gpu.allocatedBytes };
   }
 
   write(offset: number, at: number, size: number): void {
@@ -134,57 +129,6 @@ export class GpuSession implements GpuHost {
         return { buffer: this.#changing, offset, size: bound(size) };
       }
     }
-  }
-
-  /** The steps that have units, in one pass. */
-  #record(encoder: GPUCommandEncoder, firstStep: number, numSteps: number, units: number): void {
-    const { plan, pipelines } = this.#model;
-    const view = this.#library.view;
-    let pass: GPUComputePassEncoder | undefined;
-    let current: GPUComputePipeline | undefined;
-    this.#ran.fill(0);
-    for (let i = 0; i < numSteps; i++) {
-      const count = view.getUint32(units + 8 * i, true); // 64 bits, of which these may be used
-      if (count === 0) continue;
-      pass ??= encoder.beginComputePass();
-      const pipeline = pipelines[plan.steps[firstStep + i]!.kernel]!;
-      if (pipeline !== current) pass.setPipeline(pipeline);
-      current = pipeline;
-      pass.setBindGroup(0, this.#groups[firstStep + i]!);
-      const x = Math.min(count, MOST_GROUPS);
-      pass.dispatchWorkgroups(x, 1, Math.ceil(count / x));
-      this.#call.dispatches++;
-      this.#ran[plan.steps[firstStep + i]!.kernel] = 1;
-    }
-    pass?.end();
-    if (pass !== undefined) this.#call.passes++;
-  }
-
-  /** Room for outputs on their way back; it grows as they do. */
-  #reserveStaging(bytes: number): void {
-    if (this.#staging !== undefined && this.#staging.size >= bytes) return;
-    let size = this.#staging?.size ?? LEAST_STAGING;
-    while (size < bytes) size *= 2;
-    if (this.#staging !== undefined) this.#model.gpu.destroyBuffer(this.#staging);
-    this.#staging = this.#model.gpu.createBuffer("outputs", size, USAGE.MAP_READ | USAGE.COPY_DST);
-    this.#call.objects++;
-  }
-
-  async #bring(taken: Promise<void>, copies: readonly Copy[], bytes: number): Promise<void> {
-    const { gpu } = this.#model;
-    const staging = this.#staging;
-    const mapped = bytes > 0 ? staging!.mapAsync(MAP_READ, 0, bytes) : undefined;
-    const came = await Promise.allSettled([taken, mapped]);
-    gpu.requireSound();
-    for (const each of came) if (each.status === "rejected") throw gpu.explain(each.reason, "What the GPU computed cannot be read.");
-    if (bytes === 0) return;
-    const numbers = new Uint8Array(staging!.getMappedRange(0, bytes));
-    let at = 0;
-    for (const { size, to } of copies) {
-      this.#library.bytes(to, size).set(numbers.subarray(at, at + size));
-      at += size;
-    }
-    staging!.unmap();
   }
 }
 
