@@ -1,5 +1,5 @@
 // The page of web.py: one side of the comparison in a tab of its own. `open` loads the model, `run` decodes greedily behind a
-// prompt and tells how long its first token took and those after it.
+// prompt and tells how long its first token took and those after it, `memory` how much memory that has taken.
 
 const seconds = (begin) => (performance.now() - begin) / 1000;
 
@@ -60,3 +60,6 @@ export async function open(name, options) {
 }
 
 export const run = (prompt, generate) => side.run(prompt, generate);
+
+/** Bytes of this tab and its workers. The browser counts them when it next collects garbage. */
+export const memory = async () => (await performance.measureUserAgentSpecificMemory()).bytes;

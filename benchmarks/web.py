@@ -4,8 +4,9 @@
     npm install --prefix .cache/wllama @wllama/wllama
     python benchmarks/web.py .cache/shapes/smollm2-135m-q4_0.gguf --wllama .cache/wllama/node_modules/@wllama/wllama
 
-Each side has a tab of its own, which waits while the other is timed. Prints medians, their range, Hearth's ratio, and
-how many bytes of program a page loads before the model (gzipped).
+Each side has a tab of its own, which waits while the other is timed. Prints medians, their range, Hearth's ratio, the
+time to the first token, how many bytes of program a page loads before the model (gzipped), and what memory the tab and
+its workers have in the end, as the browser counts it.
 """
 
 from __future__ import annotations
@@ -104,6 +105,7 @@ def measure_on(threads: int, browser: Any, origin: str, arguments: argparse.Name
         pages[side].evaluate("async () => { globalThis.side = await import('/page.js') }")
         about[side] = pages[side].evaluate("([name, options]) => side.open(name, options)", [side, options])
     speeds: dict[str, dict[str, list[float]]] = {"prefill": {}, "decode": {}}
+    first: dict[str, list[float]] = {}
 
     def turn(index: int, side: str) -> float:
         prompt = prompt_of(side, index, arguments.prompt)
@@ -111,10 +113,14 @@ def measure_on(threads: int, browser: Any, origin: str, arguments: argparse.Name
         took = pages[side].evaluate("(args) => side.run(...args)", [prompt, arguments.gen])
         if index:
             speeds["prefill"].setdefault(side, []).append(took["prompt_tokens"] / took["prompt_s"])
+            first.setdefault(side, []).append(took["prompt_s"])
         return (took["count"] - 1) / took["generate_s"]
 
     speeds["decode"] = take_turns(sides, arguments.repeat, turn)
-    for page in pages.values():
+    for side, page in pages.items():
+        page.bring_to_front()
+        about[side]["memory_bytes"] = page.evaluate("() => side.memory()")
+        about[side]["first_token_s"] = spread(first[side])
         page.close()
     rows = [{"what": what, "tok_s": {s: spread(v) for s, v in each.items()}} for what, each in speeds.items()]
     return {"threads": threads, "sides": about, "rows": rows}
@@ -130,6 +136,8 @@ def table_of(result: dict[str, Any], measured: dict[str, Any]) -> str:
         lines.append([row["what"], *map(spread_text, cells), *ratio])
     blank = [""] * (len(sides) - 1)
     lines.append(["program, kB", *(f"{result['code_bytes'][side] / 1000:.0f}" for side in sides), *blank])
+    lines.append(["first token, s", *(spread_text(measured["sides"][side]["first_token_s"]) for side in sides), *blank])
+    lines.append(["memory, MB", *(f"{measured['sides'][side]['memory_bytes'] / 1e6:.0f}" for side in sides), *blank])
     lines.append(["open, s", *(f"{measured['sides'][side]['open_s']:.1f}" for side in sides), *blank])
     return text_table(head, lines)
 

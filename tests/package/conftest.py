@@ -44,7 +44,7 @@ def server(site: Site) -> Iterator[SiteServer]:
     server.close()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")  # one at a time: modules that visit in other browsers have their own
 def browser() -> Iterator[Any]:
     with launched("chromium", local_name=ELSEWHERE) as browser:
         yield browser
