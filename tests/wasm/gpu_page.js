@@ -52,17 +52,18 @@ GPUDevice.prototype.createShaderModule = function (about) {
   return read.call(this, about);
 };
 
-// How often the GPU is given something to do, and how often what it did is read; nudges are submits of nothing.
-const done = { submits: 0, readBacks: 0, nudges: 0 };
+// How often the GPU is given something to do, and how often and how much of what it did is read; nudges are submits of nothing.
+const done = { submits: 0, readBacks: 0, readBytes: 0, nudges: 0 };
 const submit = GPUQueue.prototype.submit;
 GPUQueue.prototype.submit = function (commands) {
   done[commands.length > 0 ? "submits" : "nudges"]++;
   return submit.call(this, commands);
 };
 const map = GPUBuffer.prototype.mapAsync;
-GPUBuffer.prototype.mapAsync = function (...args) {
+GPUBuffer.prototype.mapAsync = function (mode, offset, size) {
   done.readBacks++;
-  return map.apply(this, args);
+  done.readBytes += size ?? 0;
+  return map.call(this, mode, offset, size);
 };
 
 function base64(array) {
@@ -86,7 +87,9 @@ const ASKED = {
     const arrays = ["tokenIds", "positions", "tokenSeq", "blockTable", "logitRows"];
     for (const key of arrays) batch[key] = Int32Array.from(batch[key]);
     const result = await sessions[session].forward(outputs === null ? batch : { ...batch, outputs });
-    return Object.fromEntries(["logits", "argmax", "hidden"].map((name) => [name, base64(result[name])]));
+    const { logits, tokens } = result.likeliest;
+    const likeliest = { likeliestLogits: base64(logits), likeliestTokens: base64(tokens) };
+    return { ...Object.fromEntries(["logits", "argmax", "hidden"].map((name) => [name, base64(result[name])])), ...likeliest };
   },
   async decode({ session, steps, submitMs, outputs: _, ...batch }) {
     const arrays = ["tokenIds", "positions", "tokenSeq", "blockTable", "logitRows"];

@@ -104,7 +104,7 @@ class PageModel:
     def generated(self, prompts: list[list[int]], engine: Mapping[str, Any], **params: Any) -> Generated:
         """The same with options of the engine, and what it had the GPU do."""
         answer = self.page.ask("generate", model=self.number, prompts=prompts, params=params, engine=engine)
-        return Generated(answer["answers"], answer["submits"], answer["readBacks"], answer["nudges"])
+        return Generated(answer["answers"], *(answer[name] for name in ("submits", "readBacks", "readBytes", "nudges")))
 
     def close(self) -> None:
         self.page.ask("closeModel", model=self.number)
@@ -114,16 +114,21 @@ class Generated(NamedTuple):
     tokens: list[list[int]]
     submits: int
     read_backs: int
+    read_bytes: int
     nudges: int
 
 
 class PageResult:
-    """float32 (rows, vocab_size), int32 (rows,), float32 (tokens, hidden_size)."""
+    """float32 (rows, vocab_size), int32 (rows,), float32 (tokens, hidden_size); float32 and int32 (rows, n)."""
 
     def __init__(self, tokens: int, rows: int, answer: dict[str, str]) -> None:
         self.logits = _array(answer["logits"], np.float32).reshape(rows, -1) if answer["logits"] else _NONE
         self.argmax = _array(answer["argmax"], np.int32)
         self.hidden = _array(answer["hidden"], np.float32).reshape(tokens, -1) if answer["hidden"] else _NONE
+        self.likeliest = (
+            _array(answer["likeliestLogits"], np.float32).reshape(max(rows, 1), -1),
+            _array(answer["likeliestTokens"], np.int32).reshape(max(rows, 1), -1),
+        )
 
 
 class PageSession:

@@ -8,14 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.compiler.compiled import compile_here, open_session, relative_error
-from tests.wasm.conftest import INT8, LLAMA, Bundles, compiled_both
+from tests.wasm.conftest import EXACT, INT8, LLAMA, Bundles, compiled_both
 from tests.wasm.gpu_page import Page, PageModel, in_all_browsers
 from tests.wasm.test_forward import PAGES, greedy, mixed_batches
 
+from golden import CASES
 from hearth.runtime import Model
 
 pytestmark = in_all_browsers
 
+QWEN = next(case for case in CASES if case.name == "qwen3").path
 TABLE = np.arange(PAGES, dtype=np.int32)[None]
 
 
@@ -86,6 +88,26 @@ def test_the_engine_reads_several_tokens_at_once_and_they_are_the_same(on_gpu: P
         prompts, {"tokensPerReadBack": 8, "submitMs": 1e9}, temperature=0, maxTokens=33, stopTokenIds=[end]
     )
     assert stopped.tokens == [each[: [*each, end].index(end) + 1] for each in expected]
+
+
+def test_a_token_drawn_among_few_brings_580_bytes_back_and_is_the_processors(gpu_page: Page, tmp_path: Path) -> None:
+    folder = compile_here(QWEN, tmp_path / "bundle", target="wasm32", **EXACT)
+    on_gpu, processor = gpu_page.open(folder), gpu_page.open(folder, device="wasm", threads=1)
+    prompts = [[1, 20, 33, 9], [1, 20, 33, 9, *range(5, 60)], [7]]
+    settings = {"topK": 20, "topP": 0.9, "temperature": 1.5, "seed": 11, "maxTokens": 12}
+    few = on_gpu.generated(prompts, {}, **settings)
+    whole = on_gpu.generated(prompts, {}, **settings, logprobs=0)
+    assert few.tokens == whole.tokens == processor.generate(prompts, **settings)
+    assert few.read_backs == whole.read_backs == 12
+    assert few.read_bytes == 12 * len(prompts) * 580
+    assert whole.read_bytes == 12 * len(prompts) * 644
+    session = on_gpu.session(pages=PAGES)
+    batch = ([1, 20, 33], range(3), [0] * 3, TABLE, [2, 1])
+    logits = session.forward(*batch).logits
+    values, tokens = session.forward(*batch, wanted=["likeliest"]).likeliest
+    np.testing.assert_array_equal(tokens, np.argsort(-logits, axis=1, kind="stable")[:, :72])
+    np.testing.assert_array_equal(values, np.take_along_axis(logits, tokens, axis=1))
+    assert processor.session(pages=PAGES).forward(*batch, wanted=["likeliest"]).likeliest[1].size == 0
 
 
 def test_firefox_is_made_to_look_whether_the_gpu_is_done(on_gpu: PageModel, request: pytest.FixtureRequest) -> None:

@@ -48,6 +48,14 @@ def test_its_structures_have_the_fields_of_the_header_in_their_order() -> None:
         (fields,) = re.findall(rf"{constant} = struct\(\{{(.*?)\}}\)", structs, re.DOTALL)
         written = re.findall(r"(\w+):", fields)
         assert written == declared[: len(written)], name
+    (body,) = re.findall(r"typedef struct hearth_output \{(.*?)\}", header, re.DOTALL)
+    (views,) = re.findall(r"OUTPUT_VIEWS = \[(.*?)\]", structs)
+    assert re.findall(r'"(\w+)"', views) == re.findall(r"hearth_view (\w+);", body)
+    (body,) = re.findall(r"typedef enum hearth_outputs \{(.*?)\}", header, re.DOTALL)
+    (bits,) = re.findall(r"WANTED = \{(.*?)\}", structs)
+    assert re.findall(r"(\w+): (\d+)", bits) == [
+        (name.lower(), bit) for name, bit in re.findall(r"HEARTH_(\w+) = (\d+)", body)
+    ]
 
 
 def test_it_stays_small() -> None:

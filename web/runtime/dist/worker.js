@@ -1002,8 +1002,16 @@ var en = S({
 }), sn = [
 	"logits",
 	"argmax",
-	"hidden"
-], cn = S({
+	"hidden",
+	"layer_output",
+	"likeliest"
+], cn = {
+	logits: 1,
+	argmax: 2,
+	hidden: 4,
+	nothing: 8,
+	likeliest: 16
+}, C = S({
 	name: "pointer",
 	data: "pointer",
 	dtype: "u32",
@@ -1272,11 +1280,11 @@ var Tn = 32768, En = 16384, Dn = 200, On = {
 		for (let e of [i, a]) if (e.status === "rejected") throw r.explain(e.reason, "What the GPU computed cannot be read.");
 		return a.value;
 	}
-}, An = (e) => e.reduce((e, { size: t }) => e + t, 0), jn = 256, Mn = 16, Nn = (e) => Math.ceil(Math.max(e, 1) / Mn) * Mn;
-function Pn(e, t) {
-	return e.reduce((e, t) => e + Math.ceil(t / jn) * jn, 0) + t.stateBytes.reduce((e, t) => e + t, 0) + t.changingBytes;
+}, An = (e) => e.reduce((e, { size: t }) => e + t, 0), w = 256, jn = 16, Mn = (e) => Math.ceil(Math.max(e, 1) / jn) * jn;
+function Nn(e, t) {
+	return e.reduce((e, t) => e + Math.ceil(t / w) * w, 0) + t.stateBytes.reduce((e, t) => e + t, 0) + t.changingBytes;
 }
-var Fn = class {
+var Pn = class {
 	#e;
 	#t;
 	#n;
@@ -1286,11 +1294,11 @@ var Fn = class {
 	constructor(e, t, n) {
 		let { gpu: r, plan: i } = t, { STORAGE: a, UNIFORM: o, COPY_SRC: s, COPY_DST: c } = g;
 		this.#e = t, this.#t = n, this.#n = i.arenaBytes.map((e, t) => {
-			let n = Math.ceil(e / jn) * jn;
+			let n = Math.ceil(e / w) * w;
 			return e > 0 ? r.createBuffer(`arena ${t}`, n, a | s) : void 0;
 		}), this.#r = i.states.map(({ name: e }, t) => r.createBuffer(e, n.stateBytes[t], a | c));
 		let l = a | o | c;
-		this.#i = r.createBuffer("uniforms and inputs", Math.max(n.changingBytes, jn), l);
+		this.#i = r.createBuffer("uniforms and inputs", Math.max(n.changingBytes, w), l);
 		let u = i.steps.map((e, t) => this.#o(e, t));
 		this.#a = new kn(e, t, {
 			arenas: this.#n,
@@ -1305,7 +1313,7 @@ var Fn = class {
 		return this.#a.stepsWorthReading;
 	}
 	get counters() {
-		let { weightBytes: e, plan: t, gpu: n } = this.#e, r = e + Pn(t.arenaBytes, this.#t), { costs: i, ran: a } = this.#a, o = t.kernels.filter((e, t) => a.has(t)).map(({ name: e }) => e);
+		let { weightBytes: e, plan: t, gpu: n } = this.#e, r = e + Nn(t.arenaBytes, this.#t), { costs: i, ran: a } = this.#a, o = t.kernels.filter((e, t) => a.has(t)).map(({ name: e }) => e);
 		return {
 			...i,
 			kernels: o,
@@ -1342,8 +1350,8 @@ var Fn = class {
 	#o(e, t) {
 		let n = {
 			buffer: this.#i,
-			offset: t * jn,
-			size: jn
+			offset: t * w,
+			size: w
 		}, r = [...e.buffers.map((e) => this.#s(e)), n], i = this.#e.pipelines[e.kernel].getBindGroupLayout(0), a = r.map((e, t) => ({
 			binding: t,
 			resource: e
@@ -1359,11 +1367,11 @@ var Fn = class {
 			case "arena": return {
 				buffer: this.#n[e.index],
 				offset: e.offset,
-				size: Nn(e.size)
+				size: Mn(e.size)
 			};
 			case "weight": return {
 				...this.#e.weightPlace(e),
-				size: Nn(e.size)
+				size: Mn(e.size)
 			};
 			case "state": return { buffer: this.#r[e.index] };
 			case "input": {
@@ -1371,13 +1379,13 @@ var Fn = class {
 				return {
 					buffer: this.#i,
 					offset: t,
-					size: Nn(n)
+					size: Mn(n)
 				};
 			}
 		}
 	}
 };
-function In(t, n) {
+function Fn(t, n) {
 	let { gpu: r, plan: i } = t, a = Math.min(r.device.limits.maxStorageBufferBindingSize, r.device.limits.maxBufferSize);
 	i.states.forEach(({ name: t }, i) => {
 		if (n.stateBytes[i] <= a) return;
@@ -1389,8 +1397,8 @@ function In(t, n) {
 	});
 }
 // src/gpu/weights.ts
-var Ln = 256 << 20, Rn = 4 << 20, zn = 64 << 20, Bn = 256, Vn = (e, t) => Math.ceil(e / t) * t;
-function Hn(e) {
+var In = 256 << 20, Ln = 4 << 20, Rn = 64 << 20, zn = 256, Bn = (e, t) => Math.ceil(e / t) * t;
+function Vn(e) {
 	let t = (t) => e.weights[t.index].offset + t.offset, n = e.buffers.filter(({ kind: e }) => e === "weight").sort((e, n) => t(e) - t(n) || e.index - n.index), r = [], i = [];
 	n.forEach((e, a) => {
 		let o = r.at(-1), [s, c] = [t(e), t(e) + e.size];
@@ -1403,8 +1411,8 @@ function Hn(e) {
 	});
 	let a = [];
 	for (let e of r) {
-		let t = Vn(e.size, Bn);
-		(a.length === 0 || a.at(-1) + t > Ln) && a.push(0), e.buffer = a.length - 1, e.offset = a.at(-1), a[e.buffer] += t;
+		let t = Bn(e.size, zn);
+		(a.length === 0 || a.at(-1) + t > In) && a.push(0), e.buffer = a.length - 1, e.offset = a.at(-1), a[e.buffer] += t;
 	}
 	return {
 		spans: r,
@@ -1418,39 +1426,39 @@ function Hn(e) {
 		}))
 	};
 }
-async function Un(t, n, r, i) {
+async function Hn(t, n, r, i) {
 	let a = "The weights cannot be sent to the GPU.", [o, s, c] = [
 		0,
 		0,
 		0
 	];
-	for await (let e of Wn(i)) {
+	for await (let e of Un(i)) {
 		t.requireSound();
 		let i = s + e.length;
 		for (; c < n.spans.length; c++) {
-			let a = n.spans[c], l = Math.max(a.fileOffset, s), u = Math.min(Vn(a.fileOffset + a.size, 4), i);
+			let a = n.spans[c], l = Math.max(a.fileOffset, s), u = Math.min(Bn(a.fileOffset + a.size, 4), i);
 			if (l < u) {
 				let n = a.offset + l - a.fileOffset;
 				t.device.queue.writeBuffer(r[a.buffer], n, e, l - s, u - l), o += u - l;
 			}
 			if (a.fileOffset + a.size > i) break;
 		}
-		s = i, o < zn || (await t.wait(a), o = 0);
+		s = i, o < Rn || (await t.wait(a), o = 0);
 	}
 	await t.wait(a);
 	let l = n.spans.at(-1);
 	if (l !== void 0 && s < l.fileOffset + l.size) throw new e("corrupt", `weights.bin has ${s} bytes, its plan reads up to ${l.fileOffset + l.size}.`);
 }
-async function* Wn(e) {
-	let t = new Uint8Array(Rn), n = 0;
+async function* Un(e) {
+	let t = new Uint8Array(Ln), n = 0;
 	for await (let r of e) for (let e = 0; e < r.length;) {
-		let i = r.subarray(e, e + Rn - n);
-		t.set(i, n), e += i.length, n += i.length, n < Rn || (yield t, n = 0);
+		let i = r.subarray(e, e + Ln - n);
+		t.set(i, n), e += i.length, n += i.length, n < Ln || (yield t, n = 0);
 	}
-	n !== 0 && (t.fill(0, n, Vn(n, 4)), yield t.subarray(0, Vn(n, 4)));
+	n !== 0 && (t.fill(0, n, Bn(n, 4)), yield t.subarray(0, Bn(n, 4)));
 }
 // src/gpu/model.ts
-var Gn = class e {
+var Wn = class e {
 	gpu;
 	plan;
 	kernels;
@@ -1468,12 +1476,12 @@ var Gn = class e {
 		this.#e = e, this.gpu = t, this.plan = n, this.kernels = r, this.record = i, this.#t = new yt(t), this.#i = a, this.#a = o, this.#o = s, this.isChecked = c;
 	}
 	static async open(t, n, r, i, a) {
-		let { adapter: o, memoryLimitBytes: s = Infinity, isChecked: c } = a, l = Sn(t, n), u = _e(ge(r), l.kernels, c ? ce(o) : /* @__PURE__ */ new Set()), d = await Lt.open(o, u), f = Hn(l);
-		qn("The weights do not fit the GPU.", Kn(f), s);
-		let p = await ae.open(o, Jn(l, f, u));
+		let { adapter: o, memoryLimitBytes: s = Infinity, isChecked: c } = a, l = Sn(t, n), u = _e(ge(r), l.kernels, c ? ce(o) : /* @__PURE__ */ new Set()), d = await Lt.open(o, u), f = Vn(l);
+		Kn("The weights do not fit the GPU.", Gn(f), s);
+		let p = await ae.open(o, qn(l, f, u));
 		try {
 			let n = await p.make(`The GPU ${p.name} has no memory for the weights.`, () => f.bufferBytes.map((e, t) => p.createBuffer(`weights ${t}`, e, g.STORAGE | g.COPY_DST))), r = new e(t, p, l, u, d, f, n, a), o = r.use((e) => d.choice(e) ?? "core").catch(() => r.use(() => y));
-			return o.catch(() => void 0), await Un(p, f, n, i()), await o, r;
+			return o.catch(() => void 0), await Hn(p, f, n, i()), await o, r;
 		} catch (e) {
 			throw p.close(), e;
 		}
@@ -1489,7 +1497,7 @@ var Gn = class e {
 		this.#r = await this.#t.make(t), this.#n = t;
 	}
 	get weightBytes() {
-		return Kn(this.#i);
+		return Gn(this.#i);
 	}
 	weightPlace(e) {
 		let { buffer: t, offset: n } = this.#i.places.get(e);
@@ -1499,11 +1507,11 @@ var Gn = class e {
 		};
 	}
 	async session(e) {
-		let t = Cn(this.#e, e, this.plan), n = Pn(this.plan.arenaBytes, t);
-		qn("The session does not fit the GPU.", [...this.#s.values()].reduce((e, t) => e + t, this.weightBytes) + n, this.#o), In(this, t);
+		let t = Cn(this.#e, e, this.plan), n = Nn(this.plan.arenaBytes, t);
+		Kn("The session does not fit the GPU.", [...this.#s.values()].reduce((e, t) => e + t, this.weightBytes) + n, this.#o), Fn(this, t);
 		let r = `The GPU ${this.gpu.name} has no memory for a session of ${n} bytes.`, i;
 		try {
-			return await this.gpu.make(r, () => (i = new Fn(this.#e, this, t), this.#s.set(i, n), i));
+			return await this.gpu.make(r, () => (i = new Pn(this.#e, this, t), this.#s.set(i, n), i));
 		} catch (e) {
 			throw i?.close(), e;
 		}
@@ -1514,8 +1522,8 @@ var Gn = class e {
 	close() {
 		this.gpu.close();
 	}
-}, Kn = ({ bufferBytes: e }) => e.reduce((e, t) => e + t, 0);
-function qn(t, n, r) {
+}, Gn = ({ bufferBytes: e }) => e.reduce((e, t) => e + t, 0);
+function Kn(t, n, r) {
 	if (n <= r) return;
 	let i = `It needs ${n} bytes of the GPU's memory, memoryLimitBytes allows ${r}.`;
 	throw new e("memory", t, {
@@ -1523,7 +1531,7 @@ function qn(t, n, r) {
 		hint: "Use a smaller context, a smaller model or a smaller number format."
 	});
 }
-function Jn(e, { bufferBytes: t }, n) {
+function qn(e, { bufferBytes: t }, n) {
 	let r = (e) => Math.max(0, ...e);
 	return {
 		bufferBytes: r([...t, ...e.arenaBytes]),
@@ -1533,14 +1541,14 @@ function Jn(e, { bufferBytes: t }, n) {
 	};
 }
 // src/info.ts
-var Yn = [
+var Jn = [
 	"f32",
 	"i32",
 	"u8",
 	"i8",
 	"f16"
 ];
-function Xn(e) {
+function Yn(e) {
 	let t = e.functions.find((e) => e.door === "text");
 	if (t === void 0) return;
 	let n = (t) => e.symbols[t]?.[1] ?? 0, r = (e) => Number(t.inputs.find(({ name: t }) => t === e)?.high) + 1;
@@ -1551,17 +1559,18 @@ function Xn(e) {
 		maxLogitRows: n("logit_rows"),
 		pageTokens: n("page_tokens"),
 		maxPosition: r("positions"),
-		kvBytesPerPage: e.states.filter(({ unit: e }) => e === "pages").reduce((e, t) => e + t.unit_bytes, 0)
+		kvBytesPerPage: e.states.filter(({ unit: e }) => e === "pages").reduce((e, t) => e + t.unit_bytes, 0),
+		likeliest: (t.outputs.find(({ name: e }) => e === "likeliest")?.most.at(-1) ?? 0) / 2
 	};
 }
-function Zn(t) {
-	let n = Xn(t);
+function Xn(t) {
+	let n = Yn(t);
 	if (n !== void 0) return n;
 	let r = `Its functions: ${t.functions.map(({ name: e }) => e).join(", ")}.`;
 	throw new e("usage", "This model is no language model: it takes no tokens.", { why: r });
 }
 // src/staging.ts
-var Qn = 16, $n = class {
+var Zn = 16, Qn = class {
 	#e;
 	#t;
 	#n = 0;
@@ -1569,7 +1578,7 @@ var Qn = 16, $n = class {
 		this.#e = e;
 	}
 	begin(e, t) {
-		let n = e + t * Qn;
+		let n = e + t * Zn;
 		this.#n = 0, this.#t !== void 0 && this.#t.size >= n || (this.free(), this.#t = this.#e.allocate(2 * n, "the arguments of a call"));
 	}
 	reserve(e) {
@@ -1581,23 +1590,23 @@ var Qn = 16, $n = class {
 		return this.#e.bytes(t, e.byteLength).set(n), t;
 	}
 	putText(e) {
-		return this.put(er(e));
+		return this.put($n(e));
 	}
 	free() {
 		this.#t !== void 0 && this.#e.free(this.#t), this.#t = void 0;
 	}
 	#r(e) {
 		let t = this.#t, n = t.at + this.#n;
-		if (this.#n += Math.ceil(e / Qn) * Qn, this.#n > t.size) throw RangeError("more was staged than begin() was told");
+		if (this.#n += Math.ceil(e / Zn) * Zn, this.#n > t.size) throw RangeError("more was staged than begin() was told");
 		return n;
 	}
-}, er = (e) => new TextEncoder().encode(`${e}\0`), tr = {
+}, $n = (e) => new TextEncoder().encode(`${e}\0`), er = {
 	f32: Float32Array,
 	i32: Int32Array,
 	u8: Uint8Array,
 	i8: Int8Array,
 	f16: Uint16Array
-}, nr = class t {
+}, tr = class t {
 	#e;
 	#t;
 	#n;
@@ -1607,7 +1616,7 @@ var Qn = 16, $n = class {
 	#o = 0;
 	#s = !1;
 	constructor(e, t, n, r, i) {
-		this.#e = e, this.#t = t, this.#n = new $n(e), this.#r = i, this.#i = this.#c(n, Object.entries(r), e.threads.count.count);
+		this.#e = e, this.#t = t, this.#n = new Qn(e), this.#r = i, this.#i = this.#c(n, Object.entries(r), e.threads.count.count);
 	}
 	static async create(e, n, r, i, a, o) {
 		a === void 0 && await e.threads.reserve();
@@ -1654,16 +1663,16 @@ var Qn = 16, $n = class {
 		if (i === void 0) {
 			let n = [];
 			for (; n.length < t;) {
-				let { argmax: t } = await this.forward(rr(e, n.length, n.at(-1)));
+				let { argmax: t } = await this.forward(nr(e, n.length, n.at(-1)));
 				n.push(t);
 			}
 			return n;
 		}
-		let a = (t) => this.#u(r, rr(e, t));
+		let a = (t) => this.#u(r, nr(e, t));
 		this.#o++;
 		let o = [];
 		return await this.#f(async () => {
-			o = await i.decode(t, a, ir(this.#t, "token_ids"), n);
+			o = await i.decode(t, a, rr(this.#t, "token_ids"), n);
 		}), o;
 	}
 	#l({ tokenIds: t, logitRows: n, tokenSeq: r }, i) {
@@ -1674,7 +1683,7 @@ var Qn = 16, $n = class {
 		});
 	}
 	#u(t, n) {
-		Zn(this.#t);
+		Xn(this.#t);
 		let { tokenIds: r, positions: i, tokenSeq: a, blockTable: o, blockTableStride: s, logitRows: c } = n;
 		if (i.length !== r.length || a.length !== r.length) throw new e("usage", "tokenIds, positions and tokenSeq must have one entry a token.", { why: `They have ${r.length}, ${i.length} and ${a.length}.` });
 		let l = [
@@ -1683,7 +1692,7 @@ var Qn = 16, $n = class {
 			a,
 			o,
 			c
-		], u = on.size + sn.length * an.size;
+		], u = on.size + ir(this.#t) * an.size;
 		this.#n.begin(rn.size + u + 4 * l.reduce((e, t) => e + t.length, 0), 2 + l.length);
 		let d = this.#n.reserve(rn.size), f = this.#n.reserve(u), p = {
 			struct_size: rn.size,
@@ -1703,11 +1712,11 @@ var Qn = 16, $n = class {
 	}
 	async run(e, t = {}) {
 		let n = this.#d(), r = this.#p(e), i = Object.entries(t), a = i.reduce((e, [t, { data: n }]) => e + n.byteLength + 4 * t.length + 1, 0), o = i.length + r.outputs.length;
-		this.#n.begin(a + 4 * e.length + 1 + o * cn.size, 3 + 2 * i.length);
-		let s = this.#n.reserve(i.length * cn.size), c = this.#n.reserve(r.outputs.length * cn.size);
-		i.forEach(([e, t], n) => this.#g(s + n * cn.size, e, t));
+		this.#n.begin(a + 4 * e.length + 1 + o * C.size, 3 + 2 * i.length);
+		let s = this.#n.reserve(i.length * C.size), c = this.#n.reserve(r.outputs.length * C.size);
+		i.forEach(([e, t], n) => this.#g(s + n * C.size, e, t));
 		let l = [i.length, r.outputs.length], u = this.#n.putText(e), d = `${e} cannot be run.`;
-		return this.#e.check(d, "hearth_run", n, u, s, l[0], c, l[1]), await this.#f(() => this.#a.finish()), this.#o++, Object.fromEntries(r.outputs.map((e, t) => [e.name, this.#_(c + t * cn.size)]));
+		return this.#e.check(d, "hearth_run", n, u, s, l[0], c, l[1]), await this.#f(() => this.#a.finish()), this.#o++, Object.fromEntries(r.outputs.map((e, t) => [e.name, this.#_(c + t * C.size)]));
 	}
 	close() {
 		this.#i !== 0 && (this.#e.attach(this.#i, void 0), this.#e.call("hearth_session_free", this.#i), this.#a?.close(), this.#n.free(), this.#i = 0, this.#r());
@@ -1737,36 +1746,48 @@ var Qn = 16, $n = class {
 	#m(t) {
 		let n = ++this.#o, r = (r) => {
 			if (n !== this.#o || this.#i === 0) throw new e("usage", "A result is read after the session's next call.");
-			let i = t + r * an.size, a = (e) => $t(this.#e.view, i, an, e);
-			return this.#h(a("data"), Yn[a("dtype")], a("rows"), a("cols"), a("row_stride"));
+			let i = sn.indexOf(r);
+			return i >= ir(this.#t) ? () => 0 : (e) => $t(this.#e.view, t + i * an.size, an, e);
+		}, i = (e) => {
+			let t = r(e);
+			return this.#h(t("data"), Jn[t("dtype")], t("rows"), t("cols"), t("row_stride"));
+		}, a = (e, t) => {
+			let n = r("likeliest"), [i, a] = [n("data"), n("cols") / 2];
+			return this.#h(i && i + e * a * er[t].BYTES_PER_ELEMENT, t, n("rows"), a, n("row_stride"));
 		};
 		return {
 			get logits() {
-				return r(0);
+				return i("logits");
 			},
 			get argmax() {
-				return r(1);
+				return i("argmax");
 			},
 			get hidden() {
-				return r(2);
+				return i("hidden");
+			},
+			get likeliest() {
+				return {
+					logits: a(0, "f32"),
+					tokens: a(1, "i32")
+				};
 			}
 		};
 	}
 	#h(e, t, n, r, i) {
-		let a = tr[t];
+		let a = er[t];
 		if (e === 0) return new a(0);
 		let o = a.BYTES_PER_ELEMENT, s = new a(n * r), c = new Uint8Array(s.buffer);
 		for (let t = 0; t < n; t++) c.set(this.#e.bytes(e + t * i * o, r * o), t * r * o);
 		return s;
 	}
 	#g(t, n, { data: r, shape: i }) {
-		let a = Yn.findIndex((e) => r instanceof tr[e]), o = i.reduce((e, t) => e * t, 1);
+		let a = Jn.findIndex((e) => r instanceof er[e]), o = i.reduce((e, t) => e * t, 1);
 		if (a < 0 || i.length > 8 || o !== r.length) throw new e("usage", `${n} cannot be given: ${r.length} numbers for the shape (${i.join(", ")}).`);
 		let s = Object.fromEntries(i.map((e, t) => [ln(t), e])), c = {
 			name: this.#n.putText(n),
 			data: this.#n.put(r)
 		};
-		Qt(this.#e.view, t, cn, {
+		Qt(this.#e.view, t, C, {
 			...s,
 			...c,
 			dtype: a,
@@ -1774,14 +1795,14 @@ var Qn = 16, $n = class {
 		});
 	}
 	#_(e) {
-		let t = (t) => $t(this.#e.view, e, cn, t), n = Array.from({ length: t("rank") }, (e, t) => t).map((e) => t(ln(e))), r = n.at(-1) ?? 1, i = n.slice(0, -1).reduce((e, t) => e * t, 1), a = n.length > 0 ? t("row_stride") : 1;
+		let t = (t) => $t(this.#e.view, e, C, t), n = Array.from({ length: t("rank") }, (e, t) => t).map((e) => t(ln(e))), r = n.at(-1) ?? 1, i = n.slice(0, -1).reduce((e, t) => e * t, 1), a = n.length > 0 ? t("row_stride") : 1;
 		return {
-			data: this.#h(t("data"), Yn[t("dtype")], i, r, a),
+			data: this.#h(t("data"), Jn[t("dtype")], i, r, a),
 			shape: n
 		};
 	}
 };
-function rr(e, t, n = new Int32Array(e.tokenIds.length)) {
+function nr(e, t, n = new Int32Array(e.tokenIds.length)) {
 	if (t === 0) return {
 		...e,
 		outputs: ["argmax"]
@@ -1795,12 +1816,16 @@ function rr(e, t, n = new Int32Array(e.tokenIds.length)) {
 		outputs: ["argmax"]
 	};
 }
-function ir({ functions: e }, t) {
+function rr({ functions: e }, t) {
 	let n = e.findIndex(({ door: e }) => e === "text");
 	return e.slice(0, n).reduce((e, { inputs: t }) => e + t.length, 0) + e[n].inputs.findIndex(({ name: e }) => e === t);
 }
+function ir({ functions: e }) {
+	let t = e.find(({ door: e }) => e === "text")?.outputs ?? [];
+	return Math.max(0, ...t.map((e) => 1 + sn.findIndex((t) => t === e.name)));
+}
 function ar(e) {
-	return e === void 0 ? 0 : e.reduce((e, t) => e | 1 << sn.indexOf(t), 0) || 1 << sn.length;
+	return e === void 0 ? 0 : e.reduce((e, t) => e | cn[t], 0) || cn.nothing;
 }
 // src/model.ts
 function or(e, t, n, r, i, a) {
@@ -1817,11 +1842,11 @@ async function sr(e, t, n, r, i) {
 	let { plan: a, shaders: o, known: s, weights: c } = n, l = ur(e, t, a, void 0, 0, "gpu"), u;
 	try {
 		let t = dr(e, l);
-		u = await Gn.open(e, l, o, c, {
+		u = await Wn.open(e, l, o, c, {
 			adapter: r,
 			memoryLimitBytes: i,
 			isChecked: s !== void 0
-		}), s !== void 0 && await Ce(u, s, u.record, (n) => nr.create(e, t, l, { pages: n }, u, () => void 0));
+		}), s !== void 0 && await Ce(u, s, u.record, (n) => tr.create(e, t, l, { pages: n }, u, () => void 0));
 		let n = {
 			kind: "webgpu",
 			name: u.gpu.name,
@@ -1856,14 +1881,14 @@ var cr = class {
 		return this.#n.info;
 	}
 	get text() {
-		return Xn(this.info);
+		return Yn(this.info);
 	}
 	get device() {
 		return this.#n.device;
 	}
 	async session(t = {}) {
 		if (!this.#r) throw new e("usage", "The model is closed.");
-		let { library: n, pointer: r, weights: i, info: a } = this.#n, o = (e) => this.#t.delete(e), s = i instanceof Gn ? i : void 0, c = await nr.create(n, a, r, t, s, o);
+		let { library: n, pointer: r, weights: i, info: a } = this.#n, o = (e) => this.#t.delete(e), s = i instanceof Wn ? i : void 0, c = await tr.create(n, a, r, t, s, o);
 		return this.#t.add(c), c;
 	}
 	get memoryBytes() {
@@ -1882,7 +1907,7 @@ var cr = class {
 		let { library: e, pointer: t, weights: n } = this.#n;
 		try {
 			for (let e of [...this.#t]) e.close();
-			e.call("hearth_close", t), n instanceof Gn ? n.close() : e.free(n);
+			e.call("hearth_close", t), n instanceof Wn ? n.close() : e.free(n);
 		} finally {
 			e.close();
 		}
@@ -1899,7 +1924,7 @@ function lr({ isa: e }, { count: t, why: n }, r) {
 	};
 }
 function ur(e, t, n, r, i, a) {
-	let o = new $n(e);
+	let o = new Qn(e);
 	o.begin(n.length + en.size + 4 + a.length + 1, 4);
 	let s = o.reserve(4), c = o.reserve(en.size), l = [BigInt(n.length), BigInt(i)];
 	Qt(e.view, c, en, {
@@ -2602,39 +2627,21 @@ function ci(t, n, { low: r, high: i, above: a = !1, whole: o = !1 }) {
 	let c = a ? `above ${r} and at most ${i}` : i === Infinity ? `${r} or more` : `${r} to ${i}`;
 	throw new e("usage", `${t} is ${String(n)}, but must be a ${o ? "whole number" : "number"}, ${c}.`);
 }
-var li = (e) => e.repetitionPenalty !== 1 || e.presencePenalty !== 0 || e.frequencyPenalty !== 0, ui = (e) => li(e) || e.logitBias.size > 0, di = (e, t) => (e[t >> 5] >> (t & 31) & 1) == 1;
-function fi(e, t) {
-	for (let n = 0; n * 32 < e.length; n++) {
-		let r = t[n];
-		if (r === -1) continue;
-		let i = Math.min(e.length, n * 32 + 32);
-		for (let t = n * 32; t < i; t++) r >> (t & 31) & 1 || (e[t] = -Infinity);
-	}
-}
-var pi = (t, n = "") => new e("usage", t, { why: n });
-async function mi(e, t) {
-	try {
-		return await t();
-	} catch (t) {
-		throw pi(e, t instanceof Error ? t.message : String(t));
-	}
-}
-// src/engine/logits.ts
-var hi = [
+var li = (e) => e.repetitionPenalty !== 1 || e.presencePenalty !== 0 || e.frequencyPenalty !== 0, ui = (e) => li(e) || e.logitBias.size > 0, di = [
 	.001,
 	1e-6,
 	0
-], gi = 1e-45;
-function _i(e) {
+], fi = 1e-45;
+function pi(e) {
 	let t = -Infinity;
 	for (let n = 0; n < e.length; n++) e[n] > t && (t = e[n]);
 	return t;
 }
-function vi(e, t) {
-	let n = yi(e, t);
-	return bi(e, (e) => e >= n && e > -Infinity);
+function mi(e, t) {
+	let n = hi(e, t);
+	return gi(e, (e) => e >= n && e > -Infinity);
 }
-function yi(e, t) {
+function hi(e, t) {
 	let n = new Float32Array(Math.min(t, e.length)).fill(-Infinity);
 	for (let t = 0; t < e.length; t++) {
 		let r = e[t];
@@ -2645,53 +2652,110 @@ function yi(e, t) {
 	}
 	return n[0];
 }
-function bi(e, t) {
+function gi(e, t) {
 	let n = [];
 	for (let r = 0; r < e.length; r++) t(e[r]) && n.push(r);
 	return Int32Array.from(n);
 }
-var xi = (e, t) => {
+var _i = (e, t) => {
 	let n = new Float32Array(t.length);
 	for (let r = 0; r < t.length; r++) n[r] = e[t[r]];
 	return n;
 };
-function Si(e) {
+function vi(e) {
 	let t = 0;
 	for (let n = 0; n < e.length; n++) t += e[n];
 	return t;
 }
-function Ci(e, t) {
-	let n = t * Si(e), r = /* @__PURE__ */ new Int32Array(), i = /* @__PURE__ */ new Float32Array();
-	for (let t of hi) {
+function yi(e, t) {
+	let n = t * vi(e), r = /* @__PURE__ */ new Int32Array(), i = /* @__PURE__ */ new Float32Array();
+	for (let t of di) {
 		let a = Math.fround(t);
-		if (r = bi(e, (e) => e >= a), i = xi(e, r), Si(i) >= n) break;
+		if (r = gi(e, (e) => e >= a), i = _i(e, r), vi(i) >= n) break;
 	}
 	let a = i.slice().sort(), o = a.length - 1, s = 0;
 	for (; o > 0 && s + a[o] < n;) s += a[o--];
 	let c = a[o], l = 0;
 	for (let e of i) e > c && (l += e);
-	let u = Math.max(1, Math.ceil((n - l) / Math.max(c, gi))), d = r.filter((e, t) => i[t] > c), f = r.filter((e, t) => i[t] === c).subarray(0, u), p = new Int32Array(d.length + f.length);
+	let u = Math.max(1, Math.ceil((n - l) / Math.max(c, fi))), d = r.filter((e, t) => i[t] > c), f = r.filter((e, t) => i[t] === c).subarray(0, u), p = new Int32Array(d.length + f.length);
 	return p.set(d), p.set(f, d.length), p;
 }
-function wi(e, t) {
-	let n = t * Si(e), r = 0, i = 0;
+function bi(e, t) {
+	let n = t * vi(e), r = 0, i = 0;
 	for (let t = 0; t < e.length; t++) {
 		let a = e[t];
 		if (a !== 0 && (r += a, i = t, r > n)) break;
 	}
 	return i;
 }
-function Ti(e, t, n) {
-	let r = _i(e), i = 0;
+function xi(e, t, n) {
+	let r = pi(e), i = 0;
 	for (let t = 0; t < e.length; t++) i += Math.fround(Math.exp(Math.fround(e[t] - r)));
-	let a = r + Math.log(i), o = n > 0 ? [...vi(e, Math.min(n, e.length))] : [];
+	let a = r + Math.log(i), o = n > 0 ? [...mi(e, Math.min(n, e.length))] : [];
 	return o.sort((t, n) => e[n] - e[t] || t - n), {
 		logprob: e[t] - a,
 		topLogprobs: o.slice(0, n).map((t) => [t, e[t] - a])
 	};
 }
+// src/engine/likeliest.ts
+var Si = class {
+	#e;
+	#t;
+	constructor(e, t) {
+		this.#e = e, this.#t = t;
+	}
+	among(e) {
+		let [t, n] = [this.#e, this.#t];
+		if (e >= n.length || n[e] < 0) return;
+		let r = e;
+		for (; r < n.length && t[r] === t[e - 1];) r++;
+		if (r === n.length || !t.subarray(0, r).every(Number.isFinite)) return;
+		let i = Int32Array.from({ length: r }, (e, t) => t).sort((e, t) => n[e] - n[t]);
+		return {
+			ids: i.map((e) => n[e]),
+			logits: _i(t, i)
+		};
+	}
+}, Ci = ["argmax", "logits"];
+function wi(e, t) {
+	if (e.length === 0) return [];
+	let n = e.filter(({ mayNeedLogits: e }) => e);
+	return n.length === 0 ? ["argmax"] : n.every((e) => e.drawsAmong(t)) ? ["argmax", "likeliest"] : Ci;
+}
+function Ti(e, t, n) {
+	if (n === 0) return [];
+	let { argmax: r } = e, i = t.includes("logits") ? e.logits : /* @__PURE__ */ new Float32Array(), a = t.includes("likeliest") ? e.likeliest : void 0, o = (e, t) => {
+		let r = e.length / n;
+		return e.subarray(t * r, (t + 1) * r);
+	};
+	return Array.from({ length: n }, (e, t) => ({
+		logits: o(i, t),
+		argmax: r[t],
+		likeliest: a && new Si(o(a.logits, t), o(a.tokens, t))
+	}));
+}
+var Ei = (e, t) => e.every(({ likeliest: e }, n) => {
+	let { mayNeedLogits: r, params: i } = t[n];
+	return e === void 0 || !r || e.among(i.topK) !== void 0;
+}), Di = (e, t) => (e[t >> 5] >> (t & 31) & 1) == 1;
+function Oi(e, t) {
+	for (let n = 0; n * 32 < e.length; n++) {
+		let r = t[n];
+		if (r === -1) continue;
+		let i = Math.min(e.length, n * 32 + 32);
+		for (let t = n * 32; t < i; t++) r >> (t & 31) & 1 || (e[t] = -Infinity);
+	}
+}
+var ki = (t, n = "") => new e("usage", t, { why: n });
+async function Ai(e, t) {
+	try {
+		return await t();
+	} catch (t) {
+		throw ki(e, t instanceof Error ? t.message : String(t));
+	}
+}
 // src/engine/processor.ts
-function Ei(t, n) {
+function ji(t, n) {
 	let r;
 	try {
 		r = t.process(n.slice());
@@ -2702,41 +2766,41 @@ function Ei(t, n) {
 	throw new e("usage", `The logit processor must answer a Float32Array of ${n.length} logits.`);
 }
 // src/engine/random.ts
-var Di = (1n << 64n) - 1n, Oi = (1n << 128n) - 1n, ki = 47026247687942121848144207491837523525n, Ai = 4, ji = 16;
-function Mi(e, t) {
+var Mi = (1n << 64n) - 1n, Ni = (1n << 128n) - 1n, Pi = 47026247687942121848144207491837523525n, Fi = 4, Ii = 16;
+function Li(e, t) {
 	let n = 1135663077, r = (e) => {
 		let t = e ^ n;
 		n = Math.imul(n, 2468251765);
 		let r = Math.imul(t, n);
-		return r ^ r >>> ji;
+		return r ^ r >>> Ii;
 	}, i = (e, t) => {
 		let n = Math.imul(3389127133, e) - Math.imul(1232336661, t);
-		return n ^ n >>> ji;
-	}, a = Array.from({ length: Ai }, (t, n) => r(Number(e >> BigInt(32 * n) & 4294967295n)));
-	for (let e = 0; e < Ai; e++) for (let t = 0; t < Ai; t++) e !== t && (a[t] = i(a[t], r(a[e])));
+		return n ^ n >>> Ii;
+	}, a = Array.from({ length: Fi }, (t, n) => r(Number(e >> BigInt(32 * n) & 4294967295n)));
+	for (let e = 0; e < Fi; e++) for (let t = 0; t < Fi; t++) e !== t && (a[t] = i(a[t], r(a[e])));
 	return n = 2337405405, Array.from({ length: t }, (e, t) => {
-		let r = a[t % Ai] ^ n;
+		let r = a[t % Fi] ^ n;
 		n = Math.imul(n, 1492356589);
 		let i = Math.imul(r, n);
-		return (i ^ i >>> ji) >>> 0;
+		return (i ^ i >>> Ii) >>> 0;
 	});
 }
-var Ni = class {
+var Ri = class {
 	#e;
 	#t;
 	constructor(e) {
-		let t = Mi(e ?? crypto.getRandomValues(/* @__PURE__ */ new BigUint64Array(1))[0], 8).map(BigInt), n = (e) => t[e] | t[e + 1] << 32n, r = n(0) << 64n | n(2);
-		this.#t = ((n(4) << 64n | n(6)) << 1n | 1n) & Oi, this.#e = this.#t, this.#e = this.#e + r & Oi, this.#n();
+		let t = Li(e ?? crypto.getRandomValues(/* @__PURE__ */ new BigUint64Array(1))[0], 8).map(BigInt), n = (e) => t[e] | t[e + 1] << 32n, r = n(0) << 64n | n(2);
+		this.#t = ((n(4) << 64n | n(6)) << 1n | 1n) & Ni, this.#e = this.#t, this.#e = this.#e + r & Ni, this.#n();
 	}
 	next() {
 		this.#n();
-		let e = this.#e >> 64n ^ this.#e & Di, t = this.#e >> 122n, n = (e >> t | e << 64n - t) & Di;
+		let e = this.#e >> 64n ^ this.#e & Mi, t = this.#e >> 122n, n = (e >> t | e << 64n - t) & Mi;
 		return Number(n >> 11n) * 2 ** -53;
 	}
 	#n() {
-		this.#e = this.#e * ki + this.#t & Oi;
+		this.#e = this.#e * Pi + this.#t & Ni;
 	}
-}, Pi = "The model's weights are damaged or its arithmetic overflows: check the file, or compile with higher precision.", Fi = 1e-30, Ii = class {
+}, zi = "The model's weights are damaged or its arithmetic overflows: check the file, or compile with higher precision.", Bi = 1e-30, Vi = class {
 	params;
 	needsLogits;
 	#e;
@@ -2745,26 +2809,32 @@ var Ni = class {
 	#r;
 	#i;
 	constructor(e, t, n, r) {
-		this.params = e, this.#e = n, this.#t = r, r?.reset(), this.#n = new Ni(e.seed === void 0 ? void 0 : BigInt(e.seed)), this.#r = ui(e), this.needsLogits = e.temperature !== 0 || this.#r || e.logprobs !== void 0 || r !== void 0, li(e) && (this.#i = new Map(Array.from(t, (e) => [e, 0])));
+		this.params = e, this.#e = n, this.#t = r, r?.reset(), this.#n = new Ri(e.seed === void 0 ? void 0 : BigInt(e.seed)), this.#r = ui(e), this.needsLogits = e.temperature !== 0 || this.#r || e.logprobs !== void 0 || r !== void 0, li(e) && (this.#i = new Map(Array.from(t, (e) => [e, 0])));
 	}
 	get mayNeedLogits() {
 		return this.needsLogits || this.#e !== void 0;
 	}
-	async sample(e, t) {
-		let n = this.#e, r = n && await mi("What may come next cannot be told.", () => n.mask()), i = this.#a(e, t, r);
-		return n && await mi(`The drawn token ${i.token} was refused.`, () => n.accept(i.token)), i;
+	drawsAmong(e) {
+		let { temperature: t, topK: n, logprobs: r } = this.params;
+		return !this.#r && r === void 0 && this.#t === void 0 && this.#e === void 0 && t !== 0 && n > 0 && n < e;
+	}
+	async sample(e, t, n) {
+		let r = this.params.temperature === 0 ? void 0 : n?.among(this.params.topK);
+		if (r !== void 0) return { token: this.#c(r.ids, r.logits, pi(r.logits)) };
+		let i = this.#e, a = i && await Ai("What may come next cannot be told.", () => i.mask()), o = this.#a(e, t, a);
+		return i && await Ai(`The drawn token ${o.token} was refused.`, () => i.accept(o.token)), o;
 	}
 	close() {
 		this.#e?.close();
 	}
 	#a(e, t, n) {
-		if (!this.needsLogits && (n === void 0 || di(n, t))) return { token: t };
-		Ri(e);
-		let r = this.#t ? Ei(this.#t, e) : e, i = this.#r || n !== void 0 ? this.#o(r, n) : r, a = this.params.temperature === 0 ? i === e ? t : i.indexOf(_i(i)) : this.#s(i);
-		if (i[a] === -Infinity) throw Li();
+		if (!this.needsLogits && (n === void 0 || Di(n, t))) return { token: t };
+		Ui(e);
+		let r = this.#t ? ji(this.#t, e) : e, i = this.#r || n !== void 0 ? this.#o(r, n) : r, a = this.params.temperature === 0 ? i === e ? t : i.indexOf(pi(i)) : this.#s(i);
+		if (i[a] === -Infinity) throw Hi();
 		return this.#t?.sampled(a), this.#i && this.#i.set(a, (this.#i.get(a) ?? 0) + 1), this.params.logprobs === void 0 ? { token: a } : {
 			token: a,
-			...Ti(e, a, this.params.logprobs)
+			...xi(e, a, this.params.logprobs)
 		};
 	}
 	#o(e, t) {
@@ -2774,35 +2844,38 @@ var Ni = class {
 			o = Math.fround(o > 0 ? o / r : o * r), o = Math.fround(o - Math.fround(i * t)), n[e] = o - (t > 0 ? a : 0);
 		}
 		for (let [e, t] of this.params.logitBias) n[e] += Math.fround(t);
-		return t !== void 0 && fi(n, t), n;
+		return t !== void 0 && Oi(n, t), n;
 	}
 	#s(e) {
-		let { topK: t, topP: n, minP: r, temperature: i } = this.params, a = _i(e);
-		if (a === -Infinity) throw Li();
-		let o;
-		t > 0 && t < e.length && (o = vi(e, t));
-		let s = o ? xi(e, o) : e.slice(), c = Math.fround(1 / Math.max(i, Fi));
-		for (let e = 0; e < s.length; e++) {
-			let t = Math.fround(s[e] - a);
-			s[e] = t === 0 ? 1 : Math.exp(Math.fround(t * c));
-		}
-		let l = (e) => {
-			o = o ? e.map((e) => o[e]) : e, s = xi(s, e);
-		};
-		n < 1 && l(Ci(s, n));
-		let u = Math.fround(r);
-		r > 0 && l(bi(s, (e) => e >= u));
-		let d = wi(s, this.#n.next());
-		return o ? o[d] : d;
+		let { topK: t } = this.params, n = pi(e);
+		if (n === -Infinity) throw Hi();
+		if (!(t > 0 && t < e.length)) return this.#c(void 0, e.slice(), n);
+		let r = mi(e, t);
+		return this.#c(r, _i(e, r), n);
 	}
-}, Li = () => pi("The answer cannot go on: no token of the vocabulary is allowed here.", "The grammar has a dead end, or asks for text that this tokenizer cannot write.");
-function Ri(t) {
-	if (Number.isFinite(Si(t))) return;
+	#c(e, t, n) {
+		let { topP: r, minP: i, temperature: a } = this.params, o = Math.fround(1 / Math.max(a, Bi));
+		for (let e = 0; e < t.length; e++) {
+			let r = Math.fround(t[e] - n);
+			t[e] = r === 0 ? 1 : Math.exp(Math.fround(r * o));
+		}
+		let s = (n) => {
+			e = e ? n.map((t) => e[t]) : n, t = _i(t, n);
+		};
+		r < 1 && s(yi(t, r));
+		let c = Math.fround(i);
+		i > 0 && s(gi(t, (e) => e >= c));
+		let l = bi(t, this.#n.next());
+		return e ? e[l] : l;
+	}
+}, Hi = () => ki("The answer cannot go on: no token of the vocabulary is allowed here.", "The grammar has a dead end, or asks for text that this tokenizer cannot write.");
+function Ui(t) {
+	if (Number.isFinite(vi(t))) return;
 	let n = t.reduce((e, t) => e + Number(!Number.isFinite(t)), 0);
-	if (n > 0) throw new e("internal", `${n} of ${t.length} logits are NaN or infinite.`, { hint: Pi });
+	if (n > 0) throw new e("internal", `${n} of ${t.length} logits are NaN or infinite.`, { hint: zi });
 }
 // src/engine/sequence.ts
-var zi = class {
+var Wi = class {
 	tokens;
 	numPromptTokens;
 	sampler;
@@ -2814,7 +2887,7 @@ var zi = class {
 	#r = NaN;
 	#i = NaN;
 	constructor(e, t, n, r) {
-		this.tokens = [...e], this.numPromptTokens = e.length, this.sampler = new Ii(t, e, n, r);
+		this.tokens = [...e], this.numPromptTokens = e.length, this.sampler = new Vi(t, e, n, r);
 	}
 	get numOutputTokens() {
 		return this.tokens.length - this.numPromptTokens;
@@ -2852,8 +2925,8 @@ var zi = class {
 	}
 };
 // src/engine/session_forward.ts
-async function Bi(e, t, n) {
-	let r = Zn(e.info), i = e.info.functions.find(({ door: e }) => e === "text")?.outputs ?? [], a = await e.session({ pages: t }), o = !0, s = async () => {
+async function Gi(e, t, n) {
+	let r = Xn(e.info), i = e.info.functions.find(({ door: e }) => e === "text")?.outputs ?? [], a = await e.session({ pages: t }), o = !0, s = async () => {
 		throw a = void 0, await e.reopen(), a = await e.session({ pages: t }), o = !1, new ti("device", "The GPU was lost, and is there again.");
 	}, c = async (e) => {
 		if (a === void 0) return s();
@@ -2885,7 +2958,7 @@ async function Bi(e, t, n) {
 	};
 }
 // src/engine/turn.ts
-function Vi() {
+function Ki() {
 	return new Promise((e) => {
 		let { port1: t, port2: n } = new MessageChannel();
 		n.onmessage = () => {
@@ -2894,7 +2967,7 @@ function Vi() {
 	});
 }
 // src/engine/engine.ts
-var Hi = 4096, Ui = 128, Wi = 64, Gi = class t {
+var qi = 4096, Ji = 128, Yi = 64, Xi = class t {
 	context;
 	#e;
 	#t;
@@ -2905,28 +2978,28 @@ var Hi = 4096, Ui = 128, Wi = 64, Gi = class t {
 	#o = Promise.resolve();
 	#s = !1;
 	constructor(t, n = [], r = {}) {
-		let { context: i, maxSequences: a = Infinity, chunkTokens: o = Ui, tokensPerReadBack: s = "auto" } = r, { info: c, numPages: l } = t, u = Math.min(c.maxPosition, l * c.pageTokens);
+		let { context: i, maxSequences: a = Infinity, chunkTokens: o = Ji, tokensPerReadBack: s = "auto" } = r, { info: c, numPages: l } = t, u = Math.min(c.maxPosition, l * c.pageTokens);
 		if (this.context = i ?? u, !(this.context >= 2 && this.context <= u)) throw new e("usage", `The context is ${this.context} tokens, but must be 2 to ${u}.`, { why: `The model takes ${c.maxPosition}, and there are ${l} pages of ${c.pageTokens}.` });
-		if (!(Number.isInteger(s) && Number(s) >= 1 && Number(s) <= Wi) && s !== "auto") throw new e("usage", `tokensPerReadBack is ${s}, but must be 1 to ${Wi}, or "auto".`);
+		if (!(Number.isInteger(s) && Number(s) >= 1 && Number(s) <= Yi) && s !== "auto") throw new e("usage", `tokensPerReadBack is ${s}, but must be 1 to ${Yi}, or "auto".`);
 		this.#e = t, this.#i = s, this.#t = new Set(n), this.#r = Jr(this.context, c.pageTokens), this.#n = new Qr(c, new Yr(l, c.pageTokens), {
 			maxSequences: a,
 			chunkTokens: o
 		});
 	}
 	static async create(e, n = {}) {
-		let { pageTokens: r, maxPosition: i } = Zn(e.info), a = n.cacheTokens ?? Math.max(n.context ?? 0, Math.min(4096, i));
-		return new t(await Bi(e, Jr(a, r), n.submitMs), e.endIds, n);
+		let { pageTokens: r, maxPosition: i } = Xn(e.info), a = n.cacheTokens ?? Math.max(n.context ?? 0, Math.min(4096, i));
+		return new t(await Gi(e, Jr(a, r), n.submitMs), e.endIds, n);
 	}
 	generate(e, t = {}, { constraint: n, processor: r, signal: i } = {}) {
 		let a = si(t);
 		this.#l(e, [...a.logitBias.keys(), ...a.stopTokenIds]);
-		let o = new zi(e, a, n, r), s = () => this.#h(o, "cancelled"), c = new ni(s);
+		let o = new Wi(e, a, n, r), s = () => this.#g(o, "cancelled"), c = new ni(s);
 		return this.#a.set(o, c), this.#n.add(o), i?.addEventListener("abort", s, { once: !0 }), i?.aborted === !0 && s(), this.#a.size === 1 && (this.#o = this.#o.then(() => this.#u())), c;
 	}
 	async close() {
 		if (!this.#s) {
 			this.#s = !0;
-			for (let e of this.#n.sequences) this.#h(e, "cancelled");
+			for (let e of this.#n.sequences) this.#g(e, "cancelled");
 			await this.#o, this.#e.close();
 		}
 	}
@@ -2982,62 +3055,71 @@ var Hi = 4096, Ui = 128, Wi = 64, Gi = class t {
 				e = t.map(({ sequence: e }) => e), t.length > 0 && await this.#d(t);
 			} catch (t) {
 				let n = e.filter((e) => this.#a.has(e));
-				t instanceof ti ? this.#n.restartAll() : n.length > 1 ? this.#n.suspect(n) : n.forEach((e) => this.#g(e, t));
+				t instanceof ti ? this.#n.restartAll() : n.length > 1 ? this.#n.suspect(n) : n.forEach((e) => this.#_(e, t));
 			}
-			await Vi();
+			await Ki();
 		}
 	}
 	async #d(e) {
 		let { ahead: t } = this.#e;
-		if (t !== void 0 && e.every(Ki)) return this.#f(e, t);
-		let n = e.filter(Zr), r = n.some(({ sequence: e }) => e.sampler.mayNeedLogits), i = n.length === 0 ? [] : r ? ["argmax", "logits"] : ["argmax"], a = await this.#e.forward($r(e, this.#r, i)), o = (e) => this.#a.has(e.sequence);
-		for (let { sequence: t, count: n } of e.filter(o)) t.commit(this.#n.pool, n);
-		if (n.length === 0) return;
-		let s = a.argmax, c = r ? a.logits : /* @__PURE__ */ new Float32Array(), l = r ? this.#e.info.vocabSize : 0;
-		for (let [e, t] of n.entries()) o(t) && await this.#m(t.sequence, c.subarray(e * l, (e + 1) * l), s[e]);
+		if (t !== void 0 && e.every(Zi)) return this.#p(e, t);
+		let n = e.filter(Zr), r = await this.#f(e, n.map(({ sequence: e }) => e.sampler)), i = (e) => this.#a.has(e.sequence);
+		for (let { sequence: t, count: n } of e.filter(i)) t.commit(this.#n.pool, n);
+		for (let [e, t] of n.entries()) i(t) && await this.#h(t.sequence, r[e]);
 	}
 	async #f(e, t) {
-		let n = this.#i === "auto" ? t.worthwhile : this.#i, r = e.map(({ sequence: e }) => this.#p(e)), i = this.#n.reserve(e, Math.min(n, ...r)), a = await t.decode($r(e, this.#r, ["argmax"]), i);
+		let n = wi(t, this.#e.info.likeliest), r = $r(e, this.#r, n), i = Ti(await this.#e.forward(r), n, t.length);
+		return Ei(i, t) ? i : Ti(await this.#e.forward({
+			...r,
+			outputs: Ci
+		}), Ci, t.length);
+	}
+	async #p(e, t) {
+		let n = this.#i === "auto" ? t.worthwhile : this.#i, r = e.map(({ sequence: e }) => this.#m(e)), i = this.#n.reserve(e, Math.min(n, ...r)), a = await t.decode($r(e, this.#r, ["argmax"]), i);
 		for (let [t, n] of a.entries()) {
-			t > 0 && await Vi();
-			for (let [t, { sequence: r }] of e.entries()) this.#a.has(r) && (r.commit(this.#n.pool, 1), await this.#m(r, /* @__PURE__ */ new Float32Array(), n[t]));
+			t > 0 && await Ki();
+			for (let [t, { sequence: r }] of e.entries()) this.#a.has(r) && (r.commit(this.#n.pool, 1), await this.#h(r, {
+				logits: /* @__PURE__ */ new Float32Array(),
+				argmax: n[t],
+				likeliest: void 0
+			}));
 		}
 	}
-	#p({ tokens: e, numOutputTokens: t, sampler: n }) {
+	#m({ tokens: e, numOutputTokens: t, sampler: n }) {
 		return Math.min(this.context - e.length, (n.params.maxTokens ?? Infinity) - t);
 	}
-	async #m(e, t, n) {
-		let { params: r } = e.sampler;
+	async #h(e, { logits: t, argmax: n, likeliest: r }) {
+		let { params: i } = e.sampler;
 		try {
-			let i = await e.sampler.sample(t, n);
+			let a = await e.sampler.sample(t, n, r);
 			if (!this.#a.has(e)) return;
-			this.#n.clear(e), e.append(i.token);
-			let a = this.#t.has(i.token) && !r.ignoreEos || r.stopTokenIds.includes(i.token), o = this.#p(e) <= 0;
-			a || o ? this.#h(e, a ? "stop" : "length", i) : this.#a.get(e).push(i);
+			this.#n.clear(e), e.append(a.token);
+			let o = this.#t.has(a.token) && !i.ignoreEos || i.stopTokenIds.includes(a.token), s = this.#m(e) <= 0;
+			o || s ? this.#g(e, o ? "stop" : "length", a) : this.#a.get(e).push(a);
 		} catch (t) {
-			this.#g(e, t);
+			this.#_(e, t);
 		}
 	}
-	#h(e, t, n = {}) {
-		this.#_(e, !1)?.end({
+	#g(e, t, n = {}) {
+		this.#v(e, !1)?.end({
 			...n,
 			finish: t,
 			usage: e.usage
 		});
 	}
-	#g(e, t) {
-		this.#_(e, !0)?.fail(qi(t));
-	}
 	#_(e, t) {
+		this.#v(e, !0)?.fail(Qi(t));
+	}
+	#v(e, t) {
 		let n = this.#a.get(e);
 		if (n !== void 0) return this.#a.delete(e), this.#n.remove(e, t), e.sampler.close(), n;
 	}
-}, Ki = (e) => !Xr(e) && Zr(e) && e.count === 1 && !e.sequence.sampler.mayNeedLogits, qi = (t) => t instanceof e ? t : new e("internal", "The model could not be run.", { why: t instanceof Error ? t.message : String(t) }), Ji = Object.defineProperty, Yi = (e, t, n) => t in e ? Ji(e, t, {
+}, Zi = (e) => !Xr(e) && Zr(e) && e.count === 1 && !e.sequence.sampler.mayNeedLogits, Qi = (t) => t instanceof e ? t : new e("internal", "The model could not be run.", { why: t instanceof Error ? t.message : String(t) }), $i = Object.defineProperty, ea = (e, t, n) => t in e ? $i(e, t, {
 	enumerable: !0,
 	configurable: !0,
 	writable: !0,
 	value: n
-}) : e[t] = n, Xi = (e, t, n) => (Yi(e, typeof t == "symbol" ? t : t + "", n), n), C = Object.freeze({
+}) : e[t] = n, ta = (e, t, n) => (ea(e, typeof t == "symbol" ? t : t + "", n), n), T = Object.freeze({
 	Text: "Text",
 	NumericLiteral: "NumericLiteral",
 	StringLiteral: "StringLiteral",
@@ -3064,51 +3146,51 @@ var Hi = 4096, Ui = 128, Wi = 64, Gi = class t {
 	ComparisonBinaryOperator: "ComparisonBinaryOperator",
 	UnaryOperator: "UnaryOperator",
 	Comment: "Comment"
-}), w = class {
+}), E = class {
 	constructor(e, t) {
 		this.value = e, this.type = t;
 	}
 };
-function Zi(e) {
+function na(e) {
 	return /\w/.test(e);
 }
-function T(e) {
+function ra(e) {
 	return /[0-9]/.test(e);
 }
-function Qi(e) {
+function ia(e) {
 	return /\s/.test(e);
 }
-var $i = [
-	["{%", C.OpenStatement],
-	["%}", C.CloseStatement],
-	["{{", C.OpenExpression],
-	["}}", C.CloseExpression],
-	["(", C.OpenParen],
-	[")", C.CloseParen],
-	["{", C.OpenCurlyBracket],
-	["}", C.CloseCurlyBracket],
-	["[", C.OpenSquareBracket],
-	["]", C.CloseSquareBracket],
-	[",", C.Comma],
-	[".", C.Dot],
-	[":", C.Colon],
-	["|", C.Pipe],
-	["<=", C.ComparisonBinaryOperator],
-	[">=", C.ComparisonBinaryOperator],
-	["==", C.ComparisonBinaryOperator],
-	["!=", C.ComparisonBinaryOperator],
-	["<", C.ComparisonBinaryOperator],
-	[">", C.ComparisonBinaryOperator],
-	["+", C.AdditiveBinaryOperator],
-	["-", C.AdditiveBinaryOperator],
-	["~", C.AdditiveBinaryOperator],
-	["**", C.ExponentiationBinaryOperator],
-	["*", C.MultiplicativeBinaryOperator],
-	["//", C.MultiplicativeBinaryOperator],
-	["/", C.MultiplicativeBinaryOperator],
-	["%", C.MultiplicativeBinaryOperator],
-	["=", C.Equals]
-], ea = /* @__PURE__ */ new Map([
+var aa = [
+	["{%", T.OpenStatement],
+	["%}", T.CloseStatement],
+	["{{", T.OpenExpression],
+	["}}", T.CloseExpression],
+	["(", T.OpenParen],
+	[")", T.CloseParen],
+	["{", T.OpenCurlyBracket],
+	["}", T.CloseCurlyBracket],
+	["[", T.OpenSquareBracket],
+	["]", T.CloseSquareBracket],
+	[",", T.Comma],
+	[".", T.Dot],
+	[":", T.Colon],
+	["|", T.Pipe],
+	["<=", T.ComparisonBinaryOperator],
+	[">=", T.ComparisonBinaryOperator],
+	["==", T.ComparisonBinaryOperator],
+	["!=", T.ComparisonBinaryOperator],
+	["<", T.ComparisonBinaryOperator],
+	[">", T.ComparisonBinaryOperator],
+	["+", T.AdditiveBinaryOperator],
+	["-", T.AdditiveBinaryOperator],
+	["~", T.AdditiveBinaryOperator],
+	["**", T.ExponentiationBinaryOperator],
+	["*", T.MultiplicativeBinaryOperator],
+	["//", T.MultiplicativeBinaryOperator],
+	["/", T.MultiplicativeBinaryOperator],
+	["%", T.MultiplicativeBinaryOperator],
+	["=", T.Equals]
+], oa = /* @__PURE__ */ new Map([
 	["n", "\n"],
 	["t", "	"],
 	["r", "\r"],
@@ -3119,11 +3201,11 @@ var $i = [
 	["\"", "\""],
 	["\\", "\\"]
 ]);
-function ta(e, t = {}) {
+function sa(e, t = {}) {
 	return e.endsWith("\n") && (e = e.slice(0, -1)), t.lstrip_blocks && (e = e.replace(/^[ \t]*({[#%-])/gm, "$1")), t.trim_blocks && (e = e.replace(/([#%-]})\n/g, "$1")), e.replace(/(\s*){%(-?)\s*(?:end)?generation\s*(-?)%}(\s*)/gs, (e, t, n, r, i) => (n ? "" : t) + (r ? "" : i));
 }
-function na(e, t = {}) {
-	let n = [], r = ta(e, t), i = 0, a = 0, o = (e) => {
+function ca(e, t = {}) {
+	let n = [], r = sa(e, t), i = 0, a = 0, o = (e) => {
 		let t = "";
 		for (; e(r[i]);) if (r[i] === "\\") {
 			if (++i, i >= r.length) throw SyntaxError("Unexpected end of input");
@@ -3134,24 +3216,24 @@ function na(e, t = {}) {
 				t += String.fromCharCode(parseInt(a, 16)), i += n;
 				continue;
 			}
-			let n = ea.get(e);
+			let n = oa.get(e);
 			if (n === void 0) throw SyntaxError(`Unexpected escaped character: ${e}`);
 			t += n;
 		} else if (t += r[i++], i >= r.length) throw SyntaxError("Unexpected end of input");
 		return t;
 	}, s = () => {
 		let e = n.at(-1);
-		e && e.type === C.Text && (e.value = e.value.trimEnd(), e.value === "" && n.pop());
+		e && e.type === T.Text && (e.value = e.value.trimEnd(), e.value === "" && n.pop());
 	}, c = () => {
-		for (; i < r.length && Qi(r[i]);) ++i;
+		for (; i < r.length && ia(r[i]);) ++i;
 	};
 	main: for (; i < r.length;) {
 		let e = n.at(-1)?.type;
-		if (e === void 0 || e === C.CloseStatement || e === C.CloseExpression || e === C.Comment) {
+		if (e === void 0 || e === T.CloseStatement || e === T.CloseExpression || e === T.Comment) {
 			let e = "";
 			for (; i < r.length && (r[i] !== "{" || r[i + 1] !== "%" && r[i + 1] !== "{" && r[i + 1] !== "#");) e += r[i++];
 			if (e.length > 0) {
-				n.push(new w(e, C.Text));
+				n.push(new E(e, T.Text));
 				continue;
 			}
 		}
@@ -3165,204 +3247,204 @@ function na(e, t = {}) {
 				t += r[i++];
 			}
 			let a = t.endsWith("-");
-			a && (t = t.slice(0, -1)), e && s(), n.push(new w(t, C.Comment)), i += 2, a && c();
+			a && (t = t.slice(0, -1)), e && s(), n.push(new E(t, T.Comment)), i += 2, a && c();
 			continue;
 		}
 		if (r.slice(i, i + 3) === "{%-") {
-			s(), n.push(new w("{%", C.OpenStatement)), i += 3;
+			s(), n.push(new E("{%", T.OpenStatement)), i += 3;
 			continue;
 		}
 		if (r.slice(i, i + 3) === "{{-") {
-			s(), n.push(new w("{{", C.OpenExpression)), a = 0, i += 3;
+			s(), n.push(new E("{{", T.OpenExpression)), a = 0, i += 3;
 			continue;
 		}
-		if (o(Qi), r.slice(i, i + 3) === "-%}") {
-			n.push(new w("%}", C.CloseStatement)), i += 3, c();
+		if (o(ia), r.slice(i, i + 3) === "-%}") {
+			n.push(new E("%}", T.CloseStatement)), i += 3, c();
 			continue;
 		}
 		if (r.slice(i, i + 3) === "-}}") {
-			n.push(new w("}}", C.CloseExpression)), i += 3, c();
+			n.push(new E("}}", T.CloseExpression)), i += 3, c();
 			continue;
 		}
 		let t = r[i];
 		if (t === "-" || t === "+") {
 			let e = n.at(-1)?.type;
-			if (e === C.Text || e === void 0) throw SyntaxError(`Unexpected character: ${t}`);
+			if (e === T.Text || e === void 0) throw SyntaxError(`Unexpected character: ${t}`);
 			switch (e) {
-				case C.Identifier:
-				case C.NumericLiteral:
-				case C.StringLiteral:
-				case C.CloseParen:
-				case C.CloseSquareBracket: break;
+				case T.Identifier:
+				case T.NumericLiteral:
+				case T.StringLiteral:
+				case T.CloseParen:
+				case T.CloseSquareBracket: break;
 				default: {
 					++i;
-					let e = o(T);
-					if (e.length > 0 && r[i] === "." && T(r[i + 1])) {
+					let e = o(ra);
+					if (e.length > 0 && r[i] === "." && ra(r[i + 1])) {
 						++i;
-						let t = o(T);
+						let t = o(ra);
 						e = `${e}.${t}`;
 					}
-					n.push(new w(`${t}${e}`, e.length > 0 ? C.NumericLiteral : C.UnaryOperator));
+					n.push(new E(`${t}${e}`, e.length > 0 ? T.NumericLiteral : T.UnaryOperator));
 					continue;
 				}
 			}
 		}
-		for (let [e, t] of $i) if (!(e === "}}" && a > 0) && r.slice(i, i + e.length) === e) {
-			n.push(new w(e, t)), t === C.OpenExpression ? a = 0 : t === C.OpenCurlyBracket ? ++a : t === C.CloseCurlyBracket && --a, i += e.length;
+		for (let [e, t] of aa) if (!(e === "}}" && a > 0) && r.slice(i, i + e.length) === e) {
+			n.push(new E(e, t)), t === T.OpenExpression ? a = 0 : t === T.OpenCurlyBracket ? ++a : t === T.CloseCurlyBracket && --a, i += e.length;
 			continue main;
 		}
 		if (t === "'" || t === "\"") {
 			++i;
 			let e = o((e) => e !== t);
-			n.push(new w(e, C.StringLiteral)), ++i;
-		} else if (T(t)) {
-			let e = o(T);
-			if (n.at(-1)?.type !== C.Dot && r[i] === "." && T(r[i + 1])) {
+			n.push(new E(e, T.StringLiteral)), ++i;
+		} else if (ra(t)) {
+			let e = o(ra);
+			if (n.at(-1)?.type !== T.Dot && r[i] === "." && ra(r[i + 1])) {
 				++i;
-				let t = o(T);
+				let t = o(ra);
 				e = `${e}.${t}`;
 			}
-			n.push(new w(e, C.NumericLiteral));
-		} else if (Zi(t)) {
-			let e = o(Zi);
-			n.push(new w(e, C.Identifier));
+			n.push(new E(e, T.NumericLiteral));
+		} else if (na(t)) {
+			let e = o(na);
+			n.push(new E(e, T.Identifier));
 		} else throw SyntaxError(`Unexpected character: ${t}`);
 	}
 	return n;
 }
-var E = class {
+var D = class {
 	type = "Statement";
-}, ra = class extends E {
+}, la = class extends D {
 	constructor(e) {
 		super(), this.body = e;
 	}
 	type = "Program";
-}, ia = class extends E {
+}, ua = class extends D {
 	constructor(e, t, n) {
 		super(), this.test = e, this.body = t, this.alternate = n;
 	}
 	type = "If";
-}, aa = class extends E {
+}, da = class extends D {
 	constructor(e, t, n, r) {
 		super(), this.loopvar = e, this.iterable = t, this.body = n, this.defaultBlock = r;
 	}
 	type = "For";
-}, oa = class extends E {
+}, fa = class extends D {
 	type = "Break";
-}, sa = class extends E {
+}, pa = class extends D {
 	type = "Continue";
-}, ca = class extends E {
+}, ma = class extends D {
 	constructor(e, t, n) {
 		super(), this.assignee = e, this.value = t, this.body = n;
 	}
 	type = "Set";
-}, la = class extends E {
+}, ha = class extends D {
 	constructor(e, t, n) {
 		super(), this.name = e, this.args = t, this.body = n;
 	}
 	type = "Macro";
-}, ua = class extends E {
+}, ga = class extends D {
 	constructor(e) {
 		super(), this.value = e;
 	}
 	type = "Comment";
-}, D = class extends E {
+}, O = class extends D {
 	type = "Expression";
-}, da = class extends D {
+}, _a = class extends O {
 	constructor(e, t, n) {
 		super(), this.object = e, this.property = t, this.computed = n;
 	}
 	type = "MemberExpression";
-}, fa = class extends D {
+}, va = class extends O {
 	constructor(e, t) {
 		super(), this.callee = e, this.args = t;
 	}
 	type = "CallExpression";
-}, O = class extends D {
+}, k = class extends O {
 	constructor(e) {
 		super(), this.value = e;
 	}
 	type = "Identifier";
-}, pa = class extends D {
+}, ya = class extends O {
 	constructor(e) {
 		super(), this.value = e;
 	}
 	type = "Literal";
-}, ma = class extends pa {
+}, ba = class extends ya {
 	type = "IntegerLiteral";
-}, ha = class extends pa {
+}, xa = class extends ya {
 	type = "FloatLiteral";
-}, ga = class extends pa {
+}, Sa = class extends ya {
 	type = "StringLiteral";
-}, _a = class extends pa {
+}, Ca = class extends ya {
 	type = "ArrayLiteral";
-}, va = class extends pa {
+}, wa = class extends ya {
 	type = "TupleLiteral";
-}, ya = class extends pa {
+}, Ta = class extends ya {
 	type = "ObjectLiteral";
-}, ba = class extends D {
+}, Ea = class extends O {
 	constructor(e, t, n) {
 		super(), this.operator = e, this.left = t, this.right = n;
 	}
 	type = "BinaryExpression";
-}, xa = class extends D {
+}, Da = class extends O {
 	constructor(e, t) {
 		super(), this.operand = e, this.filter = t;
 	}
 	type = "FilterExpression";
-}, Sa = class extends E {
+}, Oa = class extends D {
 	constructor(e, t) {
 		super(), this.filter = e, this.body = t;
 	}
 	type = "FilterStatement";
-}, Ca = class extends D {
+}, ka = class extends O {
 	constructor(e, t) {
 		super(), this.lhs = e, this.test = t;
 	}
 	type = "SelectExpression";
-}, wa = class extends D {
+}, Aa = class extends O {
 	constructor(e, t, n) {
 		super(), this.operand = e, this.negate = t, this.test = n;
 	}
 	type = "TestExpression";
-}, Ta = class extends D {
+}, ja = class extends O {
 	constructor(e, t) {
 		super(), this.operator = e, this.argument = t;
 	}
 	type = "UnaryExpression";
-}, Ea = class extends D {
+}, Ma = class extends O {
 	constructor(e = void 0, t = void 0, n = void 0) {
 		super(), this.start = e, this.stop = t, this.step = n;
 	}
 	type = "SliceExpression";
-}, Da = class extends D {
+}, Na = class extends O {
 	constructor(e, t) {
 		super(), this.key = e, this.value = t;
 	}
 	type = "KeywordArgumentExpression";
-}, Oa = class extends D {
+}, Pa = class extends O {
 	constructor(e) {
 		super(), this.argument = e;
 	}
 	type = "SpreadExpression";
-}, ka = class extends D {
+}, Fa = class extends O {
 	constructor(e) {
 		super(), this.argument = e;
 	}
 	type = "KeywordSpreadExpression";
-}, Aa = class extends E {
+}, Ia = class extends D {
 	constructor(e, t, n) {
 		super(), this.call = e, this.callerArgs = t, this.body = n;
 	}
 	type = "CallStatement";
-}, ja = class extends D {
+}, La = class extends O {
 	constructor(e, t, n) {
 		super(), this.condition = e, this.trueExpr = t, this.falseExpr = n;
 	}
 	type = "Ternary";
 };
-function Ma(e) {
-	let t = new ra([]), n = 0;
+function Ra(e) {
+	let t = new la([]), n = 0;
 	function r(t, r) {
 		let i = e[n++];
 		if (!i || i.type !== t) throw Error(`Parser Error: ${r}. ${i.type} !== ${t}.`);
@@ -3374,10 +3456,10 @@ function Ma(e) {
 	}
 	function a() {
 		switch (e[n].type) {
-			case C.Comment: return new ua(e[n++].value);
-			case C.Text: return l();
-			case C.OpenStatement: return u();
-			case C.OpenExpression: return d();
+			case T.Comment: return new ga(e[n++].value);
+			case T.Text: return l();
+			case T.OpenStatement: return u();
+			case T.OpenExpression: return d();
 			default: throw SyntaxError(`Unexpected token type: ${e[n].type}`);
 		}
 	}
@@ -3385,56 +3467,56 @@ function Ma(e) {
 		return n + t.length <= e.length && t.every((t, r) => t === e[n + r].type);
 	}
 	function s(...t) {
-		return e[n]?.type === C.OpenStatement && e[n + 1]?.type === C.Identifier && t.includes(e[n + 1]?.value);
+		return e[n]?.type === T.OpenStatement && e[n + 1]?.type === T.Identifier && t.includes(e[n + 1]?.value);
 	}
 	function c(...t) {
 		return n + t.length <= e.length && t.every((t, r) => e[n + r].type === "Identifier" && t === e[n + r].value);
 	}
 	function l() {
-		return new ga(r(C.Text, "Expected text token").value);
+		return new Sa(r(T.Text, "Expected text token").value);
 	}
 	function u() {
-		if (r(C.OpenStatement, "Expected opening statement token"), e[n].type !== C.Identifier) throw SyntaxError(`Unknown statement, got ${e[n].type}`);
+		if (r(T.OpenStatement, "Expected opening statement token"), e[n].type !== T.Identifier) throw SyntaxError(`Unknown statement, got ${e[n].type}`);
 		let t = e[n].value, c;
 		switch (t) {
 			case "set":
 				++n, c = f();
 				break;
 			case "if":
-				++n, c = p(), r(C.OpenStatement, "Expected {% token"), i("endif"), r(C.CloseStatement, "Expected %} token");
+				++n, c = p(), r(T.OpenStatement, "Expected {% token"), i("endif"), r(T.CloseStatement, "Expected %} token");
 				break;
 			case "macro":
-				++n, c = m(), r(C.OpenStatement, "Expected {% token"), i("endmacro"), r(C.CloseStatement, "Expected %} token");
+				++n, c = m(), r(T.OpenStatement, "Expected {% token"), i("endmacro"), r(T.CloseStatement, "Expected %} token");
 				break;
 			case "for":
-				++n, c = ee(), r(C.OpenStatement, "Expected {% token"), i("endfor"), r(C.CloseStatement, "Expected %} token");
+				++n, c = ee(), r(T.OpenStatement, "Expected {% token"), i("endfor"), r(T.CloseStatement, "Expected %} token");
 				break;
 			case "call": {
 				++n;
 				let e = null;
-				o(C.OpenParen) && (e = se("parameters"));
+				o(T.OpenParen) && (e = se("parameters"));
 				let t = b();
 				if (t.type !== "Identifier") throw SyntaxError("Expected identifier following call statement");
 				let l = se("call");
-				r(C.CloseStatement, "Expected closing statement token");
+				r(T.CloseStatement, "Expected closing statement token");
 				let u = [];
 				for (; !s("endcall");) u.push(a());
-				r(C.OpenStatement, "Expected '{%'"), i("endcall"), r(C.CloseStatement, "Expected closing statement token"), c = new Aa(new fa(t, l), e, u);
+				r(T.OpenStatement, "Expected '{%'"), i("endcall"), r(T.CloseStatement, "Expected closing statement token"), c = new Ia(new va(t, l), e, u);
 				break;
 			}
 			case "break":
-				++n, r(C.CloseStatement, "Expected closing statement token"), c = new oa();
+				++n, r(T.CloseStatement, "Expected closing statement token"), c = new fa();
 				break;
 			case "continue":
-				++n, r(C.CloseStatement, "Expected closing statement token"), c = new sa();
+				++n, r(T.CloseStatement, "Expected closing statement token"), c = new pa();
 				break;
 			case "filter": {
 				++n;
 				let e = b();
-				e instanceof O && o(C.OpenParen) && (e = oe(e)), r(C.CloseStatement, "Expected closing statement token");
+				e instanceof k && o(T.OpenParen) && (e = oe(e)), r(T.CloseStatement, "Expected closing statement token");
 				let t = [];
 				for (; !s("endfilter");) t.push(a());
-				r(C.OpenStatement, "Expected '{%'"), i("endfilter"), r(C.CloseStatement, "Expected '%}'"), c = new Sa(e, t);
+				r(T.OpenStatement, "Expected '{%'"), i("endfilter"), r(T.CloseStatement, "Expected '%}'"), c = new Oa(e, t);
 				break;
 			}
 			default: throw SyntaxError(`Unknown statement type: ${t}`);
@@ -3442,57 +3524,57 @@ function Ma(e) {
 		return c;
 	}
 	function d() {
-		r(C.OpenExpression, "Expected opening expression token");
+		r(T.OpenExpression, "Expected opening expression token");
 		let e = g();
-		return r(C.CloseExpression, "Expected closing expression token"), e;
+		return r(T.CloseExpression, "Expected closing expression token"), e;
 	}
 	function f() {
 		let e = h(), t = null, c = [];
-		if (o(C.Equals)) ++n, t = h();
+		if (o(T.Equals)) ++n, t = h();
 		else {
-			for (r(C.CloseStatement, "Expected %} token"); !s("endset");) c.push(a());
-			r(C.OpenStatement, "Expected {% token"), i("endset");
+			for (r(T.CloseStatement, "Expected %} token"); !s("endset");) c.push(a());
+			r(T.OpenStatement, "Expected {% token"), i("endset");
 		}
-		return r(C.CloseStatement, "Expected closing statement token"), new ca(e, t, c);
+		return r(T.CloseStatement, "Expected closing statement token"), new ma(e, t, c);
 	}
 	function p() {
 		let e = g();
-		r(C.CloseStatement, "Expected closing statement token");
+		r(T.CloseStatement, "Expected closing statement token");
 		let t = [], i = [];
 		for (; !s("elif", "else", "endif");) t.push(a());
 		if (s("elif")) {
 			++n, ++n;
 			let e = p();
 			i.push(e);
-		} else if (s("else")) for (++n, ++n, r(C.CloseStatement, "Expected closing statement token"); !s("endif");) i.push(a());
-		return new ia(e, t, i);
+		} else if (s("else")) for (++n, ++n, r(T.CloseStatement, "Expected closing statement token"); !s("endif");) i.push(a());
+		return new ua(e, t, i);
 	}
 	function m() {
 		let e = b();
 		if (e.type !== "Identifier") throw SyntaxError("Expected identifier following macro statement");
 		let t = se("parameters");
-		r(C.CloseStatement, "Expected closing statement token");
+		r(T.CloseStatement, "Expected closing statement token");
 		let n = [];
 		for (; !s("endmacro");) n.push(a());
-		return new la(e, t, n);
+		return new ha(e, t, n);
 	}
 	function h(e = !1) {
-		let t = e ? b : g, r = [t()], i = o(C.Comma);
-		for (; i && (++n, r.push(t()), o(C.Comma)););
-		return i ? new va(r) : r[0];
+		let t = e ? b : g, r = [t()], i = o(T.Comma);
+		for (; i && (++n, r.push(t()), o(T.Comma)););
+		return i ? new wa(r) : r[0];
 	}
 	function ee() {
 		let e = h(!0);
-		if (!(e instanceof O || e instanceof va)) throw SyntaxError(`Expected identifier/tuple for the loop variable, got ${e.type} instead`);
+		if (!(e instanceof k || e instanceof wa)) throw SyntaxError(`Expected identifier/tuple for the loop variable, got ${e.type} instead`);
 		if (!c("in")) throw SyntaxError("Expected `in` keyword following loop variable");
 		++n;
 		let t = g();
-		r(C.CloseStatement, "Expected closing statement token");
+		r(T.CloseStatement, "Expected closing statement token");
 		let i = [];
 		for (; !s("endfor", "else");) i.push(a());
 		let o = [];
-		if (s("else")) for (++n, ++n, r(C.CloseStatement, "Expected closing statement token"); !s("endfor");) o.push(a());
-		return new aa(e, t, i, o);
+		if (s("else")) for (++n, ++n, r(T.CloseStatement, "Expected closing statement token"); !s("endfor");) o.push(a());
+		return new da(e, t, i, o);
 	}
 	function g() {
 		return te();
@@ -3502,7 +3584,7 @@ function Ma(e) {
 		if (c("if")) {
 			++n;
 			let t = ne();
-			return c("else") ? (++n, new ja(t, e, te())) : new Ca(e, t);
+			return c("else") ? (++n, new La(t, e, te())) : new ka(e, t);
 		}
 		return e;
 	}
@@ -3512,7 +3594,7 @@ function Ma(e) {
 			let r = e[n];
 			++n;
 			let i = _();
-			t = new ba(r, t, i);
+			t = new Ea(r, t, i);
 		}
 		return t;
 	}
@@ -3522,7 +3604,7 @@ function Ma(e) {
 			let r = e[n];
 			++n;
 			let i = re();
-			t = new ba(r, t, i);
+			t = new Ea(r, t, i);
 		}
 		return t;
 	}
@@ -3530,7 +3612,7 @@ function Ma(e) {
 		let t;
 		for (; c("not");) {
 			let r = e[n];
-			++n, t = new Ta(r, re());
+			++n, t = new ja(r, re());
 		}
 		return t ?? ie();
 	}
@@ -3538,105 +3620,105 @@ function Ma(e) {
 		let t = v();
 		for (;;) {
 			let r;
-			if (c("not", "in")) r = new w("not in", C.Identifier), n += 2;
+			if (c("not", "in")) r = new E("not in", T.Identifier), n += 2;
 			else if (c("in")) r = e[n++];
-			else if (o(C.ComparisonBinaryOperator)) r = e[n++];
+			else if (o(T.ComparisonBinaryOperator)) r = e[n++];
 			else break;
 			let i = v();
-			t = new ba(r, t, i);
+			t = new Ea(r, t, i);
 		}
 		return t;
 	}
 	function v() {
 		let t = de();
-		for (; o(C.AdditiveBinaryOperator);) {
+		for (; o(T.AdditiveBinaryOperator);) {
 			let r = e[n];
 			++n;
 			let i = de();
-			t = new ba(r, t, i);
+			t = new Ea(r, t, i);
 		}
 		return t;
 	}
 	function ae() {
 		let e = ue(b());
-		return o(C.OpenParen) ? oe(e) : e;
+		return o(T.OpenParen) ? oe(e) : e;
 	}
 	function oe(e) {
-		let t = new fa(e, se("call"));
-		return t = ue(t), o(C.OpenParen) && (t = oe(t)), t;
+		let t = new va(e, se("call"));
+		return t = ue(t), o(T.OpenParen) && (t = oe(t)), t;
 	}
 	function se(e) {
-		r(C.OpenParen, "Expected opening parenthesis for arguments list");
+		r(T.OpenParen, "Expected opening parenthesis for arguments list");
 		let t = ce(e);
-		return r(C.CloseParen, "Expected closing parenthesis for arguments list"), t;
+		return r(T.CloseParen, "Expected closing parenthesis for arguments list"), t;
 	}
 	function ce(t) {
 		let r = [], i = /* @__PURE__ */ new Set(), a = !1, s = !1;
-		for (; !o(C.CloseParen);) {
-			let c = o(C.ExponentiationBinaryOperator), l = o(C.MultiplicativeBinaryOperator) && e[n].value === "*";
+		for (; !o(T.CloseParen);) {
+			let c = o(T.ExponentiationBinaryOperator), l = o(T.MultiplicativeBinaryOperator) && e[n].value === "*";
 			if (t === "parameters" && (c || l)) throw SyntaxError("Argument unpacking is not allowed in parameter declarations");
 			if (c) {
-				if (++n, r.push(new ka(g())), o(C.Comma) && ++n, !o(C.CloseParen)) throw SyntaxError("Expected closing parenthesis: `**` must be applied to the final argument");
+				if (++n, r.push(new Fa(g())), o(T.Comma) && ++n, !o(T.CloseParen)) throw SyntaxError("Expected closing parenthesis: `**` must be applied to the final argument");
 				break;
 			}
 			let u;
 			if (l) {
 				if (s) throw SyntaxError("Only one `*` argument unpacking is allowed");
-				s = !0, ++n, u = new Oa(g());
+				s = !0, ++n, u = new Pa(g());
 			} else {
-				if (u = g(), o(C.Equals)) {
-					if (++n, !(u instanceof O)) throw SyntaxError(t === "parameters" ? "Expected identifier for parameter declaration" : "Expected identifier for keyword argument");
+				if (u = g(), o(T.Equals)) {
+					if (++n, !(u instanceof k)) throw SyntaxError(t === "parameters" ? "Expected identifier for parameter declaration" : "Expected identifier for keyword argument");
 					let e = g();
-					u = new Da(u, e);
+					u = new Na(u, e);
 				}
 				if (t === "parameters") {
-					if (!(u instanceof O || u instanceof Da)) throw SyntaxError("Expected identifier for parameter declaration");
-					let e = u instanceof O ? u.value : u.key.value;
+					if (!(u instanceof k || u instanceof Na)) throw SyntaxError("Expected identifier for parameter declaration");
+					let e = u instanceof k ? u.value : u.key.value;
 					if (i.has(e)) throw SyntaxError(`Duplicate parameter name: ${e}`);
 					i.add(e);
 				}
-				if (u instanceof Da) a = !0;
+				if (u instanceof Na) a = !0;
 				else if (a) throw SyntaxError(t === "call" ? "Positional arguments must come before keyword arguments" : "Non-default argument follows default argument");
 				else if (s) throw SyntaxError("Positional arguments must not follow `*` argument unpacking");
 			}
-			r.push(u), o(C.Comma) && ++n;
+			r.push(u), o(T.Comma) && ++n;
 		}
 		return r;
 	}
 	function le() {
 		let e = [], t = !1;
-		for (; !o(C.CloseSquareBracket);) o(C.Colon) ? (e.push(void 0), ++n, t = !0) : (e.push(g()), o(C.Colon) && (++n, t = !0));
+		for (; !o(T.CloseSquareBracket);) o(T.Colon) ? (e.push(void 0), ++n, t = !0) : (e.push(g()), o(T.Colon) && (++n, t = !0));
 		if (e.length === 0) throw SyntaxError("Expected at least one argument for member/slice expression");
 		if (t) {
 			if (e.length > 3) throw SyntaxError("Expected 0-3 arguments for slice expression");
-			return new Ea(...e);
+			return new Ma(...e);
 		}
 		return e[0];
 	}
 	function ue(t) {
-		for (; o(C.Dot) || o(C.OpenSquareBracket);) {
+		for (; o(T.Dot) || o(T.OpenSquareBracket);) {
 			let i = e[n];
 			++n;
-			let a, o = i.type === C.OpenSquareBracket;
-			if (o) a = le(), r(C.CloseSquareBracket, "Expected closing square bracket");
+			let a, o = i.type === T.OpenSquareBracket;
+			if (o) a = le(), r(T.CloseSquareBracket, "Expected closing square bracket");
 			else if (a = b(), a.type !== "Identifier" && a.type !== "IntegerLiteral") throw SyntaxError("Expected identifier or integer following dot operator");
-			t = new da(t, a, o);
+			t = new _a(t, a, o);
 		}
 		return t;
 	}
 	function de() {
 		let t = fe();
-		for (; o(C.MultiplicativeBinaryOperator);) {
+		for (; o(T.MultiplicativeBinaryOperator);) {
 			let r = e[n++], i = fe();
-			t = new ba(r, t, i);
+			t = new Ea(r, t, i);
 		}
 		return t;
 	}
 	function fe() {
 		let t = pe();
-		for (; o(C.ExponentiationBinaryOperator);) {
+		for (; o(T.ExponentiationBinaryOperator);) {
 			let r = e[n++], i = pe();
-			t = new ba(r, t, i);
+			t = new Ea(r, t, i);
 		}
 		return t;
 	}
@@ -3647,60 +3729,60 @@ function Ma(e) {
 			let t = c("not");
 			t && ++n;
 			let r = b();
-			if (!(r instanceof O)) throw SyntaxError("Expected identifier for the test");
-			e = new wa(e, t, r);
+			if (!(r instanceof k)) throw SyntaxError("Expected identifier for the test");
+			e = new Aa(e, t, r);
 		}
 		return e;
 	}
 	function y() {
 		let e = me();
-		for (; o(C.Pipe);) {
+		for (; o(T.Pipe);) {
 			++n;
 			let t = b();
-			if (!(t instanceof O)) throw SyntaxError("Expected identifier for the filter");
-			o(C.OpenParen) && (t = oe(t)), e = new xa(e, t);
+			if (!(t instanceof k)) throw SyntaxError("Expected identifier for the filter");
+			o(T.OpenParen) && (t = oe(t)), e = new Da(e, t);
 		}
 		return e;
 	}
 	function me() {
 		let t = e[n];
-		if (t && (t.type === C.UnaryOperator || t.type === C.AdditiveBinaryOperator) && (t.value === "-" || t.value === "+")) {
+		if (t && (t.type === T.UnaryOperator || t.type === T.AdditiveBinaryOperator) && (t.value === "-" || t.value === "+")) {
 			let t = e[n++];
-			return new Ta(t, me());
+			return new ja(t, me());
 		}
 		return ae();
 	}
 	function b() {
 		let t = e[n++];
 		switch (t.type) {
-			case C.NumericLiteral: {
+			case T.NumericLiteral: {
 				let e = t.value;
-				return e.includes(".") ? new ha(Number(e)) : new ma(Number(e));
+				return e.includes(".") ? new xa(Number(e)) : new ba(Number(e));
 			}
-			case C.StringLiteral: {
+			case T.StringLiteral: {
 				let r = t.value;
-				for (; o(C.StringLiteral);) r += e[n++].value;
-				return new ga(r);
+				for (; o(T.StringLiteral);) r += e[n++].value;
+				return new Sa(r);
 			}
-			case C.Identifier: return new O(t.value);
-			case C.OpenParen: {
+			case T.Identifier: return new k(t.value);
+			case T.OpenParen: {
 				let e = h();
-				return r(C.CloseParen, "Expected closing parenthesis, got ${tokens[current].type} instead."), e;
+				return r(T.CloseParen, "Expected closing parenthesis, got ${tokens[current].type} instead."), e;
 			}
-			case C.OpenSquareBracket: {
+			case T.OpenSquareBracket: {
 				let e = [];
-				for (; !o(C.CloseSquareBracket);) e.push(g()), o(C.Comma) && ++n;
-				return ++n, new _a(e);
+				for (; !o(T.CloseSquareBracket);) e.push(g()), o(T.Comma) && ++n;
+				return ++n, new Ca(e);
 			}
-			case C.OpenCurlyBracket: {
+			case T.OpenCurlyBracket: {
 				let e = /* @__PURE__ */ new Map();
-				for (; !o(C.CloseCurlyBracket);) {
+				for (; !o(T.CloseCurlyBracket);) {
 					let t = g();
-					r(C.Colon, "Expected colon between key and value in object literal");
+					r(T.Colon, "Expected colon between key and value in object literal");
 					let i = g();
-					e.set(t, i), o(C.Comma) && ++n;
+					e.set(t, i), o(T.Comma) && ++n;
 				}
-				return ++n, new ya(e);
+				return ++n, new Ta(e);
 			}
 			default: throw SyntaxError(`Unexpected token: ${t.type}`);
 		}
@@ -3708,27 +3790,27 @@ function Ma(e) {
 	for (; n < e.length;) t.body.push(a());
 	return t;
 }
-function Na(e, t, n = 1) {
+function za(e, t, n = 1) {
 	if (t === void 0 && (t = e, e = 0), n === 0) throw Error("range() step must not be zero");
 	let r = [];
 	if (n > 0) for (let i = e; i < t; i += n) r.push(i);
 	else for (let i = e; i > t; i += n) r.push(i);
 	return r;
 }
-function Pa(e, t, n, r = 1) {
+function Ba(e, t, n, r = 1) {
 	let i = Math.sign(r);
 	i >= 0 ? (t = (t ??= 0) < 0 ? Math.max(e.length + t, 0) : Math.min(t, e.length), n = (n ??= e.length) < 0 ? Math.max(e.length + n, 0) : Math.min(n, e.length)) : (t = (t ??= e.length - 1) < 0 ? Math.max(e.length + t, -1) : Math.min(t, e.length - 1), n = (n ??= -1) < -1 ? Math.max(e.length + n, -1) : Math.min(n, e.length - 1));
 	let a = [];
 	for (let o = t; i * o < i * n; o += r) a.push(e[o]);
 	return a;
 }
-function Fa(e) {
+function Va(e) {
 	return e.replace(/\b\w/g, (e) => e.toUpperCase());
 }
-function Ia(e) {
-	return La(/* @__PURE__ */ new Date(), e);
+function Ha(e) {
+	return Ua(/* @__PURE__ */ new Date(), e);
 }
-function La(e, t) {
+function Ua(e, t) {
 	let n = new Intl.DateTimeFormat(void 0, { month: "long" }), r = new Intl.DateTimeFormat(void 0, { month: "short" }), i = (e) => e < 10 ? "0" + e : e.toString();
 	return t.replace(/%[YmdbBHM%]/g, (t) => {
 		switch (t) {
@@ -3744,80 +3826,80 @@ function La(e, t) {
 		}
 	});
 }
-function Ra(e) {
+function Wa(e) {
 	return e.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
 }
-function za(e, t, n, r) {
+function Ga(e, t, n, r) {
 	if (r === 0) return e;
-	let i = r == null || r < 0 ? Infinity : r, a = t.length === 0 ? /* @__PURE__ */ RegExp("(?=)", "gu") : new RegExp(Ra(t), "gu");
+	let i = r == null || r < 0 ? Infinity : r, a = t.length === 0 ? /* @__PURE__ */ RegExp("(?=)", "gu") : new RegExp(Wa(t), "gu");
 	return e.replaceAll(a, (e) => i > 0 ? (--i, n) : e);
 }
-var Ba = class extends Error {}, Va = class extends Error {}, Ha = /* @__PURE__ */ new Map(), k = class {
+var Ka = class extends Error {}, qa = class extends Error {}, Ja = /* @__PURE__ */ new Map(), A = class {
 	type = "RuntimeValue";
 	value;
 	get builtins() {
-		return Ha;
+		return Ja;
 	}
 	constructor(e = void 0) {
 		this.value = e;
 	}
 	__bool__() {
-		return new N(!!this.value);
+		return new P(!!this.value);
 	}
 	toString() {
 		return String(this.value);
 	}
-}, A = class extends k {
+}, j = class extends A {
 	type = "IntegerValue";
-}, j = class extends k {
+}, M = class extends A {
 	type = "FloatValue";
 	toString() {
 		return Object.is(this.value, -0) ? "-0.0" : this.value % 1 == 0 ? this.value.toFixed(1) : this.value.toString();
 	}
-}, M = class extends k {
+}, N = class extends A {
 	type = "StringValue";
 	_builtins;
 	get builtins() {
 		return this._builtins ??= /* @__PURE__ */ new Map([
-			["upper", new R(() => new M(this.value.toUpperCase()))],
-			["lower", new R(() => new M(this.value.toLowerCase()))],
-			["strip", new R(() => new M(this.value.trim()))],
-			["title", new R(() => new M(Fa(this.value)))],
-			["capitalize", new R(() => new M(this.value.charAt(0).toUpperCase() + this.value.slice(1)))],
-			["length", new A(this.value.length)],
-			["rstrip", new R(() => new M(this.value.trimEnd()))],
-			["lstrip", new R(() => new M(this.value.trimStart()))],
+			["upper", new R(() => new N(this.value.toUpperCase()))],
+			["lower", new R(() => new N(this.value.toLowerCase()))],
+			["strip", new R(() => new N(this.value.trim()))],
+			["title", new R(() => new N(Va(this.value)))],
+			["capitalize", new R(() => new N(this.value.charAt(0).toUpperCase() + this.value.slice(1)))],
+			["length", new j(this.value.length)],
+			["rstrip", new R(() => new N(this.value.trimEnd()))],
+			["lstrip", new R(() => new N(this.value.trimStart()))],
 			["startswith", new R((e) => {
 				if (e.length === 0) throw Error("startswith() requires at least one argument");
 				let t = e[0];
-				if (t instanceof M) return new N(this.value.startsWith(t.value));
+				if (t instanceof N) return new P(this.value.startsWith(t.value));
 				if (t instanceof L) {
 					for (let e of t.value) {
-						if (!(e instanceof M)) throw Error("startswith() tuple elements must be strings");
-						if (this.value.startsWith(e.value)) return new N(!0);
+						if (!(e instanceof N)) throw Error("startswith() tuple elements must be strings");
+						if (this.value.startsWith(e.value)) return new P(!0);
 					}
-					return new N(!1);
+					return new P(!1);
 				}
 				throw Error("startswith() argument must be a string or tuple of strings");
 			})],
 			["endswith", new R((e) => {
 				if (e.length === 0) throw Error("endswith() requires at least one argument");
 				let t = e[0];
-				if (t instanceof M) return new N(this.value.endsWith(t.value));
+				if (t instanceof N) return new P(this.value.endsWith(t.value));
 				if (t instanceof L) {
 					for (let e of t.value) {
-						if (!(e instanceof M)) throw Error("endswith() tuple elements must be strings");
-						if (this.value.endsWith(e.value)) return new N(!0);
+						if (!(e instanceof N)) throw Error("endswith() tuple elements must be strings");
+						if (this.value.endsWith(e.value)) return new P(!0);
 					}
-					return new N(!1);
+					return new P(!1);
 				}
 				throw Error("endswith() argument must be a string or tuple of strings");
 			})],
 			["split", new R((e) => {
 				let t = e[0] ?? new z();
-				if (!(t instanceof M || t instanceof z)) throw Error("sep argument must be a string or null");
-				let n = e[1] ?? new A(-1);
-				if (!(n instanceof A)) throw Error("maxsplit argument must be a number");
+				if (!(t instanceof N || t instanceof z)) throw Error("sep argument must be a string or null");
+				let n = e[1] ?? new j(-1);
+				if (!(n instanceof j)) throw Error("maxsplit argument must be a number");
 				let r = [];
 				if (t instanceof z) {
 					let e = this.value.trimStart();
@@ -3832,25 +3914,25 @@ var Ba = class extends Error {}, Va = class extends Error {}, Ha = /* @__PURE__ 
 					if (t.value === "") throw Error("empty separator");
 					r = this.value.split(t.value), n.value !== -1 && r.length > n.value && r.push(r.splice(n.value).join(t.value));
 				}
-				return new L(r.map((e) => new M(e)));
+				return new L(r.map((e) => new N(e)));
 			})],
 			["replace", new R((e) => {
 				if (e.length < 2) throw Error("replace() requires at least two arguments");
 				let t = e[0], n = e[1];
-				if (!(t instanceof M && n instanceof M)) throw Error("replace() arguments must be strings");
+				if (!(t instanceof N && n instanceof N)) throw Error("replace() arguments must be strings");
 				let r;
-				if (r = e.length > 2 ? e[2].type === "KeywordArgumentsValue" ? e[2].value.get("count") ?? new z() : e[2] : new z(), !(r instanceof A || r instanceof z)) throw Error("replace() count argument must be a number or null");
-				return new M(za(this.value, t.value, n.value, r.value));
+				if (r = e.length > 2 ? e[2].type === "KeywordArgumentsValue" ? e[2].value.get("count") ?? new z() : e[2] : new z(), !(r instanceof j || r instanceof z)) throw Error("replace() count argument must be a number or null");
+				return new N(Ga(this.value, t.value, n.value, r.value));
 			})]
 		]);
 	}
-}, N = class extends k {
+}, P = class extends A {
 	type = "BooleanValue";
-}, Ua = /[\x7f-\uffff]/g;
-function Wa(e) {
-	return e.replace(Ua, (e) => "\\u" + e.charCodeAt(0).toString(16).padStart(4, "0"));
+}, Ya = /[\x7f-\uffff]/g;
+function Xa(e) {
+	return e.replace(Ya, (e) => "\\u" + e.charCodeAt(0).toString(16).padStart(4, "0"));
 }
-function P(e, t = {}, n = 0, r = !0) {
+function F(e, t = {}, n = 0, r = !0) {
 	let { indent: i = null, ensureAscii: a = !1, separators: o = null, sortKeys: s = !1 } = t, c, l;
 	switch (o ? [c, l] = o : i ? (c = ",", l = ": ") : (c = ", ", l = ": "), e.type) {
 		case "NullValue": return "null";
@@ -3860,14 +3942,14 @@ function P(e, t = {}, n = 0, r = !0) {
 		case "BooleanValue": return JSON.stringify(e.value);
 		case "StringValue": {
 			let t = JSON.stringify(e.value);
-			return a && (t = Wa(t)), t;
+			return a && (t = Xa(t)), t;
 		}
 		case "ArrayValue":
 		case "NamespaceValue":
 		case "ObjectValue": {
 			let o = i ? " ".repeat(i) : "", u = "\n" + o.repeat(n), d = u + o;
 			if (e.type === "ArrayValue") {
-				let a = e.value.map((e) => P(e, t, n + 1, r));
+				let a = e.value.map((e) => F(e, t, n + 1, r));
 				return i && a.length > 0 ? `[${d}${a.join(`${c}${d}`)}${u}]` : `[${a.join(c)}]`;
 			}
 			{
@@ -3875,8 +3957,8 @@ function P(e, t = {}, n = 0, r = !0) {
 				s && (o = o.sort(([e], [t]) => e.localeCompare(t)));
 				let f = o.map(([e, o]) => {
 					let s = JSON.stringify(e);
-					a && (s = Wa(s));
-					let c = `${s}${l}${P(o, t, n + 1, r)}`;
+					a && (s = Xa(s));
+					let c = `${s}${l}${F(o, t, n + 1, r)}`;
 					return i ? `${d}${c}` : c;
 				});
 				return i && f.length > 0 ? `{${f.join(c)}${u}}` : `{${f.join(c)}}`;
@@ -3885,106 +3967,106 @@ function P(e, t = {}, n = 0, r = !0) {
 		default: throw Error(`Cannot convert to JSON: ${e.type}`);
 	}
 }
-var F = class extends k {
+var I = class extends A {
 	type = "ObjectValue";
 	_builtins;
 	__bool__() {
-		return new N(this.value.size > 0);
+		return new P(this.value.size > 0);
 	}
 	get builtins() {
 		return this._builtins ??= /* @__PURE__ */ new Map([
 			["get", new R(([e, t]) => {
-				if (!(e instanceof M)) throw Error(`Object key must be a string: got ${e.type}`);
+				if (!(e instanceof N)) throw Error(`Object key must be a string: got ${e.type}`);
 				return this.value.get(e.value) ?? t ?? new z();
 			})],
 			["items", new R(() => this.items())],
 			["keys", new R(() => this.keys())],
 			["values", new R(() => this.values())],
 			["dictsort", new R((e) => {
-				let t = /* @__PURE__ */ new Map(), n = e.filter((e) => e instanceof I ? (t = e.value, !1) : !0), r = n.at(0) ?? t.get("case_sensitive") ?? new N(!1);
-				if (!(r instanceof N)) throw Error("case_sensitive must be a boolean");
-				let i = n.at(1) ?? t.get("by") ?? new M("key");
-				if (!(i instanceof M)) throw Error("by must be a string");
+				let t = /* @__PURE__ */ new Map(), n = e.filter((e) => e instanceof Za ? (t = e.value, !1) : !0), r = n.at(0) ?? t.get("case_sensitive") ?? new P(!1);
+				if (!(r instanceof P)) throw Error("case_sensitive must be a boolean");
+				let i = n.at(1) ?? t.get("by") ?? new N("key");
+				if (!(i instanceof N)) throw Error("by must be a string");
 				if (!["key", "value"].includes(i.value)) throw Error("by must be either 'key' or 'value'");
-				let a = n.at(2) ?? t.get("reverse") ?? new N(!1);
-				if (!(a instanceof N)) throw Error("reverse must be a boolean");
-				return new L(Array.from(this.value.entries()).map(([e, t]) => new L([new M(e), t])).sort((e, t) => {
-					let n = i.value === "key" ? 0 : 1, o = e.value[n], s = t.value[n], c = eo(o, s, r.value);
+				let a = n.at(2) ?? t.get("reverse") ?? new P(!1);
+				if (!(a instanceof P)) throw Error("reverse must be a boolean");
+				return new L(Array.from(this.value.entries()).map(([e, t]) => new L([new N(e), t])).sort((e, t) => {
+					let n = i.value === "key" ? 0 : 1, o = e.value[n], s = t.value[n], c = so(o, s, r.value);
 					return a.value ? -c : c;
 				}));
 			})]
 		]);
 	}
 	items() {
-		return new L(Array.from(this.value.entries()).map(([e, t]) => new L([new M(e), t])));
+		return new L(Array.from(this.value.entries()).map(([e, t]) => new L([new N(e), t])));
 	}
 	keys() {
-		return new L(Array.from(this.value.keys()).map((e) => new M(e)));
+		return new L(Array.from(this.value.keys()).map((e) => new N(e)));
 	}
 	values() {
 		return new L(Array.from(this.value.values()));
 	}
 	toString() {
-		return P(this, {}, 0, !1);
+		return F(this, {}, 0, !1);
 	}
-}, I = class extends F {
+}, Za = class extends I {
 	type = "KeywordArgumentsValue";
-}, Ga = class extends k {
+}, Qa = class extends A {
 	type = "NamespaceValue";
 	toString() {
-		return P(this, {}, 0, !1);
+		return F(this, {}, 0, !1);
 	}
-}, L = class extends k {
+}, L = class extends A {
 	type = "ArrayValue";
 	_builtins;
 	get builtins() {
-		return this._builtins ??= /* @__PURE__ */ new Map([["length", new A(this.value.length)]]);
+		return this._builtins ??= /* @__PURE__ */ new Map([["length", new j(this.value.length)]]);
 	}
 	__bool__() {
-		return new N(this.value.length > 0);
+		return new P(this.value.length > 0);
 	}
 	toString() {
-		return P(this, {}, 0, !1);
+		return F(this, {}, 0, !1);
 	}
-}, Ka = class extends L {
+}, $a = class extends L {
 	type = "TupleValue";
-}, R = class extends k {
+}, R = class extends A {
 	type = "FunctionValue";
-}, z = class extends k {
+}, z = class extends A {
 	type = "NullValue";
-}, B = class extends k {
+}, B = class extends A {
 	type = "UndefinedValue";
 };
-function qa(e) {
+function eo(e) {
 	let t;
-	if (e instanceof L ? t = e.value : e instanceof M && (t = Array.from(e.value, (e) => new M(e))), !t || t.length !== 2) throw Error("namespace expected an object or an iterable of [key, value] pairs");
+	if (e instanceof L ? t = e.value : e instanceof N && (t = Array.from(e.value, (e) => new N(e))), !t || t.length !== 2) throw Error("namespace expected an object or an iterable of [key, value] pairs");
 	let [n, r] = t;
-	if (!(n instanceof M)) throw Error("namespace keys must be strings");
+	if (!(n instanceof N)) throw Error("namespace keys must be strings");
 	return [n, r];
 }
-var Ja = class {
+var to = class {
 	constructor(e) {
 		this.parent = e;
 	}
 	variables = /* @__PURE__ */ new Map([["namespace", new R((e) => {
 		let t = e.slice(), n;
-		if (t.at(-1) instanceof I && (n = t.pop()), t.length > 1) throw Error(`namespace expected at most 1 argument, got ${t.length}`);
+		if (t.at(-1) instanceof Za && (n = t.pop()), t.length > 1) throw Error(`namespace expected at most 1 argument, got ${t.length}`);
 		let r = /* @__PURE__ */ new Map();
 		if (t.length === 1) {
 			let e = t[0];
-			if (e instanceof F) for (let [t, n] of e.value) r.set(t, n);
+			if (e instanceof I) for (let [t, n] of e.value) r.set(t, n);
 			else if (e instanceof L) for (let t of e.value) {
-				let [e, n] = qa(t);
+				let [e, n] = eo(t);
 				r.set(e.value, n);
 			}
 			else throw Error(`'${e.type}' object is not iterable`);
 		}
 		if (n) for (let [e, t] of n.value) r.set(e, t);
-		return new Ga(r);
+		return new Qa(r);
 	})]]);
-	tests = Ja.TESTS;
+	tests = to.TESTS;
 	set(e, t) {
-		return this.declareVariable(e, ao(t));
+		return this.declareVariable(e, po(t));
 	}
 	declareVariable(e, t) {
 		if (this.variables.has(e)) throw SyntaxError(`Variable already declared: ${e}`);
@@ -4005,27 +4087,27 @@ var Ja = class {
 			return new B();
 		}
 	}
-}, V = Ja;
-Xi(V, "TESTS", /* @__PURE__ */ new Map([
+}, V = to;
+ta(V, "TESTS", /* @__PURE__ */ new Map([
 	["boolean", (e) => e.type === "BooleanValue"],
 	["callable", (e) => e instanceof R],
 	["odd", (e) => {
-		if (!(e instanceof A)) throw Error(`cannot odd on ${e.type}`);
+		if (!(e instanceof j)) throw Error(`cannot odd on ${e.type}`);
 		return e.value % 2 != 0;
 	}],
 	["even", (e) => {
-		if (!(e instanceof A)) throw Error(`cannot even on ${e.type}`);
+		if (!(e instanceof j)) throw Error(`cannot even on ${e.type}`);
 		return e.value % 2 == 0;
 	}],
 	["false", (e) => e.type === "BooleanValue" && !e.value],
 	["true", (e) => e.type === "BooleanValue" && e.value],
 	["none", (e) => e.type === "NullValue"],
 	["string", (e) => e.type === "StringValue"],
-	["number", (e) => e instanceof A || e instanceof j],
-	["integer", (e) => e instanceof A],
+	["number", (e) => e instanceof j || e instanceof M],
+	["integer", (e) => e instanceof j],
 	["iterable", (e) => e.type === "ArrayValue" || e.type === "StringValue"],
-	["mapping", (e) => e instanceof F],
-	["sequence", (e) => e instanceof L || e instanceof F || e instanceof M],
+	["mapping", (e) => e instanceof I],
+	["sequence", (e) => e instanceof L || e instanceof I || e instanceof N],
 	["lower", (e) => {
 		let t = e.value;
 		return e.type === "StringValue" && t === t.toLowerCase();
@@ -4040,23 +4122,23 @@ Xi(V, "TESTS", /* @__PURE__ */ new Map([
 	["equalto", (e, t) => e.value === t.value],
 	["eq", (e, t) => e.value === t.value]
 ]));
-function Ya(e) {
+function no(e) {
 	e.set("false", !1), e.set("true", !0), e.set("none", null), e.set("raise_exception", (e) => {
 		throw Error(e);
-	}), e.set("range", Na), e.set("strftime_now", Ia), e.set("True", !0), e.set("False", !1), e.set("None", null);
+	}), e.set("range", za), e.set("strftime_now", Ha), e.set("True", !0), e.set("False", !1), e.set("None", null);
 }
-function Xa(e) {
-	return e instanceof F || e instanceof Ga;
+function ro(e) {
+	return e instanceof I || e instanceof Qa;
 }
-function Za(e) {
-	return e instanceof A || e instanceof j || e instanceof N;
+function io(e) {
+	return e instanceof j || e instanceof M || e instanceof P;
 }
-function Qa(e) {
-	return e instanceof N ? Number(e.value) : e.value;
+function ao(e) {
+	return e instanceof P ? Number(e.value) : e.value;
 }
-function $a(e, t) {
+function oo(e, t) {
 	let n = t.split("."), r = e;
-	for (let e of n) if (Xa(r)) r = r.value.get(e) ?? new B();
+	for (let e of n) if (ro(r)) r = r.value.get(e) ?? new B();
 	else if (r instanceof L) {
 		let t = parseInt(e, 10);
 		if (!isNaN(t) && t >= 0 && t < r.value.length) r = r.value[t];
@@ -4064,13 +4146,13 @@ function $a(e, t) {
 	} else return new B();
 	return r;
 }
-function eo(e, t, n = !1) {
+function so(e, t, n = !1) {
 	if (e instanceof z && t instanceof z) return 0;
 	if (e instanceof z || t instanceof z) throw Error(`Cannot compare ${e.type} with ${t.type}`);
 	if (e instanceof B && t instanceof B) return 0;
 	if (e instanceof B || t instanceof B) throw Error(`Cannot compare ${e.type} with ${t.type}`);
-	if (Za(e) && Za(t)) {
-		let n = Qa(e), r = Qa(t);
+	if (io(e) && io(t)) {
+		let n = ao(e), r = ao(t);
 		return n < r ? -1 : +(n > r);
 	}
 	if (e.type !== t.type) throw Error(`Cannot compare different types: ${e.type} and ${t.type}`);
@@ -4082,7 +4164,7 @@ function eo(e, t, n = !1) {
 		default: throw Error(`Cannot compare type: ${e.type}`);
 	}
 }
-function to(e) {
+function co(e) {
 	if (e.type === "Identifier") return { name: e.value };
 	let t = e;
 	return {
@@ -4090,20 +4172,20 @@ function to(e) {
 		defaultValue: t.value
 	};
 }
-function no(e) {
+function lo(e) {
 	return e === "kwargs" || e === "varargs";
 }
-function ro(e, t) {
+function uo(e, t) {
 	let n = /* @__PURE__ */ new Set(), r = /* @__PURE__ */ new Set(), i = (e) => {
-		no(e) && n.add(e);
+		lo(e) && n.add(e);
 	}, a = (e) => {
 		if (e.type === "Identifier") i(e.value);
 		else if (e.type === "TupleLiteral") for (let t of e.value) a(t);
 	}, o = (e) => {
-		i(to(e).name);
+		i(co(e).name);
 	}, s = (e) => {
 		for (let t of e) {
-			let e = to(t);
+			let e = co(t);
 			e.defaultValue && l(e.defaultValue);
 		}
 	}, c = (e) => {
@@ -4111,7 +4193,7 @@ function ro(e, t) {
 	}, l = (e) => {
 		if (Array.isArray(e)) for (let t of e) l(t);
 		else if (e instanceof Map) for (let [t, n] of e) l(t), l(n);
-		else if (e instanceof E) switch (e.type) {
+		else if (e instanceof D) switch (e.type) {
 			case "For": {
 				let t = e;
 				if (a(t.loopvar), t.iterable.type === "SelectExpression") {
@@ -4147,7 +4229,7 @@ function ro(e, t) {
 			}
 			case "Identifier": {
 				let t = e.value;
-				no(t) && !n.has(t) && r.add(t);
+				lo(t) && !n.has(t) && r.add(t);
 				return;
 			}
 			case "MemberExpression": {
@@ -4177,7 +4259,7 @@ function ro(e, t) {
 	for (let t of e) o(t);
 	return l(t), r;
 }
-var io = class {
+var fo = class {
 	global;
 	constructor(e) {
 		this.global = e ?? new V();
@@ -4193,44 +4275,44 @@ var io = class {
 		}
 		let r = this.evaluate(e.right, t);
 		switch (e.operator.value) {
-			case "==": return new N(n.value == r.value);
-			case "!=": return new N(n.value != r.value);
+			case "==": return new P(n.value == r.value);
+			case "!=": return new P(n.value != r.value);
 		}
 		if (n instanceof B || r instanceof B) {
-			if (r instanceof B && ["in", "not in"].includes(e.operator.value)) return new N(e.operator.value === "not in");
+			if (r instanceof B && ["in", "not in"].includes(e.operator.value)) return new P(e.operator.value === "not in");
 			throw Error(`Cannot perform operation ${e.operator.value} on undefined values`);
 		}
 		if (n instanceof z || r instanceof z) throw Error("Cannot perform operation on null values");
-		if (e.operator.value === "~") return new M(n.value.toString() + r.value.toString());
-		if (e.operator.value === "**" && Za(n) && Za(r)) {
-			let e = Qa(n), t = Qa(r);
+		if (e.operator.value === "~") return new N(n.value.toString() + r.value.toString());
+		if (e.operator.value === "**" && io(n) && io(r)) {
+			let e = ao(n), t = ao(r);
 			if (e === 0 && t < 0) throw Error("0.0 cannot be raised to a negative power");
 			let i = e ** t;
 			if (!Number.isFinite(i)) throw Error("Exponentiation result is not a finite real number");
-			return n instanceof j || r instanceof j || t < 0 ? new j(i) : new A(i);
+			return n instanceof M || r instanceof M || t < 0 ? new M(i) : new j(i);
 		}
-		if ((n instanceof A || n instanceof j) && (r instanceof A || r instanceof j)) {
+		if ((n instanceof j || n instanceof M) && (r instanceof j || r instanceof M)) {
 			let t = n.value, i = r.value;
 			switch (e.operator.value) {
 				case "+":
 				case "-":
 				case "*": {
 					let a = e.operator.value === "+" ? t + i : e.operator.value === "-" ? t - i : t * i;
-					return n instanceof j || r instanceof j ? new j(a) : new A(a);
+					return n instanceof M || r instanceof M ? new M(a) : new j(a);
 				}
-				case "/": return new j(t / i);
+				case "/": return new M(t / i);
 				case "//": {
 					let e = Math.floor(t / i);
-					return n instanceof j || r instanceof j ? new j(e) : new A(e);
+					return n instanceof M || r instanceof M ? new M(e) : new j(e);
 				}
 				case "%": {
 					let e = t % i;
-					return n instanceof j || r instanceof j ? new j(e) : new A(e);
+					return n instanceof M || r instanceof M ? new M(e) : new j(e);
 				}
-				case "<": return new N(t < i);
-				case ">": return new N(t > i);
-				case ">=": return new N(t >= i);
-				case "<=": return new N(t <= i);
+				case "<": return new P(t < i);
+				case ">": return new P(t > i);
+				case ">=": return new P(t >= i);
+				case "<=": return new P(t <= i);
 			}
 		} else if (n instanceof L && r instanceof L) switch (e.operator.value) {
 			case "+": return new L(n.value.concat(r.value));
@@ -4238,20 +4320,20 @@ var io = class {
 		else if (r instanceof L) {
 			let t = r.value.find((e) => e.value === n.value) !== void 0;
 			switch (e.operator.value) {
-				case "in": return new N(t);
-				case "not in": return new N(!t);
+				case "in": return new P(t);
+				case "not in": return new P(!t);
 			}
 		}
-		if (n instanceof M || r instanceof M) switch (e.operator.value) {
-			case "+": return new M(n.value.toString() + r.value.toString());
+		if (n instanceof N || r instanceof N) switch (e.operator.value) {
+			case "+": return new N(n.value.toString() + r.value.toString());
 		}
-		if (n instanceof M && r instanceof M) switch (e.operator.value) {
-			case "in": return new N(r.value.includes(n.value));
-			case "not in": return new N(!r.value.includes(n.value));
+		if (n instanceof N && r instanceof N) switch (e.operator.value) {
+			case "in": return new P(r.value.includes(n.value));
+			case "not in": return new P(!r.value.includes(n.value));
 		}
-		if (n instanceof M && r instanceof F) switch (e.operator.value) {
-			case "in": return new N(r.value.has(n.value));
-			case "not in": return new N(!r.value.has(n.value));
+		if (n instanceof N && r instanceof I) switch (e.operator.value) {
+			case "in": return new P(r.value.has(n.value));
+			case "not in": return new P(!r.value.has(n.value));
 		}
 		throw SyntaxError(`Unknown operator "${e.operator.value}" between ${n.type} and ${r.type}`);
 	}
@@ -4270,7 +4352,7 @@ var io = class {
 			i(e.key.value, this.evaluate(e.value, t));
 		} else if (n.type === "KeywordSpreadExpression") {
 			let e = n, r = this.evaluate(e.argument, t);
-			if (!(r instanceof F)) throw Error(`Argument after ** must be a mapping, not ${r.type}`);
+			if (!(r instanceof I)) throw Error(`Argument after ** must be a mapping, not ${r.type}`);
 			for (let [e, t] of r.value) i(e, t);
 		}
 		return [n, r];
@@ -4279,16 +4361,16 @@ var io = class {
 		if (t.type === "Identifier") {
 			let r = t;
 			if (r.value === "safe") return e;
-			if (r.value === "tojson") return new M(P(e, {}));
+			if (r.value === "tojson") return new N(F(e, {}));
 			if (e instanceof L) switch (r.value) {
 				case "list": return e;
 				case "first": return e.value[0];
 				case "last": return e.value[e.value.length - 1];
-				case "length": return new A(e.value.length);
+				case "length": return new j(e.value.length);
 				case "reverse": return new L(e.value.slice().reverse());
-				case "sort": return new L(e.value.slice().sort((e, t) => eo(e, t, !1)));
-				case "join": return new M(e.value.map((e) => e.value).join(""));
-				case "string": return new M(P(e, {}, 0, !1));
+				case "sort": return new L(e.value.slice().sort((e, t) => so(e, t, !1)));
+				case "join": return new N(e.value.map((e) => e.value).join(""));
+				case "string": return new N(F(e, {}, 0, !1));
 				case "unique": {
 					let t = /* @__PURE__ */ new Set(), n = [];
 					for (let r of e.value) t.has(r.value) || (t.add(r.value), n.push(r));
@@ -4296,7 +4378,7 @@ var io = class {
 				}
 				default: throw Error(`Unknown ArrayValue filter: ${r.value}`);
 			}
-			else if (e instanceof M) switch (r.value) {
+			else if (e instanceof N) switch (r.value) {
 				case "length":
 				case "upper":
 				case "lower":
@@ -4304,44 +4386,44 @@ var io = class {
 				case "capitalize": {
 					let t = e.builtins.get(r.value);
 					if (t instanceof R) return t.value([], n);
-					if (t instanceof A) return t;
+					if (t instanceof j) return t;
 					throw Error(`Unknown StringValue filter: ${r.value}`);
 				}
-				case "trim": return new M(e.value.trim());
-				case "indent": return new M(e.value.split("\n").map((e, t) => t === 0 || e.length === 0 ? e : "    " + e).join("\n"));
+				case "trim": return new N(e.value.trim());
+				case "indent": return new N(e.value.split("\n").map((e, t) => t === 0 || e.length === 0 ? e : "    " + e).join("\n"));
 				case "join":
 				case "string": return e;
 				case "int": {
 					let t = parseInt(e.value, 10);
-					return new A(isNaN(t) ? 0 : t);
+					return new j(isNaN(t) ? 0 : t);
 				}
 				case "float": {
 					let t = parseFloat(e.value);
-					return new j(isNaN(t) ? 0 : t);
+					return new M(isNaN(t) ? 0 : t);
 				}
 				default: throw Error(`Unknown StringValue filter: ${r.value}`);
 			}
-			else if (e instanceof A || e instanceof j) switch (r.value) {
-				case "abs": return e instanceof A ? new A(Math.abs(e.value)) : new j(Math.abs(e.value));
-				case "int": return new A(Math.floor(e.value));
-				case "float": return new j(e.value);
-				case "string": return new M(e.toString());
+			else if (e instanceof j || e instanceof M) switch (r.value) {
+				case "abs": return e instanceof j ? new j(Math.abs(e.value)) : new M(Math.abs(e.value));
+				case "int": return new j(Math.floor(e.value));
+				case "float": return new M(e.value);
+				case "string": return new N(e.toString());
 				default: throw Error(`Unknown NumericValue filter: ${r.value}`);
 			}
-			else if (e instanceof F) switch (r.value) {
-				case "items": return new L(Array.from(e.value.entries()).map(([e, t]) => new L([new M(e), t])));
-				case "length": return new A(e.value.size);
+			else if (e instanceof I) switch (r.value) {
+				case "items": return new L(Array.from(e.value.entries()).map(([e, t]) => new L([new N(e), t])));
+				case "length": return new j(e.value.size);
 				default: {
 					let t = e.builtins.get(r.value);
 					if (t) return t instanceof R ? t.value([], n) : t;
 					throw Error(`Unknown ObjectValue filter: ${r.value}`);
 				}
 			}
-			else if (e instanceof N) switch (r.value) {
-				case "bool": return new N(e.value);
-				case "int": return new A(+!!e.value);
-				case "float": return new j(+!!e.value);
-				case "string": return new M(e.value ? "true" : "false");
+			else if (e instanceof P) switch (r.value) {
+				case "bool": return new P(e.value);
+				case "int": return new j(+!!e.value);
+				case "float": return new M(+!!e.value);
+				case "string": return new N(e.value ? "true" : "false");
 				default: throw Error(`Unknown BooleanValue filter: ${r.value}`);
 			}
 			throw Error(`Cannot apply filter "${r.value}" to type: ${e.type}`);
@@ -4352,19 +4434,19 @@ var io = class {
 			let i = r.callee.value;
 			if (i === "tojson") {
 				let [, t] = this.evaluateArguments(r.args, n), i = t.get("indent") ?? new z();
-				if (!(i instanceof A || i instanceof z)) throw Error("If set, indent must be a number");
-				let a = t.get("ensure_ascii") ?? new N(!1);
-				if (!(a instanceof N)) throw Error("If set, ensure_ascii must be a boolean");
-				let o = t.get("sort_keys") ?? new N(!1);
-				if (!(o instanceof N)) throw Error("If set, sort_keys must be a boolean");
+				if (!(i instanceof j || i instanceof z)) throw Error("If set, indent must be a number");
+				let a = t.get("ensure_ascii") ?? new P(!1);
+				if (!(a instanceof P)) throw Error("If set, ensure_ascii must be a boolean");
+				let o = t.get("sort_keys") ?? new P(!1);
+				if (!(o instanceof P)) throw Error("If set, sort_keys must be a boolean");
 				let s = t.get("separators") ?? new z(), c = null;
-				if (s instanceof L || s instanceof Ka) {
+				if (s instanceof L || s instanceof $a) {
 					if (s.value.length !== 2) throw Error("separators must be a tuple of two strings");
 					let [e, t] = s.value;
-					if (!(e instanceof M) || !(t instanceof M)) throw Error("separators must be a tuple of two strings");
+					if (!(e instanceof N) || !(t instanceof N)) throw Error("separators must be a tuple of two strings");
 					c = [e.value, t.value];
 				} else if (!(s instanceof z)) throw Error("If set, separators must be a tuple of two strings");
-				return new M(P(e, {
+				return new N(F(e, {
 					indent: i.value,
 					ensureAscii: a.value,
 					sortKeys: o.value,
@@ -4373,47 +4455,47 @@ var io = class {
 			}
 			if (i === "join") {
 				let t;
-				if (e instanceof M) t = Array.from(e.value);
+				if (e instanceof N) t = Array.from(e.value);
 				else if (e instanceof L) t = e.value.map((e) => e.value);
 				else throw Error(`Cannot apply filter "${i}" to type: ${e.type}`);
-				let [a, o] = this.evaluateArguments(r.args, n), s = a.at(0) ?? o.get("separator") ?? new M("");
-				if (!(s instanceof M)) throw Error("separator must be a string");
-				return new M(t.join(s.value));
+				let [a, o] = this.evaluateArguments(r.args, n), s = a.at(0) ?? o.get("separator") ?? new N("");
+				if (!(s instanceof N)) throw Error("separator must be a string");
+				return new N(t.join(s.value));
 			}
 			if (i === "int" || i === "float") {
-				let [t, a] = this.evaluateArguments(r.args, n), o = t.at(0) ?? a.get("default") ?? (i === "int" ? new A(0) : new j(0));
-				if (e instanceof M) {
+				let [t, a] = this.evaluateArguments(r.args, n), o = t.at(0) ?? a.get("default") ?? (i === "int" ? new j(0) : new M(0));
+				if (e instanceof N) {
 					let t = i === "int" ? parseInt(e.value, 10) : parseFloat(e.value);
-					return isNaN(t) ? o : i === "int" ? new A(t) : new j(t);
+					return isNaN(t) ? o : i === "int" ? new j(t) : new M(t);
 				}
-				if (e instanceof A || e instanceof j) return e;
-				if (e instanceof N) return i === "int" ? new A(+!!e.value) : new j(+!!e.value);
+				if (e instanceof j || e instanceof M) return e;
+				if (e instanceof P) return i === "int" ? new j(+!!e.value) : new M(+!!e.value);
 				throw Error(`Cannot apply filter "${i}" to type: ${e.type}`);
 			}
 			if (i === "default") {
-				let [t, i] = this.evaluateArguments(r.args, n), a = t[0] ?? new M(""), o = t[1] ?? i.get("boolean") ?? new N(!1);
-				if (!(o instanceof N)) throw Error("`default` filter flag must be a boolean");
+				let [t, i] = this.evaluateArguments(r.args, n), a = t[0] ?? new N(""), o = t[1] ?? i.get("boolean") ?? new P(!1);
+				if (!(o instanceof P)) throw Error("`default` filter flag must be a boolean");
 				return e instanceof B || o.value && !e.__bool__().value ? a : e;
 			}
 			if (e instanceof L) {
 				switch (i) {
 					case "sort": {
-						let [t, i] = this.evaluateArguments(r.args, n), a = t.at(0) ?? i.get("reverse") ?? new N(!1);
-						if (!(a instanceof N)) throw Error("reverse must be a boolean");
-						let o = t.at(1) ?? i.get("case_sensitive") ?? new N(!1);
-						if (!(o instanceof N)) throw Error("case_sensitive must be a boolean");
+						let [t, i] = this.evaluateArguments(r.args, n), a = t.at(0) ?? i.get("reverse") ?? new P(!1);
+						if (!(a instanceof P)) throw Error("reverse must be a boolean");
+						let o = t.at(1) ?? i.get("case_sensitive") ?? new P(!1);
+						if (!(o instanceof P)) throw Error("case_sensitive must be a boolean");
 						let s = t.at(2) ?? i.get("attribute") ?? new z();
-						if (!(s instanceof M || s instanceof A || s instanceof z)) throw Error("attribute must be a string, integer, or null");
-						let c = (e) => s instanceof z ? e : $a(e, s instanceof A ? String(s.value) : s.value);
+						if (!(s instanceof N || s instanceof j || s instanceof z)) throw Error("attribute must be a string, integer, or null");
+						let c = (e) => s instanceof z ? e : oo(e, s instanceof j ? String(s.value) : s.value);
 						return new L(e.value.slice().sort((e, t) => {
-							let n = eo(c(e), c(t), o.value);
+							let n = so(c(e), c(t), o.value);
 							return a.value ? -n : n;
 						}));
 					}
 					case "selectattr":
 					case "rejectattr": {
 						let t = i === "selectattr";
-						if (e.value.some((e) => !Xa(e))) throw Error(`\`${i}\` can only be applied to array of objects`);
+						if (e.value.some((e) => !ro(e))) throw Error(`\`${i}\` can only be applied to array of objects`);
 						if (r.args.some((e) => e.type !== "StringLiteral")) throw Error(`arguments of \`${i}\` must be strings`);
 						let [a, o, s] = r.args.map((e) => this.evaluate(e, n)), c;
 						if (o) {
@@ -4430,11 +4512,11 @@ var io = class {
 						let [, t] = this.evaluateArguments(r.args, n);
 						if (t.has("attribute")) {
 							let n = t.get("attribute");
-							if (!(n instanceof M)) throw Error("attribute must be a string");
+							if (!(n instanceof N)) throw Error("attribute must be a string");
 							let r = t.get("default");
 							return new L(e.value.map((e) => {
-								if (!Xa(e)) throw Error("items in map must be an object");
-								let t = $a(e, n.value);
+								if (!ro(e)) throw Error("items in map must be an object");
+								let t = oo(e, n.value);
 								return t instanceof B ? r ?? new B() : t;
 							}));
 						}
@@ -4443,28 +4525,28 @@ var io = class {
 				}
 				throw Error(`Unknown ArrayValue filter: ${i}`);
 			}
-			if (e instanceof M) {
+			if (e instanceof N) {
 				switch (i) {
 					case "indent": {
-						let [t, i] = this.evaluateArguments(r.args, n), a = t.at(0) ?? i.get("width") ?? new A(4);
-						if (!(a instanceof A)) throw Error("width must be a number");
-						let o = t.at(1) ?? i.get("first") ?? new N(!1), s = t.at(2) ?? i.get("blank") ?? new N(!1), c = e.value.split("\n"), l = " ".repeat(a.value);
-						return new M(c.map((e, t) => !o.value && t === 0 || !s.value && e.length === 0 ? e : l + e).join("\n"));
+						let [t, i] = this.evaluateArguments(r.args, n), a = t.at(0) ?? i.get("width") ?? new j(4);
+						if (!(a instanceof j)) throw Error("width must be a number");
+						let o = t.at(1) ?? i.get("first") ?? new P(!1), s = t.at(2) ?? i.get("blank") ?? new P(!1), c = e.value.split("\n"), l = " ".repeat(a.value);
+						return new N(c.map((e, t) => !o.value && t === 0 || !s.value && e.length === 0 ? e : l + e).join("\n"));
 					}
 					case "replace": {
 						let t = e.builtins.get("replace");
 						if (!(t instanceof R)) throw Error("replace filter not available");
 						let [i, a] = this.evaluateArguments(r.args, n);
-						return t.value([...i, new I(a)], n);
+						return t.value([...i, new Za(a)], n);
 					}
 				}
 				throw Error(`Unknown StringValue filter: ${i}`);
 			}
-			if (e instanceof F) {
+			if (e instanceof I) {
 				let t = e.builtins.get(i);
 				if (t && t instanceof R) {
 					let [e, i] = this.evaluateArguments(r.args, n);
-					return i.size > 0 && e.push(new I(i)), t.value(e, n);
+					return i.size > 0 && e.push(new Za(i)), t.value(e, n);
 				}
 				throw Error(`Unknown ObjectValue filter: ${i}`);
 			}
@@ -4480,7 +4562,7 @@ var io = class {
 		let n = this.evaluate(e.operand, t), r = t.tests.get(e.test.value);
 		if (!r) throw Error(`Unknown test: ${e.test.value}`);
 		let i = r(n);
-		return new N(e.negate ? !i : i);
+		return new P(e.negate ? !i : i);
 	}
 	evaluateSelectExpression(e, t) {
 		return this.evaluate(e.test, t).__bool__().value ? this.evaluate(e.lhs, t) : new B();
@@ -4488,13 +4570,13 @@ var io = class {
 	evaluateUnaryExpression(e, t) {
 		let n = this.evaluate(e.argument, t);
 		switch (e.operator.value) {
-			case "not": return new N(!n.__bool__().value);
+			case "not": return new P(!n.__bool__().value);
 			case "+":
 			case "-": {
 				let t = e.operator.value === "-" ? -1 : 1;
-				if (n instanceof A || n instanceof j || n instanceof N) {
-					let e = t * (n instanceof N ? +!!n.value : n.value);
-					return n instanceof j ? new j(e) : new A(e);
+				if (n instanceof j || n instanceof M || n instanceof P) {
+					let e = t * (n instanceof P ? +!!n.value : n.value);
+					return n instanceof M ? new M(e) : new j(e);
 				}
 				throw SyntaxError(`Unknown operator "${e.operator.value}" for ${n.type}`);
 			}
@@ -4513,49 +4595,49 @@ var io = class {
 			let e = this.evaluate(r, t);
 			e.type !== "NullValue" && e.type !== "UndefinedValue" && (n += e.toString());
 		}
-		return new M(n);
+		return new N(n);
 	}
 	evaluateIdentifier(e, t) {
 		return t.lookupVariable(e.value);
 	}
 	evaluateCallExpression(e, t) {
 		let [n, r] = this.evaluateArguments(e.args, t);
-		r.size > 0 && n.push(new I(r));
+		r.size > 0 && n.push(new Za(r));
 		let i = this.evaluate(e.callee, t);
 		if (i.type !== "FunctionValue") throw Error(`Cannot call something that is not a function: got ${i.type}`);
 		return i.value(n, t);
 	}
 	evaluateSliceExpression(e, t, n) {
-		if (!(e instanceof L || e instanceof M)) throw Error("Slice object must be an array or string");
+		if (!(e instanceof L || e instanceof N)) throw Error("Slice object must be an array or string");
 		let r = this.evaluate(t.start, n), i = this.evaluate(t.stop, n), a = this.evaluate(t.step, n);
-		if (!(r instanceof A || r instanceof B)) throw Error("Slice start must be numeric or undefined");
-		if (!(i instanceof A || i instanceof B)) throw Error("Slice stop must be numeric or undefined");
-		if (!(a instanceof A || a instanceof B)) throw Error("Slice step must be numeric or undefined");
-		return e instanceof L ? new L(Pa(e.value, r.value, i.value, a.value)) : new M(Pa(Array.from(e.value), r.value, i.value, a.value).join(""));
+		if (!(r instanceof j || r instanceof B)) throw Error("Slice start must be numeric or undefined");
+		if (!(i instanceof j || i instanceof B)) throw Error("Slice stop must be numeric or undefined");
+		if (!(a instanceof j || a instanceof B)) throw Error("Slice step must be numeric or undefined");
+		return e instanceof L ? new L(Ba(e.value, r.value, i.value, a.value)) : new N(Ba(Array.from(e.value), r.value, i.value, a.value).join(""));
 	}
 	evaluateMemberExpression(e, t) {
 		let n = this.evaluate(e.object, t), r;
 		if (e.computed) {
 			if (e.property.type === "SliceExpression") return this.evaluateSliceExpression(n, e.property, t);
 			r = this.evaluate(e.property, t);
-		} else r = e.property.type === "IntegerLiteral" ? new A(e.property.value) : new M(e.property.value);
+		} else r = e.property.type === "IntegerLiteral" ? new j(e.property.value) : new N(e.property.value);
 		let i;
-		if (Xa(n)) {
-			if (!(r instanceof M)) throw Error(`Cannot access property with non-string: got ${r.type}`);
-			i = n.value.get(r.value) ?? (n instanceof F ? n.builtins.get(r.value) : void 0);
-		} else if (n instanceof L || n instanceof M) {
-			if (r instanceof A) {
-				if (n instanceof M) {
+		if (ro(n)) {
+			if (!(r instanceof N)) throw Error(`Cannot access property with non-string: got ${r.type}`);
+			i = n.value.get(r.value) ?? (n instanceof I ? n.builtins.get(r.value) : void 0);
+		} else if (n instanceof L || n instanceof N) {
+			if (r instanceof j) {
+				if (n instanceof N) {
 					let e = n.value.at(r.value);
-					i = e === void 0 ? void 0 : new M(e);
+					i = e === void 0 ? void 0 : new N(e);
 				} else i = n.value.at(r.value);
-			} else if (r instanceof M) i = n.builtins.get(r.value);
+			} else if (r instanceof N) i = n.builtins.get(r.value);
 			else throw Error(`Cannot access property with non-string/non-number: got ${r.type}`);
 		} else {
-			if (!(r instanceof M)) throw Error(`Cannot access property with non-string: got ${r.type}`);
+			if (!(r instanceof N)) throw Error(`Cannot access property with non-string: got ${r.type}`);
 			i = n.builtins.get(r.value);
 		}
-		return i instanceof k ? i : new B();
+		return i instanceof A ? i : new B();
 	}
 	evaluateSet(e, t) {
 		let n = e.value ? this.evaluate(e.value, t) : this.evaluateBlock(e.body, t);
@@ -4574,7 +4656,7 @@ var io = class {
 			}
 		} else if (e.assignee.type === "MemberExpression") {
 			let r = e.assignee, i = this.evaluate(r.object, t);
-			if (!(i instanceof Ga)) throw Error("cannot assign attribute on non-namespace object");
+			if (!(i instanceof Qa)) throw Error("cannot assign attribute on non-namespace object");
 			if (r.property.type !== "Identifier") throw Error("Cannot assign to member with non-identifier property");
 			i.value.set(r.property.value, n);
 		} else throw Error(`Invalid LHS inside assignment expression: ${JSON.stringify(e.assignee)}`);
@@ -4590,8 +4672,8 @@ var io = class {
 			let t = e.iterable;
 			i = this.evaluate(t.lhs, n), r = t.test;
 		} else i = this.evaluate(e.iterable, n);
-		if (!(i instanceof L || i instanceof F)) throw Error(`Expected iterable or object type in for loop: got ${i.type}`);
-		i instanceof F && (i = i.keys());
+		if (!(i instanceof L || i instanceof I)) throw Error(`Expected iterable or object type in for loop: got ${i.type}`);
+		i instanceof I && (i = i.keys());
 		let a = [], o = [];
 		for (let t = 0; t < i.value.length; ++t) {
 			let s = new V(n), c = i.value[t], l;
@@ -4613,23 +4695,23 @@ var io = class {
 		let s = "", c = !0;
 		for (let t = 0; t < a.length; ++t) {
 			let r = /* @__PURE__ */ new Map([
-				["index", new A(t + 1)],
-				["index0", new A(t)],
-				["revindex", new A(a.length - t)],
-				["revindex0", new A(a.length - t - 1)],
-				["first", new N(t === 0)],
-				["last", new N(t === a.length - 1)],
-				["length", new A(a.length)],
+				["index", new j(t + 1)],
+				["index0", new j(t)],
+				["revindex", new j(a.length - t)],
+				["revindex0", new j(a.length - t - 1)],
+				["first", new P(t === 0)],
+				["last", new P(t === a.length - 1)],
+				["length", new j(a.length)],
 				["previtem", t > 0 ? a[t - 1] : new B()],
 				["nextitem", t < a.length - 1 ? a[t + 1] : new B()]
 			]);
-			n.setVariable("loop", new F(r)), o[t](n);
+			n.setVariable("loop", new I(r)), o[t](n);
 			try {
 				let t = this.evaluateBlock(e.body, n);
 				s += t.value;
 			} catch (e) {
-				if (e instanceof Va) continue;
-				if (e instanceof Ba) break;
+				if (e instanceof qa) continue;
+				if (e instanceof Ka) break;
 				throw e;
 			}
 			c = !1;
@@ -4638,35 +4720,35 @@ var io = class {
 			let t = this.evaluateBlock(e.defaultBlock, n);
 			s += t.value;
 		}
-		return new M(s);
+		return new N(s);
 	}
 	bindMacroArguments(e, t, n, r, i) {
 		let a = r.slice(), o = /* @__PURE__ */ new Map();
-		a.at(-1) instanceof I && (o = new Map(a.pop().value));
+		a.at(-1) instanceof Za && (o = new Map(a.pop().value));
 		let s = [];
 		for (let e = 0; e < t.length; ++e) {
-			let { name: n, defaultValue: r } = to(t[e]), c = a[e];
+			let { name: n, defaultValue: r } = co(t[e]), c = a[e];
 			c === void 0 && o.has(n) && (c = o.get(n), o.delete(n)), c === void 0 && r !== void 0 && s.push([n, r]), i.setVariable(n, c ?? new B());
 		}
-		if (n.has("kwargs")) i.setVariable("kwargs", new F(o));
+		if (n.has("kwargs")) i.setVariable("kwargs", new I(o));
 		else if (o.size > 0) throw Error(`macro ${e} takes no keyword argument '${o.keys().next().value}'`);
 		if (n.has("varargs")) i.setVariable("varargs", new L(a.slice(t.length)));
 		else if (a.length > t.length) throw Error(`macro ${e} takes not more than ${t.length} argument(s)`);
 		for (let [e, t] of s) i.setVariable(e, this.evaluate(t, i));
 	}
 	evaluateMacro(e, t) {
-		let n = ro(e.args, e.body);
+		let n = uo(e.args, e.body);
 		return t.setVariable(e.name.value, new R((t, r) => {
 			let i = new V(r);
 			return this.bindMacroArguments(`'${e.name.value}'`, e.args, n, t, i), this.evaluateBlock(e.body, i);
 		})), new z();
 	}
 	evaluateCallStatement(e, t) {
-		let n = e.callerArgs ?? [], r = ro(n, e.body), i = new R((i) => {
+		let n = e.callerArgs ?? [], r = uo(n, e.body), i = new R((i) => {
 			let a = new V(t);
 			return this.bindMacroArguments("None", n, r, i, a), this.evaluateBlock(e.body, a);
 		}), [a, o] = this.evaluateArguments(e.call.args, t);
-		a.push(new I(o));
+		a.push(new Za(o));
 		let s = this.evaluate(e.call.callee, t);
 		if (s.type !== "FunctionValue") throw Error(`Cannot call something that is not a function: got ${s.type}`);
 		let c = new V(t);
@@ -4685,21 +4767,21 @@ var io = class {
 			case "For": return this.evaluateFor(e, t);
 			case "Macro": return this.evaluateMacro(e, t);
 			case "CallStatement": return this.evaluateCallStatement(e, t);
-			case "Break": throw new Ba();
-			case "Continue": throw new Va();
-			case "IntegerLiteral": return new A(e.value);
-			case "FloatLiteral": return new j(e.value);
-			case "StringLiteral": return new M(e.value);
+			case "Break": throw new Ka();
+			case "Continue": throw new qa();
+			case "IntegerLiteral": return new j(e.value);
+			case "FloatLiteral": return new M(e.value);
+			case "StringLiteral": return new N(e.value);
 			case "ArrayLiteral": return new L(e.value.map((e) => this.evaluate(e, t)));
-			case "TupleLiteral": return new Ka(e.value.map((e) => this.evaluate(e, t)));
+			case "TupleLiteral": return new $a(e.value.map((e) => this.evaluate(e, t)));
 			case "ObjectLiteral": {
 				let n = /* @__PURE__ */ new Map();
 				for (let [r, i] of e.value) {
 					let e = this.evaluate(r, t);
-					if (!(e instanceof M)) throw Error(`Object keys must be strings: got ${e.type}`);
+					if (!(e instanceof N)) throw Error(`Object keys must be strings: got ${e.type}`);
 					n.set(e.value, this.evaluate(i, t));
 				}
-				return new F(n);
+				return new I(n);
 			}
 			case "Identifier": return this.evaluateIdentifier(e, t);
 			case "CallExpression": return this.evaluateCallExpression(e, t);
@@ -4716,18 +4798,18 @@ var io = class {
 		}
 	}
 };
-function ao(e) {
+function po(e) {
 	switch (typeof e) {
-		case "number": return Number.isInteger(e) ? new A(e) : new j(e);
-		case "string": return new M(e);
-		case "boolean": return new N(e);
+		case "number": return Number.isInteger(e) ? new j(e) : new M(e);
+		case "string": return new N(e);
+		case "boolean": return new P(e);
 		case "undefined": return new B();
-		case "object": return e === null ? new z() : Array.isArray(e) ? new L(e.map(ao)) : new F(new Map(Object.entries(e).map(([e, t]) => [e, ao(t)])));
-		case "function": return new R((t, n) => ao(e(...t.map((e) => e.value)) ?? null));
+		case "object": return e === null ? new z() : Array.isArray(e) ? new L(e.map(po)) : new I(new Map(Object.entries(e).map(([e, t]) => [e, po(t)])));
+		case "function": return new R((t, n) => po(e(...t.map((e) => e.value)) ?? null));
 		default: throw Error(`Cannot convert to runtime value: ${e}`);
 	}
 }
-var H = "\n", oo = "{%- ", so = " -%}", U = Object.freeze({
+var H = "\n", mo = "{%- ", ho = " -%}", U = Object.freeze({
 	CONDITIONAL: 0,
 	LOGICAL_OR: 1,
 	LOGICAL_AND: 2,
@@ -4741,7 +4823,7 @@ var H = "\n", oo = "{%- ", so = " -%}", U = Object.freeze({
 	UNARY_SIGN: 10,
 	ATOM: 11
 });
-function co(e) {
+function go(e) {
 	switch (e.operator.type) {
 		case "ExponentiationBinaryOperator": return U.EXPONENTIATION;
 		case "MultiplicativeBinaryOperator": return U.MULTIPLICATIVE;
@@ -4751,11 +4833,11 @@ function co(e) {
 	}
 	return U.LOGICAL_OR;
 }
-function lo(e) {
+function _o(e) {
 	switch (e.type) {
 		case "SelectExpression":
 		case "Ternary": return U.CONDITIONAL;
-		case "BinaryExpression": return co(e);
+		case "BinaryExpression": return go(e);
 		case "UnaryExpression": return e.operator.value === "not" ? U.LOGICAL_NOT : U.UNARY_SIGN;
 		case "TestExpression": return U.TEST;
 		case "FilterExpression": return U.FILTER;
@@ -4764,38 +4846,38 @@ function lo(e) {
 }
 function W(e, t) {
 	let n = q(e);
-	return lo(e) < t ? `(${n})` : n;
+	return _o(e) < t ? `(${n})` : n;
 }
-function uo(e, t = "	") {
+function vo(e, t = "	") {
 	let n = typeof t == "number" ? " ".repeat(t) : t;
 	return K(e.body, 0, n).replace(/\n$/, "");
 }
 function G(...e) {
-	return oo + e.join(" ") + so;
+	return mo + e.join(" ") + ho;
 }
 function K(e, t, n) {
-	return e.map((e) => po(e, t, n)).join(H);
+	return e.map((e) => bo(e, t, n)).join(H);
 }
-function fo(e) {
+function yo(e) {
 	return e.map((e) => q(e)).join(", ");
 }
-function po(e, t, n) {
+function bo(e, t, n) {
 	let r = n.repeat(t);
 	switch (e.type) {
 		case "Program": return K(e.body, t, n);
-		case "If": return mo(e, t, n);
-		case "For": return ho(e, t, n);
-		case "Set": return go(e, t, n);
-		case "Macro": return _o(e, t, n);
+		case "If": return xo(e, t, n);
+		case "For": return So(e, t, n);
+		case "Set": return Co(e, t, n);
+		case "Macro": return wo(e, t, n);
 		case "Break": return r + G("break");
 		case "Continue": return r + G("continue");
-		case "CallStatement": return vo(e, t, n);
-		case "FilterStatement": return yo(e, t, n);
+		case "CallStatement": return To(e, t, n);
+		case "FilterStatement": return Eo(e, t, n);
 		case "Comment": return r + "{# " + e.value + " #}";
 		default: return r + "{{- " + q(e) + " -}}";
 	}
 }
-function mo(e, t, n) {
+function xo(e, t, n) {
 	let r = n.repeat(t), i = [], a = e;
 	for (; a && (i.push({
 		test: a.test,
@@ -4805,7 +4887,7 @@ function mo(e, t, n) {
 	for (let e = 1; e < i.length; ++e) o += H + r + G("elif", q(i[e].test)) + H + K(i[e].body, t + 1, n);
 	return a && a.alternate.length > 0 && (o += H + r + G("else") + H + K(a.alternate, t + 1, n)), o += H + r + G("endif"), o;
 }
-function ho(e, t, n) {
+function So(e, t, n) {
 	let r = n.repeat(t), i = "";
 	if (e.iterable.type === "SelectExpression") {
 		let t = e.iterable;
@@ -4814,19 +4896,19 @@ function ho(e, t, n) {
 	let a = r + G("for", q(e.loopvar), "in", i) + H + K(e.body, t + 1, n);
 	return e.defaultBlock.length > 0 && (a += H + r + G("else") + H + K(e.defaultBlock, t + 1, n)), a += H + r + G("endfor"), a;
 }
-function go(e, t, n) {
+function Co(e, t, n) {
 	let r = n.repeat(t), i = q(e.assignee), a = e.value ? q(e.value) : "", o = r + G("set", `${i}${e.value ? " = " + a : ""}`);
 	return e.body.length === 0 ? o : o + H + K(e.body, t + 1, n) + H + r + G("endset");
 }
-function _o(e, t, n) {
-	let r = n.repeat(t), i = fo(e.args);
+function wo(e, t, n) {
+	let r = n.repeat(t), i = yo(e.args);
 	return r + G("macro", `${e.name.value}(${i})`) + H + K(e.body, t + 1, n) + H + r + G("endmacro");
 }
-function vo(e, t, n) {
-	let r = n.repeat(t), i = e.callerArgs && e.callerArgs.length > 0 ? `(${fo(e.callerArgs)})` : "", a = q(e.call), o = r + G(`call${i}`, a) + H;
+function To(e, t, n) {
+	let r = n.repeat(t), i = e.callerArgs && e.callerArgs.length > 0 ? `(${yo(e.callerArgs)})` : "", a = q(e.call), o = r + G(`call${i}`, a) + H;
 	return o += K(e.body, t + 1, n) + H, o += r + G("endcall"), o;
 }
-function yo(e, t, n) {
+function Eo(e, t, n) {
 	let r = n.repeat(t), i = r + G("filter", e.filter.type === "Identifier" ? e.filter.value : q(e.filter)) + H;
 	return i += K(e.body, t + 1, n) + H, i += r + G("endfilter"), i;
 }
@@ -4842,15 +4924,15 @@ function q(e) {
 		}
 		case "StringLiteral": return JSON.stringify(e.value);
 		case "BinaryExpression": {
-			let t = e, n = co(t), r = W(t.left, n), i = W(t.right, n + 1);
+			let t = e, n = go(t), r = W(t.left, n), i = W(t.right, n + 1);
 			return `${r} ${t.operator.value} ${i}`;
 		}
 		case "UnaryExpression": {
-			let t = e, n = t.argument.type === "UnaryExpression" ? lo(t) : U.ATOM;
+			let t = e, n = t.argument.type === "UnaryExpression" ? _o(t) : U.ATOM;
 			return t.operator.value + (t.operator.value === "not" ? " " : "") + W(t.argument, n);
 		}
 		case "CallExpression": {
-			let t = e, n = fo(t.args);
+			let t = e, n = yo(t.args);
 			return `${q(t.callee)}(${n})`;
 		}
 		case "MemberExpression": {
@@ -4871,7 +4953,7 @@ function q(e) {
 		}
 		case "ArrayLiteral":
 		case "TupleLiteral": {
-			let t = fo(e.value), n = e.type === "ArrayLiteral" ? "[]" : "()";
+			let t = yo(e.value), n = e.type === "ArrayLiteral" ? "[]" : "()";
 			return `${n[0]}${t}${n[1]}`;
 		}
 		case "ObjectLiteral": return `{${Array.from(e.value.entries()).map(([e, t]) => `${q(e)}: ${q(t)}`).join(", ")}}`;
@@ -4890,24 +4972,24 @@ function q(e) {
 		default: throw Error(`Unknown expression type: ${e.type}`);
 	}
 }
-var bo = class {
+var Do = class {
 	parsed;
 	constructor(e) {
-		let t = na(e, {
+		let t = ca(e, {
 			lstrip_blocks: !0,
 			trim_blocks: !0
 		});
-		this.parsed = Ma(t);
+		this.parsed = Ra(t);
 	}
 	render(e) {
 		let t = new V();
-		if (Ya(t), e) for (let [n, r] of Object.entries(e)) t.set(n, r);
-		return new io(t).run(this.parsed).value;
+		if (no(t), e) for (let [n, r] of Object.entries(e)) t.set(n, r);
+		return new fo(t).run(this.parsed).value;
 	}
 	format(e) {
-		return uo(this.parsed, e?.indent || "	");
+		return vo(this.parsed, e?.indent || "	");
 	}
-}, xo = class {
+}, Oo = class {
 	#e = {
 		next: /* @__PURE__ */ new Map(),
 		isEnd: !1
@@ -4945,21 +5027,21 @@ var bo = class {
 		for (let n of e.split("")) t = t?.next.get(n);
 		return (t?.next.size ?? 0) > 0;
 	}
-}, So = /* @__PURE__ */ new Set(["role", "type"]), Co = /^\w{1,64}$/, wo = 1e3, To = (e) => e.split("").reverse().join(""), Eo = class {
+}, ko = /* @__PURE__ */ new Set(["role", "type"]), Ao = /^\w{1,64}$/, jo = 1e3, Mo = (e) => e.split("").reverse().join(""), No = class {
 	#e;
 	#t;
 	#n;
 	#r;
 	constructor(e, t) {
 		let n = [...e].filter(({ length: e }) => e > 1);
-		this.#e = new xo(n), this.#t = new xo(n.map(To)), this.#n = new xo(t), this.#r = Math.min(wo, Math.max(0, ...n.map(({ length: e }) => e)));
+		this.#e = new Oo(n), this.#t = new Oo(n.map(Mo)), this.#n = new Oo(t), this.#r = Math.min(jo, Math.max(0, ...n.map(({ length: e }) => e)));
 	}
 	mark(e, t) {
 		if (typeof e == "string") return this.#i(e, t, !0);
 		if (Array.isArray(e)) return e.map((e) => this.mark(e, t));
 		if (typeof e != "object" || !e) return e;
 		let n = Object.entries(e).map(([e, n]) => {
-			let r = So.has(e) && typeof n == "string" && Co.test(n);
+			let r = ko.has(e) && typeof n == "string" && Ao.test(n);
 			return [this.#i(e, t, !1), r ? n : this.mark(n, t)];
 		});
 		return Object.fromEntries(n);
@@ -4985,29 +5067,29 @@ var bo = class {
 			let i = n[r], a = e.slice(i, n[r + 1]);
 			for (let e of /* @__PURE__ */ new Set([a.length, a.trimEnd().length])) {
 				let n = a.slice(Math.max(0, e - this.#r), e);
-				for (let r of Do(n, this.#e)) t.add(i + e - r + 1);
+				for (let r of Po(n, this.#e)) t.add(i + e - r + 1);
 			}
 			for (let e of /* @__PURE__ */ new Set([0, a.length - a.trimStart().length])) {
-				let n = To(a.slice(e, e + this.#r));
-				for (let r of Do(n, this.#t)) t.add(i + e + r - 1);
+				let n = Mo(a.slice(e, e + this.#r));
+				for (let r of Po(n, this.#t)) t.add(i + e + r - 1);
 			}
 		}
 		return [...t];
 	}
 };
-function Do(e, t) {
+function Po(e, t) {
 	return Array.from({ length: e.length }, (e, t) => t + 1).filter((n) => t.continues(e.slice(-n)));
 }
 // src/text/markers.ts
-var Oo = [57344, 63744], ko = /(?<=u)[ef][0-9a-f]{3}/g, Ao = class {
+var Fo = [57344, 63744], Io = /(?<=u)[ef][0-9a-f]{3}/g, Lo = class {
 	inside;
 	#e = /* @__PURE__ */ new Set();
 	#t = /* @__PURE__ */ new Map();
-	#n = Oo[0];
+	#n = Fo[0];
 	constructor(e) {
 		for (let t of e) {
 			for (let e of t) e >= "" && e < "豈" && this.#e.add(e);
-			for (let [e] of t.matchAll(ko)) this.#e.add(String.fromCharCode(parseInt(e, 16)));
+			for (let [e] of t.matchAll(Io)) this.#e.add(String.fromCharCode(parseInt(e, 16)));
 		}
 		this.inside = this.#i();
 	}
@@ -5019,7 +5101,7 @@ var Oo = [57344, 63744], ko = /(?<=u)[ef][0-9a-f]{3}/g, Ao = class {
 		let { plain: t, found: n } = this.#r(e), r = new Map([...this.#t].map(([e, [t]]) => [t, e])), i = new Map([...this.#t].map(([e, [, t]]) => [t, e]));
 		return {
 			text: t,
-			literal: jo(n.map(([e, n]) => {
+			literal: Ro(n.map(([e, n]) => {
 				let a = r.get(n), o = i.get(n);
 				return a !== void 0 && t.startsWith(a, e) ? [e, e + a.length] : o !== void 0 && t.endsWith(o, e) ? [e - o.length, e] : [e, e];
 			}))
@@ -5037,14 +5119,14 @@ var Oo = [57344, 63744], ko = /(?<=u)[ef][0-9a-f]{3}/g, Ao = class {
 		};
 	}
 	#i() {
-		for (; this.#n < Oo[1];) {
+		for (; this.#n < Fo[1];) {
 			let e = String.fromCharCode(this.#n++);
 			if (!this.#e.has(e)) return e;
 		}
 		throw new e("usage", "The messages hold nearly every private-use character there is.");
 	}
 };
-function jo(e) {
+function Ro(e) {
 	let t = [];
 	for (let [n, r] of [...e].sort((e, t) => e[0] - t[0] || e[1] - t[1])) {
 		let e = t.at(-1);
@@ -5053,7 +5135,7 @@ function jo(e) {
 	return t;
 }
 // src/text/template.ts
-var Mo = 1e5, No = /^[A-Za-z][A-Za-z0-9_-]{0,31}$/, Po = /'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"/g, Fo = 3, Io = /[^\p{L}\p{N}_\s]/u, Lo = ["<think>", "</think>"], Ro = [
+var zo = 1e5, Bo = /^[A-Za-z][A-Za-z0-9_-]{0,31}$/, Vo = /'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"/g, Ho = 3, Uo = /[^\p{L}\p{N}_\s]/u, Wo = ["<think>", "</think>"], Go = [
 	"<|im_end|>",
 	"<|eot_id|>",
 	"<|eom_id|>",
@@ -5068,15 +5150,15 @@ var Mo = 1e5, No = /^[A-Za-z][A-Za-z0-9_-]{0,31}$/, Po = /'((?:[^'\\]|\\.)*)'|"(
 	"<|end_of_turn|>",
 	"<｜end▁of▁sentence｜>",
 	"</s>"
-], zo = class {
+], Ko = class {
 	source;
 	endIds;
 	#e;
 	#t;
 	#n;
 	constructor(e, t) {
-		if (e.length > Mo) throw Wo(`It is ${e.length} characters long; ${Mo} are accepted.`);
-		this.source = e, this.#e = Uo(() => new bo(e)), this.#t = new Eo(t.control.keys(), Bo(e)), this.endIds = Ro.filter((t) => e.includes(t)).flatMap((e) => t.idOf(e) ?? []);
+		if (e.length > zo) throw Zo(`It is ${e.length} characters long; ${zo} are accepted.`);
+		this.source = e, this.#e = Xo(() => new Do(e)), this.#t = new No(t.control.keys(), qo(e)), this.endIds = Go.filter((t) => e.includes(t)).flatMap((e) => t.idOf(e) ?? []);
 		let { special: n, additional_special: r } = t.spec.meta;
 		this.#n = {
 			bos_token: "",
@@ -5086,62 +5168,62 @@ var Mo = 1e5, No = /^[A-Za-z][A-Za-z0-9_-]{0,31}$/, Po = /'((?:[^'\\]|\\.)*)'|"(
 		};
 	}
 	render(t, n = {}, r = !0) {
-		let i = t.find(({ role: e }) => typeof e != "string" || !No.test(e));
+		let i = t.find(({ role: e }) => typeof e != "string" || !Bo.test(e));
 		if (i !== void 0) throw new e("usage", `A message's role is ${String(i.role)}; it must be a word such as user.`);
 		let a = {
 			tools: null,
 			...n,
 			messages: t
-		}, o = new Ao([this.source, JSON.stringify(a)]), s = this.#t.mark(a, o), c = {
+		}, o = new Lo([this.source, JSON.stringify(a)]), s = this.#t.mark(a, o), c = {
 			...this.#n,
 			...s,
 			add_generation_prompt: r
 		};
-		return o.unmark(Uo(() => this.#e.render(c)));
+		return o.unmark(Xo(() => this.#e.render(c)));
 	}
 };
-function Bo(e) {
-	let t = Array.from(e.matchAll(Po), ([, e, t]) => Ho(e ?? t ?? ""));
-	return /* @__PURE__ */ new Set([...Lo, ...t.filter((e) => e.length >= Fo && Io.test(e))]);
+function qo(e) {
+	let t = Array.from(e.matchAll(Vo), ([, e, t]) => Yo(e ?? t ?? ""));
+	return /* @__PURE__ */ new Set([...Wo, ...t.filter((e) => e.length >= Ho && Uo.test(e))]);
 }
-var Vo = {
+var Jo = {
 	n: "\n",
 	t: "	",
 	r: "\r"
-}, Ho = (e) => e.replace(/\\(.)/gs, (e, t) => Vo[t] ?? t);
-function Uo(e) {
+}, Yo = (e) => e.replace(/\\(.)/gs, (e, t) => Jo[t] ?? t);
+function Xo(e) {
 	try {
 		return e();
 	} catch (e) {
-		throw Wo(e instanceof Error ? e.message : String(e));
+		throw Zo(e instanceof Error ? e.message : String(e));
 	}
 }
-var Wo = (t) => new e("template", "The model's chat template cannot be used for this conversation.", { why: t }), Go = "tokenizer.json", Ko = "tokenizer_meta.json", qo = 2;
-function Jo(e, t) {
+var Zo = (t) => new e("template", "The model's chat template cannot be used for this conversation.", { why: t }), Qo = "tokenizer.json", $o = "tokenizer_meta.json", es = 2;
+function ts(e, t) {
 	let n = {
-		json: Yo(e, Go),
-		meta: Yo(t, Ko)
+		json: ns(e, Qo),
+		meta: ns(t, $o)
 	};
-	if (n.meta.version !== qo) throw Xo(Ko, `Its version is ${n.meta.version}, this package reads ${qo}.`);
-	if (typeof n.json.model?.vocab != "object") throw Xo(Go, "It has no vocabulary.");
+	if (n.meta.version !== es) throw rs($o, `Its version is ${n.meta.version}, this package reads ${es}.`);
+	if (typeof n.json.model?.vocab != "object") throw rs(Qo, "It has no vocabulary.");
 	return n;
 }
-function Yo(e, t) {
+function ns(e, t) {
 	try {
 		return JSON.parse(e);
 	} catch (e) {
-		throw Xo(t, String(e));
+		throw rs(t, String(e));
 	}
 }
-var Xo = (t, n) => new e("corrupt", `The tokenizer file ${t} is damaged.`, {
+var rs = (t, n) => new e("corrupt", `The tokenizer file ${t} is damaged.`, {
 	why: n,
 	hint: "Compile the model again with --force."
-}), Zo = 64, Qo = 4096, $o = class {
+}), is = 64, as = 4096, os = class {
 	#e;
 	#t = "";
 	found;
 	constructor(t) {
-		if (t.length > Zo || t.some(({ length: e }) => e === 0 || e > Qo)) throw new e("usage", `Up to ${Zo} stop strings of 1 to ${Qo} characters are possible.`);
+		if (t.length > is || t.some(({ length: e }) => e === 0 || e > as)) throw new e("usage", `Up to ${is} stop strings of 1 to ${as} characters are possible.`);
 		this.#e = t;
 	}
 	push(e) {
@@ -5177,7 +5259,7 @@ var Xo = (t, n) => new e("corrupt", `The tokenizer file ${t} is damaged.`, {
 		}
 		return 0;
 	}
-}, es = class {
+}, ss = class {
 	#e;
 	#t;
 	#n = new TextDecoder("utf-8", { ignoreBOM: !0 });
@@ -5208,15 +5290,15 @@ var Xo = (t, n) => new e("corrupt", `The tokenizer file ${t} is damaged.`, {
 	}
 };
 // src/text/around.ts
-function ts({ json: e, meta: t }, n) {
-	return t.added_by_json ? ns(e.post_processor ?? null, n) : {
+function cs({ json: e, meta: t }, n) {
+	return t.added_by_json ? ls(e.post_processor ?? null, n) : {
 		before: t.add_bos && t.bos_id !== null ? [t.bos_id] : [],
 		after: t.add_eos ? t.eos_ids.slice(0, 1) : []
 	};
 }
-function ns(e, t) {
+function ls(e, t) {
 	if (e?.type === "Sequence") {
-		let n = e.processors.map((e) => ns(e, t));
+		let n = e.processors.map((e) => ls(e, t));
 		return {
 			before: n.flatMap(({ before: e }) => e),
 			after: n.flatMap(({ after: e }) => e)
@@ -5239,7 +5321,7 @@ function ns(e, t) {
 		after: a(n.slice(i + 1))
 	};
 }
-var rs = class {
+var us = class {
 	constructor(e) {
 		this.trie = this._build_trie(e);
 	}
@@ -5264,11 +5346,11 @@ var rs = class {
 		}
 		return r < n && t.push(e.slice(r)), t;
 	}
-}, is = class {
+}, ds = class {
 	constructor(e) {
 		this.content = e.content, this.id = e.id, this.single_word = e.single_word ?? !1, this.lstrip = e.lstrip ?? !1, this.rstrip = e.rstrip ?? !1, this.special = e.special ?? !1, this.normalized = e.normalized ?? !this.special;
 	}
-}, as = (e, t) => {
+}, fs = (e, t) => {
 	try {
 		return new RegExp(e, t);
 	} catch (n) {
@@ -5295,45 +5377,45 @@ var rs = class {
 			throw n;
 		}
 	}
-}, os = (e) => e.replace(/ \./g, ".").replace(/ \?/g, "?").replace(/ \!/g, "!").replace(/ ,/g, ",").replace(/ \' /g, "'").replace(/ n't/g, "n't").replace(/ 'm/g, "'m").replace(/ 's/g, "'s").replace(/ 've/g, "'ve").replace(/ 're/g, "'re"), ss = (e, t = !0) => {
-	if (e.Regex !== void 0) return as(Us(Ms(e.Regex)), "gu");
+}, ps = (e) => e.replace(/ \./g, ".").replace(/ \?/g, "?").replace(/ \!/g, "!").replace(/ ,/g, ",").replace(/ \' /g, "'").replace(/ n't/g, "n't").replace(/ 'm/g, "'m").replace(/ 's/g, "'s").replace(/ 've/g, "'ve").replace(/ 're/g, "'re"), ms = (e, t = !0) => {
+	if (e.Regex !== void 0) return fs(Xs(zs(e.Regex)), "gu");
 	if (e.String !== void 0) {
-		let n = Ws(e.String);
+		let n = Zs(e.String);
 		return new RegExp(t ? n : `(${n})`, "gu");
 	}
 	return console.warn("Unknown pattern type:", e), null;
-}, cs = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}", ls = `${cs}\\u00B2\\u00B3\\u00B9\\u00BC-\\u00BE`, J = `[${ls}]`, us = `[^${ls}]`, ds = `(?:(?<!${J})(?=${J})|(?<=${J})(?!${J}))`, fs = `(?:(?<!${J})(?!${J})|(?<=${J})(?=${J}))`, ps = "(?:(?<![\\s\\S])|(?<=\\n))", ms = "(?:(?=\\n)|(?![\\s\\S]))", hs = "0-9A-Fa-f", gs = /* @__PURE__ */ new Map([
+}, hs = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}", gs = `${hs}\\u00B2\\u00B3\\u00B9\\u00BC-\\u00BE`, J = `[${gs}]`, _s = `[^${gs}]`, vs = `(?:(?<!${J})(?=${J})|(?<=${J})(?!${J}))`, ys = `(?:(?<!${J})(?!${J})|(?<=${J})(?=${J}))`, bs = "(?:(?<![\\s\\S])|(?<=\\n))", xs = "(?:(?=\\n)|(?![\\s\\S]))", Ss = "0-9A-Fa-f", Cs = /* @__PURE__ */ new Map([
 	["A", "(?<![\\s\\S])"],
 	["z", "(?![\\s\\S])"],
 	["Z", "(?=\\n?(?![\\s\\S]))"],
-	["h", `[${hs}]`],
-	["H", `[^${hs}]`],
+	["h", `[${Ss}]`],
+	["H", `[^${Ss}]`],
 	["w", J],
-	["W", us],
+	["W", _s],
 	["d", "\\p{Nd}"],
 	["D", "\\P{Nd}"],
 	["s", "\\p{White_Space}"],
 	["S", "\\P{White_Space}"],
-	["b", ds],
-	["B", fs],
+	["b", vs],
+	["B", ys],
 	["a", "\\x07"],
 	["e", "\\x1B"]
-]), _s = /* @__PURE__ */ new Map([
-	["h", hs],
-	["w", cs],
+]), ws = /* @__PURE__ */ new Map([
+	["h", Ss],
+	["w", hs],
 	["d", "\\p{Nd}"],
 	["D", "\\P{Nd}"],
 	["s", "\\p{White_Space}"],
 	["S", "\\P{White_Space}"],
 	["a", "\\x07"],
 	["e", "\\x1B"]
-]), vs = /* @__PURE__ */ new Map([["W", `[^${cs}]`], ["H", `[^${hs}]`]]), ys = /* @__PURE__ */ new Map([
+]), Ts = /* @__PURE__ */ new Map([["W", `[^${hs}]`], ["H", `[^${Ss}]`]]), Es = /* @__PURE__ */ new Map([
 	["\n", "\\n"],
 	["\r", "\\r"],
 	["	", "\\t"],
 	["\f", "\\f"],
 	["\v", "\\v"]
-]), bs = /* @__PURE__ */ new Map([
+]), Ds = /* @__PURE__ */ new Map([
 	["alpha", "\\p{Alphabetic}"],
 	["alnum", "\\p{Alphabetic}\\p{Nd}"],
 	["digit", "\\p{Nd}"],
@@ -5343,55 +5425,55 @@ var rs = class {
 	["blank", "\\t\\p{Zs}"],
 	["punct", "\\p{P}\\p{S}"],
 	["cntrl", "\\p{Cc}"],
-	["word", cs],
-	["xdigit", hs]
-]), xs = "^$\\.*+?()[]{}|/", Ss = /^\(\?(?:<[=!]|<[A-Za-z_][A-Za-z0-9_]*>|[:=!>])/, Cs = /^\\([pPxu])\{([^}]*)\}/, ws = /^\{(\d+(?:,\d*)?|,\d+)\}/, Ts = /^\[:(\^?)(\p{Alphabetic}+):\]/u, Es = /^\[:\^:\]/, Ds = /^\[(?:\.[^\]]*\.\]|=[^\]]*=\])/, Os = /^(?:\\x[0-9A-Fa-f]{2}|\\u[0-9A-Fa-f]{4}|\\c[A-Za-z])/, ks = (e) => e >= "A" && e <= "Z" || e >= "a" && e <= "z", As = (e, t) => String.fromCodePoint(e.codePointAt(t)), js = (e) => {
+	["word", hs],
+	["xdigit", Ss]
+]), Os = "^$\\.*+?()[]{}|/", ks = /^\(\?(?:<[=!]|<[A-Za-z_][A-Za-z0-9_]*>|[:=!>])/, As = /^\\([pPxu])\{([^}]*)\}/, js = /^\{(\d+(?:,\d*)?|,\d+)\}/, Ms = /^\[:(\^?)(\p{Alphabetic}+):\]/u, Ns = /^\[:\^:\]/, Ps = /^\[(?:\.[^\]]*\.\]|=[^\]]*=\])/, Fs = /^(?:\\x[0-9A-Fa-f]{2}|\\u[0-9A-Fa-f]{4}|\\c[A-Za-z])/, Is = (e) => e >= "A" && e <= "Z" || e >= "a" && e <= "z", Ls = (e, t) => String.fromCodePoint(e.codePointAt(t)), Rs = (e) => {
 	if (!/^[0-9A-Fa-f]{1,8}$/.test(e)) return null;
 	let t = Number.parseInt(e, 16);
 	if (t > 127) return null;
 	let n = String.fromCharCode(t);
-	return ks(n) ? `[${n.toLowerCase()}${n.toUpperCase()}]` : null;
-}, Ms = (e) => e.replace(/\[\^\(\\s\|\[([^\]]+)\]\)\]/g, "[^()|\\s$1]"), Ns = "[\\s\\S]", Ps = 256, Fs = () => ({
+	return Is(n) ? `[${n.toLowerCase()}${n.toUpperCase()}]` : null;
+}, zs = (e) => e.replace(/\[\^\(\\s\|\[([^\]]+)\]\)\]/g, "[^()|\\s$1]"), Bs = "[\\s\\S]", Vs = 256, Hs = () => ({
 	fragment: "",
 	alternatives: [],
 	tail: null,
 	contains_complex_set: !1
-}), Is = (e) => {
+}), Us = (e) => {
 	throw SyntaxError(`Unsupported range with a set-valued character-class operand at index ${e}`);
-}, Ls = (e, t, n, r = !0) => {
-	e.tail === "range" && Is(n), e.alternatives.push(t), e.tail = "set", e.contains_complex_set = e.contains_complex_set || r;
+}, Ws = (e, t, n, r = !0) => {
+	e.tail === "range" && Us(n), e.alternatives.push(t), e.tail = "set", e.contains_complex_set = e.contains_complex_set || r;
 }, Y = (e, t, n = !1, r = -1) => {
-	n && e.tail === "range" && Is(r), e.tail === "range" ? (e.fragment += t, e.tail = "complete_range") : (e.fragment += t, e.tail = n ? "set" : "scalar", e.contains_complex_set = e.contains_complex_set || n);
-}, Rs = (e, t, n) => {
-	let r = Cs.exec(e.slice(t));
+	n && e.tail === "range" && Us(r), e.tail === "range" ? (e.fragment += t, e.tail = "complete_range") : (e.fragment += t, e.tail = n ? "set" : "scalar", e.contains_complex_set = e.contains_complex_set || n);
+}, Gs = (e, t, n) => {
+	let r = As.exec(e.slice(t));
 	if (r) {
 		let [e, i, a] = r;
-		return i === "P" && a === "Word" ? Ls(n, `[^${cs}]`, t) : Y(n, i === "x" ? `\\u{${a}}` : i === "p" && a === "Word" ? cs : e, i === "p" || i === "P", t), t + e.length;
+		return i === "P" && a === "Word" ? Ws(n, `[^${hs}]`, t) : Y(n, i === "x" ? `\\u{${a}}` : i === "p" && a === "Word" ? hs : e, i === "p" || i === "P", t), t + e.length;
 	}
-	let i = Os.exec(e.slice(t));
+	let i = Fs.exec(e.slice(t));
 	if (i) return Y(n, i[0]), t + i[0].length;
 	if (t + 1 >= e.length) throw SyntaxError(`Unterminated escape in character class at index ${t}`);
-	let a = As(e, t + 1), o = t + 1 + a.length, s = ys.get(a);
+	let a = Ls(e, t + 1), o = t + 1 + a.length, s = Es.get(a);
 	if (s !== void 0) return Y(n, s), o;
-	let c = vs.get(a);
-	if (c !== void 0) return Ls(n, c, t), o;
-	let l = _s.get(a), u, d = !1;
-	return l === void 0 ? u = /[A-Za-z0-9]/.test(a) || xs.includes(a) || a === "-" ? `\\${a}` : a : (u = l, d = a !== "a" && a !== "e"), Y(n, u, d, t), o;
-}, zs = (e) => e.length === 1 ? e[0] : `(?:(?=(?:${e.join("|")}))${Ns})`, Bs = (e) => zs(e.fragment.length === 0 ? e.alternatives : [`[${e.fragment}]`, ...e.alternatives]), Vs = (e) => {
-	let t = as(`^(?:${e})$`, "u"), n = "";
+	let c = Ts.get(a);
+	if (c !== void 0) return Ws(n, c, t), o;
+	let l = ws.get(a), u, d = !1;
+	return l === void 0 ? u = /[A-Za-z0-9]/.test(a) || Os.includes(a) || a === "-" ? `\\${a}` : a : (u = l, d = a !== "a" && a !== "e"), Y(n, u, d, t), o;
+}, Ks = (e) => e.length === 1 ? e[0] : `(?:(?=(?:${e.join("|")}))${Bs})`, qs = (e) => Ks(e.fragment.length === 0 ? e.alternatives : [`[${e.fragment}]`, ...e.alternatives]), Js = (e) => {
+	let t = fs(`^(?:${e})$`, "u"), n = "";
 	for (let e = 0; e < 26; ++e) {
 		let r = String.fromCharCode(65 + e), i = String.fromCharCode(97 + e), a = t.test(r);
 		a !== t.test(i) && (n += a ? i : r);
 	}
 	return n;
-}, Hs = (e, t, n, r = !0, i = 1) => {
-	if (i > Ps) throw SyntaxError(`Maximum character-class nesting depth of ${Ps} exceeded at index ${t}`);
+}, Ys = (e, t, n, r = !0, i = 1) => {
+	if (i > Vs) throw SyntaxError(`Maximum character-class nesting depth of ${Vs} exceeded at index ${t}`);
 	let a = t + 1, o = e[a] === "^";
 	o && ++a;
-	let s = a, c = [Fs()], l = c[0], u = !1;
+	let s = a, c = [Hs()], l = c[0], u = !1;
 	for (; a < e.length;) {
-		let d = As(e, a);
-		if (d === "\\") a = Rs(e, a, l);
+		let d = Ls(e, a);
+		if (d === "\\") a = Gs(e, a, l);
 		else {
 			if (d === "]") {
 				if (a === s) {
@@ -5401,19 +5483,19 @@ var rs = class {
 				if (l.tail === null) throw c.length > 1 ? SyntaxError(`Malformed character-class intersection with an empty operand at index ${a}`) : SyntaxError(`Empty character class at index ${t}`);
 				let e = c.some((e) => e.contains_complex_set);
 				if (o && c.length > 1 && u) throw SyntaxError(`Unsupported outer-negated character-class intersection with a nested negated class containing a Unicode property, POSIX class, or shorthand at index ${t}`);
-				let i = Bs(c[0]), d = i;
+				let i = qs(c[0]), d = i;
 				if (c.length > 1) {
 					let e = "";
-					for (let t = 1; t < c.length; ++t) e += `(?=${Bs(c[t])})`;
+					for (let t = 1; t < c.length; ++t) e += `(?=${qs(c[t])})`;
 					d = `(?:${e}${i})`;
 				}
 				let f = c.length === 1 && l.alternatives.length === 0, p = l.fragment;
 				if (n && r) {
-					let e = Vs(d);
-					e.length > 0 && (f ? (p += e, d = `[${p}]`) : d = zs([d, `[${e}]`]));
+					let e = Js(d);
+					e.length > 0 && (f ? (p += e, d = `[${p}]`) : d = Ks([d, `[${e}]`]));
 				}
 				return {
-					atom: o ? f ? `[^${p}]` : `(?:(?!${d})${Ns})` : d,
+					atom: o ? f ? `[^${p}]` : `(?:(?!${d})${Bs})` : d,
 					end: a + 1,
 					negated: o,
 					contains_complex_set: e,
@@ -5422,67 +5504,67 @@ var rs = class {
 			}
 			if (e.startsWith("&&", a)) {
 				if (l.tail === null) throw SyntaxError(`Malformed character-class intersection with an empty operand at index ${a}`);
-				l = Fs(), c.push(l), a += 2;
+				l = Hs(), c.push(l), a += 2;
 			} else if (d === "[") {
 				let t = e.slice(a);
-				if (Es.test(t)) throw SyntaxError(`Malformed empty negated POSIX character class at index ${a}`);
-				let r = Ts.exec(t);
+				if (Ns.test(t)) throw SyntaxError(`Malformed empty negated POSIX character class at index ${a}`);
+				let r = Ms.exec(t);
 				if (r) {
-					let [, e, t] = r, i = bs.get(t);
+					let [, e, t] = r, i = Ds.get(t);
 					if (i === void 0) throw SyntaxError(`Unsupported POSIX character class "${t}" at index ${a}`);
 					if (n && e && (t === "lower" || t === "upper")) throw SyntaxError(`Unsupported negated POSIX ${t} class inside an inline case-insensitive group`);
-					e ? Ls(l, `[^${i}]`, a) : Y(l, i, !0, a), a += r[0].length;
+					e ? Ws(l, `[^${i}]`, a) : Y(l, i, !0, a), a += r[0].length;
 					continue;
 				}
-				if (Ds.test(t)) throw SyntaxError(`Unsupported POSIX collating or equivalence bracket expression at index ${a}`);
-				let o = Hs(e, a, n, !1, i + 1);
-				Ls(l, o.atom, a, o.contains_complex_set), u ||= o.contains_nested_negated_complex_set || o.negated && o.contains_complex_set, a = o.end;
+				if (Ps.test(t)) throw SyntaxError(`Unsupported POSIX collating or equivalence bracket expression at index ${a}`);
+				let o = Ys(e, a, n, !1, i + 1);
+				Ws(l, o.atom, a, o.contains_complex_set), u ||= o.contains_nested_negated_complex_set || o.negated && o.contains_complex_set, a = o.end;
 			} else if (d === "-") {
 				let t = e[a + 1] === "]" || e.startsWith("&&", a + 1);
-				l.tail === "set" && !t && Is(a), l.tail === null || l.tail === "range" || l.tail === "complete_range" || t ? Y(l, "\\-") : (l.fragment += "-", l.tail = "range"), ++a;
+				l.tail === "set" && !t && Us(a), l.tail === null || l.tail === "range" || l.tail === "complete_range" || t ? Y(l, "\\-") : (l.fragment += "-", l.tail = "range"), ++a;
 			} else Y(l, d === "^" && l.fragment.length === 0 ? "\\^" : d), a += d.length;
 		}
 	}
 	throw SyntaxError(`${c.length > 1 ? "Unterminated character-class intersection" : "Unterminated character class"} at index ${t}`);
-}, Us = (e) => {
+}, Xs = (e) => {
 	let t = "", n = -1, r = !1, i = !1, a = [], o = (e) => {
 		n = t.length, t += e, r = !1;
 	};
 	for (let s = 0; s < e.length;) {
-		let c = As(e, s);
+		let c = Ls(e, s);
 		if (c === "\\") {
-			let n = Cs.exec(e.slice(s));
+			let n = As.exec(e.slice(s));
 			if (n) {
 				let [e, t, r] = n, a = e;
 				if (t === "x") {
 					let e = `\\u{${r}}`;
-					a = i ? js(r) ?? e : e;
-				} else r === "Word" && (a = t === "p" ? J : us);
+					a = i ? Rs(r) ?? e : e;
+				} else r === "Word" && (a = t === "p" ? J : _s);
 				o(a), s += e.length;
 				continue;
 			}
-			let r = Os.exec(e.slice(s));
+			let r = Fs.exec(e.slice(s));
 			if (r) {
 				let e = r[0];
-				o(i && e[1] !== "c" ? js(e.slice(2)) ?? e : e), s += e.length;
+				o(i && e[1] !== "c" ? Rs(e.slice(2)) ?? e : e), s += e.length;
 				continue;
 			}
 			if (s + 1 >= e.length) {
 				t += c;
 				break;
 			}
-			let a = As(e, s + 1);
+			let a = Ls(e, s + 1);
 			if (s += 1 + a.length, a === "G") continue;
-			let l = ys.get(a);
+			let l = Es.get(a);
 			if (l !== void 0) {
 				o(l);
 				continue;
 			}
-			let u = gs.get(a), d;
-			d = u === void 0 ? /[A-Za-z0-9]/.test(a) || xs.includes(a) ? `\\${a}` : a : u, o(d);
+			let u = Cs.get(a), d;
+			d = u === void 0 ? /[A-Za-z0-9]/.test(a) || Os.includes(a) ? `\\${a}` : a : u, o(d);
 		} else switch (c) {
 			case "[": {
-				let t = Hs(e, s, i);
+				let t = Ys(e, s, i);
 				o(t.atom), s = t.end;
 				continue;
 			}
@@ -5493,13 +5575,13 @@ var rs = class {
 				o("[^\\n]"), ++s;
 				continue;
 			case "^":
-				o(ps), ++s;
+				o(bs), ++s;
 				continue;
 			case "$":
-				o(ms), ++s;
+				o(xs), ++s;
 				continue;
 			case "(": {
-				let n = e.startsWith("(?i:", s), o = n ? "(?i:" : Ss.exec(e.slice(s))?.[0] ?? "(", c = n || o === "(?>" ? "(?:" : o;
+				let n = e.startsWith("(?i:", s), o = n ? "(?i:" : ks.exec(e.slice(s))?.[0] ?? "(", c = n || o === "(?>" ? "(?:" : o;
 				a.push([t.length, i]), n && (i = !0), t += c, r = !1, s += o.length;
 				continue;
 			}
@@ -5510,7 +5592,7 @@ var rs = class {
 				t += c, n = -1, r = !1, ++s;
 				continue;
 			case "{": {
-				let i = ws.exec(e.slice(s));
+				let i = js.exec(e.slice(s));
 				if (!i || n < 0) {
 					o("\\{"), ++s;
 					continue;
@@ -5536,51 +5618,51 @@ var rs = class {
 				t += c, r = !0, ++s;
 				continue;
 			default:
-				o(i && ks(c) ? `[${c.toLowerCase()}${c.toUpperCase()}]` : c), s += c.length;
+				o(i && Is(c) ? `[${c.toLowerCase()}${c.toUpperCase()}]` : c), s += c.length;
 				continue;
 		}
 	}
 	return t;
-}, Ws = (e) => e.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"), Gs = (e, t, n) => {
+}, Zs = (e) => e.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"), Qs = (e, t, n) => {
 	let r = [], i = 0;
 	for (; i < e.length;) if (r.push(e[i]), (t.get(e[i]) ?? n) !== n) ++i;
 	else for (; ++i < e.length && (t.get(e[i]) ?? n) === n;) t.get(r.at(-1)) !== n && (r[r.length - 1] += e[i]);
 	return r;
-}, Ks = (e) => e >= 19968 && e <= 40959 || e >= 13312 && e <= 19903 || e >= 131072 && e <= 173791 || e >= 173824 && e <= 177983 || e >= 177984 && e <= 178207 || e >= 178208 && e <= 183983 || e >= 63744 && e <= 64255 || e >= 194560 && e <= 195103, qs = (e) => Number.isInteger(e) || typeof e == "bigint", Js = (e) => {
+}, $s = (e) => e >= 19968 && e <= 40959 || e >= 13312 && e <= 19903 || e >= 131072 && e <= 173791 || e >= 173824 && e <= 177983 || e >= 177984 && e <= 178207 || e >= 178208 && e <= 183983 || e >= 63744 && e <= 64255 || e >= 194560 && e <= 195103, ec = (e) => Number.isInteger(e) || typeof e == "bigint", tc = (e) => {
 	let t = 0;
 	for (let n of e) ++t;
 	return t;
-}, Ys = (e) => Qs(e.toLowerCase()), X = (...e) => Array.prototype.concat.apply([], e), Xs = (e) => new Map(Object.entries(e)), Zs = (e, t) => {
+}, nc = (e) => ac(e.toLowerCase()), X = (...e) => Array.prototype.concat.apply([], e), rc = (e) => new Map(Object.entries(e)), ic = (e, t) => {
 	let n = [], r = 0;
 	for (let i of e.matchAll(t)) {
 		let t = i[0];
 		r < i.index && n.push(e.slice(r, i.index)), t.length > 0 && n.push(t), r = i.index + t.length;
 	}
 	return r < e.length && n.push(e.slice(r)), n;
-}, Qs = (e) => e.replace(/\p{M}/gu, ""), $s = (e, t, n = []) => {
+}, ac = (e) => e.replace(/\p{M}/gu, ""), oc = (e, t, n = []) => {
 	if (!e || Array.isArray(e) || typeof e != "object") return `${t} must be a valid object`;
 	for (let r of n) if (!(r in e)) return `${t} must contain a "${r}" property`;
 	return null;
-}, ec = (e) => e.match(/\S+/g) || [], tc = class {
+}, sc = (e) => e.match(/\S+/g) || [], cc = class {
 	constructor() {
 		let e = function(...t) {
 			return e._call(...t);
 		};
 		return Object.setPrototypeOf(e, new.target.prototype);
 	}
-}, Z = class extends tc {
+}, Z = class extends cc {
 	constructor(e) {
 		super(), this.config = e;
 	}
 	_call(e) {
 		return this.normalize(e);
 	}
-}, nc = class extends Z {
+}, lc = class extends Z {
 	tokenize_chinese_chars(e) {
 		let t = [];
 		for (let n = 0; n < e.length; ++n) {
 			let r = e[n];
-			Ks(r.charCodeAt(0)) ? (t.push(" "), t.push(r), t.push(" ")) : t.push(r);
+			$s(r.charCodeAt(0)) ? (t.push(" "), t.push(r), t.push(" ")) : t.push(r);
 		}
 		return t.join("");
 	}
@@ -5606,93 +5688,93 @@ var rs = class {
 	normalize(e) {
 		return this.config.clean_text && (e = this.clean_text(e)), this.config.handle_chinese_chars && (e = this.tokenize_chinese_chars(e)), this.config.lowercase ? (e = e.toLowerCase(), this.config.strip_accents !== !1 && (e = this.strip_accents(e))) : this.config.strip_accents && (e = this.strip_accents(e)), e;
 	}
-}, rc = class extends Z {
+}, uc = class extends Z {
 	constructor(e) {
 		super(e), this.charsmap = e.precompiled_charsmap ?? null;
 	}
 	normalize(e) {
 		return e = e.replace(/[\u0001-\u0008\u000B\u000E-\u001F\u007F\u008F\u009F]/gm, ""), e = e.replace(/[\u0009\u000A\u000C\u000D\u00A0\u1680\u2000-\u200F\u2028\u2029\u202F\u205F\u2581\u3000\uFEFF\uFFFD]/gm, " "), e = e.includes("～") ? e.split("～").map((e) => e.normalize("NFKC")).join("～") : e.normalize("NFKC"), e;
 	}
-}, ic = class extends Z {
+}, dc = class extends Z {
 	constructor(e) {
-		super(e), this.normalizers = (e.normalizers ?? []).map((e) => gc(e));
+		super(e), this.normalizers = (e.normalizers ?? []).map((e) => Cc(e));
 	}
 	normalize(e) {
 		return this.normalizers.reduce((e, t) => t ? t.normalize(e) : e, e);
 	}
-}, ac = class extends Z {
+}, fc = class extends Z {
 	constructor(e) {
-		super(e), this.pattern = ss(this.config.pattern ?? {});
+		super(e), this.pattern = ms(this.config.pattern ?? {});
 	}
 	normalize(e) {
 		return this.pattern === null ? e : e.replaceAll(this.pattern, this.config.content ?? "");
 	}
-}, oc = class extends Z {
+}, pc = class extends Z {
 	constructor() {
 		super(...arguments), this.form = "NFC";
 	}
 	normalize(e) {
 		return e = e.normalize(this.form), e;
 	}
-}, sc = class extends oc {
+}, mc = class extends pc {
 	constructor() {
 		super(...arguments), this.form = "NFC";
 	}
-}, cc = class extends oc {
+}, hc = class extends pc {
 	constructor() {
 		super(...arguments), this.form = "NFD";
 	}
-}, lc = class extends oc {
+}, gc = class extends pc {
 	constructor() {
 		super(...arguments), this.form = "NFKC";
 	}
-}, uc = class extends oc {
+}, _c = class extends pc {
 	constructor() {
 		super(...arguments), this.form = "NFKD";
 	}
-}, dc = class extends Z {
+}, vc = class extends Z {
 	normalize(e) {
 		return this.config.strip_left && this.config.strip_right ? e = e.trim() : (this.config.strip_left && (e = e.trimStart()), this.config.strip_right && (e = e.trimEnd())), e;
 	}
-}, fc = class extends Z {
+}, yc = class extends Z {
 	normalize(e) {
-		return Qs(e);
+		return ac(e);
 	}
-}, pc = class extends Z {
+}, bc = class extends Z {
 	normalize(e) {
 		return e.toLowerCase();
 	}
-}, mc = class extends Z {
+}, xc = class extends Z {
 	normalize(e) {
 		return e = this.config.prepend + e, e;
 	}
 };
-function hc(e) {
+function Sc(e) {
 	if (e === null) return null;
 	switch (e.type) {
-		case "BertNormalizer": return new nc(e);
-		case "Precompiled": return new rc(e);
-		case "Sequence": return new ic(e);
-		case "Replace": return new ac(e);
-		case "NFC": return new sc(e);
-		case "NFD": return new cc(e);
-		case "NFKC": return new lc(e);
-		case "NFKD": return new uc(e);
-		case "Strip": return new dc(e);
-		case "StripAccents": return new fc(e);
-		case "Lowercase": return new pc(e);
-		case "Prepend": return new mc(e);
+		case "BertNormalizer": return new lc(e);
+		case "Precompiled": return new uc(e);
+		case "Sequence": return new dc(e);
+		case "Replace": return new fc(e);
+		case "NFC": return new mc(e);
+		case "NFD": return new hc(e);
+		case "NFKC": return new gc(e);
+		case "NFKD": return new _c(e);
+		case "Strip": return new vc(e);
+		case "StripAccents": return new yc(e);
+		case "Lowercase": return new bc(e);
+		case "Prepend": return new xc(e);
 		default: throw Error(`Unknown Normalizer type: ${e.type}`);
 	}
 }
-var gc = hc, Q = class extends tc {
+var Cc = Sc, Q = class extends cc {
 	pre_tokenize(e, t) {
 		return (Array.isArray(e) ? e.map((e) => this.pre_tokenize_text(e, t)) : this.pre_tokenize_text(e, t)).flat();
 	}
 	_call(e, t) {
 		return this.pre_tokenize(e, t);
 	}
-}, _c = (() => {
+}, wc = (() => {
 	let e = [
 		...Array.from({ length: 94 }, (e, t) => t + 33),
 		...Array.from({ length: 12 }, (e, t) => t + 161),
@@ -5701,18 +5783,18 @@ var gc = hc, Q = class extends tc {
 	for (let r = 0; r < 256; ++r) e.includes(r) || (e.push(r), t.push(256 + n), n += 1);
 	let r = t.map((e) => String.fromCharCode(e));
 	return Object.fromEntries(e.map((e, t) => [e, r[t]]));
-})(), vc = ((e) => Object.fromEntries(Object.entries(e).map(([e, t]) => [t, e])))(_c), yc = "\\p{P}\\u0021-\\u002F\\u003A-\\u0040\\u005B-\\u0060\\u007B-\\u007E", bc = class extends Q {
+})(), Tc = ((e) => Object.fromEntries(Object.entries(e).map(([e, t]) => [t, e])))(wc), Ec = "\\p{P}\\u0021-\\u002F\\u003A-\\u0040\\u005B-\\u0060\\u007B-\\u007E", Dc = class extends Q {
 	constructor(e) {
-		super(), this.config = e, this.add_prefix_space = this.config.add_prefix_space ?? !1, this.trim_offsets = this.config.trim_offsets ?? !1, this.use_regex = this.config.use_regex ?? !0, this.pattern = /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+/gu, this.byte_encoder = _c, this.text_encoder = new TextEncoder();
+		super(), this.config = e, this.add_prefix_space = this.config.add_prefix_space ?? !1, this.trim_offsets = this.config.trim_offsets ?? !1, this.use_regex = this.config.use_regex ?? !0, this.pattern = /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+/gu, this.byte_encoder = wc, this.text_encoder = new TextEncoder();
 	}
 	pre_tokenize_text(e, t) {
 		return this.add_prefix_space && !e.startsWith(" ") && (e = " " + e), (this.use_regex ? e.match(this.pattern) || [] : [e]).map((e) => Array.from(this.text_encoder.encode(e), (e) => this.byte_encoder[e]).join(""));
 	}
-}, xc = class extends Q {
+}, Oc = class extends Q {
 	pre_tokenize_text(e, t) {
 		return e.match(/\w+|[^\w\s]+/g) || [];
 	}
-}, Sc = class extends Q {
+}, kc = class extends Q {
 	constructor(e) {
 		super(), this.replacement = e.replacement ?? "▁", this.str_rep = e.str_rep || this.replacement, this.prepend_scheme = e.prepend_scheme ?? "always";
 	}
@@ -5720,21 +5802,21 @@ var gc = hc, Q = class extends tc {
 		let { section_index: n = void 0 } = t ?? {}, r = e.replaceAll(" ", this.str_rep);
 		return !r.startsWith(this.replacement) && (this.prepend_scheme === "always" || this.prepend_scheme === "first" && n === 0) && (r = this.str_rep + r), [r];
 	}
-}, Cc = class extends Q {
+}, Ac = class extends Q {
 	constructor(e) {
-		super(), this.config = e, this.pattern = ss(this.config.pattern ?? {}, this.config.invert ?? !0);
+		super(), this.config = e, this.pattern = ms(this.config.pattern ?? {}, this.config.invert ?? !0);
 	}
 	pre_tokenize_text(e) {
-		return this.pattern === null ? [] : this.config.invert ? (e.match(this.pattern) || []).filter((e) => e) : this.config.behavior?.toLowerCase() === "removed" ? e.split(this.pattern).filter((e) => e) : Zs(e, this.pattern);
+		return this.pattern === null ? [] : this.config.invert ? (e.match(this.pattern) || []).filter((e) => e) : this.config.behavior?.toLowerCase() === "removed" ? e.split(this.pattern).filter((e) => e) : ic(e, this.pattern);
 	}
-}, wc = class extends Q {
+}, jc = class extends Q {
 	constructor(e) {
-		super(), this.config = e, this.pattern = RegExp(`[^${yc}]+|[${yc}]+`, "gu");
+		super(), this.config = e, this.pattern = RegExp(`[^${Ec}]+|[${Ec}]+`, "gu");
 	}
 	pre_tokenize_text(e) {
 		return e.match(this.pattern) || [];
 	}
-}, Tc = class extends Q {
+}, Mc = class extends Q {
 	constructor(e) {
 		super(), this.config = e;
 		let t = `[^\\d]+|\\d${this.config.individual_digits ? "" : "+"}`;
@@ -5743,32 +5825,32 @@ var gc = hc, Q = class extends tc {
 	pre_tokenize_text(e) {
 		return e.match(this.pattern) || [];
 	}
-}, Ec = class extends Q {
+}, Nc = class extends Q {
 	constructor() {
-		super(), this.pattern = RegExp(`[^\\s${yc}]+|[${yc}]`, "gu");
+		super(), this.pattern = RegExp(`[^\\s${Ec}]+|[${Ec}]`, "gu");
 	}
 	pre_tokenize_text(e, t) {
 		return e.trim().match(this.pattern) || [];
 	}
-}, Dc = class extends Q {
+}, Pc = class extends Q {
 	constructor(e) {
-		super(), this.config = e, this.pattern = ss(this.config.pattern ?? {}), this.content = this.config.content ?? "";
+		super(), this.config = e, this.pattern = ms(this.config.pattern ?? {}), this.content = this.config.content ?? "";
 	}
 	pre_tokenize_text(e) {
 		return this.pattern === null ? [e] : [e.replaceAll(this.pattern, this.config.content ?? "")];
 	}
-}, Oc = class extends Q {
+}, Fc = class extends Q {
 	constructor(e) {
-		super(), this.tokenizers = (e.pretokenizers ?? []).map((e) => Mc(e));
+		super(), this.tokenizers = (e.pretokenizers ?? []).map((e) => zc(e));
 	}
 	pre_tokenize_text(e, t) {
 		return this.tokenizers.reduce((e, n) => n ? n.pre_tokenize(e, t) : e, [e]);
 	}
-}, kc = class extends Q {
+}, Ic = class extends Q {
 	pre_tokenize_text(e) {
-		return ec(e);
+		return sc(e);
 	}
-}, Ac = class extends Q {
+}, Lc = class extends Q {
 	constructor(e) {
 		super(), this.config = e, this._length = e.length;
 	}
@@ -5778,34 +5860,34 @@ var gc = hc, Q = class extends tc {
 		return t;
 	}
 };
-function jc(e) {
+function Rc(e) {
 	if (e === null) return null;
 	switch (e.type) {
-		case "BertPreTokenizer": return new Ec();
-		case "Sequence": return new Oc(e);
-		case "Whitespace": return new xc();
-		case "WhitespaceSplit": return new kc();
-		case "Metaspace": return new Sc(e);
-		case "ByteLevel": return new bc(e);
-		case "Split": return new Cc(e);
-		case "Punctuation": return new wc(e);
-		case "Digits": return new Tc(e);
-		case "Replace": return new Dc(e);
-		case "FixedLength": return new Ac(e);
+		case "BertPreTokenizer": return new Nc();
+		case "Sequence": return new Fc(e);
+		case "Whitespace": return new Oc();
+		case "WhitespaceSplit": return new Ic();
+		case "Metaspace": return new kc(e);
+		case "ByteLevel": return new Dc(e);
+		case "Split": return new Ac(e);
+		case "Punctuation": return new jc(e);
+		case "Digits": return new Mc(e);
+		case "Replace": return new Pc(e);
+		case "FixedLength": return new Lc(e);
 		default: throw Error(`Unknown PreTokenizer type: ${e.type}`);
 	}
 }
-var Mc = jc, Nc = class extends tc {
+var zc = Rc, Bc = class extends cc {
 	constructor(e) {
 		super(), this.config = e, this.vocab = [], this.tokens_to_ids = /* @__PURE__ */ new Map(), this.unk_token_id = void 0, this.unk_token = void 0, this.end_of_word_suffix = void 0, this.fuse_unk = this.config.fuse_unk ?? !1;
 	}
 	_call(e) {
 		let t = this.encode(e);
-		return this.fuse_unk && (t = Gs(t, this.tokens_to_ids, this.unk_token_id)), t;
+		return this.fuse_unk && (t = Qs(t, this.tokens_to_ids, this.unk_token_id)), t;
 	}
-}, Pc = class extends Nc {
+}, Vc = class extends Bc {
 	constructor(e) {
-		super(e), this.max_input_chars_per_word = 100, this.tokens_to_ids = Xs(e.vocab), this.unk_token_id = this.tokens_to_ids.get(e.unk_token), this.unk_token = e.unk_token, this.max_input_chars_per_word = e.max_input_chars_per_word ?? 100, this.vocab = Array(this.tokens_to_ids.size);
+		super(e), this.max_input_chars_per_word = 100, this.tokens_to_ids = rc(e.vocab), this.unk_token_id = this.tokens_to_ids.get(e.unk_token), this.unk_token = e.unk_token, this.max_input_chars_per_word = e.max_input_chars_per_word ?? 100, this.vocab = Array(this.tokens_to_ids.size);
 		for (let [e, t] of this.tokens_to_ids) this.vocab[t] = e;
 	}
 	encode(e) {
@@ -5837,16 +5919,16 @@ var Mc = jc, Nc = class extends tc {
 		}
 		return t;
 	}
-}, Fc = class e {
+}, Hc = class e {
 	constructor(e, t) {
 		this.is_leaf = e, this.children = t;
 	}
 	static default() {
 		return new e(!1, /* @__PURE__ */ new Map());
 	}
-}, Ic = class {
+}, Uc = class {
 	constructor() {
-		this.root = Fc.default();
+		this.root = Hc.default();
 	}
 	extend(e) {
 		for (let t of e) this.push(t);
@@ -5855,7 +5937,7 @@ var Mc = jc, Nc = class extends tc {
 		let t = this.root;
 		for (let n of e) {
 			let e = t.children.get(n);
-			e === void 0 && (e = Fc.default(), t.children.set(n, e)), t = e;
+			e === void 0 && (e = Hc.default(), t.children.set(n, e)), t = e;
 		}
 		t.is_leaf = !0;
 	}
@@ -5869,7 +5951,7 @@ var Mc = jc, Nc = class extends tc {
 			n.is_leaf && (yield r);
 		}
 	}
-}, Lc = class e {
+}, Wc = class e {
 	constructor(e, t, n, r, i) {
 		this.token_id = e, this.node_id = t, this.pos = n, this.length = r, this.score = i, this.prev = null, this.backtrace_score = 0;
 	}
@@ -5877,14 +5959,14 @@ var Mc = jc, Nc = class extends tc {
 		let t = new e(this.token_id, this.node_id, this.pos, this.length, this.score);
 		return t.prev = this.prev, t.backtrace_score = this.backtrace_score, t;
 	}
-}, Rc = class {
+}, Gc = class {
 	constructor(e, t, n) {
 		this.chars = Array.from(e), this.len = this.chars.length, this.bos_token_id = t, this.eos_token_id = n, this.nodes = [], this.begin_nodes = Array.from({ length: this.len + 1 }, () => []), this.end_nodes = Array.from({ length: this.len + 1 }, () => []);
-		let r = new Lc(this.bos_token_id ?? 0, 0, 0, 0, 0), i = new Lc(this.eos_token_id ?? 0, 1, this.len, 0, 0);
+		let r = new Wc(this.bos_token_id ?? 0, 0, 0, 0, 0), i = new Wc(this.eos_token_id ?? 0, 1, this.len, 0, 0);
 		this.nodes.push(r.clone()), this.nodes.push(i.clone()), this.begin_nodes[this.len].push(i), this.end_nodes[0].push(r);
 	}
 	insert(e, t, n, r) {
-		let i = this.nodes.length, a = new Lc(r, i, e, t, n);
+		let i = this.nodes.length, a = new Wc(r, i, e, t, n);
 		this.begin_nodes[e].push(a), this.end_nodes[e + t].push(a), this.nodes.push(a);
 	}
 	viterbi() {
@@ -5919,33 +6001,33 @@ var Mc = jc, Nc = class extends tc {
 		return this.viterbi().map((e) => e.token_id);
 	}
 };
-function zc(e) {
+function Kc(e) {
 	if (e.length === 0) throw Error("Array must not be empty");
 	let t = e[0], n = 0;
 	for (let r = 1; r < e.length; ++r) e[r] < t && (t = e[r], n = r);
 	return [t, n];
 }
-var Bc = class extends Nc {
+var qc = class extends Bc {
 	constructor(e, t) {
 		super(e);
 		let n = e.vocab.length;
 		this.vocab = Array(n), this.scores = Array(n);
 		for (let t = 0; t < n; ++t) [this.vocab[t], this.scores[t]] = e.vocab[t];
-		this.unk_token_id = e.unk_id, this.unk_token = this.vocab[e.unk_id], this.tokens_to_ids = new Map(this.vocab.map((e, t) => [e, t])), this.bos_token = " ", this.bos_token_id = this.tokens_to_ids.get(this.bos_token), this.eos_token = t, this.eos_token_id = this.tokens_to_ids.get(this.eos_token), this.unk_token = this.vocab[this.unk_token_id], this.min_score = zc(this.scores)[0], this.unk_score = this.min_score - 10, this.scores[this.unk_token_id] = this.unk_score, this.trie = new Ic(), this.trie.extend(this.vocab), this.fuse_unk = !0;
+		this.unk_token_id = e.unk_id, this.unk_token = this.vocab[e.unk_id], this.tokens_to_ids = new Map(this.vocab.map((e, t) => [e, t])), this.bos_token = " ", this.bos_token_id = this.tokens_to_ids.get(this.bos_token), this.eos_token = t, this.eos_token_id = this.tokens_to_ids.get(this.eos_token), this.unk_token = this.vocab[this.unk_token_id], this.min_score = Kc(this.scores)[0], this.unk_score = this.min_score - 10, this.scores[this.unk_token_id] = this.unk_score, this.trie = new Uc(), this.trie.extend(this.vocab), this.fuse_unk = !0;
 	}
 	populate_nodes(e) {
 		let t = e.chars, n = 0;
 		for (; n < t.length;) {
 			let r = !1, i = this.trie.common_prefix_search(t, n);
 			for (let t of i) {
-				let i = this.tokens_to_ids.get(t), a = this.scores[i], o = Js(t);
+				let i = this.tokens_to_ids.get(t), a = this.scores[i], o = tc(t);
 				e.insert(n, o, a, i), !r && o === 1 && (r = !0);
 			}
 			r || e.insert(n, 1, this.unk_score, this.unk_token_id), n += 1;
 		}
 	}
 	tokenize(e) {
-		let t = new Rc(e, this.bos_token_id, this.eos_token_id);
+		let t = new Gc(e, this.bos_token_id, this.eos_token_id);
 		return this.populate_nodes(t), t.tokens();
 	}
 	encode(e) {
@@ -5956,7 +6038,7 @@ var Bc = class extends Nc {
 		}
 		return t;
 	}
-}, Vc = class {
+}, Jc = class {
 	constructor(e = (e, t) => e > t, t = Infinity) {
 		this._heap = [], this._comparator = e, this._max_size = t;
 	}
@@ -6020,7 +6102,7 @@ var Bc = class extends Nc {
 	_smallest() {
 		return 2 ** Math.floor(Math.log2(this.size)) - 1;
 	}
-}, Hc = class {
+}, Yc = class {
 	constructor(e) {
 		this.capacity = e, this.cache = /* @__PURE__ */ new Map();
 	}
@@ -6035,12 +6117,12 @@ var Bc = class extends Nc {
 	clear() {
 		this.cache.clear();
 	}
-}, Uc = class extends Nc {
+}, Xc = class extends Bc {
 	constructor(e) {
-		super(e), this.tokens_to_ids = Xs(e.vocab), this.unk_token_id = this.tokens_to_ids.get(e.unk_token), this.unk_token = e.unk_token, this.vocab = Array(this.tokens_to_ids.size);
+		super(e), this.tokens_to_ids = rc(e.vocab), this.unk_token_id = this.tokens_to_ids.get(e.unk_token), this.unk_token = e.unk_token, this.vocab = Array(this.tokens_to_ids.size);
 		for (let [e, t] of this.tokens_to_ids) this.vocab[t] = e;
 		let t = Array.isArray(e.merges[0]);
-		this.merges = t ? e.merges : e.merges.map((e) => e.split(" ", 2)), this.bpe_ranks = new Map(this.merges.map((e, t) => [JSON.stringify(e), t])), this.end_of_word_suffix = e.end_of_word_suffix, this.continuing_subword_suffix = e.continuing_subword_suffix ?? null, this.byte_fallback = this.config.byte_fallback ?? !1, this.byte_fallback && (this.text_encoder = new TextEncoder()), this.ignore_merges = this.config.ignore_merges ?? !1, this.max_length_to_cache = 256, this.cache_capacity = 1e4, this.cache = new Hc(this.cache_capacity);
+		this.merges = t ? e.merges : e.merges.map((e) => e.split(" ", 2)), this.bpe_ranks = new Map(this.merges.map((e, t) => [JSON.stringify(e), t])), this.end_of_word_suffix = e.end_of_word_suffix, this.continuing_subword_suffix = e.continuing_subword_suffix ?? null, this.byte_fallback = this.config.byte_fallback ?? !1, this.byte_fallback && (this.text_encoder = new TextEncoder()), this.ignore_merges = this.config.ignore_merges ?? !1, this.max_length_to_cache = 256, this.cache_capacity = 1e4, this.cache = new Yc(this.cache_capacity);
 	}
 	clear_cache() {
 		this.cache.clear();
@@ -6053,7 +6135,7 @@ var Bc = class extends Nc {
 		this.end_of_word_suffix && (n[n.length - 1] += this.end_of_word_suffix);
 		let r = [];
 		if (n.length > 1) {
-			let e = new Vc((e, t) => e.score < t.score), t = {
+			let e = new Jc((e, t) => e.score < t.score), t = {
 				token: n[0],
 				bias: 0,
 				prev: null,
@@ -6108,24 +6190,24 @@ var Bc = class extends Nc {
 		}
 		return t;
 	}
-}, Wc = class extends Nc {
+}, Zc = class extends Bc {
 	constructor(e, t) {
 		super(e);
 		let n = e.vocab;
-		this.tokens_to_ids = Xs(t.target_lang ? n[t.target_lang] : n), this.bos_token = t.bos_token, this.bos_token_id = this.tokens_to_ids.get(this.bos_token), this.eos_token = t.eos_token, this.eos_token_id = this.tokens_to_ids.get(this.eos_token), this.pad_token = t.pad_token, this.pad_token_id = this.tokens_to_ids.get(this.pad_token), this.unk_token = t.unk_token, this.unk_token_id = this.tokens_to_ids.get(this.unk_token), this.vocab = Array(this.tokens_to_ids.size);
+		this.tokens_to_ids = rc(t.target_lang ? n[t.target_lang] : n), this.bos_token = t.bos_token, this.bos_token_id = this.tokens_to_ids.get(this.bos_token), this.eos_token = t.eos_token, this.eos_token_id = this.tokens_to_ids.get(this.eos_token), this.pad_token = t.pad_token, this.pad_token_id = this.tokens_to_ids.get(this.pad_token), this.unk_token = t.unk_token, this.unk_token_id = this.tokens_to_ids.get(this.unk_token), this.vocab = Array(this.tokens_to_ids.size);
 		for (let [e, t] of this.tokens_to_ids) this.vocab[t] = e;
 	}
 	encode(e) {
 		return e;
 	}
 };
-function Gc(e, t) {
+function Qc(e, t) {
 	switch (e.type) {
-		case "WordPiece": return new Pc(e);
-		case "Unigram": return new Bc(e, t.eos_token);
-		case "BPE": return new Uc(e);
+		case "WordPiece": return new Vc(e);
+		case "Unigram": return new qc(e, t.eos_token);
+		case "BPE": return new Xc(e);
 		default:
-			if (e.vocab) return Array.isArray(e.vocab) ? new Bc(e, t.eos_token) : Object.hasOwn(e, "continuing_subword_prefix") && Object.hasOwn(e, "unk_token") ? Object.hasOwn(e, "merges") ? new Uc(e) : new Pc(e) : new Wc(e, {
+			if (e.vocab) return Array.isArray(e.vocab) ? new qc(e, t.eos_token) : Object.hasOwn(e, "continuing_subword_prefix") && Object.hasOwn(e, "unk_token") ? Object.hasOwn(e, "merges") ? new Xc(e) : new Vc(e) : new Zc(e, {
 				target_lang: t.target_lang,
 				bos_token: t.bos_token,
 				eos_token: t.eos_token,
@@ -6135,14 +6217,14 @@ function Gc(e, t) {
 			throw Error(`Unknown TokenizerModel type: ${e?.type}`);
 	}
 }
-var Kc = Gc, qc = class extends tc {
+var $c = Qc, el = class extends cc {
 	constructor(e) {
 		super(), this.config = e;
 	}
 	_call(e, ...t) {
 		return this.post_process(e, ...t);
 	}
-}, Jc = class extends qc {
+}, tl = class extends el {
 	post_process(e, t = null, n = !0) {
 		let r = t === null ? this.config.single : this.config.pair, i = [], a = [];
 		for (let o of r) "SpecialToken" in o ? n && (i.push(o.SpecialToken.id), a.push(o.SpecialToken.type_id)) : "Sequence" in o && (o.Sequence.id === "A" ? (i = X(i, e), a = X(a, Array(e.length).fill(o.Sequence.type_id))) : o.Sequence.id === "B" && (i = X(i, t), a = X(a, Array(t.length).fill(o.Sequence.type_id))));
@@ -6151,14 +6233,14 @@ var Kc = Gc, qc = class extends tc {
 			token_type_ids: a
 		};
 	}
-}, Yc = class extends qc {
+}, nl = class extends el {
 	post_process(e, t = null) {
 		return {
 			tokens: e,
 			tokens_pair: t
 		};
 	}
-}, Xc = class extends qc {
+}, rl = class extends el {
 	constructor(e) {
 		super(e), this.sep = e.sep, this.cls = e.cls;
 	}
@@ -6174,7 +6256,7 @@ var Kc = Gc, qc = class extends tc {
 			token_type_ids: r
 		};
 	}
-}, Zc = class extends qc {
+}, il = class extends el {
 	constructor(e) {
 		super(e), this.sep = e.sep, this.cls = e.cls;
 	}
@@ -6190,9 +6272,9 @@ var Kc = Gc, qc = class extends tc {
 			token_type_ids: r
 		};
 	}
-}, Qc = class extends qc {
+}, al = class extends el {
 	constructor(e) {
-		super(e), this.processors = (e.processors ?? []).map((e) => el(e));
+		super(e), this.processors = (e.processors ?? []).map((e) => sl(e));
 	}
 	post_process(e, t = null, n = !0) {
 		let r = {
@@ -6203,18 +6285,18 @@ var Kc = Gc, qc = class extends tc {
 		return r;
 	}
 };
-function $c(e) {
+function ol(e) {
 	if (e === null) return null;
 	switch (e.type) {
-		case "TemplateProcessing": return new Jc(e);
-		case "ByteLevel": return new Yc(e);
-		case "BertProcessing": return new Xc(e);
-		case "RobertaProcessing": return new Zc(e);
-		case "Sequence": return new Qc(e);
+		case "TemplateProcessing": return new tl(e);
+		case "ByteLevel": return new nl(e);
+		case "BertProcessing": return new rl(e);
+		case "RobertaProcessing": return new il(e);
+		case "Sequence": return new al(e);
 		default: throw Error(`Unknown PostProcessor type: ${e.type}`);
 	}
 }
-var el = $c, $ = class extends tc {
+var sl = ol, $ = class extends cc {
 	constructor(e) {
 		super(), this.config = e, this.added_tokens = [], this.end_of_word_suffix = null, this.trim_offsets = "trim_offsets" in e && e.trim_offsets;
 	}
@@ -6224,9 +6306,9 @@ var el = $c, $ = class extends tc {
 	decode(e) {
 		return this.decode_chain(e).join("");
 	}
-}, tl = class extends $ {
+}, cl = class extends $ {
 	constructor(e) {
-		super(e), this.byte_decoder = vc, this.text_decoder = new TextDecoder("utf-8", {
+		super(e), this.byte_decoder = Tc, this.text_decoder = new TextDecoder("utf-8", {
 			fatal: !1,
 			ignoreBOM: !0
 		}), this.end_of_word_suffix = null;
@@ -6240,7 +6322,7 @@ var el = $c, $ = class extends tc {
 		for (let r of e) this.added_tokens.find((e) => e.content === r) === void 0 ? n.push(r) : (n.length > 0 && (t.push(this.convert_tokens_to_string(n)), n = []), t.push(r));
 		return n.length > 0 && t.push(this.convert_tokens_to_string(n)), t;
 	}
-}, nl = class extends $ {
+}, ll = class extends $ {
 	constructor(e) {
 		super(e), this.cleanup = e.cleanup;
 	}
@@ -6250,10 +6332,10 @@ var el = $c, $ = class extends tc {
 				let t = this.config.prefix;
 				e = t && e.startsWith(t) ? e.replace(t, "") : " " + e;
 			}
-			return this.cleanup && (e = os(e)), e;
+			return this.cleanup && (e = ps(e)), e;
 		});
 	}
-}, rl = class extends $ {
+}, ul = class extends $ {
 	constructor(e) {
 		super(e), this.replacement = e.replacement ?? "▁";
 	}
@@ -6265,14 +6347,14 @@ var el = $c, $ = class extends tc {
 		}
 		return t;
 	}
-}, il = class extends $ {
+}, dl = class extends $ {
 	constructor(e) {
 		super(e), this.suffix = e.suffix ?? "";
 	}
 	decode_chain(e) {
 		return e.map((t, n) => t.replaceAll(this.suffix, n === e.length - 1 ? "" : " "));
 	}
-}, al = class extends $ {
+}, fl = class extends $ {
 	constructor(e) {
 		super(e), this.pad_token = e.pad_token ?? "", this.word_delimiter_token = e.word_delimiter_token ?? "", this.cleanup = e.cleanup;
 	}
@@ -6281,31 +6363,31 @@ var el = $c, $ = class extends tc {
 		let t = [e[0]];
 		for (let n = 1; n < e.length; ++n) e[n] !== t.at(-1) && t.push(e[n]);
 		let n = t.filter((e) => e !== this.pad_token).join("");
-		return this.cleanup && (n = os(n).replaceAll(this.word_delimiter_token, " ").trim()), n;
+		return this.cleanup && (n = ps(n).replaceAll(this.word_delimiter_token, " ").trim()), n;
 	}
 	decode_chain(e) {
 		return [this.convert_tokens_to_string(e)];
 	}
-}, ol = class extends $ {
+}, pl = class extends $ {
 	constructor(e) {
-		super(e), this.decoders = (e.decoders ?? []).map((e) => fl(e));
+		super(e), this.decoders = (e.decoders ?? []).map((e) => yl(e));
 	}
 	decode_chain(e) {
 		return this.decoders.reduce((e, t) => t.decode_chain(e), e);
 	}
-}, sl = class extends $ {
+}, ml = class extends $ {
 	constructor(e) {
-		super(e), this.pattern = ss(this.config.pattern);
+		super(e), this.pattern = ms(this.config.pattern);
 	}
 	decode_chain(e) {
 		let t = this.config.content ?? "", n = this.pattern;
 		return n === null ? e : e.map((e) => e.replaceAll(n, t));
 	}
-}, cl = class extends $ {
+}, hl = class extends $ {
 	decode_chain(e) {
 		return [e.join("")];
 	}
-}, ll = class extends $ {
+}, gl = class extends $ {
 	constructor(e) {
 		super(e), this.content = e.content ?? "", this.start = e.start ?? 0, this.stop = e.stop ?? 0;
 	}
@@ -6322,7 +6404,7 @@ var el = $c, $ = class extends tc {
 			return e.slice(t, n);
 		});
 	}
-}, ul = class extends $ {
+}, _l = class extends $ {
 	constructor(e) {
 		super(e), this.text_decoder = new TextDecoder();
 	}
@@ -6350,25 +6432,25 @@ var el = $c, $ = class extends tc {
 		return t;
 	}
 };
-function dl(e) {
+function vl(e) {
 	if (e === null) return null;
 	switch (e.type) {
-		case "ByteLevel": return new tl(e);
-		case "WordPiece": return new nl(e);
-		case "Metaspace": return new rl(e);
-		case "BPEDecoder": return new il(e);
-		case "CTC": return new al(e);
-		case "Sequence": return new ol(e);
-		case "Replace": return new sl(e);
-		case "Fuse": return new cl(e);
-		case "Strip": return new ll(e);
-		case "ByteFallback": return new ul(e);
+		case "ByteLevel": return new cl(e);
+		case "WordPiece": return new ll(e);
+		case "Metaspace": return new ul(e);
+		case "BPEDecoder": return new dl(e);
+		case "CTC": return new fl(e);
+		case "Sequence": return new pl(e);
+		case "Replace": return new ml(e);
+		case "Fuse": return new hl(e);
+		case "Strip": return new gl(e);
+		case "ByteFallback": return new _l(e);
 		default: throw Error(`Unknown Decoder type: ${e.type}`);
 	}
 }
-var fl = dl, pl = class {
+var yl = vl, bl = class {
 	constructor(e, t) {
-		let n = $s(e, "Tokenizer", [
+		let n = oc(e, "Tokenizer", [
 			"model",
 			"decoder",
 			"post_processor",
@@ -6376,13 +6458,13 @@ var fl = dl, pl = class {
 			"normalizer"
 		]);
 		if (n) throw Error(n);
-		let r = $s(t, "Config");
+		let r = oc(t, "Config");
 		if (r) throw Error(r);
-		this.tokenizer = e, this.config = t, this.normalizer = gc(this.tokenizer.normalizer), this.pre_tokenizer = Mc(this.tokenizer.pre_tokenizer), this.model = Kc(this.tokenizer.model, this.config), this.post_processor = el(this.tokenizer.post_processor), this.decoder = fl(this.tokenizer.decoder), this.special_tokens = [], this.all_special_ids = [], this.added_tokens = [];
+		this.tokenizer = e, this.config = t, this.normalizer = Cc(this.tokenizer.normalizer), this.pre_tokenizer = zc(this.tokenizer.pre_tokenizer), this.model = $c(this.tokenizer.model, this.config), this.post_processor = sl(this.tokenizer.post_processor), this.decoder = yl(this.tokenizer.decoder), this.special_tokens = [], this.all_special_ids = [], this.added_tokens = [];
 		let i = [], a = [];
 		this.added_tokens_map = /* @__PURE__ */ new Map();
 		for (let e of this.tokenizer.added_tokens) {
-			let t = new is(e);
+			let t = new ds(e);
 			if (this.added_tokens.push(t), this.model.tokens_to_ids.set(t.content, t.id), this.model.vocab[t.id] = t.content, t.special && (this.special_tokens.push(t.content), this.all_special_ids.push(t.id)), this.added_tokens_map.set(t.content, t), t.normalized && this.normalizer !== null) {
 				let e = this.normalizer(t.content);
 				a.push(e), this.added_tokens_map.set(e, t);
@@ -6390,7 +6472,7 @@ var fl = dl, pl = class {
 		}
 		(this.config.additional_special_tokens ?? []).forEach((e) => {
 			this.special_tokens.includes(e) || this.special_tokens.push(e);
-		}), this.decoder && (this.decoder.added_tokens = this.added_tokens, this.decoder.end_of_word_suffix = this.model.end_of_word_suffix), this.splitter_unnormalized = new rs(i), this.splitter_normalized = new rs(a), this.remove_space = this.config.remove_space, this.clean_up_tokenization_spaces = this.config.clean_up_tokenization_spaces ?? !0, this.do_lowercase_and_remove_accent = this.config.do_lowercase_and_remove_accent ?? !1;
+		}), this.decoder && (this.decoder.added_tokens = this.added_tokens, this.decoder.end_of_word_suffix = this.model.end_of_word_suffix), this.splitter_unnormalized = new us(i), this.splitter_normalized = new us(a), this.remove_space = this.config.remove_space, this.clean_up_tokenization_spaces = this.config.clean_up_tokenization_spaces ?? !0, this.do_lowercase_and_remove_accent = this.config.do_lowercase_and_remove_accent ?? !1;
 	}
 	encode(e, { text_pair: t = null, add_special_tokens: n = !0, return_token_type_ids: r = null } = {}) {
 		let { tokens: i, token_type_ids: a } = this.tokenize_helper(e, {
@@ -6404,11 +6486,11 @@ var fl = dl, pl = class {
 		return r && a && (s.token_type_ids = a), s;
 	}
 	decode(e, t = {}) {
-		if (!Array.isArray(e) || e.length === 0 || !qs(e[0])) throw Error("token_ids must be a non-empty array of integers.");
+		if (!Array.isArray(e) || e.length === 0 || !ec(e[0])) throw Error("token_ids must be a non-empty array of integers.");
 		let n = e.map((e) => this.model.vocab[Number(e)] ?? this.model.unk_token);
 		t.skip_special_tokens && (n = n.filter((e) => !this.special_tokens.includes(e)));
 		let r = this.decoder ? this.decoder(n) : n.join(" ");
-		return this.decoder && this.decoder.end_of_word_suffix && (r = r.replaceAll(this.decoder.end_of_word_suffix, " "), t.skip_special_tokens && (r = r.trim())), (t.clean_up_tokenization_spaces ?? this.clean_up_tokenization_spaces) && (r = os(r)), r;
+		return this.decoder && this.decoder.end_of_word_suffix && (r = r.replaceAll(this.decoder.end_of_word_suffix, " "), t.skip_special_tokens && (r = r.trim())), (t.clean_up_tokenization_spaces ?? this.clean_up_tokenization_spaces) && (r = ps(r)), r;
 	}
 	tokenize(e, { text_pair: t = null, add_special_tokens: n = !1 } = {}) {
 		return this.tokenize_helper(e, {
@@ -6425,7 +6507,7 @@ var fl = dl, pl = class {
 		}), t.flatMap((e, t) => {
 			if (e.length === 0) return [];
 			if (this.added_tokens_map.has(e)) return [e];
-			if (this.remove_space === !0 && (e = e.trim().split(/\s+/).join(" ")), this.do_lowercase_and_remove_accent && (e = Ys(e)), this.normalizer !== null && (e = this.normalizer(e)), e.length === 0) return [];
+			if (this.remove_space === !0 && (e = e.trim().split(/\s+/).join(" ")), this.do_lowercase_and_remove_accent && (e = nc(e)), this.normalizer !== null && (e = this.normalizer(e)), e.length === 0) return [];
 			let n = this.splitter_normalized.split(e);
 			return n.forEach((e, t) => {
 				let r = this.added_tokens_map.get(e);
@@ -6461,22 +6543,22 @@ var fl = dl, pl = class {
 		}
 		return t;
 	}
-}, ml = 16, hl = () => Array.from(crypto.getRandomValues(new Uint8Array(ml)), (e) => e.toString(16).padStart(2, "0")).join(""), gl = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+", _l = class {
+}, xl = 16, Sl = () => Array.from(crypto.getRandomValues(new Uint8Array(xl)), (e) => e.toString(16).padStart(2, "0")).join(""), Cl = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+", wl = class {
 	#e;
 	#t;
 	#n;
 	constructor(t, n) {
-		let r = hl(), i = (e) => n.has(e) ? `\u{f0000}${r}${e}` : e, a = {
+		let r = Sl(), i = (e) => n.has(e) ? `\u{f0000}${r}${e}` : e, a = {
 			...t,
-			...vl,
+			...Tl,
 			normalizer: t.normalizer ?? null,
 			decoder: t.decoder ?? null
 		};
 		try {
-			this.#e = new pl({
+			this.#e = new bl({
 				...a,
-				pre_tokenizer: bl(t.pre_tokenizer ?? null),
-				model: yl(t.model, i)
+				pre_tokenizer: Dl(t.pre_tokenizer ?? null),
+				model: El(t.model, i)
 			}, {});
 		} catch (t) {
 			let n = t instanceof Error ? t.message : String(t);
@@ -6504,11 +6586,11 @@ var fl = dl, pl = class {
 	decode(e) {
 		return this.#e.decoder?.(e) ?? e.join(" ");
 	}
-}, vl = {
+}, Tl = {
 	added_tokens: [],
 	post_processor: null
 };
-function yl(e, t) {
+function El(e, t) {
 	let n = ((e) => Array.isArray(e))(e.vocab) ? e.vocab.map(([e, n]) => [t(e), n]) : Object.fromEntries(Object.entries(e.vocab).map(([e, n]) => [t(e), n])), r = (e, n) => [
 		e,
 		n,
@@ -6524,10 +6606,10 @@ function yl(e, t) {
 		...e.unk_token && { unk_token: t(e.unk_token) }
 	};
 }
-function bl(e) {
+function Dl(e) {
 	return e === null ? null : e.type === "Sequence" ? {
 		...e,
-		pretokenizers: e.pretokenizers.map(bl)
+		pretokenizers: e.pretokenizers.map(Dl)
 	} : e.type === "Metaspace" && e.prepend_scheme === void 0 ? {
 		...e,
 		prepend_scheme: e.add_prefix_space === !1 ? "never" : "always"
@@ -6535,7 +6617,7 @@ function bl(e) {
 		type: "Sequence",
 		pretokenizers: [{
 			type: "Split",
-			pattern: { Regex: gl },
+			pattern: { Regex: Cl },
 			behavior: "Isolated",
 			invert: !1
 		}, {
@@ -6545,25 +6627,25 @@ function bl(e) {
 	} : e;
 }
 // src/text/pieces.ts
-var xl = /^<0x([0-9A-Fa-f]{2})>$/, Sl = {
+var Ol = /^<0x([0-9A-Fa-f]{2})>$/, kl = {
 	byteLevel: !1,
 	replace: [],
 	byteFallback: !1,
 	stripSpaces: 0,
 	dropInFirst: void 0
 };
-function Cl(e) {
-	let t = e ? Tl(e) : [], n = t.findIndex(({ type: e }) => e === "Fuse"), r = t.filter(({ type: e }) => e !== "Fuse");
+function Al(e) {
+	let t = e ? Ml(e) : [], n = t.findIndex(({ type: e }) => e === "Fuse"), r = t.filter(({ type: e }) => e !== "Fuse");
 	if (r.length === 1 && r[0].type === "ByteLevel") return {
-		...Sl,
+		...kl,
 		byteLevel: !0
 	};
-	let i = t.length > 0 ? Sl : void 0;
+	let i = t.length > 0 ? kl : void 0;
 	return t.forEach((e, t) => {
-		i !== void 0 && e.type !== "Fuse" && (i = wl(i, e, n >= 0 && t > n));
+		i !== void 0 && e.type !== "Fuse" && (i = jl(i, e, n >= 0 && t > n));
 	}), i;
 }
-function wl(e, t, n) {
+function jl(e, t, n) {
 	let { type: r } = t;
 	if (r === "Replace" && !n) {
 		let n = t.pattern.String;
@@ -6589,29 +6671,29 @@ function wl(e, t, n) {
 		};
 	}
 }
-var Tl = (e) => e.type === "Sequence" ? e.decoders.flatMap(Tl) : [e], El = (() => {
+var Ml = (e) => e.type === "Sequence" ? e.decoders.flatMap(Ml) : [e], Nl = (() => {
 	let e = (e) => e >= 33 && e < 127 || e >= 161 && e !== 173, t = 256;
 	return new Map(Array.from({ length: 256 }, (n, r) => [String.fromCharCode(e(r) ? r : t++), r]));
-})(), Dl = new TextEncoder();
-function Ol(e, t, n) {
+})(), Pl = new TextEncoder();
+function Fl(e, t, n) {
 	if (e.byteLevel) {
-		let e = Array.from(t, (e) => El.get(e));
-		return e.includes(void 0) ? Dl.encode(t) : Uint8Array.from(e);
+		let e = Array.from(t, (e) => Nl.get(e));
+		return e.includes(void 0) ? Pl.encode(t) : Uint8Array.from(e);
 	}
 	let r = n && e.dropInFirst !== void 0 ? t.replaceAll(e.dropInFirst, "") : t;
 	for (let [t, n] of e.replace) r = r.replaceAll(t, n);
-	let i = e.byteFallback ? xl.exec(r) : null;
-	return i ? Uint8Array.of(parseInt(i[1], 16)) : Dl.encode(r);
+	let i = e.byteFallback ? Ol.exec(r) : null;
+	return i ? Uint8Array.of(parseInt(i[1], 16)) : Pl.encode(r);
 }
 // src/text/prompt.ts
-var kl = (e) => ({
+var Il = (e) => ({
 	text: e,
 	literal: [[0, e.length]]
-}), Al = (e) => ({
+}), Ll = (e) => ({
 	text: e,
 	literal: []
 });
-function* jl({ text: e, literal: t }, n) {
+function* Rl({ text: e, literal: t }, n) {
 	let r = 0;
 	for (let i = n.search(e); i !== void 0;) {
 		for (; r < t.length && t[r][1] <= i.begin;) r++;
@@ -6620,7 +6702,7 @@ function* jl({ text: e, literal: t }, n) {
 	}
 }
 // src/text/sections.ts
-var Ml = /\p{White_Space}+$/u, Nl = /^\p{White_Space}+/u, Pl = /[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}]$/u, Fl = /^[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}]/u, Il = class {
+var zl = /\p{White_Space}+$/u, Bl = /^\p{White_Space}+/u, Vl = /[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}]$/u, Hl = /^[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}]/u, Ul = class {
 	#e;
 	#t;
 	#n;
@@ -6630,13 +6712,13 @@ var Ml = /\p{White_Space}+$/u, Nl = /^\p{White_Space}+/u, Pl = /[\p{Alphabetic}\
 	#o;
 	constructor(e, t, n) {
 		let r = t.filter(({ content: e }) => !n.has(e)), i = ({ normalized: e, special: t }) => e ?? t !== !0;
-		this.#e = e, this.#t = n, this.#r = new Map(r.filter((e) => !i(e)).map((e) => [e.content, e])), this.#a = new Map(r.filter(i).map((t) => [e.normalize(t.content), t])), this.#n = new xo(n.keys()), this.#i = new xo(this.#r.keys()), this.#o = new xo(this.#a.keys());
+		this.#e = e, this.#t = n, this.#r = new Map(r.filter((e) => !i(e)).map((e) => [e.content, e])), this.#a = new Map(r.filter(i).map((t) => [e.normalize(t.content), t])), this.#n = new Oo(n.keys()), this.#i = new Oo(this.#r.keys()), this.#o = new Oo(this.#a.keys());
 	}
 	encode(e) {
-		return Ll({
+		return Wl({
 			text: e.text,
 			begin: 0
-		}, jl(e, this.#n), this.#t).flatMap((e) => this.#s(e, this.#i, this.#r)).flatMap((e) => {
+		}, Rl(e, this.#n), this.#t).flatMap((e) => this.#s(e, this.#i, this.#r)).flatMap((e) => {
 			if ("id" in e) return [e.id];
 			let t = {
 				text: this.#e.normalize(e.text),
@@ -6646,10 +6728,10 @@ var Ml = /\p{White_Space}+$/u, Nl = /^\p{White_Space}+/u, Pl = /[\p{Alphabetic}\
 		});
 	}
 	#s(e, t, n) {
-		return "id" in e ? [e] : Ll(e, t.matches(e.text), n);
+		return "id" in e ? [e] : Wl(e, t.matches(e.text), n);
 	}
 };
-function Ll({ text: e, begin: t }, n, r) {
+function Wl({ text: e, begin: t }, n, r) {
 	let i = [], a = 0, o = (n) => {
 		n > a && i.push({
 			text: e.slice(a, n),
@@ -6658,18 +6740,18 @@ function Ll({ text: e, begin: t }, n, r) {
 	};
 	for (let t of n) {
 		let n = r.get(t.word), [s, c] = [e.slice(a, t.begin), e.slice(t.end)];
-		n.single_word && (Pl.test(s) || Fl.test(c)) || (o(t.begin - (n.lstrip ? Ml.exec(s)?.[0].length ?? 0 : 0)), i.push({ id: n.id }), a = t.end + (n.rstrip ? Nl.exec(c)?.[0].length ?? 0 : 0));
+		n.single_word && (Vl.test(s) || Hl.test(c)) || (o(t.begin - (n.lstrip ? zl.exec(s)?.[0].length ?? 0 : 0)), i.push({ id: n.id }), a = t.end + (n.rstrip ? Bl.exec(c)?.[0].length ?? 0 : 0));
 	}
 	return o(e.length), i;
 }
 // src/text/tokens.ts
-var Rl = /^(?:<\|[^|>]*\|>|<｜[^｜>]*｜>)$/;
-function zl({ json: e, meta: t }) {
+var Gl = /^(?:<\|[^|>]*\|>|<｜[^｜>]*｜>)$/;
+function Kl({ json: e, meta: t }) {
 	let n = new Set(Object.values(t.special));
-	return new Map((e.added_tokens ?? []).filter(({ id: e, content: r, special: i }) => i === !0 || t.eos_ids.includes(e) || e === t.bos_id || n.has(r) || Rl.test(r)).map((e) => [e.content, e]));
+	return new Map((e.added_tokens ?? []).filter(({ id: e, content: r, special: i }) => i === !0 || t.eos_ids.includes(e) || e === t.bos_id || n.has(r) || Gl.test(r)).map((e) => [e.content, e]));
 }
 // src/text/tokenizer.ts
-var Bl = /\p{Surrogate}/u, Vl = class {
+var ql = /\p{Surrogate}/u, Jl = class {
 	spec;
 	control;
 	size;
@@ -6683,12 +6765,12 @@ var Bl = /\p{Surrogate}/u, Vl = class {
 	#s;
 	constructor(e) {
 		let { json: t, meta: n } = e, r = t.added_tokens ?? [];
-		this.spec = e, this.control = zl(e), this.#e = new _l(t, new Set(this.control.keys())), this.#t = new Il(this.#e, r, this.control), this.#n = new Map(r.map(({ id: e, content: t }) => [e, t])), this.#r = new Map(r.map(({ id: e, content: t }) => [t, e])), this.size = Math.max(this.#e.size, ...r.map(({ id: e }) => e + 1));
+		this.spec = e, this.control = Kl(e), this.#e = new wl(t, new Set(this.control.keys())), this.#t = new Ul(this.#e, r, this.control), this.#n = new Map(r.map(({ id: e, content: t }) => [e, t])), this.#r = new Map(r.map(({ id: e, content: t }) => [t, e])), this.size = Math.max(this.#e.size, ...r.map(({ id: e }) => e + 1));
 		let { vocab: i } = t.model, a = Array.isArray(i) ? new Map(i.map(([e], t) => [e, t])) : void 0;
-		this.#i = (e) => a ? a.get(e) : i[e], this.#a = Cl(t.decoder), this.#o = /* @__PURE__ */ new Set([...Array.from(this.control.values(), ({ id: e }) => e), ...n.eos_ids]), this.#s = ts(e, (e) => this.idOf(e));
+		this.#i = (e) => a ? a.get(e) : i[e], this.#a = Al(t.decoder), this.#o = /* @__PURE__ */ new Set([...Array.from(this.control.values(), ({ id: e }) => e), ...n.eos_ids]), this.#s = cs(e, (e) => this.idOf(e));
 	}
 	encode(t, n = !0) {
-		let r = typeof t == "string" ? kl(t) : t, i = Bl.exec(r.text);
+		let r = typeof t == "string" ? Il(t) : t, i = ql.exec(r.text);
 		if (i !== null) throw new e("usage", `The text holds half of a character at position ${i.index}.`, {
 			why: "UTF-8 cannot hold it.",
 			hint: "Cut texts between characters."
@@ -6705,7 +6787,7 @@ var Bl = /\p{Surrogate}/u, Vl = class {
 		return Array.from(e, (e) => n.push(e)).join("") + n.finish();
 	}
 	stream(e = {}) {
-		return new es(this.#c, e);
+		return new ss(this.#c, e);
 	}
 	tokenText(e) {
 		return this.decode([e], {
@@ -6733,14 +6815,14 @@ var Bl = /\p{Surrogate}/u, Vl = class {
 		isHidden: (t) => e.#o.has(t),
 		bytesOf: (t, n) => {
 			let r = e.#l(t);
-			return r === void 0 ? /* @__PURE__ */ new Uint8Array() : e.#a && Ol(e.#a, r, n);
+			return r === void 0 ? /* @__PURE__ */ new Uint8Array() : e.#a && Fl(e.#a, r, n);
 		},
 		decodeAll: (t) => e.#e.decode(t.flatMap((t) => e.#l(t) ?? []))
 	}))(this);
 	#l(e) {
 		return this.#n.get(e) ?? this.#e.tokenOf(e);
 	}
-}, Hl = [
+}, Yl = [
 	"multipleOf",
 	"uniqueItems",
 	"not",
@@ -6751,48 +6833,48 @@ var Bl = /\p{Surrogate}/u, Vl = class {
 	"dependentRequired",
 	"dependentSchemas",
 	"dependencies"
-], Ul = [
+], Xl = [
 	"items",
 	"additionalProperties",
 	"propertyNames",
 	"unevaluatedItems",
 	"unevaluatedProperties"
-], Wl = [
+], Zl = [
 	"prefixItems",
 	"anyOf",
 	"oneOf",
 	"allOf"
-], Gl = [
+], Ql = [
 	"properties",
 	"patternProperties",
 	"$defs",
 	"definitions"
-], Kl = [
+], $l = [
 	"minimum",
 	"maximum",
 	"exclusiveMinimum",
 	"exclusiveMaximum"
-], ql = (e) => typeof e == "object" && !!e && !Array.isArray(e);
-function Jl(t) {
+], eu = (e) => typeof e == "object" && !!e && !Array.isArray(e);
+function tu(t) {
 	let n;
 	try {
 		n = JSON.parse(t);
 	} catch (t) {
 		throw new e("usage", "The JSON schema is no JSON.", { why: String(t) });
 	}
-	return JSON.stringify(Yl(n));
+	return JSON.stringify(nu(n));
 }
-function Yl(e) {
-	if (!ql(e)) return e;
-	let t = Hl.find((t) => t in e) ?? (Array.isArray(e.allOf) && e.allOf.length > 1 ? "allOf" : void 0);
-	if (t !== void 0) throw Zl(t);
-	let n = Object.entries(Xl(e)).map(([e, t]) => Ul.includes(e) ? [e, Yl(t)] : Wl.includes(e) && Array.isArray(t) ? [e, t.map(Yl)] : Gl.includes(e) && ql(t) ? [e, Object.fromEntries(Object.entries(t).map(([e, t]) => [e, Yl(t)]))] : [e, t]);
+function nu(e) {
+	if (!eu(e)) return e;
+	let t = Yl.find((t) => t in e) ?? (Array.isArray(e.allOf) && e.allOf.length > 1 ? "allOf" : void 0);
+	if (t !== void 0) throw iu(t);
+	let n = Object.entries(ru(e)).map(([e, t]) => Xl.includes(e) ? [e, nu(t)] : Zl.includes(e) && Array.isArray(t) ? [e, t.map(nu)] : Ql.includes(e) && eu(t) ? [e, Object.fromEntries(Object.entries(t).map(([e, t]) => [e, nu(t)]))] : [e, t]);
 	return Object.fromEntries(n);
 }
-function Xl(e) {
-	let t = Kl.find((t) => t in e);
+function ru(e) {
+	let t = $l.find((t) => t in e);
 	if (t === void 0) return e;
-	if (e.type !== "integer") throw Zl(t);
+	if (e.type !== "integer") throw iu(t);
 	let n = (t, n) => Number(e[t] ?? n), { exclusiveMinimum: r, exclusiveMaximum: i, ...a } = e, o = Math.ceil(n("minimum", -(2 ** 53 - 1))), s = Math.floor(n("maximum", 2 ** 53 - 1));
 	return {
 		...a,
@@ -6800,13 +6882,13 @@ function Xl(e) {
 		maximum: i === void 0 ? s : Math.min(s, Math.ceil(Number(i)) - 1)
 	};
 }
-var Zl = (t) => new e("usage", `The JSON schema says ${t}, which an answer cannot be kept to in a page.`, {
+var iu = (t) => new e("usage", `The JSON schema says ${t}, which an answer cannot be kept to in a page.`, {
 	why: "The grammar engine would pass over it.",
 	hint: "Leave it out, and check the answer yourself."
-}), Ql = 32;
-function $l(t, n, r, i) {
+}), au = 32;
+function ou(t, n, r, i) {
 	let a, o = async () => {
-		let e = eu(await t()), { kind: a, tokens: o } = n.vocabulary(), s = await e.TokenizerInfo.createTokenizerInfo(o, a, !1, r, [...i]);
+		let e = su(await t()), { kind: a, tokens: o } = n.vocabulary(), s = await e.TokenizerInfo.createTokenizerInfo(o, a, !1, r, [...i]);
 		return {
 			grammars: e,
 			compiler: await e.GrammarCompiler.createGrammarCompiler(s)
@@ -6814,14 +6896,14 @@ function $l(t, n, r, i) {
 	};
 	return async (t) => {
 		try {
-			let { grammars: e, compiler: n } = await (a ??= o()), r = await tu(n, t);
-			return new nu(await e.GrammarMatcher.createGrammarMatcher(r), r);
+			let { grammars: e, compiler: n } = await (a ??= o()), r = await cu(n, t);
+			return new lu(await e.GrammarMatcher.createGrammarMatcher(r), r);
 		} catch (t) {
 			throw t instanceof e ? t : new e("usage", "The structure that the answer must have cannot be used.", { why: t instanceof Error ? t.message : String(t) });
 		}
 	};
 }
-function eu(e) {
+function su(e) {
 	let t = [
 		e,
 		e.default,
@@ -6830,15 +6912,15 @@ function eu(e) {
 	if (t === void 0) throw Error("What was loaded is not @mlc-ai/web-xgrammar.");
 	return t;
 }
-function tu(e, t) {
+function cu(e, t) {
 	switch (t.kind) {
 		case "json": return e.compileBuiltinJSONGrammar();
-		case "schema": return e.compileJSONSchema(Jl(t.schema), !0, void 0, void 0, !0, Ql);
+		case "schema": return e.compileJSONSchema(tu(t.schema), !0, void 0, void 0, !0, au);
 		case "grammar": return e.compileGrammar(t.grammar);
 		case "structural_tag": return e.compileStructuralTag(t.tag);
 	}
 }
-var nu = class {
+var lu = class {
 	#e;
 	#t;
 	constructor(e, t) {
@@ -6853,7 +6935,7 @@ var nu = class {
 	close() {
 		this.#e.dispose(), this.#t.dispose();
 	}
-}, ru = "tool_use", iu = class t {
+}, uu = "tool_use", du = class t {
 	name;
 	engine;
 	tokenizer;
@@ -6867,10 +6949,10 @@ var nu = class {
 		this.name = e, this.engine = t, this.tokenizer = n, this.logitProcessor = o, this.#e = r, this.#t = a, this.#n = s, this.#r = i;
 	}
 	static async open(e, n = {}) {
-		let r = await Fr(e, n), [i, a] = await Promise.all([au(r, Go), au(r, Ko)]), o = new Vl(Jo(i, a)), s = await Lr(r, n), { endIds: c } = s, { vocabSize: l, maxPosition: u } = Zn(s.info), d = n.contextAtMost === void 0 ? n.context : Math.min(n.contextAtMost, u);
+		let r = await Fr(e, n), [i, a] = await Promise.all([fu(r, Qo), fu(r, $o)]), o = new Jl(ts(i, a)), s = await Lr(r, n), { endIds: c } = s, { vocabSize: l, maxPosition: u } = Xn(s.info), d = n.contextAtMost === void 0 ? n.context : Math.min(n.contextAtMost, u);
 		return new t({
 			name: s.manifest.source_name,
-			engine: await Gi.create(s, {
+			engine: await Xi.create(s, {
 				...n,
 				context: d
 			}),
@@ -6878,7 +6960,7 @@ var nu = class {
 			endIds: c,
 			device: () => s.device,
 			logitProcessor: n.logitProcessor,
-			constraints: n.grammars && $l(n.grammars, o, l, c),
+			constraints: n.grammars && ou(n.grammars, o, l, c),
 			close: () => s.close()
 		});
 	}
@@ -6890,7 +6972,7 @@ var nu = class {
 	}
 	#a(e) {
 		let { chat_template: t, named_templates: n } = this.tokenizer.spec.meta;
-		return (e ? n[ru] : void 0) ?? t ?? n.default;
+		return (e ? n[uu] : void 0) ?? t ?? n.default;
 	}
 	template(t) {
 		let n = this.#a(t);
@@ -6899,7 +6981,7 @@ var nu = class {
 			hint: "Ask for a text completion with a prompt of your own."
 		});
 		let r = this.#i.get(n);
-		return r === void 0 && this.#i.set(n, r = new zo(n, this.tokenizer)), r;
+		return r === void 0 && this.#i.set(n, r = new Ko(n, this.tokenizer)), r;
 	}
 	endIds(e) {
 		return /* @__PURE__ */ new Set([...this.#e, ...e?.endIds ?? []]);
@@ -6912,20 +6994,20 @@ var nu = class {
 		await this.engine.close(), this.#n?.();
 	}
 };
-async function au(e, t) {
+async function fu(e, t) {
 	let n = new TextDecoder(), r = "";
 	for await (let i of await e.open(t)) r += n.decode(i, { stream: !0 });
 	return r + n.decode();
 }
 // src/api/answer.ts
-async function* ou(e, t, n) {
+async function* pu(e, t, n) {
 	let r = new AbortController(), i = () => r.abort();
 	n.signal?.addEventListener("abort", i, { once: !0 }), n.signal?.aborted === !0 && r.abort();
-	let a = t.stream(n), o = new $o(n.stops), s = [], c = [];
+	let a = t.stream(n), o = new os(n.stops), s = [], c = [];
 	try {
 		for await (let i of e(r.signal)) {
 			let { token: e, finish: l, usage: u } = i, d = l === "stop" && n.endIds.has(e), f = "";
-			if (e !== void 0 && o.found === void 0 && c.push(e), e !== void 0 && !d && o.found === void 0 && (f = o.push(a.push(e)), i.logprob !== void 0 && s.push(su(i, t))), l !== void 0) {
+			if (e !== void 0 && o.found === void 0 && c.push(e), e !== void 0 && !d && o.found === void 0 && (f = o.push(a.push(e)), i.logprob !== void 0 && s.push(mu(i, t))), l !== void 0) {
 				f += o.push(a.finish()) + o.finish();
 				let e = o.found === void 0 ? l === "cancelled" ? "abort" : l : "stop";
 				yield {
@@ -6946,7 +7028,7 @@ async function* ou(e, t, n) {
 		n.signal?.removeEventListener("abort", i);
 	}
 }
-function su(e, t) {
+function mu(e, t) {
 	let n = (e, n) => ({
 		token: t.tokenText(e),
 		bytes: [...t.tokenBytes(e)],
@@ -6958,7 +7040,7 @@ function su(e, t) {
 	};
 }
 // src/api/calls.ts
-var cu = [
+var hu = [
 	{
 		begin: "<tool_call>",
 		end: "</tool_call>",
@@ -6974,18 +7056,18 @@ var cu = [
 		end: "<|/tool_call|>",
 		argumentsField: "arguments"
 	}
-], lu = {
+], gu = {
 	begin: "{",
 	end: "",
 	argumentsField: "parameters"
-}, uu = (e) => cu.find(({ begin: t }) => e.includes(t)) ?? lu;
-function du(e, t) {
-	let n = t.begin === lu.begin, r = e.indexOf(t.begin);
+}, _u = (e) => hu.find(({ begin: t }) => e.includes(t)) ?? gu;
+function vu(e, t) {
+	let n = t.begin === gu.begin, r = e.indexOf(t.begin);
 	if (r < 0 || n && e.slice(0, r).trim() !== "") return {
 		content: e,
 		calls: []
 	};
-	let i = (n ? [e.slice(r)] : e.slice(r).split(t.begin).slice(1)).map((e) => fu(t.end === "" ? e : e.split(t.end)[0]));
+	let i = (n ? [e.slice(r)] : e.slice(r).split(t.begin).slice(1)).map((e) => yu(t.end === "" ? e : e.split(t.end)[0]));
 	return i.some((e) => e === void 0) ? {
 		content: e,
 		calls: []
@@ -6994,7 +7076,7 @@ function du(e, t) {
 		calls: i.flatMap((e) => e)
 	};
 }
-function fu(e) {
+function yu(e) {
 	let t;
 	try {
 		t = JSON.parse(e);
@@ -7007,7 +7089,7 @@ function fu(e) {
 		if (typeof t != "string" || typeof i != "object" && typeof i != "string") return;
 		let a = typeof i == "string" ? i : JSON.stringify(i);
 		return {
-			id: `call_${hl()}`,
+			id: `call_${Sl()}`,
 			type: "function",
 			function: {
 				name: t,
@@ -7017,7 +7099,7 @@ function fu(e) {
 	});
 	return n.includes(void 0) ? void 0 : n;
 }
-var pu = class {
+var bu = class {
 	#e;
 	#t = "";
 	#n = "";
@@ -7029,7 +7111,7 @@ var pu = class {
 		this.#t += e;
 		let { begin: t } = this.#e;
 		if (this.#r) return "";
-		let n = this.#t.indexOf(t), r = t === lu.begin;
+		let n = this.#t.indexOf(t), r = t === gu.begin;
 		if (r && (this.#n + this.#t).trim() !== "" && !(this.#n + this.#t).trimStart().startsWith(t)) return this.#i(this.#t.length);
 		if (n >= 0) return this.#r = !0, r ? "" : this.#i(n);
 		if (r) return "";
@@ -7038,7 +7120,7 @@ var pu = class {
 		return this.#i(this.#t.length - i);
 	}
 	finish() {
-		let e = du(this.#t, this.#e);
+		let e = vu(this.#t, this.#e);
 		return e.calls.length > 0 ? e : {
 			content: this.#t,
 			calls: []
@@ -7050,7 +7132,7 @@ var pu = class {
 	}
 };
 // src/api/merged.ts
-async function* mu(e) {
+async function* xu(e) {
 	let t = (e, t) => e.next().then((e) => ({
 		place: t,
 		result: e
@@ -7065,7 +7147,7 @@ async function* mu(e) {
 	}
 }
 // src/api/settings.ts
-var hu = 16, gu = {
+var Su = 16, Cu = {
 	temperature: "temperature",
 	topK: "top_k",
 	topP: "top_p",
@@ -7074,8 +7156,8 @@ var hu = 16, gu = {
 	presencePenalty: "presence_penalty",
 	frequencyPenalty: "frequency_penalty"
 };
-function _u(e, t, n) {
-	let r = Object.entries(gu).flatMap(([t, n]) => e[n] == null ? [] : [[t, e[n]]]), i = Object.entries(e.logit_bias ?? {}).map(([e, t]) => [Number(e), t]);
+function wu(e, t, n) {
+	let r = Object.entries(Cu).flatMap(([t, n]) => e[n] == null ? [] : [[t, e[n]]]), i = Object.entries(e.logit_bias ?? {}).map(([e, t]) => [Number(e), t]);
 	return {
 		...Object.fromEntries(r),
 		logitBias: new Map(i),
@@ -7085,15 +7167,15 @@ function _u(e, t, n) {
 		ignoreEos: e.ignore_eos ?? !1
 	};
 }
-var vu = ({ stop: e }) => typeof e == "string" ? [e] : e ?? [];
-function yu({ n: t, seed: n }) {
+var Tu = ({ stop: e }) => typeof e == "string" ? [e] : e ?? [];
+function Eu({ n: t, seed: n }) {
 	if (n != null && !Number.isSafeInteger(n)) throw new e("usage", `seed is ${n}, but must be a whole number.`);
 	let r = t ?? 1;
-	if (Number.isInteger(r) && r >= 1 && r <= hu) return r;
-	throw new e("usage", `n is ${r}, but must be a whole number, 1 to ${hu}.`);
+	if (Number.isInteger(r) && r >= 1 && r <= Su) return r;
+	throw new e("usage", `n is ${r}, but must be a whole number, 1 to ${Su}.`);
 }
 // src/api/structure.ts
-function bu({ response_format: t }) {
+function Du({ response_format: t }) {
 	switch (t?.type) {
 		case void 0:
 		case "text": return;
@@ -7116,13 +7198,13 @@ function bu({ response_format: t }) {
 		default: throw new e("usage", `response_format.type is ${String(t.type)}.`, { why: "Known: text, json_object, json_schema, grammar, structural_tag." });
 	}
 }
-function xu({ tools: e, tool_choice: t }) {
+function Ou({ tools: e, tool_choice: t }) {
 	return t === "none" ? [] : e ?? [];
 }
-function Su(t, n) {
+function ku(t, n) {
 	let { tool_choice: r } = t;
 	if (r == null || r === "none" || r === "auto") return;
-	let i = r === "required" ? void 0 : r.function.name, a = xu(t).filter((e) => i === void 0 || e.function.name === i);
+	let i = r === "required" ? void 0 : r.function.name, a = Ou(t).filter((e) => i === void 0 || e.function.name === i);
 	if (a.length === 0) throw new e("usage", i === void 0 ? "tool_choice wants a call, but there are no tools." : `There is no tool ${i}.`);
 	let o = a.map(({ function: e }) => ({
 		type: "object",
@@ -7159,8 +7241,8 @@ function Su(t, n) {
 	};
 }
 // src/api/usage.ts
-var Cu = (e, t) => t > 0 ? 1e3 * e / t : 0;
-function wu(e) {
+var Au = (e, t) => t > 0 ? 1e3 * e / t : 0;
+function ju(e) {
 	let t = e[0], n = e.reduce((e, { outputTokens: t }) => e + t, 0), r = performance.now(), i = Math.min(...e.map(({ begunMs: e }) => e)), a = Math.min(...e.map(({ firstTokenMs: e }) => e || r)), o = Math.max(...e.map(({ lastTokenMs: e }) => e || r)), s = Math.max(0, n - e.length);
 	return {
 		prompt_tokens: t.promptTokens,
@@ -7169,47 +7251,47 @@ function wu(e) {
 		prompt_tokens_details: { cached_tokens: t.cachedTokens },
 		extra: {
 			e2e_latency_s: (r - i) / 1e3,
-			prefill_tokens_per_s: Cu(t.promptTokens - t.cachedTokens, a - i),
-			decode_tokens_per_s: Cu(s, o - a),
+			prefill_tokens_per_s: Au(t.promptTokens - t.cachedTokens, a - i),
+			decode_tokens_per_s: Au(s, o - a),
 			time_to_first_token_s: (a - i) / 1e3,
 			time_per_output_token_s: s > 0 ? (o - a) / 1e3 / s : 0
 		}
 	};
 }
 // src/api/chat.ts
-async function* Tu(e, t, n) {
-	let r = xu(t), i = e.template(r.length > 0), a = t.extra_body?.enable_thinking, o = {
+async function* Mu(e, t, n) {
+	let r = Ou(t), i = e.template(r.length > 0), a = t.extra_body?.enable_thinking, o = {
 		...t.chat_template_kwargs,
 		...a != null && { enable_thinking: a },
 		...r.length > 0 && { tools: r }
-	}, s = i.render(t.messages.map(ku), o), c = e.tokenizer.encode(s, !1), l = uu(i.source), u = bu(t) ?? Su(t, l), d = e.endIds(i), f = t.logprobs === !0 ? t.top_logprobs ?? 0 : void 0, p = r.length > 0 ? [l.begin, l.end].flatMap((t) => e.tokenizer.idOf(t) ?? []) : [], m = await Promise.all(Array.from({ length: yu(t) }, async (r, i) => {
+	}, s = i.render(t.messages.map(Iu), o), c = e.tokenizer.encode(s, !1), l = _u(i.source), u = Du(t) ?? ku(t, l), d = e.endIds(i), f = t.logprobs === !0 ? t.top_logprobs ?? 0 : void 0, p = r.length > 0 ? [l.begin, l.end].flatMap((t) => e.tokenizer.idOf(t) ?? []) : [], m = await Promise.all(Array.from({ length: Eu(t) }, async (r, i) => {
 		let a = {
-			..._u(t, f, i),
+			...wu(t, f, i),
 			stopTokenIds: [...d]
 		}, o = u && await e.constraints(u);
-		return ou((t) => e.engine.generate(c, a, {
+		return pu((t) => e.engine.generate(c, a, {
 			constraint: o,
 			processor: e.logitProcessor,
 			signal: t
 		}), e.tokenizer, {
-			stops: vu(t),
+			stops: Tu(t),
 			endIds: d,
 			keep: new Set(p),
 			signal: n
 		});
 	})), h = {
-		id: `chatcmpl-${hl()}`,
+		id: `chatcmpl-${Sl()}`,
 		created: Math.floor(Date.now() / 1e3),
 		model: e.name
 	}, ee = (e) => ({
 		...h,
 		object: "chat.completion.chunk",
 		choices: e
-	}), g = m.map(() => r.length > 0 ? new pu(l) : void 0), te = /* @__PURE__ */ new Set(), ne = [];
-	for await (let [e, t] of mu(m)) {
+	}), g = m.map(() => r.length > 0 ? new bu(l) : void 0), te = /* @__PURE__ */ new Set(), ne = [];
+	for await (let [e, t] of xu(m)) {
 		let n = te.has(e) ? {} : { role: "assistant" };
 		te.add(e);
-		let { delta: r, isCall: i } = Ou(t, g[e]);
+		let { delta: r, isCall: i } = Fu(t, g[e]);
 		t.usage && ne.push(t.usage);
 		let a = f === void 0 ? {} : { logprobs: { content: [...t.logprobs] } }, o = t.finish === void 0 ? null : i ? "tool_calls" : t.finish;
 		(o !== null || Object.keys({
@@ -7227,12 +7309,12 @@ async function* Tu(e, t, n) {
 	}
 	yield {
 		...ee([]),
-		usage: wu(ne)
+		usage: ju(ne)
 	};
 }
-async function Eu(t, n, r) {
+async function Nu(t, n, r) {
 	let i = [];
-	for await (let e of Tu(t, n, r)) {
+	for await (let e of Mu(t, n, r)) {
 		for (let { index: t, delta: n, finish_reason: r, logprobs: a } of e.choices) {
 			let e = i[t] ??= {
 				index: t,
@@ -7243,7 +7325,7 @@ async function Eu(t, n, r) {
 				finish_reason: "stop",
 				logprobs: null
 			};
-			e.message.content += n.content ?? "", n.tool_calls && (e.message.tool_calls = n.tool_calls.map(({ index: e, ...t }) => t)), a && (e.logprobs = Du(e.logprobs, a)), r !== null && (e.finish_reason = r);
+			e.message.content += n.content ?? "", n.tool_calls && (e.message.tool_calls = n.tool_calls.map(({ index: e, ...t }) => t)), a && (e.logprobs = Pu(e.logprobs, a)), r !== null && (e.finish_reason = r);
 		}
 		if (e.usage) {
 			for (let { message: e } of i) e.tool_calls && e.content === "" && (e.content = null);
@@ -7259,8 +7341,8 @@ async function Eu(t, n, r) {
 	}
 	throw new e("internal", "The answer ended without its last chunk.");
 }
-var Du = (e, t) => ({ content: [...e?.content ?? [], ...t.content ?? []] });
-function Ou(e, t) {
+var Pu = (e, t) => ({ content: [...e?.content ?? [], ...t.content ?? []] });
+function Fu(e, t) {
 	let n = t ? t.push(e.text) : e.text, r = e.finish === void 0 ? void 0 : t?.finish(), i = r?.calls ?? [], a = n + (r?.content ?? "");
 	return {
 		delta: {
@@ -7273,22 +7355,22 @@ function Ou(e, t) {
 		isCall: i.length > 0
 	};
 }
-function ku(e) {
+function Iu(e) {
 	let { content: t, tool_calls: n, ...r } = e;
 	return {
 		...r,
-		content: Au(t),
-		...n && { tool_calls: n.map(ju) }
+		content: Lu(t),
+		...n && { tool_calls: n.map(Ru) }
 	};
 }
-function Au(t) {
+function Lu(t) {
 	if (t == null) return "";
 	if (typeof t == "string") return t;
 	let n = t.find(({ type: e }) => e !== "text");
 	if (n !== void 0) throw new e("usage", `A message has a part of type ${n.type}; this model takes text.`);
 	return t.map((e) => e.text).join("");
 }
-function ju(t) {
+function Ru(t) {
 	try {
 		return {
 			...t,
@@ -7302,23 +7384,23 @@ function ju(t) {
 	}
 }
 // src/api/completions.ts
-async function* Mu(t, n, r) {
+async function* zu(t, n, r) {
 	let { prompt: i } = n, a = typeof i == "string";
 	if (!a && !(Array.isArray(i) && i.every((e) => typeof e == "number"))) throw new e("usage", "prompt must be a text, or a list of tokens.");
-	let o = a ? t.tokenizer.encode(i) : i, s = bu(n), c = t.endIds(), l = n.logprobs, u = l === !0 ? n.top_logprobs ?? 0 : typeof l == "number" ? l : void 0, d = n.goes_on === !0 ? Pu(t.logitProcessor) : t.logitProcessor, f = await Promise.all(Array.from({ length: yu(n) }, async (e, i) => {
-		let a = s && await t.constraints(s), l = _u(n, u, i);
-		return ou((e) => t.engine.generate(o, l, {
+	let o = a ? t.tokenizer.encode(i) : i, s = Du(n), c = t.endIds(), l = n.logprobs, u = l === !0 ? n.top_logprobs ?? 0 : typeof l == "number" ? l : void 0, d = n.goes_on === !0 ? Vu(t.logitProcessor) : t.logitProcessor, f = await Promise.all(Array.from({ length: Eu(n) }, async (e, i) => {
+		let a = s && await t.constraints(s), l = wu(n, u, i);
+		return pu((e) => t.engine.generate(o, l, {
 			constraint: a,
 			processor: d,
 			signal: e
 		}), t.tokenizer, {
-			stops: vu(n),
+			stops: Tu(n),
 			endIds: c,
 			continues: !0,
 			signal: r
 		});
 	})), p = {
-		id: `cmpl-${hl()}`,
+		id: `cmpl-${Sl()}`,
 		object: "text_completion",
 		created: Math.floor(Date.now() / 1e3),
 		model: t.name
@@ -7335,7 +7417,7 @@ async function* Mu(t, n, r) {
 		};
 	}
 	let m = [];
-	for await (let [e, t] of mu(f)) {
+	for await (let [e, t] of xu(f)) {
 		t.usage && m.push(t.usage);
 		let r = u === void 0 ? {} : { logprobs: { content: [...t.logprobs] } };
 		yield {
@@ -7352,12 +7434,12 @@ async function* Mu(t, n, r) {
 	yield {
 		...p,
 		choices: [],
-		usage: wu(m)
+		usage: ju(m)
 	};
 }
-async function Nu(t, n, r) {
+async function Bu(t, n, r) {
 	let i = [];
-	for await (let e of Mu(t, n, r)) {
+	for await (let e of zu(t, n, r)) {
 		for (let { index: t, text: n, finish_reason: r, logprobs: a, token_ids: o } of e.choices) {
 			let e = i[t] ??= {
 				index: t,
@@ -7374,17 +7456,17 @@ async function Nu(t, n, r) {
 	}
 	throw new e("internal", "The completion ended without its last chunk.");
 }
-var Pu = (e) => e && {
+var Vu = (e) => e && {
 	reset: () => void 0,
 	process: (t) => e.process(t),
 	sampled: (t) => e.sampled(t)
 };
 // src/api/embeddings.ts
-async function Fu(t, n) {
+async function Hu(t, n) {
 	if (n.encoding_format === "base64") throw new e("usage", "encoding_format is base64; known: float.");
-	let r = performance.now(), i = Iu(n.input).map((e) => typeof e == "string" ? t.tokenizer.encode(e) : [...e]), a = [];
+	let r = performance.now(), i = Uu(n.input).map((e) => typeof e == "string" ? t.tokenizer.encode(e) : [...e]), a = [];
 	for (let [e, r] of i.entries()) {
-		let i = Lu(await t.engine.hidden(r), r.length).slice(0, n.dimensions), o = Math.hypot(...i) || 1;
+		let i = Wu(await t.engine.hidden(r), r.length).slice(0, n.dimensions), o = Math.hypot(...i) || 1;
 		a.push({
 			object: "embedding",
 			index: e,
@@ -7403,36 +7485,36 @@ async function Fu(t, n) {
 		}
 	};
 }
-function Iu(t) {
+function Uu(t) {
 	if (typeof t == "string") return [t];
 	if (t.length === 0) throw new e("usage", "There is nothing to embed.");
 	return typeof t[0] == "number" ? [t] : t;
 }
-function Lu(e, t) {
+function Wu(e, t) {
 	let n = e.length / t, r = new Float64Array(n);
 	for (let i = 0; i < e.length; i++) r[i % n] += e[i] / t;
 	return r;
 }
 // src/api/open_ai.ts
-var Ru = (e) => ({
-	chatChunks: (t, n) => Tu(e, t, n),
-	chatCompletion: (t, n) => Eu(e, t, n),
-	textChunks: (t, n) => Mu(e, t, n),
-	textCompletion: (t, n) => Nu(e, t, n),
-	embeddings: (t) => Fu(e, t)
+var Gu = (e) => ({
+	chatChunks: (t, n) => Mu(e, t, n),
+	chatCompletion: (t, n) => Nu(e, t, n),
+	textChunks: (t, n) => zu(e, t, n),
+	textCompletion: (t, n) => Bu(e, t, n),
+	embeddings: (t) => Hu(e, t)
 });
-function zu(e) {
-	let t = Bu(e.chatChunks, e.chatCompletion), n = Bu(e.textChunks, e.textCompletion);
+function Ku(e) {
+	let t = qu(e.chatChunks, e.chatCompletion), n = qu(e.textChunks, e.textCompletion);
 	return {
 		chat: { completions: { create: t } },
 		completions: { create: n },
 		embeddings: { create: (t) => e.embeddings(t) }
 	};
 }
-function Bu(e, t) {
-	return async (n, { signal: r } = {}) => n.stream === !0 ? Vu(e(n, r), n.stream_options?.include_usage === !0) : t(n, r);
+function qu(e, t) {
+	return async (n, { signal: r } = {}) => n.stream === !0 ? Ju(e(n, r), n.stream_options?.include_usage === !0) : t(n, r);
 }
-async function Vu(e, t) {
+async function Ju(e, t) {
 	let n = e[Symbol.asyncIterator](), r = await n.next();
 	return (async function* () {
 		try {
@@ -7443,18 +7525,18 @@ async function Vu(e, t) {
 	})();
 }
 // src/api/remote_calls.ts
-var Hu = 1e4;
-function Uu(e, t) {
+var Yu = 1e4;
+function Xu(e, t) {
 	let n = /* @__PURE__ */ new Set(), r = (e) => {
 		let r = e.data, i = e.ports[0];
 		if (i === void 0 || (r?.hearth === "known" && i.postMessage(n.has(r.id)), r?.hearth !== "call")) return;
 		n.add(r.id);
-		let a = Wu(i, r, t).finally(() => n.delete(r.id));
+		let a = Zu(i, r, t).finally(() => n.delete(r.id));
 		e.waitUntil?.(a);
 	};
 	return e.addEventListener("message", r), e.start?.(), () => e.removeEventListener("message", r);
 }
-async function Wu(t, { name: n, argument: r }, i) {
+async function Zu(t, { name: n, argument: r }, i) {
 	let a = new AbortController(), o = (e) => t.postMessage(e);
 	t.onmessage = () => a.abort();
 	try {
@@ -7473,8 +7555,8 @@ async function Wu(t, { name: n, argument: r }, i) {
 		t.onmessage = null;
 	}
 }
-function Gu(t, n, r, i) {
-	let { port1: a, port2: o } = new MessageChannel(), s = () => a.postMessage("end"), c = new ni(s), l = hl(), u = new Promise((n, r) => {
+function Qu(t, n, r, i) {
+	let { port1: a, port2: o } = new MessageChannel(), s = () => a.postMessage("end"), c = new ni(s), l = Sl(), u = new Promise((n, r) => {
 		let o = () => {
 			a.close(), clearInterval(f), i?.removeEventListener("abort", s);
 		}, u = (e) => {
@@ -7496,7 +7578,7 @@ function Gu(t, n, r, i) {
 				hearth: "known",
 				id: l
 			}, [r]);
-		}, Hu);
+		}, Yu);
 	});
 	return u.catch(() => void 0), i?.addEventListener("abort", s, { once: !0 }), t.postMessage({
 		hearth: "call",
@@ -7509,11 +7591,11 @@ function Gu(t, n, r, i) {
 	};
 }
 // src/api/worker.ts
-function Ku(t, n = {}, r = iu.open) {
+function $u(t, n = {}, r = du.open) {
 	let i = /* @__PURE__ */ new Map(), a = (e) => JSON.stringify(e), o = async (t) => {
 		let n = i.get(a(t));
 		if (n === void 0) throw new e("unloaded", "The worker has this model not open.", { hint: "Open it with openInWorker." });
-		return Ru(await n);
+		return Gu(await n);
 	}, s = async (e) => {
 		let t = e.map((e) => i.get(e));
 		e.forEach((e) => i.delete(e));
@@ -7525,7 +7607,7 @@ function Ku(t, n = {}, r = iu.open) {
 		let { model: i, request: a } = t;
 		for await (let t of e(await o(i), a, r)) n(t);
 	};
-	return Uu(t, {
+	return Xu(t, {
 		async open(e, t, o) {
 			let { model: c, beside: l } = e, { url: u, options: d } = c, f = a(c), p = l === !0 ? Promise.resolve() : s([...i.keys()].filter((e) => e !== f)), m = i.get(f);
 			if (m === void 0) {
@@ -7555,32 +7637,32 @@ function Ku(t, n = {}, r = iu.open) {
 		embeddings: c((e, t) => e.embeddings(t))
 	});
 }
-var qu = (t) => t instanceof e && t.kind === "unloaded";
-async function Ju(e, t, n = {}) {
+var ed = (t) => t instanceof e && t.kind === "unloaded";
+async function td(e, t, n = {}) {
 	let { onProgress: r, onNotice: i, signal: a, beside: o = !1, ...s } = n, c = {
 		url: new URL(t, globalThis.location?.href).href,
 		options: s
 	}, l = async (t) => {
-		let { items: n, value: o } = Gu(e, "open", {
+		let { items: n, value: o } = Qu(e, "open", {
 			model: c,
 			beside: t
 		}, a);
 		for await (let e of n) typeof e == "string" ? i?.(e) : r?.(...e);
 		return await o;
-	}, u = (e) => l(e).catch((t) => qu(t) ? l(e) : Promise.reject(t)), d = async (e) => {
+	}, u = (e) => l(e).catch((t) => ed(t) ? l(e) : Promise.reject(t)), d = async (e) => {
 		try {
 			return await e();
 		} catch (t) {
-			if (!qu(t)) throw t;
+			if (!ed(t)) throw t;
 			return await u(!0), e();
 		}
-	}, f = (t, n, r) => d(async () => await Gu(e, t, {
+	}, f = (t, n, r) => d(async () => await Qu(e, t, {
 		model: c,
 		request: n
 	}, r).value);
 	async function* p(t, n, r) {
 		let [i, a] = await d(async () => {
-			let { items: i } = Gu(e, t, {
+			let { items: i } = Qu(e, t, {
 				model: c,
 				request: n
 			}, r);
@@ -7602,8 +7684,8 @@ async function Ju(e, t, n = {}) {
 	return {
 		...await u(o),
 		backend: m,
-		...zu(m),
-		close: async () => void await Gu(e, "close", { model: c }).value
+		...Ku(m),
+		close: async () => void await Qu(e, "close", { model: c }).value
 	};
 }
-export { nr as A, Er as C, _r as D, pr as E, m as M, gr as O, kr as S, br as T, Hi as _, iu as a, Ar as b, kl as c, es as d, $o as f, zo as g, Jo as h, zu as i, mt as j, cr as k, Al as l, Go as m, Ku as n, $l as o, Ko as p, Ru as r, Vl as s, Ju as t, hl as u, Gi as v, Or as w, Mr as x, Lr as y };
+export { tr as A, Er as C, _r as D, pr as E, m as M, gr as O, kr as S, br as T, qi as _, du as a, Ar as b, Il as c, ss as d, os as f, Ko as g, ts as h, Ku as i, mt as j, cr as k, Ll as l, Qo as m, $u as n, ou as o, $o as p, Gu as r, Jl as s, td as t, Sl as u, Xi as v, Or as w, Mr as x, Lr as y };

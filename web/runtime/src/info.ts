@@ -45,6 +45,8 @@ export interface TextInfo {
   /** Positions are below this. */
   readonly maxPosition: number;
   readonly kvBytesPerPage: number;
+  /** How many of the likeliest tokens of a row of logits a forward can tell by themselves: 0 where the processor computes. */
+  readonly likeliest: number;
 }
 
 /** Undefined where the model is no language model. */
@@ -61,6 +63,7 @@ export function textInfo(info: ModelInfo): TextInfo | undefined {
     pageTokens: most("page_tokens"),
     maxPosition: values("positions"),
     kvBytesPerPage: info.states.filter(({ unit }) => unit === "pages").reduce((sum, state) => sum + state.unit_bytes, 0),
+    likeliest: (text.outputs.find(({ name }) => name === "likeliest")?.most.at(-1) ?? 0) / 2,
   };
 }
 

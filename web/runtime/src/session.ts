@@ -11,13 +11,14 @@ import {
   BATCH,
   MOST_AXES,
   OUTPUT_HEAD,
-  OUTPUTS,
+  OUTPUT_VIEWS,
   readField,
   SESSION_OPTIONS,
   shapeField,
   SIZE,
   TENSOR,
   VIEW,
+  WANTED,
   writeStruct,
 } from "./structs.ts";
 
@@ -51,8 +52,8 @@ export interface Batch {
   readonly logitRows: Int32Array;
   /** So many of the first tokens are of prompts. */
   readonly numPromptTokens?: number;
-  /** What is wanted of the result, all of it by default: nothing else is brought back from a GPU. */
-  readonly outputs?: readonly (typeof OUTPUTS)[number][];
+  /** What is wanted of the result, all but `likeliest` by default: nothing else is brought back from a GPU. */
+  readonly outputs?: readonly Exclude<keyof typeof WANTED, "nothing">[];
 }
 
 /** What a forward computed. Each array is copied out of the session's memory when it is asked for, and must be asked for
@@ -64,6 +65,9 @@ export interface ForwardResult {
   readonly argmax: Int32Array;
   /** The hidden states of each token, after the final norm. */
   readonly hidden: Float32Array;
+  /** For each of `logitRows` its largest logits, as many as `TextInfo.likeliest` says, largest first, and the tokens that they are of,
+   * of equals the lowest first; -1 where there is none. */
+  readonly likeliest: { readonly logits: Float32Array; readonly tokens: Int32Array };
 }
 
 export class Session {
@@ -200,7 +204,7 @@ export class Session {
       });
     }
     const arrays = [tokenIds, positions, tokenSeq, blockTable, logitRows];
-    const outputSize = OUTPUT_HEAD.size + OUTPUTS.length * VIEW.size;
+    const outputSize = OUTPUT_HEAD.size + numViews(this.#info) * VIEW.size;
     this.#staging.begin(BATCH.size + outputSize + 4 * arrays.reduce((sum, each) => sum + each.length, 0), 2 + arrays.length);
     const at = this.#staging.reserve(BATCH.size);
     const output = this.#staging.reserve(outputSize);
@@ -282,24 +286,36 @@ export class Session {
 
   #result(views: number): ForwardResult {
     const call = ++this.#calls;
-    const read = <Read extends TypedArray>(which: number): Read => {
+    const viewOf = (name: (typeof OUTPUT_VIEWS)[number]): ((field: keyof (typeof VIEW)["offsets"]) => number) => {
       if (call !== this.#calls || this.#pointer === 0) {
         throw new HearthError("usage", "A result is read after the session's next call.");
       }
-      const at = views + which * VIEW.size;
-      const field = (name: "data" | "dtype" | "rows" | "cols" | "row_stride"): number =>
-        readField(this.#library.view, at, VIEW, name);
-      return this.#rows(field("data"), DTYPES[field("dtype")]!, field("rows"), field("cols"), field("row_stride")) as Read;
+      const place = OUTPUT_VIEWS.indexOf(name);
+      if (place >= numViews(this.#info)) return () => 0;
+      return (field) => readField(this.#library.view, views + place * VIEW.size, VIEW, field);
+    };
+    const read = <Read extends TypedArray>(name: (typeof OUTPUT_VIEWS)[number]): Read => {
+      const view = viewOf(name);
+      return this.#rows(view("data"), DTYPES[view("dtype")]!, view("rows"), view("cols"), view("row_stride")) as Read;
+    };
+    /** Its columns are the numbers of two types, half of them each. */
+    const readLikeliest = <Read extends TypedArray>(half: 0 | 1, dtype: Dtype): Read => {
+      const view = viewOf("likeliest");
+      const [at, cols] = [view("data"), view("cols") / 2];
+      return this.#rows(at && at + half * cols * ARRAYS[dtype].BYTES_PER_ELEMENT, dtype, view("rows"), cols, view("row_stride")) as Read;
     };
     return {
       get logits() {
-        return read<Float32Array>(0);
+        return read<Float32Array>("logits");
       },
       get argmax() {
-        return read<Int32Array>(1);
+        return read<Int32Array>("argmax");
       },
       get hidden() {
-        return read<Float32Array>(2);
+        return read<Float32Array>("hidden");
+      },
+      get likeliest() {
+        return { logits: readLikeliest<Float32Array>(0, "f32"), tokens: readLikeliest<Int32Array>(1, "i32") };
       },
     };
   }
@@ -353,8 +369,14 @@ function inputIndex({ functions }: ModelInfo, input: string): number {
   return before + functions[text]!.inputs.findIndex(({ name }) => name === input);
 }
 
-/** hearth_outputs: a bit for each of OUTPUTS, 0 for all, the bit behind them for none. */
+/** Of hearth_output, up to the last that the plan gives: the module of an older bundle refuses those that it does not know. */
+function numViews({ functions }: ModelInfo): number {
+  const outputs = functions.find(({ door }) => door === "text")?.outputs ?? [];
+  return Math.max(0, ...outputs.map((output) => 1 + OUTPUT_VIEWS.findIndex((name) => name === output.name)));
+}
+
+/** Bits of hearth_outputs; 0 for all that is wanted by default. */
 function wantedBits(wanted: Batch["outputs"]): number {
   if (wanted === undefined) return 0;
-  return wanted.reduce((bits, name) => bits | (1 << OUTPUTS.indexOf(name)), 0) || 1 << OUTPUTS.length;
+  return wanted.reduce((bits, name) => bits | WANTED[name], 0) || WANTED.nothing;
 }

@@ -88,9 +88,12 @@ export const BATCH = struct({
 
 export const VIEW = struct({ data: "pointer", dtype: "u32", rows: "u32", cols: "u32", row_stride: "u32" });
 
-/** hearth_output: two numbers, then a view for each of OUTPUTS. The n-th is bit n of hearth_outputs. */
+/** hearth_output: two numbers, then these views. */
 export const OUTPUT_HEAD = struct({ struct_size: "u32", reserved: "u32" });
-export const OUTPUTS = ["logits", "argmax", "hidden"] as const;
+export const OUTPUT_VIEWS = ["logits", "argmax", "hidden", "layer_output", "likeliest"] as const;
+
+/** hearth_outputs. */
+export const WANTED = { logits: 1, argmax: 2, hidden: 4, nothing: 8, likeliest: 16 } as const;
 
 /** hearth_tensor, with each axis of `shape` as a field of its own. */
 export const TENSOR = struct({

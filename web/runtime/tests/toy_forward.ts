@@ -46,6 +46,7 @@ export class ToyForward implements Forward {
       maxLogitRows: 8,
       pageTokens: 4,
       maxPosition: 512,
+      likeliest: 0,
       ...info,
     };
     this.numPages = numPages;
@@ -84,10 +85,15 @@ export class ToyForward implements Forward {
     });
     const logits = [...logitRows].map((row) => this.#logits(rows[row]!, tokenIds[row] === this.poisonToken));
     const flat = (wants: boolean, parts: ArrayLike<number>[]): Float32Array => Float32Array.from(wants ? parts.flatMap((part) => [...Array.from(part)]) : []);
+    const told = outputs.includes("likeliest") ? logits.map((row) => likeliestOf(row, this.info.likeliest)) : [];
     return {
       logits: flat(outputs.includes("logits"), logits),
       argmax: Int32Array.from(outputs.includes("argmax") ? logits.map((row) => row.indexOf(Math.max(...row))) : []),
       hidden: flat(outputs.includes("hidden"), rows),
+      likeliest: {
+        logits: flat(true, told.map(({ logits }) => logits)),
+        tokens: Int32Array.from(told.flatMap(({ tokens }) => tokens)),
+      },
     };
   }
 
@@ -108,6 +114,14 @@ export class ToyForward implements Forward {
 
   close(): void {
     this.closed = true;
+  }
+
+  /** From now on the tokens [first, end) are as likely as each other, and often likelier than all others. */
+  tie(first: number, end: number): void {
+    const { head } = this.#weights;
+    const size = this.info.hiddenSize;
+    const row = head.slice(first * size, (first + 1) * size).map((value) => 10 * value);
+    for (let token = first; token < end; token++) head.set(row, token * size);
   }
 
   /** The next `count` greedy tokens, by one plain loop over one contiguous list of pages. */
@@ -150,7 +164,7 @@ export class ToyForward implements Forward {
   }
 
   /** What the contract asks of the caller. */
-  #check({ tokenIds, positions, tokenSeq, blockTable, blockTableStride: stride, logitRows, numPromptTokens }: ForwardBatch): void {
+  #check({ tokenIds, positions, tokenSeq, blockTable, blockTableStride: stride, logitRows, numPromptTokens, outputs }: ForwardBatch): void {
     const { info } = this;
     const numSeqs = blockTable.length / stride;
     const holds =
@@ -162,6 +176,7 @@ export class ToyForward implements Forward {
       numSeqs >= 1 &&
       numSeqs <= info.maxSequences &&
       numPromptTokens <= tokenIds.length &&
+      !(outputs.includes("likeliest") && info.likeliest === 0) &&
       tokenIds.every((token) => token >= 0 && token < info.vocabSize) &&
       positions.every((position) => position >= 0 && position < info.maxPosition) &&
       blockTable.every((page) => page < this.numPages);
@@ -184,6 +199,13 @@ export class ToyForward implements Forward {
       }),
     );
   }
+}
+
+/** The largest of a row and their tokens, of equals the first: by sorting all. None where there are no numbers. */
+export function likeliestOf(row: Float32Array, count: number): { logits: number[]; tokens: number[] } {
+  const sorted = row.some(Number.isNaN) ? [] : [...row.keys()].sort((a, b) => row[b]! - row[a]! || a - b);
+  const tokens = Array.from({ length: count }, (_, place) => sorted[place] ?? -1);
+  return { logits: tokens.map((token) => row[token] ?? 0), tokens };
 }
 
 function dot(matrix: Float64Array, at: number, vector: Float64Array): number {

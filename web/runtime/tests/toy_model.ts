@@ -11,6 +11,7 @@ import { Tokenizer } from "../src/text/tokenizer.ts";
 export const [IM_START, IM_END, TOOL_CALL, TOOL_CALL_END] = [256, 257, 258, 259] as const;
 const SPECIAL = ["<|im_start|>", "<|im_end|>", "<tool_call>", "</tool_call>"];
 const VOCAB_SIZE = 260;
+const NO_LIKELIEST = { logits: new Float32Array(), tokens: new Int32Array() };
 
 export const TEMPLATE = `
 {%- if tools %}<|im_start|>system
@@ -53,6 +54,7 @@ export class SayingForward implements Forward {
     maxLogitRows: 4,
     pageTokens: 16,
     maxPosition: 2048,
+    likeliest: 0,
   };
   readonly numPages = 256;
   readonly #tokenizer: Tokenizer;
@@ -73,7 +75,7 @@ export class SayingForward implements Forward {
     const next = Array.from(logitRows, (i) => this.#next(Array.from({ length: positions[i]! + 1 }, (_, p) => this.#pages[place(i, p)]!)));
     const logits = new Float32Array(next.length * VOCAB_SIZE);
     next.forEach((token, row) => (logits[row * VOCAB_SIZE + token] = 50));
-    return { argmax: Int32Array.from(next), logits, hidden: Float32Array.from([...tokenIds].flatMap((token) => [token, 1, 0])) };
+    return { argmax: Int32Array.from(next), logits, hidden: Float32Array.from([...tokenIds].flatMap((token) => [token, 1, 0])), likeliest: NO_LIKELIEST };
   }
 
   close(): void {

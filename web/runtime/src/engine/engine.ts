@@ -16,6 +16,8 @@ import { type Forward, StatesLost, type StepsAhead } from "./forward.ts";
 import { Inbox } from "./inbox.ts";
 import { PagePool, pagesFor } from "./pages.ts";
 import { type SamplingParams, samplingParams } from "./params.ts";
+import { areEnough, outputsRead, type Row, rowsOf, WHOLE_ROWS } from "./reading.ts";
+import type { Sampler } from "./sampling.ts";
 import { isPrompt, Scheduler, type Slice, wantsLogits } from "./scheduler.ts";
 import type { LogitProcessor } from "./processor.ts";
 import { type Finish, Sequence, type TokenEvent } from "./sequence.ts";
@@ -204,19 +206,23 @@ export class Engine {
     const { ahead } = this.#forward;
     if (ahead !== undefined && slices.every(isLikeliest)) return this.#decode(slices, ahead);
     const drawing = slices.filter(wantsLogits);
-    const readsLogits = drawing.some(({ sequence }) => sequence.sampler.mayNeedLogits);
-    const outputs = drawing.length === 0 ? [] : readsLogits ? (["argmax", "logits"] as const) : (["argmax"] as const);
-    const result = await this.#forward.forward(layOut(slices, this.#tableStride, outputs));
+    const rows = await this.#rows(slices, drawing.map(({ sequence }) => sequence.sampler));
     // Those that were cancelled meanwhile have no pages any more.
     const going = (slice: Slice): boolean => this.#inboxes.has(slice.sequence);
     for (const { sequence, count } of slices.filter(going)) sequence.commit(this.#scheduler.pool, count);
-    if (drawing.length === 0) return;
-    const argmax = result.argmax;
-    const logits = readsLogits ? result.logits : new Float32Array();
-    const width = readsLogits ? this.#forward.info.vocabSize : 0;
     for (const [row, slice] of drawing.entries()) {
-      if (going(slice)) await this.#draw(slice.sequence, logits.subarray(row * width, (row + 1) * width), argmax[row]!);
+      if (going(slice)) await this.#draw(slice.sequence, rows[row]!);
     }
+  }
+
+  /** Computes slices, and answers what of it those read who draw, in their order. */
+  async #rows(slices: readonly Slice[], samplers: readonly Sampler[]): Promise<readonly Row[]> {
+    const outputs = outputsRead(samplers, this.#forward.info.likeliest);
+    const batch = layOut(slices, this.#tableStride, outputs);
+    const rows = rowsOf(await this.#forward.forward(batch), outputs, samplers.length);
+    if (areEnough(rows, samplers)) return rows;
+    // Very seldom: more tokens are as likely as each other than a forward tells.
+    return rowsOf(await this.#forward.forward({ ...batch, outputs: WHOLE_ROWS }), WHOLE_ROWS, samplers.length);
   }
 
   /** Steps over the likeliest tokens alone. */
@@ -230,7 +236,7 @@ export class Engine {
       for (const [row, { sequence }] of slices.entries()) {
         if (!this.#inboxes.has(sequence)) continue;
         sequence.commit(this.#scheduler.pool, 1);
-        await this.#draw(sequence, new Float32Array(), drawn[row]!);
+        await this.#draw(sequence, { logits: new Float32Array(), argmax: drawn[row]!, likeliest: undefined });
       }
     }
   }
@@ -240,10 +246,10 @@ export class Engine {
     return Math.min(this.context - tokens.length, (sampler.params.maxTokens ?? Infinity) - numOutputTokens);
   }
 
-  async #draw(sequence: Sequence, logits: Float32Array, argmax: number): Promise<void> {
+  async #draw(sequence: Sequence, { logits, argmax, likeliest }: Row): Promise<void> {
     const { params } = sequence.sampler;
     try {
-      const choice = await sequence.sampler.sample(logits, argmax);
+      const choice = await sequence.sampler.sample(logits, argmax, likeliest);
       if (!this.#inboxes.has(sequence)) return;
       this.#scheduler.clear(sequence);
       sequence.append(choice.token);

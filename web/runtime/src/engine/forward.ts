@@ -7,7 +7,7 @@ import { HearthError } from "../errors.ts";
 export class StatesLost extends HearthError {}
 
 /** What a forward computes; a device may take a while to bring it to where it can be read. */
-export type OutputName = "logits" | "argmax" | "hidden";
+export type OutputName = "logits" | "argmax" | "hidden" | "likeliest";
 
 /** The upper bounds of one forward. */
 export interface ForwardInfo {
@@ -23,6 +23,8 @@ export interface ForwardInfo {
   readonly pageTokens: number;
   /** Positions are below this. */
   readonly maxPosition: number;
+  /** How many of the likeliest tokens of a row of logits a forward can tell by themselves; 0: it tells the row, or none. */
+  readonly likeliest: number;
 }
 
 /**
@@ -54,6 +56,8 @@ export interface ForwardResult {
   readonly argmax: Int32Array;
   /** (tokens, hiddenSize), after the final norm. */
   readonly hidden: Float32Array;
+  /** (rows, n) the largest logits of each row, largest first, and whose they are, of equals the lowest first; -1 where there is none. */
+  readonly likeliest: { readonly logits: Float32Array; readonly tokens: Int32Array };
 }
 
 /** Several forwards that are waited for once: for a device from which reading takes a while. */

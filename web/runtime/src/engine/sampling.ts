@@ -10,6 +10,7 @@
 
 import { HearthError } from "../errors.ts";
 import { allows, applyMask, type Constraint, constraintFailed, guardedConstraint } from "./constraint.ts";
+import type { Likeliest } from "./likeliest.ts";
 import { gather, indicesWhere, largestIndices, largestOf, logprobsOf, nucleus, pick, sum } from "./logits.ts";
 import { changesLogits, penalises, type SamplingParams } from "./params.ts";
 import { type LogitProcessor, processed } from "./processor.ts";
@@ -54,12 +55,25 @@ export class Sampler {
   }
 
   /**
+   * True if the token is drawn among fewer than `count` of the likeliest, by their logits as the model gave them, so that `Likeliest`
+   * may be all that has to be read.
+   */
+  drawsAmong(count: number): boolean {
+    const { temperature, topK, logprobs } = this.params;
+    const isPlain = !this.#changes && logprobs === undefined && this.#processor === undefined && this.#constraint === undefined;
+    return isPlain && temperature !== 0 && topK > 0 && topK < count;
+  }
+
+  /**
    * Draws the next token and counts it.
    *
    * @param logits (vocabSize,), is not changed. Not read unless `needsLogits`, or the constraint forbids `argmax`.
    * @param argmax the token of its largest value.
+   * @param likeliest the largest logits, in place of the row, where the sampler `drawsAmong` so many and they say among which.
    */
-  async sample(logits: Float32Array, argmax: number): Promise<Choice> {
+  async sample(logits: Float32Array, argmax: number, likeliest?: Likeliest): Promise<Choice> {
+    const found = this.params.temperature === 0 ? undefined : likeliest?.among(this.params.topK);
+    if (found !== undefined) return { token: this.#drawAmong(found.ids, found.logits, largestOf(found.logits)) };
     const constraint = this.#constraint;
     const mask = constraint && (await guardedConstraint("What may come next cannot be told.", () => constraint.mask()));
     const choice = this.#choose(logits, argmax, mask);
@@ -102,14 +116,24 @@ export class Sampler {
     return row;
   }
 
-  /** Temperature, top-k, top-p, min-p, softmax, draw. */
+  /** Top-k, and what follows. */
   #draw(row: Float32Array): number {
-    const { topK, topP, minP, temperature } = this.params;
+    const { topK } = this.params;
     const largest = largestOf(row);
     if (largest === -Infinity) throw nothingAllowed();
-    let ids: Int32Array | undefined; // of the candidates left; undefined: all, in order
-    if (topK > 0 && topK < row.length) ids = largestIndices(row, topK);
-    let weights = ids ? gather(row, ids) : row.slice();
+    if (!(topK > 0 && topK < row.length)) return this.#drawAmong(undefined, row.slice(), largest);
+    const ids = largestIndices(row, topK);
+    return this.#drawAmong(ids, gather(row, ids), largest);
+  }
+
+  /**
+   * Temperature, top-p, min-p, softmax, draw.
+   *
+   * @param ids of the candidates, ascending; undefined: all.
+   * @param weights their logits; overwritten.
+   */
+  #drawAmong(ids: Int32Array | undefined, weights: Float32Array, largest: number): number {
+    const { topP, minP, temperature } = this.params;
     // Unnormalised probabilities: the largest is 1. A tiny temperature overflows to exp(-inf) = 0, as it should.
     const scale = Math.fround(1 / Math.max(temperature, SMALLEST_TEMPERATURE));
     for (let i = 0; i < weights.length; i++) {
