@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +20,7 @@ from hearth.model.tensors import Places, Rule, map_tensors
 from hearth.model.text.config import DecoderConfig
 from hearth.model.text.families import FAMILIES, Family
 from hearth.model.text.metadata import gguf_settings
-from hearth.model.text.names import ALWAYS_IGNORED, HF_MODEL, READ_WITH_CONFIG, uninterleave
+from hearth.model.text.names import ALWAYS_IGNORED, HF_MODEL, READ_WITH_CONFIG, ROTATED, uninterleave
 from hearth.model.text.parameters import parameter_shapes
 from hearth.model.weights import WeightSource
 
@@ -84,16 +83,8 @@ def load_decoder(checkpoint: Checkpoint, *, context: int | None = None) -> Loade
         )
         shapes = parameter_shapes(config)
         places = Places(ignored=(*ALWAYS_IGNORED, *family.ignored), elsewhere=READ_WITH_CONFIG | ranks_by)
-        sources, unused = map_tensors(
-            checkpoint,
-            config.family,
-            shapes,
-            family.gguf_tensors,
-            places,
-            partial(_stored_order, shapes, config.head_dim) if family.gguf_interleaved else lambda parameter: None,
-        )
-        if family.gguf_interleaved and any(rope.rotary_dim != config.head_dim for rope in config.ropes):
-            raise Unsupported(f"{checkpoint.path.name}: interleaved heads of which only a part rotates.")
+        order = _stored_order(family, "gguf", config)
+        sources, unused = map_tensors(checkpoint, config.family, shapes, family.gguf_tensors, places, order)
         return LoadedModel(config, sources, unused)
 
     refuse_quantised(str(checkpoint.path), checkpoint.config, checkpoint.tensors, checkpoint.path)
@@ -114,7 +105,8 @@ def load_decoder(checkpoint: Checkpoint, *, context: int | None = None) -> Loade
         outside_base=("lm_head.",),
         ignored=(*ALWAYS_IGNORED, *ignored),
     )
-    sources, unused = map_tensors(checkpoint, config.family, parameter_shapes(config), rules, places)
+    order = _stored_order(family, "safetensors", config)
+    sources, unused = map_tensors(checkpoint, config.family, parameter_shapes(config), rules, places, order)
     return LoadedModel(config, sources, unused, no_head)
 
 
@@ -162,11 +154,18 @@ def _json_settings(config: Mapping[str, Any], family: Family, context: int | Non
     return Settings(values, where=where, defaults=family.assumed("safetensors"), context=context)
 
 
-def _stored_order(shapes: Mapping[str, tuple[int, ...]], head_dim: int, parameter: str) -> NDArray[np.int64] | None:
-    """The order of a parameter's rows where llama.cpp interleaves the q and k heads."""
-    if parameter.rpartition(".")[2] not in ("q", "k", "q_bias", "k_bias"):
-        return None
-    return uninterleave(shapes[parameter][0], head_dim)
+def _stored_order(family: Family, kind: str, config: DecoderConfig) -> Callable[[str], NDArray[np.int64] | None]:
+    """The order of a parameter's rows in a file that may have the q and k heads interleaved."""
+    shapes = parameter_shapes(config)
+    rotary_dims = {rope.rotary_dim for rope in config.ropes}
+
+    def order(parameter: str) -> NDArray[np.int64] | None:
+        if kind not in family.interleaved or parameter.rpartition(".")[2] not in ROTATED:
+            return None
+        (rotary_dim,) = rotary_dims
+        return uninterleave(shapes[parameter][0], config.head_dim, rotary_dim)
+
+    return order
 
 
 def _only(rule: Rule) -> str:

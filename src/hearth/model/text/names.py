@@ -43,12 +43,16 @@ LLAMA_GGUF: Rules = {
 ALWAYS_IGNORED = ("*.rotary_emb.inv_freq",)
 # Rope factors, which `metadata.py` reads with the configuration.
 READ_WITH_CONFIG = frozenset({"rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight"})
+# Parameters whose rows rotate, or weigh what does.
+ROTATED = frozenset({"q", "k", "q_bias", "k_bias", "q_norm", "k_norm"})
 
 
-def uninterleave(rows: int, head_dim: int) -> NDArray[np.int64]:
-    """For q and k of llama.cpp's interleaved architectures: row i of the parameter is row `result[i]` of the file.
+def uninterleave(rows: int, head_dim: int, rotary_dim: int) -> NDArray[np.int64]:
+    """For q and k whose heads are interleaved in the file: row i of the parameter is row `result[i]` of the file.
 
-    The file has pair i of a head in its rows 2i and 2i + 1; Hearth has it in rows i and i + head_dim / 2.
+    The file has pair i of a head in its rows 2i and 2i + 1; Hearth has it in rows i and i + rotary_dim / 2. What of a
+    head does not rotate stays where it is.
     """
-    heads = np.arange(rows, dtype=np.int64).reshape(rows // head_dim, head_dim // 2, 2)
-    return heads.swapaxes(1, 2).reshape(rows)
+    heads = np.arange(rows, dtype=np.int64).reshape(rows // head_dim, head_dim)
+    pairs = heads[:, :rotary_dim].reshape(-1, rotary_dim // 2, 2)
+    return np.hstack([pairs.swapaxes(1, 2).reshape(-1, rotary_dim), heads[:, rotary_dim:]]).reshape(rows)

@@ -75,7 +75,8 @@ class Family:
         hf_prefixes: beginnings of tensor names and what they stand for.
         ignored: tensors that are no part of the text model, as `fnmatch` patterns.
         text_config: the configuration may be an inner object of this name (models that also see).
-        gguf_interleaved: llama.cpp's converter interleaves the halves of each q and k head.
+        interleaved: kinds of files ("safetensors", "gguf") in which the halves of what rotates of each q and k head are
+            interleaved.
     """
 
     name: str
@@ -90,7 +91,7 @@ class Family:
     hf_prefixes: tuple[tuple[str, str], ...] = ()
     ignored: tuple[str, ...] = ()
     text_config: str | None = None
-    gguf_interleaved: bool = False
+    interleaved: frozenset[str] = frozenset()
 
     def assumed(self, kind: str) -> dict[str, Any]:
         """All defaults for a file format."""

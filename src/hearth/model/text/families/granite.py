@@ -27,5 +27,5 @@ FAMILY = Family(
     honours=frozenset(
         {"attention_multiplier", "embedding_multiplier", "residual_multiplier", "logits_scaling", "logit_scale"}
     ),
-    gguf_interleaved=True,
+    interleaved=frozenset({"gguf"}),
 )

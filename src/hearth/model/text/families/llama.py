@@ -18,5 +18,5 @@ FAMILY = Family(
     model_types=("llama",),
     architectures=("llama",),
     configure=configure,
-    gguf_interleaved=True,
+    interleaved=frozenset({"gguf"}),
 )

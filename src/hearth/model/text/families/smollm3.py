@@ -38,5 +38,5 @@ FAMILY = Family(
     # llama.cpp takes every fourth layer whatever the source said; its files have no key for it.
     gguf_defaults={"rope_theta": 2000000.0, "no_rope_layer_interval": 4},
     honours=frozenset({"no_rope_layers"}),
-    gguf_interleaved=True,
+    interleaved=frozenset({"gguf"}),
 )
