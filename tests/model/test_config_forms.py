@@ -25,9 +25,8 @@ def as_transformers_4(config: dict[str, Any]) -> dict[str, Any]:
     old["rope_theta"] = rope.pop("rope_theta")
     if "partial_rotary_factor" in rope:
         old["partial_rotary_factor"] = rope.pop("partial_rotary_factor")
-    old["rope_scaling"] = rope if rope.pop("rope_type") != "default" else None
-    if old["rope_scaling"] is not None:
-        old["rope_scaling"]["type"] = config["rope_parameters"].get("rope_type", "linear")
+    kind = rope.pop("rope_type")
+    old["rope_scaling"] = {**rope, "type": kind} if kind != "default" else None
     if "_sliding_window_pattern" in old:
         old["sliding_window_pattern"] = old.pop("_sliding_window_pattern")
     return old

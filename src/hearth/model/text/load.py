@@ -142,16 +142,17 @@ def _family_of(architecture: str, kind: str) -> Family:
 
 
 def _json_settings(config: Mapping[str, Any], family: Family, context: int | None) -> Settings:
-    settings = Settings(config, where="config.json", defaults=family.assumed("safetensors"), context=context)
-    inner = settings.table(family.text_config) if family.text_config else {}
-    if not inner:
-        return settings
-    # Whether the head is the embedding is said outside, how the text model computes inside.
-    values = dict(inner)
-    if "tie_word_embeddings" in config:
-        values["tie_word_embeddings"] = config["tie_word_embeddings"]
-    where = f"config.json, {family.text_config}"
-    return Settings(values, where=where, defaults=family.assumed("safetensors"), context=context)
+    where, values = "config.json", dict(config)
+    inner = Settings(config, where=where).table(family.text_config) if family.text_config else {}
+    if inner:
+        # Whether the head is the embedding is said outside, how the text model computes inside.
+        where, values = f"config.json, {family.text_config}", dict(inner)
+        if "tie_word_embeddings" in config:
+            values["tie_word_embeddings"] = config["tie_word_embeddings"]
+    renamed = {family.keys.get(key, key): value for key, value in values.items()}
+    spelled = {usual: own for own, usual in family.keys.items() if own in values}
+    defaults = family.assumed("safetensors")
+    return Settings(renamed, where=where, defaults=defaults, context=context, spelled=spelled)
 
 
 def _stored_order(family: Family, kind: str, config: DecoderConfig) -> Callable[[str], NDArray[np.int64] | None]:

@@ -204,7 +204,7 @@ def _facts_of_tensors(checkpoint: Checkpoint) -> dict[str, Any]:
     return {
         "vocab_size": embedding.shape[0],
         "tie_word_embeddings": "output.weight" not in checkpoint.tensors,
-        "qkv_bias": "blk.0.attn_q.bias" in checkpoint.tensors,
+        "qkv_bias": not {"blk.0.attn_q.bias", "blk.0.attn_qkv.bias"}.isdisjoint(checkpoint.tensors),
         "output_bias": "blk.0.attn_output.bias" in checkpoint.tensors,
         "mlp_bias": "blk.0.ffn_up.bias" in checkpoint.tensors,
     }

@@ -8,17 +8,17 @@ from numpy.typing import NDArray
 from hearth.model.tensors import Rules
 
 HF_MODEL = "model."
-_HF_LAYER = HF_MODEL + "layers.N."
+HF_LAYER = HF_MODEL + "layers.N."
 LLAMA_HF: Rules = {
     "embed": "model.embed_tokens.weight",
-    "layers.N.attn_norm": _HF_LAYER + "input_layernorm.weight",
-    **{f"layers.N.{x}": f"{_HF_LAYER}self_attn.{x}_proj.weight" for x in "qkvo"},
-    **{f"layers.N.{x}_bias": f"{_HF_LAYER}self_attn.{x}_proj.bias" for x in "qkvo"},
-    "layers.N.q_norm": _HF_LAYER + "self_attn.q_norm.weight",
-    "layers.N.k_norm": _HF_LAYER + "self_attn.k_norm.weight",
-    "layers.N.mlp_norm": _HF_LAYER + "post_attention_layernorm.weight",
-    **{f"layers.N.{x}": f"{_HF_LAYER}mlp.{x}_proj.weight" for x in ("gate", "up", "down")},
-    **{f"layers.N.{x}_bias": f"{_HF_LAYER}mlp.{x}_proj.bias" for x in ("gate", "up", "down")},
+    "layers.N.attn_norm": HF_LAYER + "input_layernorm.weight",
+    **{f"layers.N.{x}": f"{HF_LAYER}self_attn.{x}_proj.weight" for x in "qkvo"},
+    **{f"layers.N.{x}_bias": f"{HF_LAYER}self_attn.{x}_proj.bias" for x in "qkvo"},
+    "layers.N.q_norm": HF_LAYER + "self_attn.q_norm.weight",
+    "layers.N.k_norm": HF_LAYER + "self_attn.k_norm.weight",
+    "layers.N.mlp_norm": HF_LAYER + "post_attention_layernorm.weight",
+    **{f"layers.N.{x}": f"{HF_LAYER}mlp.{x}_proj.weight" for x in ("gate", "up", "down")},
+    **{f"layers.N.{x}_bias": f"{HF_LAYER}mlp.{x}_proj.bias" for x in ("gate", "up", "down")},
     "norm": "model.norm.weight",
     "head": "lm_head.weight",
 }

@@ -52,6 +52,23 @@ def complete(settings: Settings, parameters: dict[str, object], theta_key: str =
     return settings.nested(parameters, "RoPE parameters")
 
 
+def rope_of_kind(
+    settings: Settings, layer_type: str, head_dim: int, sliding_theta_key: str = "rope_theta"
+) -> RopeConfig:
+    """The rotation of one kind of layer, where `full_attention` and `sliding_attention` have one each.
+
+    transformers 5 nests the parameters by kind of layer; before that, scaling was for the full layers only.
+    """
+    nested = settings.table("rope_parameters").get(layer_type) or {}
+    if not isinstance(nested, dict):
+        raise settings.corrupt("rope_parameters", "an object for each kind of layer")
+    if layer_type == "full_attention":
+        parameters = complete(settings, {**nested, **settings.table("rope_scaling")})
+    else:
+        parameters = complete(settings, dict(nested), theta_key=sliding_theta_key)
+    return make_rope(parameters, head_dim=head_dim)
+
+
 def rope_type(parameters: Settings) -> str:
     name = parameters.get("rope_type") or parameters.get("type") or "default"
     if not isinstance(name, str) or name not in _SCALINGS or (parameters.kind == "gguf" and name == "dynamic"):

@@ -70,6 +70,7 @@ class Family:
         configure: its reading of a configuration.
         defaults: what transformers assumes for a key that config.json does not have, where that is not what Llama does.
         gguf_defaults: what llama.cpp assumes, in the same key names.
+        keys: names of config.json that this family has for what others call otherwise, and the usual names.
         honours: the keys of `CHANGES_THE_RESULT` that `configure` reads.
         hf_tensors, gguf_tensors: where each parameter is.
         hf_prefixes: beginnings of tensor names and what they stand for.
@@ -85,6 +86,7 @@ class Family:
     configure: Callable[[Settings], DecoderConfig]
     defaults: Mapping[str, Any] = field(default_factory=dict)
     gguf_defaults: Mapping[str, Any] = field(default_factory=dict)
+    keys: Mapping[str, str] = field(default_factory=dict)
     honours: frozenset[str] = frozenset()
     hf_tensors: Rules = field(default_factory=lambda: LLAMA_HF)
     gguf_tensors: Rules = field(default_factory=lambda: LLAMA_GGUF)

@@ -1,10 +1,10 @@
 """Gemma 3: the text models, and the text half of those that also see."""
 
 from hearth.model.settings import Settings
-from hearth.model.text.config import DecoderConfig, LayerConfig, RopeConfig
+from hearth.model.text.config import DecoderConfig, LayerConfig
 from hearth.model.text.families.base import Family, head_dim, layer_kinds, llama_config, num_layers, window
 from hearth.model.text.families.gemma_common import GEMMA_DEFAULTS, GEMMA_HF, gemma_arithmetic
-from hearth.model.text.rope import complete, make_rope
+from hearth.model.text.rope import rope_of_kind
 
 
 def configure(settings: Settings) -> DecoderConfig:
@@ -12,7 +12,10 @@ def configure(settings: Settings) -> DecoderConfig:
         settings,
         "gemma3",
         layers=_layers(settings),
-        ropes=(_rope(settings, "full_attention"), _rope(settings, "sliding_attention")),
+        ropes=tuple(
+            rope_of_kind(settings, kind, head_dim(settings), "rope_local_base_freq")
+            for kind in ("full_attention", "sliding_attention")
+        ),
         # Each head of q and k is normalised before it is rotated.
         qk_norm="head",
         **gemma_arithmetic(settings, layers_of_27b=62),
@@ -35,19 +38,6 @@ def _layers(settings: Settings) -> tuple[LayerConfig, ...]:
     if size is None and "sliding_attention" in kinds:
         raise settings.corrupt("sliding_window", "the window of the layers that slide")
     return tuple(LayerConfig(1, size) if kind == "sliding_attention" else LayerConfig(0) for kind in kinds)
-
-
-def _rope(settings: Settings, layer_type: str) -> RopeConfig:
-    """transformers 5 nests the parameters by kind of layer; before that, scaling was for the full layers only."""
-    whole = settings.table("rope_parameters")
-    nested = whole.get(layer_type) or {}
-    if not isinstance(nested, dict):
-        raise settings.corrupt("rope_parameters", "an object for each kind of layer")
-    if layer_type == "full_attention":
-        parameters = complete(settings, {**nested, **settings.table("rope_scaling")})
-    else:
-        parameters = complete(settings, dict(nested), theta_key="rope_local_base_freq")
-    return make_rope(parameters, head_dim=head_dim(settings))
 
 
 ROPE_AND_PATTERN = {"rope_theta": 1000000.0, "rope_local_base_freq": 10000.0, "sliding_window_pattern": 6}

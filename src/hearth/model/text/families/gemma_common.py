@@ -9,17 +9,23 @@ from hearth.model.text.families.base import activation, gguf_attention_scale, he
 from hearth.model.text.names import LLAMA_HF
 
 
-def gemma_arithmetic(settings: Settings, *, layers_of_27b: int) -> dict[str, Any]:
+def gemma_basics(settings: Settings) -> dict[str, Any]:
     return {
         # Norms multiply by 1 + weight; the converter to GGUF adds the 1 itself.
         "norm_offset": 0.0 if settings.kind == "gguf" else 1.0,
+        "embedding_scale": settings.count("hidden_size") ** 0.5,
+        "mlp_bias": False,
+    }
+
+
+def gemma_arithmetic(settings: Settings, *, layers_of_27b: int) -> dict[str, Any]:
+    """Of Gemma 2 and later ones."""
+    return gemma_basics(settings) | {
         # Each branch is normalised before and after.
         "norm_placement": "pre_post",
         "activation": activation(settings, "hidden_activation"),
-        "embedding_scale": settings.count("hidden_size") ** 0.5,
         "attention_scale": _attention_scale(settings, layers_of_27b),
         "logit_softcap": settings.optional_number("final_logit_softcapping"),
-        "mlp_bias": False,
     }
 
 
