@@ -14,8 +14,9 @@ import gguf
 import numpy as np
 from numpy.typing import NDArray
 
-# Architectures whose q and k heads llama.cpp wants with their two halves interleaved.
+# Architectures whose q and k heads llama.cpp wants with their two halves interleaved, and transformers one after another.
 INTERLEAVED = {"llama", "granite", "smollm3"}
+PARTIAL = {"chatglm", "glm4"}
 
 
 def write_twin(
@@ -45,7 +46,7 @@ def write_twin(
     writer.add_head_count_kv(config.num_key_value_heads)
     writer.add_layer_norm_rms_eps(config.rms_norm_eps)
     writer.add_rope_freq_base(rope["rope_theta"])
-    if head_dim * config.num_attention_heads != config.hidden_size or arch in ("gemma2", "gemma3", "qwen3"):
+    if head_dim * config.num_attention_heads != config.hidden_size or arch in ("gemma", "gemma2", "gemma3", "qwen3"):
         writer.add_key_length(head_dim)
         writer.add_value_length(head_dim)
     _write_differences(writer, arch, config, rope, head_dim)
@@ -89,6 +90,10 @@ def _write_differences(writer: gguf.GGUFWriter, arch: str, config: Any, rope: di
         writer.add_sliding_window(config.sliding_window or 0)
     if "mrope_section" in rope:
         writer.add_rope_dimension_sections([*rope["mrope_section"], 0])
+    if arch in PARTIAL:
+        writer.add_rope_dimension_count(int(rope["partial_rotary_factor"] * head_dim))
+    if arch == "exaone4":
+        writer.add_sliding_window_pattern([kind == "sliding_attention" for kind in config.layer_types])
     if arch == "gemma2":
         writer.add_attn_logit_softcapping(config.attn_logit_softcapping)
         writer.add_final_logit_softcapping(config.final_logit_softcapping)

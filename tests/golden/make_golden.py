@@ -25,10 +25,11 @@ from .recipes import RECIPES, Recipe
 
 def build_model(recipe: Recipe) -> torch.nn.Module:
     """The model of a recipe in f32, with its final weights."""
-    model_class = getattr(transformers, recipe.model)
-    config = model_class.config_class(**recipe.config)
+    named = getattr(transformers, recipe.model)
+    config = (named if issubclass(named, transformers.PreTrainedConfig) else named.config_class)(**recipe.config)
     config._attn_implementation = "eager"
-    model = model_class(config).eval().float()
+    made = transformers.AutoModelForCausalLM.from_config(config) if isinstance(config, named) else named(config)
+    model = made.eval().float()
     rng = np.random.default_rng(zlib.crc32(recipe.name.encode()))
     with torch.no_grad():
         for name, parameter in sorted(model.named_parameters()):
@@ -41,7 +42,7 @@ def _draw(rng: np.random.Generator, name: str, shape: tuple[int, ...], config: A
     """f32 values that f16 holds exactly."""
     noise = rng.standard_normal(shape)
     if "norm" in name and len(shape) == 1:
-        values = 0.3 * noise + (0.0 if config.model_type.startswith("gemma") else 1.0)
+        values = 0.3 * noise + (0.0 if "gemma" in config.model_type else 1.0)
     elif len(shape) == 1:
         values = 0.3 * noise
     elif "embed_tokens" in name or "lm_head" in name:

@@ -16,7 +16,7 @@ class Recipe:
 
     Attributes:
         name: its folder.
-        model: class of transformers that computes the expected logits.
+        model: class of transformers that computes the expected logits, or of its configuration.
         config: what differs from the class's defaults.
         tokens: length of the prompt.
         context: what `load_family` is asked for, in tokens.
@@ -252,6 +252,139 @@ RECIPES = [
             sliding_window=8,
             rope_parameters=_rope(400.0),
         ),
+    ),
+    Recipe(
+        "gemma",
+        "GemmaForCausalLM",
+        _shape(101, 28, 36, 2, 3, 1, head_dim=12, rope_parameters=_rope(1000.0)),
+        gguf="gemma",
+    ),
+    Recipe(
+        "vaultgemma",
+        "VaultGemmaForCausalLM",
+        _shape(
+            101, 30, 28, 3, 3, 1, head_dim=12, query_pre_attn_scalar=20, sliding_window=6, rope_parameters=_rope(800.0)
+        ),
+    ),
+    Recipe(
+        "ministral",
+        "MinistralForCausalLM",
+        _shape(
+            103,
+            28,
+            36,
+            3,
+            4,
+            2,
+            head_dim=12,
+            sliding_window=7,
+            rope_parameters=_rope(1000.0),
+        ),
+    ),
+    Recipe("iquestcoder", "IQuestCoderConfig", _shape(101, 36, 28, 1, 3, 1, head_dim=20, rope_parameters=_rope(9e3))),
+    Recipe(
+        "glm",
+        "GlmForCausalLM",
+        _shape(101, 28, 36, 2, 3, 1, head_dim=12, rope_parameters=_rope(700.0, partial_rotary_factor=0.5)),
+        gguf="chatglm",
+    ),
+    Recipe(
+        "glm4",
+        "Glm4ForCausalLM",
+        _shape(
+            103,
+            28,
+            36,
+            2,
+            2,
+            1,
+            head_dim=20,
+            attention_bias=False,
+            rope_parameters=_rope(900.0, partial_rotary_factor=0.6),
+        ),
+        gguf="glm4",
+    ),
+    Recipe("exaone", "ExaoneConfig", _shape(101, 36, 28, 2, 3, 1, rope_parameters=_rope(4000.0)), gguf="exaone"),
+    Recipe(
+        "exaone4",
+        "Exaone4ForCausalLM",
+        _shape(
+            71,
+            24,
+            16,
+            5,
+            2,
+            1,
+            sliding_window=7,
+            sliding_window_pattern=4,
+            rope_parameters=_rope(
+                600.0,
+                rope_type="llama3",
+                factor=4.0,
+                low_freq_factor=1.0,
+                high_freq_factor=4.0,
+                original_max_position_embeddings=32,
+            ),
+        ),
+        gguf="exaone4",
+    ),
+    Recipe(
+        "seed_oss",
+        "SeedOssForCausalLM",
+        _shape(101, 28, 36, 2, 2, 1, head_dim=20, attention_out_bias=True, rope_parameters=_rope(3000.0)),
+        gguf="seed_oss",
+    ),
+    Recipe(
+        "ernie4_5",
+        "Ernie4_5ForCausalLM",
+        _shape(101, 36, 28, 2, 3, 1, head_dim=12, use_bias=True, rope_parameters=_rope(2000.0)),
+        gguf="ernie4_5",
+    ),
+    Recipe(
+        "helium",
+        "HeliumForCausalLM",
+        _shape(101, 36, 28, 2, 3, 1, head_dim=12, attention_bias=True, rope_parameters=_rope(500.0)),
+    ),
+    Recipe(
+        "internlm3",
+        "InternLM3Config",
+        _shape(79, 28, 36, 2, 2, 1, head_dim=20, rope_parameters=_rope(5000.0)),
+        gguf="llama",
+    ),
+    Recipe(
+        "hyperclovax",
+        "HyperCLOVAXForCausalLM",
+        _shape(
+            103,
+            36,
+            28,
+            2,
+            3,
+            1,
+            embedding_multiplier=3.0,
+            attention_multiplier=0.15,
+            residual_multiplier=0.6,
+            logits_scaling=0.4,
+            rope_parameters=_rope(900.0),
+        ),
+    ),
+    Recipe(
+        "olmo3",
+        "Olmo3ForCausalLM",
+        _shape(
+            71,
+            24,
+            16,
+            5,
+            2,
+            1,
+            sliding_window=7,
+            rope_parameters={
+                "sliding_attention": _rope(800.0),
+                "full_attention": _rope(800.0, rope_type="yarn", factor=4.0, original_max_position_embeddings=32),
+            },
+        ),
+        gguf="olmo2",
     ),
     Recipe(
         "olmo2",

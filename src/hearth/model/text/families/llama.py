@@ -15,7 +15,7 @@ def configure(settings: Settings) -> DecoderConfig:
 
 FAMILY = Family(
     name="llama",
-    model_types=("llama",),
+    model_types=("llama", "iquestcoder"),
     architectures=("llama",),
     configure=configure,
     interleaved=frozenset({"gguf"}),

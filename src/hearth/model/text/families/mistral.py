@@ -1,4 +1,4 @@
-"""Mistral 7B and its relatives. Their GGUF files say `llama`."""
+"""Mistral 7B and its relatives, Ministral 8B. Their GGUF files say `llama`."""
 
 from hearth.model.settings import Settings
 from hearth.model.text.config import DecoderConfig
@@ -17,7 +17,7 @@ def configure(settings: Settings) -> DecoderConfig:
 
 FAMILY = Family(
     name="mistral",
-    model_types=("mistral",),
+    model_types=("mistral", "ministral"),
     architectures=(),
     configure=configure,
     defaults={"num_key_value_heads": 8, "sliding_window": 4096, "max_position_embeddings": 131072},

@@ -1,0 +1,58 @@
+"""GLM-4 9B, GLM-Edge (as transformers has them: `-hf`), and the ChatGLM 3 and GLM-4 of GGUF files."""
+
+from hearth.model.settings import Settings
+from hearth.model.tensors import Fused, Rules
+from hearth.model.text.config import DecoderConfig
+from hearth.model.text.families.base import Family, head_dim, llama_config
+from hearth.model.text.names import LLAMA_GGUF, LLAMA_HF
+from hearth.model.text.rope import flat_rope_parameters, make_rope
+
+
+def configure(settings: Settings) -> DecoderConfig:
+    return glm_config(settings, "glm")
+
+
+def glm_config(settings: Settings, family: str, **differences: object) -> DecoderConfig:
+    # Half of each head rotates; biases are on q, k and v alone.
+    rope = make_rope(flat_rope_parameters(settings), head_dim=head_dim(settings), partial=True)
+    return llama_config(settings, family, ropes=(rope,), output_bias=False, mlp_bias=False, **differences)
+
+
+# Gate and up are one tensor; in files that were made of the authors' own format, q, k and v are another.
+_QKV, _GATE_UP = ("q", "k", "v"), ("gate", "up")
+HF: Rules = {
+    **LLAMA_HF,
+    **{f"layers.N.{part}": Fused("model.layers.N.mlp.gate_up_proj.weight", _GATE_UP) for part in _GATE_UP},
+}
+GGUF: Rules = {
+    **LLAMA_GGUF,
+    **{f"layers.N.{x}": (Fused("blk.N.attn_qkv.weight", _QKV), f"blk.N.attn_{x}.weight") for x in _QKV},
+    **{
+        f"layers.N.{x}_bias": (
+            Fused("blk.N.attn_qkv.bias", tuple(f"{part}_bias" for part in _QKV)),
+            f"blk.N.attn_{x}.bias",
+        )
+        for x in _QKV
+    },
+    **{f"layers.N.{part}": Fused("blk.N.ffn_up.weight", _GATE_UP) for part in _GATE_UP},
+}
+DEFAULTS = {
+    "num_key_value_heads": 2,
+    "head_dim": 128,
+    "max_position_embeddings": 131072,
+    "rms_norm_eps": 1.5625e-07,
+    "attention_bias": True,
+    "partial_rotary_factor": 0.5,
+}
+INTERLEAVED = frozenset({"safetensors", "gguf"})
+
+FAMILY = Family(
+    name="glm",
+    model_types=("glm",),
+    architectures=("chatglm",),
+    configure=configure,
+    defaults=DEFAULTS,
+    hf_tensors=HF,
+    gguf_tensors=GGUF,
+    interleaved=INTERLEAVED,
+)
