@@ -23,11 +23,12 @@ from hearth.hub.weights import FORMS, SAFETENSORS
 from hearth.model import DecoderConfig, load_family, parameter_shapes
 from hearth.model.encoder import parameters as encoder_parameters
 from hearth.model.encoder.config import EncoderConfig
-from hearth.model.encoder.load import encoder_family, load_encoder, load_encoder_config, tensor_type
+from hearth.model.encoder.load import encoder_family, load_encoder, load_encoder_config
 from hearth.model.kinds import VISION, KindName, kind_by_config, refuse_other_kinds
 from hearth.model.other_kinds import refuse_other_heads, refuse_quantised
 from hearth.model.vision.part import Part
 from hearth.model.vlm.load import load_config, sight_of_config
+from hearth.model.weights import tensor_type
 from hearth.sizes import ModelSize, encoder_size, size_of
 
 T = TypeVar("T")
@@ -165,7 +166,7 @@ def vision_architecture(remote: Remote) -> str | None:
 
 def _of_decoder(checkpoint: Checkpoint, context: int | None) -> Preview:
     model = load_family(checkpoint, context=context)
-    dtypes = {name: checkpoint.tensors[s.tensor].dtype for name, s in model.sources.items()}
+    dtypes = {name: tensor_type(checkpoint, source) for name, source in model.sources.items()}
     return Preview(model.config, "gguf", dtypes)
 
 

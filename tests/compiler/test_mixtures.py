@@ -69,7 +69,7 @@ def expected_logits(path: Path, ids: NDArray[np.int32]) -> NDArray[np.float64]:
     model = load_family(checkpoint)
     weights = {}
     for name, source in model.sources.items():
-        values = read_f32(RowSource.of(checkpoint, source.tensor, source.rows, source.permutation))
+        values = read_f32(RowSource.of(checkpoint, source.tensor, source.rows, source.order))
         weights[name] = values.reshape(-1) if name.endswith("norm") else values
     return reference.forward(model.config, {name: w.astype(np.float64) for name, w in weights.items()}, ids)
 

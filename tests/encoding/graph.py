@@ -32,7 +32,7 @@ def evaluated(path: Path, texts: list[Text]) -> tuple[LoadedEncoder, list[NDArra
 
 def parameter(checkpoint: Checkpoint, source: Source) -> NDArray[np.float32]:
     if isinstance(source, WeightSource):
-        assert source.permutation is None
+        assert source.order is None
         values = tensor(checkpoint, source.tensor)
         return values if source.rows is None else values[slice(*source.rows)]
     return source.compute(*(tensor(checkpoint, name) for name in source.tensors))

@@ -14,8 +14,9 @@ import gguf
 import numpy as np
 from numpy.typing import NDArray
 
-# Architectures whose q and k heads llama.cpp wants with their two halves interleaved, and transformers one after another.
+# Architectures whose q and k heads llama.cpp wants with their two halves interleaved, and transformers does not.
 INTERLEAVED = {"llama", "granite", "smollm3"}
+# Architectures that rotate a part of each head.
 PARTIAL = {"chatglm", "glm4"}
 
 

@@ -34,7 +34,7 @@ def read_parameters(checkpoint: Checkpoint, model: LoadedModel) -> dict[str, Arr
         values = read_tensor(checkpoint, source.tensor)
         if source.rows is not None:
             values = values[slice(*source.rows)]
-        parameters[name] = values if source.permutation is None else values[source.permutation]
+        parameters[name] = values if source.order is None else values[source.order]
     return parameters
 
 

@@ -108,7 +108,7 @@ def test_gguf_blocks_are_only_reordered(dtype: str) -> None:
     n, k = 60, 512
     raw = random_gguf(dtype, n, k)
     order = np.random.default_rng(1).permutation(40)
-    source = RowSource("w", dtype, raw, (n, k), rows=(8, 48), permutation=order)
+    source = RowSource("w", dtype, raw, (n, k), rows=(8, 48), order=order)
     fmt = FORMATS[dtype]
     whole, got = from_gguf(raw, (n, k), dtype), unpack_blocks(packed([source], dtype, k, threads=2), 40, k, fmt)
     np.testing.assert_array_equal(got.q, whole.q[8:48][order])
@@ -184,8 +184,8 @@ def test_wrong_shapes_are_refused() -> None:
         RowSource("w", "f32", raw[:-1], (10, 64))
     with pytest.raises(CorruptFile, match="rows 4 to 11"):
         RowSource("w", "f32", raw, (10, 64), rows=(4, 11))
-    with pytest.raises(CorruptFile, match="no permutation"):
-        RowSource("w", "f32", raw, (10, 64), permutation=np.array([0] * 10))
+    with pytest.raises(CorruptFile, match="no choice of its 10 rows"):
+        RowSource("w", "f32", raw, (10, 64), order=np.array([0] * 10))
     with pytest.raises(CorruptFile, match="one or two dimensions"):
         RowSource("w", "f32", raw, (2, 5, 64))
     with pytest.raises(Unsupported, match="'iq4_nl'"):
@@ -199,7 +199,7 @@ def test_vectors() -> None:
     values = np.arange(96, dtype=np.float32)
     raw = values.astype(np.float16).view(np.uint8)
     np.testing.assert_array_equal(read_f32(RowSource("b", "f16", raw, (96,))), values)
-    part = RowSource("b", "f16", raw, (96,), rows=(32, 64), permutation=np.arange(31, -1, -1))
+    part = RowSource("b", "f16", raw, (96,), rows=(32, 64), order=np.arange(31, -1, -1))
     np.testing.assert_array_equal(read_f32(part), values[32:64][::-1])
     blocks = random_gguf("q8_0", 1, 96)
     expected = unpack(from_gguf(blocks, (1, 96), "q8_0"))[0]

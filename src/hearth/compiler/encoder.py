@@ -11,11 +11,12 @@ from hearth.checkpoint.task import save_task
 from hearth.checkpoint.tokenizer_files import save_tokenizer
 from hearth.checkpoint.types import Checkpoint
 from hearth.compiler.compile import Calibration, CompileOptions, Job, compile_job
-from hearth.model.encoder.load import LoadedEncoder, load_encoder, tensor_type
+from hearth.model.encoder.load import LoadedEncoder, load_encoder
 from hearth.model.encoder.network import encoder_network
 from hearth.model.encoder.onnx_weights import open_encoder
 from hearth.model.encoder.parameters import DEFAULT_QUANT, parameter_role
 from hearth.model.kinds import ENCODER
+from hearth.model.weights import tensor_type
 from hearth.quant.formats import Format
 from hearth.quant.mixed import base_of
 from hearth.quant.policy import Precision, choose_format, row_choice

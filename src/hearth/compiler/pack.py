@@ -91,7 +91,7 @@ def _row_source(name: str, source: Source, checkpoint: Checkpoint) -> RowSource:
         values = _computed(source, checkpoint)
         matrix = (values.shape[0], values.size // values.shape[0]) if values.ndim > 1 else values.shape
         return RowSource(name, "f32", values.reshape(-1).view(np.uint8), matrix)
-    return RowSource.of(checkpoint, source.tensor, source.rows, source.permutation)
+    return RowSource.of(checkpoint, source.tensor, source.rows, source.order)
 
 
 def _computed(source: ComputedWeight, checkpoint: Checkpoint) -> NDArray[np.float32]:

@@ -11,6 +11,7 @@ from hearth.checkpoint.sentence_modules import published_prompts
 from hearth.checkpoint.types import Checkpoint
 from hearth.errors import CorruptFile
 from hearth.model import LoadedModel
+from hearth.model.weights import tensors_of
 from hearth.quant import RowSource
 
 _NO_VECTORS = "it ranks documents (hearth rerank)"
@@ -33,7 +34,7 @@ def ranking_spec(checkpoint: Checkpoint, model: LoadedModel, ranking: PublishedR
     tensor = ranking.tensor
     scale = np.float32(1)
     if tensor is None:
-        tensor = model.sources["embed" if config.tied_embeddings else "head"].tensor
+        (tensor,) = tensors_of(model.sources["embed" if config.tied_embeddings else "head"])
         scale = np.float32(config.logit_scale)
     row = _row(checkpoint, tensor, ranking.true)
     if ranking.false is not None:

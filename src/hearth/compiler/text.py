@@ -25,6 +25,7 @@ from hearth.model.text.kv_cache import KV_DTYPES, PAGE_TOKENS, KvFormat, kv_form
 from hearth.model.text.parameters import parameter_role
 from hearth.model.vlm.model import LoadedSight
 from hearth.model.vlm.network import language_network, sight_network
+from hearth.model.weights import tensor_type
 from hearth.quant.formats import Format
 from hearth.quant.policy import Precision, choose_format
 
@@ -80,8 +81,8 @@ def model_formats(checkpoint: Checkpoint, model: LoadedModel, quant: str | None,
     """Format of every matrix; a parameter of some K keeps what its rows are."""
     formats = {}
     for parameter, where in model.sources.items():
-        info = checkpoint.tensors[where.tensor]
-        fmt = choose_format(parameter, parameter_role(parameter), info.dtype, checkpoint.kind, quant, head)
+        dtype = tensor_type(checkpoint, where)
+        fmt = choose_format(parameter, parameter_role(parameter), dtype, checkpoint.kind, quant, head)
         formats[parameter] = fmt
     return formats
 

@@ -18,10 +18,11 @@ from hearth.image.spec import load_spec
 from hearth.measure.description import Description, EncoderDescription, TextDescription, VisionDescription
 from hearth.model import load_family
 from hearth.model.encoder.config import EncoderConfig, Linear
-from hearth.model.encoder.load import load_encoder, tensor_type
+from hearth.model.encoder.load import load_encoder
 from hearth.model.encoder.onnx_weights import open_encoder
 from hearth.model.kinds import ENCODER, TEXT, VISION
 from hearth.model.vision import load_vision
+from hearth.model.weights import tensor_type, tensors_of
 from hearth.prepare import ANY_KIND, preparer_of
 from hearth.sizes import encoder_size, network_size, size_of
 
@@ -54,11 +55,12 @@ def _text(source: Source, *, context: int | None, quant: str | None, head: str |
     loaded = load_family(checkpoint, context=context)
     config = loaded.config
     size = context_of(source.name, context, config.max_position)
-    dtypes = {name: checkpoint.tensors[source.tensor].dtype for name, source in loaded.sources.items()}
+    dtypes = {name: tensor_type(checkpoint, source) for name, source in loaded.sources.items()}
     needed = size_of(config, dtypes.__getitem__, checkpoint.kind, quant=quant, head=head)
     tokenizer = checkpoint.tokenizer()
+    used = {tensor for made in loaded.sources.values() for tensor in tensors_of(made)}
     return TextDescription(
-        **_of_source(source, TEXT, checkpoint, {s.tensor for s in loaded.sources.values()}),
+        **_of_source(source, TEXT, checkpoint, used),
         family=config.family,
         layers=len(config.layers),
         vocab_size=config.vocab_size,

@@ -1,7 +1,7 @@
 """Which tensors of a checkpoint the parameters of a network are: rule tables, and their application.
 
 A rule gives for a parameter (`N` is the layer) the tensor that holds it, or `Fused` where several parameters share
-one, or a tuple of alternatives of which the first that exists is taken.
+one or it is stored otherwise, or a tuple of alternatives of which the first that exists is taken.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,15 +18,25 @@ from hearth.checkpoint.readable import require_readable
 from hearth.checkpoint.types import Checkpoint
 from hearth.errors import CorruptFile, Unsupported
 from hearth.model.settings import shown
-from hearth.model.weights import WeightSource
+from hearth.model.weights import ComputedWeight, Source, WeightSource
 
 
 @dataclass(frozen=True)
 class Fused:
-    """A tensor whose rows are those of several parameters of the same layer, one after another."""
+    """A tensor whose rows are those of several parameters of the same layer, one after another.
+
+    Attributes:
+        groups: the tensor is made of so many groups, one after another, each of which has its share of each parameter;
+            "kv_heads": one for each head of keys and values.
+        skip: so many rows before them belong to none.
+        transposed: it is stored as `[in, out]`.
+    """
 
     tensor: str
     parts: tuple[str, ...]
+    groups: int | Literal["kv_heads"] = 1
+    skip: int = 0
+    transposed: bool = False
 
 
 Rule = str | Fused | tuple[str | Fused, ...]
@@ -58,15 +69,17 @@ def map_tensors(
     shapes: Mapping[str, tuple[int, ...]],
     rules: Rules,
     places: Places,
-    permutation_of: Callable[[str], NDArray[np.int64] | None] = lambda parameter: None,
-) -> tuple[dict[str, WeightSource], tuple[str, ...]]:
+    order_of: Callable[[str], NDArray[np.int64] | None] = lambda parameter: None,
+    kv_heads: int = 1,
+) -> tuple[dict[str, Source], tuple[str, ...]]:
     """Finds each parameter's tensor and accounts for every tensor of the file.
 
     Args:
         family: its name, for errors.
         shapes: every parameter that is wanted; `layers.3.q` is looked up as `layers.N.q` in `rules`.
         rules: the family's table for this file format.
-        permutation_of: the order of a parameter's rows in the file, where it is another.
+        order_of: the order of a parameter's rows in the file, where it is another.
+        kv_heads: what "kv_heads" in a rule stands for.
 
     Returns:
         The source of every parameter of `shapes`, and the names of the tensors left out.
@@ -76,11 +89,13 @@ def map_tensors(
         Unsupported: the file has a tensor that no rule knows, or one of a type that Hearth cannot use.
     """
     names = names_of(checkpoint, places)
-    sources: dict[str, WeightSource] = {}
+    sources: dict[str, Source] = {}
+    used: set[str] = set()
     for parameter in shapes:
         rule = _find(parameter, rules, names)
-        rows, stored = _rows(parameter, rule, shapes)
-        tensor = rule.tensor if isinstance(rule, Fused) else rule
+        fused = rule if isinstance(rule, Fused) else Fused(rule, (parameter.rpartition(".")[2],))
+        rows, stored = _rows(parameter, fused, shapes, kv_heads)
+        tensor = fused.tensor
         if tensor not in names:
             raise CorruptFile(f"The tensor {tensor!r} is missing.", why=f"The {family} model needs it.")
         info = checkpoint.tensors[names[tensor]]
@@ -90,9 +105,8 @@ def map_tensors(
                 why=f"The configuration of this {family} model says {list(stored)}.",
             )
         require_readable(info, checkpoint.kind)
-        sources[parameter] = WeightSource(info.name, rows, permutation_of(parameter))
-
-    used = {source.tensor for source in sources.values()}
+        used.add(info.name)
+        sources[parameter] = _source(info.name, fused, rows, order_of(parameter), stored[0])
     return sources, account_for(checkpoint, family, used, places)
 
 
@@ -134,16 +148,37 @@ def _find(parameter: str, rules: Rules, names: Mapping[str, str]) -> str | Fused
 
 
 def _rows(
-    parameter: str, rule: str | Fused, shapes: Mapping[str, tuple[int, ...]]
-) -> tuple[tuple[int, int] | None, tuple[int, ...]]:
+    parameter: str, rule: Fused, shapes: Mapping[str, tuple[int, ...]], kv_heads: int
+) -> tuple[NDArray[np.int64] | slice, tuple[int, ...]]:
     """Which rows of its tensor a parameter is, and the shape that the whole tensor must have."""
     shape = shapes[parameter]
-    if not isinstance(rule, Fused):
-        return None, shape
     layer, _, field = parameter.rpartition(".")
-    sizes = [shapes[f"{layer}.{part}"][0] for part in rule.parts]
-    begin = sum(sizes[: rule.parts.index(field)])
-    return (begin, begin + shape[0]), (sum(sizes), *shape[1:])
+    sizes = [shapes[f"{layer}.{part}" if layer else part][0] for part in rule.parts]
+    groups = kv_heads if rule.groups == "kv_heads" else rule.groups
+    before, total, own = rule.skip + sum(sizes[: rule.parts.index(field)]), sum(sizes), shape[0]
+    stored = (rule.skip + total, *shape[1:])
+    if rule.transposed:
+        stored = stored[::-1]
+    if groups == 1:
+        return slice(before, before + own), stored
+    if any(size % groups for size in sizes):
+        raise Unsupported(f"The rows of {rule.tensor!r} are no {groups} groups.")
+    starts = np.arange(groups, dtype=np.int64)[:, None] * (total // groups) + before // groups
+    return (starts + np.arange(own // groups, dtype=np.int64)).reshape(-1), stored
+
+
+def _source(
+    tensor: str, rule: Fused, rows: NDArray[np.int64] | slice, order: NDArray[np.int64] | None, stored: int
+) -> Source:
+    """Those rows of a tensor, in an order of their own."""
+    if isinstance(rows, slice) and not rule.transposed:
+        whole = (rows.start, rows.stop) == (0, stored)
+        return WeightSource(tensor, None if whole else (rows.start, rows.stop), order)
+    chosen = np.arange(rows.start, rows.stop, dtype=np.int64) if isinstance(rows, slice) else rows
+    chosen = chosen if order is None else chosen[order]
+    if rule.transposed:
+        return ComputedWeight((tensor,), lambda values: np.ascontiguousarray(values.T[chosen]))
+    return WeightSource(tensor, None, chosen)
 
 
 def _renamed(name: str, prefixes: tuple[tuple[str, str], ...]) -> str:

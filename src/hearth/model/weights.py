@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hearth.checkpoint.types import Checkpoint
+
 
 @dataclass(frozen=True)
 class WeightSource:
@@ -18,13 +20,13 @@ class WeightSource:
     Attributes:
         tensor: the tensor's name in the checkpoint.
         rows: half-open range of its rows (fused projections are split by it); None: all.
-        permutation: row i of the parameter is row `permutation[i]` of that range (undoing llama.cpp's interleaving
-            of q and k heads); None: as they are.
+        order: row i of the parameter is row `order[i]` of that range (undoing the interleaving of q and k
+            heads, choosing the rows of one of several parameters that take turns); None: as they are.
     """
 
     tensor: str
     rows: tuple[int, int] | None = None
-    permutation: NDArray[np.int64] | None = None
+    order: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,16 @@ class ComputedWeight:
 
 
 Source = WeightSource | ComputedWeight
+
+
+def tensors_of(source: Source) -> tuple[str, ...]:
+    """The tensors of the checkpoint that a parameter is made of."""
+    return (source.tensor,) if isinstance(source, WeightSource) else source.tensors
+
+
+def tensor_type(checkpoint: Checkpoint, source: Source) -> str:
+    """The type of the tensor that a parameter is made of; of what is computed, f32."""
+    return checkpoint.tensors[source.tensor].dtype if isinstance(source, WeightSource) else "f32"
 
 
 def constant(values: object) -> ComputedWeight:

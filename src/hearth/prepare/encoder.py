@@ -18,9 +18,10 @@ from hearth.errors import TokenizerMissing, Unsupported
 from hearth.fit import Sizes, require_fit
 from hearth.hub import Remote, Source
 from hearth.model.encoder.batch import input_shapes, pack
-from hearth.model.encoder.load import load_encoder, tensor_type
+from hearth.model.encoder.load import load_encoder
 from hearth.model.encoder.onnx_weights import ENDING, onnx_folders, open_encoder
 from hearth.model.kinds import ENCODER
+from hearth.model.weights import tensor_type
 from hearth.prepare.preparer import Own, Preparer, asked_for
 from hearth.preview import look_into_encoder
 from hearth.quant.mixed import base_of

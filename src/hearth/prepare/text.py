@@ -17,6 +17,7 @@ from hearth.hub import Remote, Source
 from hearth.model import load_family
 from hearth.model.kinds import TEXT
 from hearth.model.text.kv_cache import kv_format
+from hearth.model.weights import tensor_type
 from hearth.prepare.preparer import Own, Preparer, asked_for
 from hearth.preview import look_into, refuse_by_tensors
 from hearth.quant.policy import ACTIVATIONS
@@ -57,7 +58,7 @@ class TextPreparer(Preparer):
 
         def sizes(quant: str | None) -> ModelSize:
             def dtype_of(parameter: str) -> str:
-                return checkpoint.tensors[model.sources[parameter].tensor].dtype
+                return tensor_type(checkpoint, model.sources[parameter])
 
             sight = None if model.sight is None else model.sight.sight.part
             return size_of(

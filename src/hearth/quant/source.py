@@ -27,7 +27,7 @@ class RowSource:
         raw: all bytes of the tensor, uint8, 1-D; usually mapped, never copied as a whole.
         shape: of the tensor: `(rows, columns)`, or `(size,)` for a vector, whose rows are its elements.
         rows: half-open range of rows that are meant; None: all.
-        permutation: row i is row `permutation[i]` of that range; None: as they are.
+        order: row i is row `order[i]` of that range, each of which is there at most once; None: as they are.
 
     Raises:
         CorruptFile: sizes, range or permutation do not fit together.
@@ -39,7 +39,7 @@ class RowSource:
     raw: NDArray[np.uint8]
     shape: tuple[int, ...]
     rows: tuple[int, int] | None = None
-    permutation: NDArray[np.int64] | None = None
+    order: NDArray[np.int64] | None = None
 
     @classmethod
     def of(
@@ -47,11 +47,11 @@ class RowSource:
         checkpoint: Checkpoint,
         tensor: str,
         rows: tuple[int, int] | None = None,
-        permutation: NDArray[np.int64] | None = None,
+        order: NDArray[np.int64] | None = None,
     ) -> RowSource:
         """Rows of the tensor called `tensor` of a checkpoint (the fields of a `model.weights.WeightSource`)."""
         info = checkpoint.tensors[tensor]
-        return cls(tensor, info.dtype, checkpoint.raw(tensor), info.shape, rows, permutation)
+        return cls(tensor, info.dtype, checkpoint.raw(tensor), info.shape, rows, order)
 
     def __post_init__(self) -> None:
         if len(self.shape) not in (1, 2):
@@ -70,8 +70,8 @@ class RowSource:
         begin, end = self.rows or (0, stored_rows)
         if not 0 <= begin <= end <= stored_rows:
             raise CorruptFile(f"'{self.name}' has {stored_rows} rows, but rows {begin} to {end} are needed.")
-        if self.permutation is not None and sorted(self.permutation.tolist()) != list(range(end - begin)):
-            raise CorruptFile(f"The row order for '{self.name}' is no permutation of its {end - begin} rows.")
+        if self.order is not None and not _is_choice(self.order, end - begin):
+            raise CorruptFile(f"The row order for '{self.name}' is no choice of its {end - begin} rows.")
 
     @property
     def is_matrix(self) -> bool:
@@ -82,7 +82,7 @@ class RowSource:
     def n(self) -> int:
         """Number of rows that are meant."""
         begin, end = self.rows or (0, self.shape[0])
-        return end - begin
+        return end - begin if self.order is None else len(self.order)
 
     @property
     def k(self) -> int:
@@ -116,9 +116,16 @@ class RowSource:
     def _raw_rows(self, begin: int, end: int) -> NDArray[np.uint8]:
         first = (self.rows or (0, 0))[0]
         by_row = np.asarray(self.raw).reshape(self.shape[0], self._row_bytes())
-        if self.permutation is None:
+        if self.order is None:
             return by_row[first + begin : first + end].reshape(-1)
-        return by_row[first + self.permutation[begin:end]].reshape(-1)
+        return by_row[first + self.order[begin:end]].reshape(-1)
+
+
+def _is_choice(order: NDArray[np.int64], count: int) -> bool:
+    """Whether each of so many rows is there at most once."""
+    ascending = np.sort(order)
+    within = ascending.size == 0 or (ascending[0] >= 0 and ascending[-1] < count)
+    return bool(within and (np.diff(ascending) > 0).all())
 
 
 @dataclass(frozen=True, eq=False)
@@ -226,7 +233,7 @@ def read_f32(source: RowSource) -> NDArray[np.float32]:
     else:
         whole = unpack(from_gguf(np.asarray(source.raw), (1, source.shape[0]), source.dtype, source.name)).reshape(-1)
         begin, end = source.rows or (0, source.shape[0])
-        values = whole[begin:end] if source.permutation is None else whole[begin:end][source.permutation]
+        values = whole[begin:end] if source.order is None else whole[begin:end][source.order]
     check_finite(values, source.name)
     return values
 

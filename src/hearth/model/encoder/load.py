@@ -21,7 +21,7 @@ from hearth.model.encoder.parameters import parameter_shapes, rope_parameter
 from hearth.model.kinds import ENCODER, refuse_other_kinds
 from hearth.model.other_kinds import refuse_quantised
 from hearth.model.settings import Settings
-from hearth.model.tensors import Places, map_tensors
+from hearth.model.tensors import Fused, Places, map_tensors
 from hearth.model.text.metadata import gguf_settings
 from hearth.model.weights import ComputedWeight, Source, WeightSource, constant
 
@@ -89,11 +89,6 @@ def load_encoder(checkpoint: Checkpoint, *, pooling: Pooling | None = None) -> L
     config = replace(config, head=head)
     sources, unused = _sources(checkpoint, family, settings, config, dense)
     return LoadedEncoder(config, sources, task, unused)
-
-
-def tensor_type(checkpoint: Checkpoint, source: Source) -> str:
-    """The type of the tensor that a parameter is made of; of what is computed, f32."""
-    return checkpoint.tensors[source.tensor].dtype if isinstance(source, WeightSource) else "f32"
 
 
 def load_encoder_config(config: Mapping[str, Any], model_type: str) -> EncoderConfig | None:
@@ -222,8 +217,10 @@ def _sources(
         sources[name] = replace(source, tensors=tuple(_in_file(checkpoint, t, prefixes) for t in source.tensors))
     shapes = {name: shape for name, shape in parameter_shapes(config).items() if name not in sources}
     offset = 0 if is_gguf else family.position_offset(settings)
-    if "position_embed" in shapes:
-        shapes["position_embed"] = (config.max_position + offset, config.hidden_size)
+    if offset:
+        table = rules["position_embed"]
+        assert isinstance(table, str), "positions are a table of their own"
+        rules = {**rules, "position_embed": Fused(table, ("position_embed",), skip=offset)}
     computed = [source for source in sources.values() if isinstance(source, ComputedWeight)]
     beginnings = ("", *(prefix for prefix, meaning in prefixes if not meaning))
     places = Places(
@@ -232,8 +229,6 @@ def _sources(
         elsewhere=frozenset(tensor for source in computed for tensor in source.tensors),
     )
     found, unused = map_tensors(checkpoint, config.family, shapes, rules, places)
-    if offset:
-        found["position_embed"] = replace(found["position_embed"], rows=(offset, offset + config.max_position))
     sources |= {name: _with_offset(name, source, config) for name, source in found.items()}
     return sources, unused
 
@@ -244,10 +239,11 @@ def _in_file(checkpoint: Checkpoint, tensor: str, prefixes: tuple[tuple[str, str
     return next((name for name in spellings if name in checkpoint.tensors), tensor)
 
 
-def _with_offset(name: str, source: WeightSource, config: EncoderConfig) -> Source:
+def _with_offset(name: str, source: Source, config: EncoderConfig) -> Source:
     """Gemma publishes its norms without the 1 that is added to them when they are used."""
     if config.norm_offset == 0.0 or not name.endswith("norm"):
         return source
+    assert isinstance(source, WeightSource)
 
     def add(weight: NDArray[np.float32]) -> NDArray[np.float32]:
         return weight + np.float32(config.norm_offset)

@@ -22,7 +22,7 @@ from hearth.model.text.families import FAMILIES, Family
 from hearth.model.text.metadata import gguf_settings
 from hearth.model.text.names import ALWAYS_IGNORED, HF_MODEL, READ_WITH_CONFIG, ROTATED, uninterleave
 from hearth.model.text.parameters import parameter_shapes
-from hearth.model.weights import WeightSource
+from hearth.model.weights import Source
 
 if TYPE_CHECKING:
     from hearth.model.vlm.model import LoadedSight
@@ -43,7 +43,7 @@ class LoadedModel:
     """
 
     config: DecoderConfig
-    sources: Mapping[str, WeightSource]
+    sources: Mapping[str, Source]
     unused: tuple[str, ...]
     no_head: bool = False
     sight: LoadedSight | None = None
@@ -84,7 +84,8 @@ def load_decoder(checkpoint: Checkpoint, *, context: int | None = None) -> Loade
         shapes = parameter_shapes(config)
         places = Places(ignored=(*ALWAYS_IGNORED, *family.ignored), elsewhere=READ_WITH_CONFIG | ranks_by)
         order = _stored_order(family, "gguf", config)
-        sources, unused = map_tensors(checkpoint, config.family, shapes, family.gguf_tensors, places, order)
+        rules = family.gguf_tensors
+        sources, unused = map_tensors(checkpoint, config.family, shapes, rules, places, order, config.num_kv_heads)
         return LoadedModel(config, sources, unused)
 
     refuse_quantised(str(checkpoint.path), checkpoint.config, checkpoint.tensors, checkpoint.path)
@@ -106,7 +107,8 @@ def load_decoder(checkpoint: Checkpoint, *, context: int | None = None) -> Loade
         ignored=(*ALWAYS_IGNORED, *ignored),
     )
     order = _stored_order(family, "safetensors", config)
-    sources, unused = map_tensors(checkpoint, config.family, parameter_shapes(config), rules, places, order)
+    shapes = parameter_shapes(config)
+    sources, unused = map_tensors(checkpoint, config.family, shapes, rules, places, order, config.num_kv_heads)
     return LoadedModel(config, sources, unused, no_head)
 
 
