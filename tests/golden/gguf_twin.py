@@ -15,9 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 # Architectures whose q and k heads llama.cpp wants with their two halves interleaved, and transformers does not.
-INTERLEAVED = {"llama", "granite", "smollm3"}
+INTERLEAVED = {"llama", "granite", "smollm3", "arcee", "olmo"}
 # Architectures that rotate a part of each head.
-PARTIAL = {"chatglm", "glm4"}
+PARTIAL = {"chatglm", "glm4", "gptneox", "phi2", "stablelm", "nemotron"}
+# What transformers calls the width of an MLP and the epsilon of a LayerNorm.
+_INNER = ("intermediate_size", "n_inner", "ffn_hidden_size")
+_EPSILONS = ("layer_norm_eps", "layer_norm_epsilon", "norm_epsilon", "norm_eps")
 
 
 def write_twin(
@@ -32,7 +35,8 @@ def write_twin(
         runnable: adds what llama.cpp wants to see before it runs a model that has no tokenizer.
     """
     head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    rope = config.rope_parameters.get("full_attention", config.rope_parameters)
+    rope = getattr(config, "rope_parameters", None) or {}
+    rope = rope.get("full_attention", rope)
 
     writer = gguf.GGUFWriter(path, arch)
     if runnable:
@@ -42,30 +46,53 @@ def write_twin(
     writer.add_block_count(config.num_hidden_layers)
     writer.add_context_length(config.max_position_embeddings)
     writer.add_embedding_length(config.hidden_size)
-    writer.add_feed_forward_length(config.intermediate_size)
+    writer.add_feed_forward_length(next(getattr(config, key) for key in _INNER if hasattr(config, key)))
     writer.add_head_count(config.num_attention_heads)
-    writer.add_head_count_kv(config.num_key_value_heads)
-    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
-    writer.add_rope_freq_base(rope["rope_theta"])
+    kv_heads = _kv_heads(config)
+    writer.add_head_count_kv(kv_heads)
+    if hasattr(config, "rms_norm_eps"):
+        writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    else:
+        writer.add_layer_norm_eps(next((getattr(config, key) for key in _EPSILONS if hasattr(config, key)), 1e-5))
+    if rope:
+        writer.add_rope_freq_base(rope["rope_theta"])
     if head_dim * config.num_attention_heads != config.hidden_size or arch in ("gemma", "gemma2", "gemma3", "qwen3"):
         writer.add_key_length(head_dim)
         writer.add_value_length(head_dim)
     _write_differences(writer, arch, config, rope, head_dim)
 
-    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH[arch.upper()], config.num_hidden_layers)
+    kind = next(kind for kind, name in gguf.MODEL_ARCH_NAMES.items() if name == arch)
+    names = gguf.get_tensor_name_map(kind, config.num_hidden_layers)
     for name, weight in weights.items():
         if name == "lm_head.weight" and config.tie_word_embeddings:
             continue
+        if arch == "gpt2" and any(f".{matrix}.weight" in name for matrix in ("c_attn", "c_proj", "c_fc")):
+            weight = weight.T
+        if "query_key_value" in name:
+            weight = _one_after_another(weight, config.num_attention_heads // kv_heads, head_dim)
         stored = names.get_name(name, try_suffixes=(".weight", ".bias"))
         assert stored is not None, name
         if arch in INTERLEAVED and (".q_proj." in name or ".k_proj." in name):
-            heads = config.num_attention_heads if ".q_proj." in name else config.num_key_value_heads
+            heads = config.num_attention_heads if ".q_proj." in name else kv_heads
             halves = weight.reshape(heads, 2, head_dim // 2, *weight.shape[1:])
             weight = halves.swapaxes(1, 2).reshape(weight.shape)
-        if arch.startswith("gemma") and name.endswith("norm.weight"):
+        if (arch.startswith("gemma") or arch == "nemotron") and name.endswith("norm.weight"):
             weight = weight + np.float32(1)
         writer.add_tensor(stored, weight.astype(np.float16 if weight.ndim == 2 else np.float32))
     write_file(writer)
+
+
+def _kv_heads(config: Any) -> int:
+    if config.model_type == "falcon":
+        return config.num_kv_heads if config.new_decoder_architecture else 1
+    return getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+
+
+def _one_after_another(weight: NDArray[np.float32], queries: int, head_dim: int) -> NDArray[np.float32]:
+    """q, k and v of groups that have so many heads of q and one of k and v each: all of q, all of k, all of v."""
+    groups = weight.reshape(-1, queries + 2, head_dim, *weight.shape[1:])
+    parts = (groups[:, :queries], groups[:, queries], groups[:, queries + 1])
+    return np.concatenate([part.reshape(-1, *weight.shape[1:]) for part in parts])
 
 
 def write_file(writer: gguf.GGUFWriter) -> None:
@@ -80,6 +107,14 @@ def _write_differences(writer: gguf.GGUFWriter, arch: str, config: Any, rope: di
     if arch in INTERLEAVED:
         writer.add_vocab_size(config.vocab_size)
         writer.add_rope_dimension_count(head_dim)
+    if hasattr(config, "use_parallel_residual"):
+        writer.add_parallel_residual(config.use_parallel_residual)
+    if getattr(config, "clip_qkv", None) is not None:
+        writer.add_clamp_kqv(config.clip_qkv)
+    if arch in ("command-r", "cohere2"):
+        writer.add_logit_scale(config.logit_scale)
+    if not rope:
+        return
     if rope["rope_type"] in ("linear", "yarn"):
         writer.add_rope_scaling_type(gguf.RopeScalingType(rope["rope_type"]))
         writer.add_rope_scaling_factor(rope["factor"])

@@ -41,11 +41,12 @@ def build_model(recipe: Recipe) -> torch.nn.Module:
 def _draw(rng: np.random.Generator, name: str, shape: tuple[int, ...], config: Any) -> NDArray[np.float32]:
     """f32 values that f16 holds exactly."""
     noise = rng.standard_normal(shape)
-    if "norm" in name and len(shape) == 1:
-        values = 0.3 * noise + (0.0 if "gemma" in config.model_type else 1.0)
+    if name.endswith("weight") and len(shape) == 1:  # of a norm
+        offset = config.model_type == "nemotron" or "gemma" in config.model_type
+        values = 0.3 * noise + (0.0 if offset else 1.0)
     elif len(shape) == 1:
         values = 0.3 * noise
-    elif "embed_tokens" in name or "lm_head" in name:
+    elif any(matrix in name for matrix in ("embed", "lm_head", "wte", "wpe")):
         values = 0.4 * noise
     else:
         values = 1.5 * noise / np.sqrt(np.prod(shape[1:]))

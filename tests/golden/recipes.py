@@ -59,6 +59,21 @@ _LONGROPE = _rope(
     long_factor=[1.0, 1.3, 1.9, 2.7, 4.1, 6.0, 9.5, 13.0],
 )
 
+
+def _gpt(vocab: int, hidden: int, layers: int, heads: int, **more: Any) -> dict[str, Any]:
+    """In the names of GPT-2 and its kin."""
+    return {
+        "vocab_size": vocab,
+        "n_embd": hidden,
+        "n_layer": layers,
+        "n_head": heads,
+        "n_positions": 128,
+        "bos_token_id": 1,
+        "eos_token_id": 2,
+        **more,
+    }
+
+
 RECIPES = [
     Recipe("llama1", "LlamaForCausalLM", _shape(131, 60, 68, 2, 3, 3, rope_parameters=_rope(10000.0)), gguf="llama"),
     Recipe(
@@ -391,6 +406,149 @@ RECIPES = [
         "Olmo2ForCausalLM",
         _shape(151, 60, 52, 2, 5, 1, rope_parameters=_rope(2000.0)),
         gguf="olmo2",
+    ),
+    Recipe("gpt2", "GPT2LMHeadModel", _gpt(101, 28, 2, 2, n_inner=44), gguf="gpt2"),
+    Recipe("gpt_bigcode", "GPTBigCodeForCausalLM", _gpt(101, 36, 2, 3, n_inner=44), gguf="starcoder"),
+    Recipe("gpt_bigcode-heads", "GPTBigCodeForCausalLM", _gpt(71, 28, 1, 2, n_inner=20, multi_query=False)),
+    Recipe(
+        "gpt_neo",
+        "GPTNeoForCausalLM",
+        {
+            "vocab_size": 101,
+            "hidden_size": 36,
+            "num_layers": 3,
+            "num_heads": 3,
+            "intermediate_size": 44,
+            "max_position_embeddings": 128,
+            "attention_types": [[["global", "local"], 1], [["local"], 1]],
+            "window_size": 7,
+            "bos_token_id": 1,
+            "eos_token_id": 2,
+        },
+    ),
+    Recipe("gptj", "GPTJForCausalLM", _gpt(101, 36, 2, 3, n_inner=28, rotary_dim=8)),
+    Recipe("codegen", "CodeGenForCausalLM", _gpt(101, 48, 1, 4, n_inner=28, rotary_dim=6)),
+    Recipe(
+        "gpt_neox",
+        "GPTNeoXForCausalLM",
+        _shape(97, 36, 28, 2, 3, 3, rope_parameters=_rope(900.0, partial_rotary_factor=0.5)),
+        gguf="gptneox",
+    ),
+    Recipe(
+        "gpt_neox-serial",
+        "GPTNeoXForCausalLM",
+        _shape(
+            71,
+            28,
+            20,
+            1,
+            2,
+            2,
+            use_parallel_residual=False,
+            attention_bias=False,
+            rope_parameters=_rope(900.0, partial_rotary_factor=0.3),
+        ),
+    ),
+    Recipe(
+        "phi",
+        "PhiForCausalLM",
+        _shape(97, 36, 28, 2, 3, 1, rope_parameters=_rope(700.0, partial_rotary_factor=0.5)),
+        gguf="phi2",
+    ),
+    Recipe(
+        "starcoder2",
+        "Starcoder2ForCausalLM",
+        _shape(97, 36, 28, 2, 3, 1, sliding_window=7, rope_parameters=_rope(700.0)),
+    ),
+    Recipe(
+        "starcoder2-full",
+        "Starcoder2ForCausalLM",
+        _shape(71, 28, 20, 2, 2, 1, tie_word_embeddings=False, rope_parameters=_rope(700.0)),
+        gguf="starcoder2",
+    ),
+    Recipe(
+        "opt",
+        "OPTForCausalLM",
+        {
+            "vocab_size": 97,
+            "hidden_size": 36,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 3,
+            "ffn_dim": 28,
+            "word_embed_proj_dim": 36,
+            "max_position_embeddings": 128,
+        },
+    ),
+    Recipe(
+        "falcon",
+        "FalconForCausalLM",
+        {
+            "vocab_size": 97,
+            "hidden_size": 36,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 3,
+            "ffn_hidden_size": 44,
+            "max_position_embeddings": 128,
+            "rope_parameters": _rope(700.0),
+        },
+        gguf="falcon",
+    ),
+    Recipe(
+        "falcon-groups",
+        "FalconForCausalLM",
+        {
+            "vocab_size": 71,
+            "hidden_size": 48,
+            "num_hidden_layers": 1,
+            "num_attention_heads": 4,
+            "num_kv_heads": 2,
+            "ffn_hidden_size": 36,
+            "new_decoder_architecture": True,
+            "bias": True,
+            "tie_word_embeddings": False,
+            "max_position_embeddings": 128,
+            "rope_parameters": _rope(700.0),
+        },
+        gguf="falcon",
+    ),
+    Recipe(
+        "stablelm",
+        "StableLmForCausalLM",
+        _shape(97, 36, 28, 2, 3, 1, use_qkv_bias=True, rope_parameters=_rope(700.0, partial_rotary_factor=0.34)),
+        gguf="stablelm",
+    ),
+    Recipe(
+        "stablelm-parallel",
+        "StableLmForCausalLM",
+        _shape(
+            71, 36, 20, 1, 3, 3, use_parallel_residual=True, rope_parameters=_rope(700.0, partial_rotary_factor=0.5)
+        ),
+    ),
+    Recipe(
+        "nemotron",
+        "NemotronForCausalLM",
+        _shape(97, 36, 28, 2, 3, 1, rope_parameters=_rope(700.0, partial_rotary_factor=0.5)),
+        gguf="nemotron",
+    ),
+    Recipe("arcee", "ArceeForCausalLM", _shape(97, 36, 28, 2, 3, 1, rope_parameters=_rope(700.0)), gguf="arcee"),
+    Recipe("jais2", "Jais2ForCausalLM", _shape(97, 36, 28, 2, 3, 1, rope_parameters=_rope(700.0))),
+    Recipe(
+        "cohere",
+        "CohereForCausalLM",
+        _shape(97, 36, 28, 2, 3, 1, logit_scale=0.3, rope_parameters=_rope(700.0)),
+        gguf="command-r",
+    ),
+    Recipe(
+        "cohere2",
+        "Cohere2ForCausalLM",
+        _shape(71, 28, 20, 5, 2, 1, logit_scale=0.3, sliding_window=7, rope_parameters=_rope(700.0)),
+        gguf="cohere2",
+    ),
+    Recipe(
+        "olmo",
+        "OlmoForCausalLM",
+        _shape(97, 36, 28, 2, 3, 1, clip_qkv=1.5, rope_parameters=_rope(700.0)),
+        gguf="olmo",
     ),
     Recipe(
         "granite",

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from hearth.checkpoint.types import Checkpoint
 from hearth.model import DecoderConfig, LayerConfig, LoadedModel, RopeConfig
+from hearth.model.weights import ComputedWeight
 
 Array = NDArray[np.float64]
 
@@ -31,6 +32,10 @@ def read_parameters(checkpoint: Checkpoint, model: LoadedModel) -> dict[str, Arr
     """Every parameter of the decoder."""
     parameters = {}
     for name, source in model.sources.items():
+        if isinstance(source, ComputedWeight):
+            tensors = (read_tensor(checkpoint, tensor).astype(np.float32) for tensor in source.tensors)
+            parameters[name] = source.compute(*tensors).astype(np.float64)
+            continue
         values = read_tensor(checkpoint, source.tensor)
         if source.rows is not None:
             values = values[slice(*source.rows)]
@@ -42,27 +47,37 @@ def forward(config: DecoderConfig, parameters: Mapping[str, Array], token_ids: N
     """Logits [tokens, vocab] of one sequence from its start."""
     p = parameters
     x = p["embed"][token_ids] * config.embedding_scale  # (T, hidden)
+    if config.position_table:
+        x = x + p["position_embed"][: len(x)]
+    if config.embedding_norm:
+        x = _norm(config, x, p, "embed_norm")
     for index, layer in enumerate(config.layers):
         own = {name.split(".", 2)[2]: w for name, w in p.items() if name.startswith(f"layers.{index}.")}
+        start = x
         for branch, before, after in ((_attention, "attn_norm", "attn_post_norm"), (_mlp, "mlp_norm", "mlp_post_norm")):
-            y = _norm(config, x, own[before]) if config.norm_placement != "post" else x
+            read = x if config.branches == "serial" else start
+            before = "attn_norm" if config.branches == "parallel_shared" else before
+            y = _norm(config, read, own, before) if config.norm_placement != "post" else read
             y = branch(config, layer, own, y)
             if config.norm_placement != "pre":
-                y = _norm(config, y, own[after])
+                y = _norm(config, y, own, after)
             x = x + config.residual_scale * y
-    x = _norm(config, x, p["norm"])
-    logits = x @ (p["embed"] if config.tied_embeddings else p["head"]).T * config.logit_scale
+    x = _norm(config, x, p, "norm")
+    logits = x @ (p["embed"] if config.tied_embeddings else p["head"]).T + p.get("head_bias", 0.0)
+    logits = logits * config.logit_scale
     return _softcap(logits, config.logit_softcap)
 
 
 def _attention(config: DecoderConfig, layer: LayerConfig, w: Mapping[str, Array], x: Array) -> Array:
     tokens, group = len(x), config.num_heads // config.num_kv_heads
     q, k, v = (x @ w[name].T + w.get(f"{name}_bias", 0.0) for name in "qkv")
+    if config.qkv_clip is not None:
+        q, k, v = (np.clip(a, -config.qkv_clip, config.qkv_clip) for a in (q, k, v))
     if config.qk_norm == "full":
-        q, k = _norm(config, q, w["q_norm"]), _norm(config, k, w["k_norm"])
+        q, k = _rms_norm(config, q, w["q_norm"]), _rms_norm(config, k, w["k_norm"])
     q, k, v = (a.reshape(tokens, -1, config.head_dim) for a in (q, k, v))  # (T, heads, head_dim)
     if config.qk_norm == "head":
-        q, k = _norm(config, q, w["q_norm"]), _norm(config, k, w["k_norm"])
+        q, k = _rms_norm(config, q, w["q_norm"]), _rms_norm(config, k, w["k_norm"])
     if layer.rope is not None:
         q, k = _rotate(config.ropes[layer.rope], q), _rotate(config.ropes[layer.rope], k)
     k, v = np.repeat(k, group, axis=1), np.repeat(v, group, axis=1)
@@ -77,17 +92,33 @@ def _attention(config: DecoderConfig, layer: LayerConfig, w: Mapping[str, Array]
 
 
 def _mlp(config: DecoderConfig, layer: LayerConfig, w: Mapping[str, Array], x: Array) -> Array:
-    gate, up = (x @ w[name].T + w.get(f"{name}_bias", 0.0) for name in ("gate", "up"))
-    if config.activation == "silu":
-        gate = gate / (1 + np.exp(-gate))
-    elif config.activation == "gelu_tanh":
-        gate = 0.5 * gate * (1 + np.tanh(math.sqrt(2 / math.pi) * (gate + 0.044715 * gate**3)))
+    up = x @ w["up"].T + w.get("up_bias", 0.0)
+    if config.mlp == "gated":
+        h = _activated(config, x @ w["gate"].T + w.get("gate_bias", 0.0)) * up
     else:
-        gate = 0.5 * gate * (1 + np.vectorize(math.erf)(gate / math.sqrt(2)))
-    return (gate * up) @ w["down"].T + w.get("down_bias", 0.0)
+        h = _activated(config, up)
+    return h @ w["down"].T + w.get("down_bias", 0.0)
 
 
-def _norm(config: DecoderConfig, x: Array, weight: Array) -> Array:
+def _activated(config: DecoderConfig, x: Array) -> Array:
+    if config.activation == "silu":
+        return x / (1 + np.exp(-x))
+    if config.activation == "gelu_tanh":
+        return 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
+    if config.activation == "gelu":
+        return 0.5 * x * (1 + np.vectorize(math.erf)(x / math.sqrt(2)))
+    return np.maximum(x, 0) ** (2 if config.activation == "relu2" else 1)
+
+
+def _norm(config: DecoderConfig, x: Array, p: Mapping[str, Array], name: str) -> Array:
+    if config.norm == "rms":
+        return _rms_norm(config, x, p[name])
+    x = x - x.mean(-1, keepdims=True)
+    x = x / np.sqrt(np.mean(x * x, -1, keepdims=True) + config.norm_eps)
+    return x * (p[name] + config.norm_offset if config.norm_weight else 1.0) + p.get(f"{name}_bias", 0.0)
+
+
+def _rms_norm(config: DecoderConfig, x: Array, weight: Array) -> Array:
     return x / np.sqrt(np.mean(x * x, -1, keepdims=True) + config.norm_eps) * (weight + config.norm_offset)
 
 

@@ -136,7 +136,7 @@ def test_frequencies_saved_by_old_versions_are_left_out():
 @pytest.mark.parametrize(
     ("name", "change", "message"),
     [
-        ("llama1", {"hidden_act": "relu2"}, "hidden_act = 'relu2'"),
+        ("llama1", {"hidden_act": "mish"}, "hidden_act = 'mish'"),
         ("llama1", {"quantization_config": {"quant_method": "gptq"}}, "quantised by gptq.*quantization_config.*GGUF"),
         ("llama1", {"quantization": {"group_size": 64, "bits": 4}}, "quantised by MLX"),
         ("llama1", {"architectures": ["LlamaForSequenceClassification"]}, "classifier.*LlamaForSequenceClassification"),

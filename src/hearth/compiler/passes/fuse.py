@@ -182,7 +182,8 @@ def fuse_logits(module: Any) -> Any:
                 return None
             args = arguments(source)
             types = [logits.ty, relax.TensorType((logits.ty.shape[0],), "int32")]
-            both = graph.emit(hearth_op("logits", args, types, scale=scale, softcap=cap))
+            bias = attribute(source, "bias")
+            both = graph.emit(hearth_op("logits", args, types, bias=bias, scale=scale, softcap=cap))
             return relax.Tuple(
                 [graph.emit(relax.TupleGetItem(both, 0)), graph.emit(relax.TupleGetItem(both, 1)), value.fields[2]]
             )

@@ -10,7 +10,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 NormPlacement = Literal["pre", "post", "pre_post"]
-Activation = Literal["silu", "gelu_tanh", "gelu"]
+Norm = Literal["rms", "layer"]
+Branches = Literal["serial", "parallel", "parallel_shared"]
+Mlp = Literal["gated", "plain"]
+Activation = Literal["silu", "gelu_tanh", "gelu", "relu", "relu2"]
 
 
 @dataclass(frozen=True)
@@ -57,18 +60,28 @@ class DecoderConfig:
     Attributes:
         family: name of the family file.
         max_position: context length the authors trained for, in tokens.
-        norm_offset: added to every RMSNorm weight when it is used (Gemma: 1.0 as published in safetensors; the GGUF
+        norm: root mean square, or LayerNorm with mean and variance.
+        norm_weight, norm_bias: whether norms have these (LayerNorm; an RMSNorm has a weight and no bias).
+        norm_offset: added to every norm's weight when it is used (Gemma: 1.0 as published in safetensors; the GGUF
             files already hold weight + 1, so their family says 0.0).
         norm_placement: `pre`: x + f(norm(x)) (Llama); `post`: x + norm(f(x)) (OLMo 2);
             `pre_post`: x + post_norm(f(norm(x))) (Gemma 2, 3).
+        branches: `serial`: the MLP reads what attention has added to; `parallel`: both read the block's input, each
+            through its own norm (GPT-NeoX); `parallel_shared`: through the same norm (GPT-J, Phi-2, Falcon 7B).
+        mlp: `gated`: down(act(gate(x)) * up(x)); `plain`: down(act(up(x))).
+        activation: of the MLP; `relu2` is the square of `relu`.
+        position_table: a learned vector for each position is added to the embedding (GPT-2).
+        embedding_norm: the embedding is normalised (BLOOM).
         qk_norm: None; `head`: RMSNorm over each head of q and k before RoPE (Qwen 3, Gemma 3), weights [head_dim];
             `full`: over the whole projection (OLMo 2), weights [heads * head_dim].
+        qkv_clip: q, k and v are cut to -c .. c (OLMo 1, MPT); None: off.
         attention_scale: multiplies q k^T.
         attention_softcap, logit_softcap: c * tanh(x / c) on attention scores and on logits (Gemma 2); None: off.
         embedding_scale: multiplies the embeddings (Gemma sqrt(hidden), Granite).
         residual_scale: multiplies each branch before it is added to the residual (Granite).
         logit_scale: multiplies the logits (Granite 1 / logits_scaling).
         tied_embeddings: the head is the embedding matrix.
+        head_bias: a vector is added to the logits (Phi-2).
     """
 
     family: str
@@ -81,14 +94,22 @@ class DecoderConfig:
     layers: tuple[LayerConfig, ...]
     ropes: tuple[RopeConfig, ...]
     max_position: int
+    norm: Norm = "rms"
+    norm_weight: bool = True
+    norm_bias: bool = False
     norm_eps: float = 1e-5
     norm_offset: float = 0.0
     norm_placement: NormPlacement = "pre"
+    branches: Branches = "serial"
+    mlp: Mlp = "gated"
     activation: Activation = "silu"
+    position_table: bool = False
+    embedding_norm: bool = False
     qk_norm: Literal["head", "full"] | None = None
     qkv_bias: bool = False
     output_bias: bool = False
     mlp_bias: bool = False
+    qkv_clip: float | None = None
     attention_scale: float = 1.0
     attention_softcap: float | None = None
     logit_softcap: float | None = None
@@ -96,6 +117,7 @@ class DecoderConfig:
     residual_scale: float = 1.0
     logit_scale: float = 1.0
     tied_embeddings: bool = False
+    head_bias: bool = False
 
     @property
     def num_layers(self) -> int:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from tvm import relax, tirx
 from tvm.relax import op
 
@@ -29,6 +30,14 @@ from hearth.model.text.batch import (
 from hearth.model.text.config import DecoderConfig, LayerConfig, RopeConfig
 from hearth.model.text.kv_cache import ITEM_BYTES, block_bytes, padded_head
 from hearth.model.text.parameters import parameter_shapes, rope_parameter
+
+_ACTIVATIONS = {
+    "silu": op.nn.silu,
+    "gelu_tanh": op.nn.gelu_tanh,
+    "gelu": op.nn.gelu,
+    "relu": op.nn.relu,
+    "relu2": op.nn.relu,  # and squared
+}
 
 
 def build(config: DecoderConfig, kv_dtype: str = "float16", extras: Extras = NO_EXTRAS) -> Any:
@@ -84,9 +93,16 @@ class _Builder:
     def linear(self, x: Any, weight: str, bias: str | None) -> Any:
         return self.emit(linear(x, self.params[weight], None if bias is None else self.params[bias]))
 
-    def norm(self, x: Any, weight: str) -> Any:
+    def norm(self, x: Any, name: str) -> Any:
         # Gemma's weight + 1 is in the parameter (`network.py`, DecoderConfig.norm_offset).
-        return self.emit(op.nn.rms_norm(x, self.params[weight], axes=-1, epsilon=self.c.norm_eps))
+        c, weight, bias = self.c, self.params.get(name), self.params.get(f"{name}_bias")
+        if c.norm == "rms":
+            return self.emit(op.nn.rms_norm(x, weight, axes=-1, epsilon=c.norm_eps))
+        # Relax wants both; `scale` and `center` say that they count for nothing.
+        absent = relax.const(np.zeros(c.hidden_size, np.float32))
+        scale, center = weight is not None, bias is not None
+        args = [weight if scale else absent, bias if center else absent]
+        return self.emit(op.nn.layer_norm(x, *args, axes=-1, epsilon=c.norm_eps, scale=scale, center=center))
 
     def build(self) -> Any:
         c, bb = self.c, self.bb
@@ -95,6 +111,11 @@ class _Builder:
             with bb.dataflow():
                 x = self.emit(op.take(self.params["embed"], self.inputs["token_ids"], axis=0))
                 x = self.scaled(x, c.embedding_scale)
+                if c.position_table:
+                    place = self.emit(op.take(self.params["position_embed"], self.inputs["positions"], axis=0))
+                    x = self.emit(op.add(x, place))
+                if c.embedding_norm:
+                    x = self.norm(x, "embed_norm")
                 if self.embeddings:
                     x = self.emit(replace_rows(x, self.inputs[EMBEDDINGS], self.inputs[EMBEDDED_TOKENS]))
                 tables = [self.table(i, rope) for i, rope in enumerate(c.ropes)]
@@ -102,7 +123,8 @@ class _Builder:
                     x = self.block(i, layer, x, tables)
                 hidden = self.norm(x, "norm")
                 rows = self.emit(op.take(hidden, self.inputs["logit_rows"], axis=0))
-                logits = self.linear(rows, "embed" if c.tied_embeddings else "head", None)
+                bias = "head_bias" if c.head_bias else None
+                logits = self.linear(rows, "embed" if c.tied_embeddings else "head", bias)
                 logits = self.scaled(logits, c.logit_scale)
                 if c.logit_softcap is not None:
                     cap = relax.const(c.logit_softcap, "float32")
@@ -119,22 +141,26 @@ class _Builder:
         return self.emit(rope_table(self.turned_by, self.params[rope_parameter(i)], rope.attention_factor, streams))
 
     def block(self, i: int, layer: LayerConfig, x: Any, tables: list[Any]) -> Any:
-        c = self.c
-        for part, before, after in (
-            (self.attention, "attn_norm", "attn_post_norm"),
-            (self.mlp, "mlp_norm", "mlp_post_norm"),
-        ):
-            h = x if c.norm_placement == "post" else self.norm(x, f"layers.{i}.{before}")
-            h = part(i, layer, h, tables)
-            if c.norm_placement != "pre":
-                h = self.norm(h, f"layers.{i}.{after}")
-            x = self.emit(op.add(x, self.scaled(h, c.residual_scale)))
-        return x
+        c, p = self.c, f"layers.{i}."
+        read = x if c.norm_placement == "post" else self.norm(x, p + "attn_norm")
+        after = self.joined(x, self.attention(i, layer, read, tables), p + "attn_post_norm")
+        if c.branches != "parallel_shared":
+            source = x if c.branches == "parallel" else after
+            read = source if c.norm_placement == "post" else self.norm(source, p + "mlp_norm")
+        return self.joined(after, self.mlp(i, read), p + "mlp_post_norm")
+
+    def joined(self, x: Any, branch: Any, norm: str) -> Any:
+        """The residual stream after a branch."""
+        if self.c.norm_placement != "pre":
+            branch = self.norm(branch, norm)
+        return self.emit(op.add(x, self.scaled(branch, self.c.residual_scale)))
 
     def attention(self, i: int, layer: LayerConfig, x: Any, tables: list[Any]) -> Any:
         c, p = self.c, f"layers.{i}."
-        q, k, v = (self.linear(x, p + name, f"{p}{name}_bias" if c.qkv_bias else None) for name in ("q", "k", "v"))
-        args = [q, k, v]
+        args = [self.linear(x, p + name, f"{p}{name}_bias" if c.qkv_bias else None) for name in ("q", "k", "v")]
+        if c.qkv_clip is not None:
+            low, high = (relax.const(bound, "float32") for bound in (-c.qkv_clip, c.qkv_clip))
+            args = [self.emit(op.minimum(self.emit(op.maximum(each, low)), high)) for each in args]
         if layer.rope is not None:
             args += [self.emit(relax.TupleGetItem(tables[layer.rope], j)) for j in (0, 1)]
         if c.qk_norm:
@@ -152,10 +178,15 @@ class _Builder:
         h = self.emit(call)
         return self.linear(h, p + "o", p + "o_bias" if c.output_bias else None)
 
-    def mlp(self, i: int, layer: LayerConfig, x: Any, tables: list[Any]) -> Any:
-        del layer, tables
+    def mlp(self, i: int, x: Any) -> Any:
         c, p = self.c, f"layers.{i}."
-        gate, up = (self.linear(x, p + name, f"{p}{name}_bias" if c.mlp_bias else None) for name in ("gate", "up"))
-        act = {"silu": op.nn.silu, "gelu_tanh": op.nn.gelu_tanh, "gelu": op.nn.gelu}[c.activation]
-        h = self.emit(op.multiply(self.emit(act(gate)), up))
+        into = ("gate", "up") if c.mlp == "gated" else ("up",)
+        h, *up = (self.linear(x, p + name, f"{p}{name}_bias" if c.mlp_bias else None) for name in into)
+        h = self.activated(h)
+        if up:
+            h = self.emit(op.multiply(h, up[0]))
         return self.linear(h, p + "down", p + "down_bias" if c.mlp_bias else None)
+
+    def activated(self, x: Any) -> Any:
+        h = self.emit(_ACTIVATIONS[self.c.activation](x))
+        return self.emit(op.multiply(h, h)) if self.c.activation == "relu2" else h

@@ -80,6 +80,8 @@ def load_decoder(checkpoint: Checkpoint, *, context: int | None = None) -> Loade
             qkv_bias=settings.flag("qkv_bias"),
             output_bias=settings.flag("output_bias"),
             mlp_bias=settings.flag("mlp_bias"),
+            norm_bias=settings.flag("norm_bias"),
+            head_bias=settings.flag("head_bias"),
         )
         shapes = parameter_shapes(config)
         places = Places(ignored=(*ALWAYS_IGNORED, *family.ignored), elsewhere=READ_WITH_CONFIG | ranks_by)

@@ -26,6 +26,9 @@ _SAME: Mapping[str, str] = {
     "attention.head_count_kv": "num_key_value_heads",
     "attention.key_length": "head_dim",
     "attention.layer_norm_rms_epsilon": "rms_norm_eps",
+    "attention.layer_norm_epsilon": "layer_norm_eps",
+    "attention.clamp_kqv": "clamp_kqv",
+    "use_parallel_residual": "use_parallel_residual",
     "attention.scale": "attention_scale",
     "attention.sliding_window": "sliding_window",
     "attn_logit_softcapping": "attn_logit_softcapping",
@@ -47,6 +50,7 @@ _ZERO_IS_NONE = {
     "residual_multiplier",
     "logits_scaling",
     "sliding_window",
+    "clamp_kqv",
 }
 # Under `{architecture}.rope.`: what ends up in `rope_scaling`.
 _ROPE: Mapping[str, str] = {
@@ -65,7 +69,6 @@ _HARMLESS = {
     "vocab_size",
     "tensor_data_layout",
     "rope.scaling.finetuned",
-    "attention.layer_norm_epsilon",
     "pooling_type",  # what follows the model: checkpoint.sentence_modules
 }
 _HARMLESS_BEGINNINGS = ("vision.", "mm.")
@@ -207,4 +210,7 @@ def _facts_of_tensors(checkpoint: Checkpoint) -> dict[str, Any]:
         "qkv_bias": not {"blk.0.attn_q.bias", "blk.0.attn_qkv.bias"}.isdisjoint(checkpoint.tensors),
         "output_bias": "blk.0.attn_output.bias" in checkpoint.tensors,
         "mlp_bias": "blk.0.ffn_up.bias" in checkpoint.tensors,
+        "attn_norm_2": "blk.0.attn_norm_2.weight" in checkpoint.tensors,
+        "norm_bias": "blk.0.attn_norm.bias" in checkpoint.tensors,
+        "head_bias": "output.bias" in checkpoint.tensors,
     }

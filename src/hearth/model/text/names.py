@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-from hearth.model.tensors import Rules
+from hearth.model.tensors import Fused, Rules
 
 HF_MODEL = "model."
 HF_LAYER = HF_MODEL + "layers.N."
@@ -19,8 +22,12 @@ LLAMA_HF: Rules = {
     "layers.N.mlp_norm": HF_LAYER + "post_attention_layernorm.weight",
     **{f"layers.N.{x}": f"{HF_LAYER}mlp.{x}_proj.weight" for x in ("gate", "up", "down")},
     **{f"layers.N.{x}_bias": f"{HF_LAYER}mlp.{x}_proj.bias" for x in ("gate", "up", "down")},
+    "layers.N.attn_norm_bias": HF_LAYER + "input_layernorm.bias",
+    "layers.N.mlp_norm_bias": HF_LAYER + "post_attention_layernorm.bias",
     "norm": "model.norm.weight",
+    "norm_bias": "model.norm.bias",
     "head": "lm_head.weight",
+    "head_bias": "lm_head.bias",
 }
 LLAMA_GGUF: Rules = {
     "embed": "token_embd.weight",
@@ -36,9 +43,47 @@ LLAMA_GGUF: Rules = {
     **{f"layers.N.{x}": f"blk.N.ffn_{x}.weight" for x in ("gate", "up", "down")},
     **{f"layers.N.{x}_bias": f"blk.N.ffn_{x}.bias" for x in ("gate", "up", "down")},
     "layers.N.mlp_post_norm": "blk.N.post_ffw_norm.weight",
+    "layers.N.attn_norm_bias": "blk.N.attn_norm.bias",
+    "layers.N.mlp_norm_bias": "blk.N.ffn_norm.bias",
+    "position_embed": "position_embd.weight",
+    "embed_norm": "token_embd_norm.weight",
+    "embed_norm_bias": "token_embd_norm.bias",
     "norm": "output_norm.weight",
+    "norm_bias": "output_norm.bias",
     "head": "output.weight",
+    "head_bias": "output.bias",
 }
+QKV = ("q", "k", "v")
+
+
+def modules(places: Mapping[str, str]) -> Rules:
+    """Rules for parameters that are modules of the checkpoint, by their names: each with its bias."""
+    return {
+        f"{parameter}{own}": f"{module}.{kind}"
+        for parameter, module in places.items()
+        for own, kind in (("", "weight"), ("_bias", "bias"))
+    }
+
+
+def fused(module: str, parts: tuple[str, ...], **how: Any) -> dict[str, Fused]:
+    """Rules for parameters of a layer that share a module of the checkpoint, with their biases. `how`: of `Fused`."""
+    return {
+        f"layers.N.{part}{own}": Fused(f"{module}.{kind}", tuple(f"{each}{own}" for each in parts), **how)
+        for part in parts
+        for own, kind in (("", "weight"), ("_bias", "bias"))
+    }
+
+
+def transposed(rules: Rules, *parameters: str) -> dict[str, Fused]:
+    """Rules for parameters that are stored as `[in, out]`."""
+    return {name: Fused(str(rules[name]), (name.rpartition(".")[2],), transposed=True) for name in parameters}
+
+
+FUSED_QKV_GGUF: Rules = {
+    name: (rule, rule.tensor.replace("qkv", name.removeprefix("layers.N.")[0]))
+    for name, rule in fused("blk.N.attn_qkv", QKV).items()
+}
+"""q, k and v in one tensor, or each in its own."""
 # Frequencies that follow from the configuration; old versions of transformers saved them.
 ALWAYS_IGNORED = ("*.rotary_emb.inv_freq",)
 # Rope factors, which `metadata.py` reads with the configuration.

@@ -95,7 +95,12 @@ def longest_context(parameters: Settings) -> int:
 
 
 def make_rope(
-    parameters: Settings, *, head_dim: int, partial: bool = False, sections: tuple[int, ...] = ()
+    parameters: Settings,
+    *,
+    head_dim: int,
+    partial: bool = False,
+    rotary_dim: int | None = None,
+    sections: tuple[int, ...] = (),
 ) -> RopeConfig:
     """Computes the rotation of one kind of layer.
 
@@ -104,6 +109,7 @@ def make_rope(
             `freq_factors`, one per pair, which divide the frequencies whatever the type.
         head_dim: size of a head.
         partial: the family knows `partial_rotary_factor`, the share of a head that rotates.
+        rotary_dim: how much of a head rotates, where the family says so; None: as the parameters say.
         sections: what it assumes for an absent `mrope_section`: how many pairs, one after another, turn by each of a
             token's positions.
 
@@ -113,7 +119,8 @@ def make_rope(
     """
     scaling = _SCALINGS[rope_type(parameters)]
     gguf = parameters.kind == "gguf"
-    rotary_dim = parameters.optional_count("rotary_dim", most=head_dim) if gguf else None
+    if gguf:
+        rotary_dim = parameters.optional_count("rotary_dim", most=head_dim)
     if rotary_dim is None:
         share = parameters.optional_number("partial_rotary_factor", high=1.0) or 1.0
         if share != 1.0 and not partial:

@@ -23,6 +23,9 @@ ACTIVATIONS: Mapping[str, Activation] = {
     "gelu": "gelu",
     "gelu_pytorch_tanh": "gelu_tanh",
     "gelu_new": "gelu_tanh",
+    "gelu_fast": "gelu_tanh",
+    "relu": "relu",
+    "relu2": "relu2",
 }
 
 # Keys that change what a model computes, with the values that mean "off". A family that computes one says so in
@@ -50,6 +53,10 @@ CHANGES_THE_RESULT: Mapping[str, tuple[Any, ...]] = {
     "use_qk_norm": (False,),
     "qk_layernorm": (False,),
     "no_rope_layers": (),
+    "scale_attn_by_inverse_layer_idx": (False,),
+    "add_cross_attention": (False,),
+    "clamp_kqv": (),
+    "use_parallel_residual": (),
 }
 
 
@@ -112,35 +119,36 @@ class Family:
 def llama_config(settings: Settings, family: str, **differences: Any) -> DecoderConfig:
     """The configuration as Llama's reading gives it, with the fields in `differences` instead of Llama's."""
     num_heads = settings.count("num_attention_heads", most=MAX_HEADS)
-    num_kv_heads = settings.optional_count("num_key_value_heads", most=MAX_HEADS) or num_heads
+    num_kv_heads = differences.get("num_kv_heads")
+    if num_kv_heads is None:
+        num_kv_heads = settings.optional_count("num_key_value_heads", most=MAX_HEADS) or num_heads
     if num_heads % num_kv_heads:
         raise settings.corrupt("num_key_value_heads", f"a divisor of the {num_heads} attention heads")
     size = head_dim(settings)
-    bias = settings.flag("attention_bias")
-    fields: dict[str, Any] = {
-        "vocab_size": settings.count("vocab_size"),
-        "hidden_size": settings.count("hidden_size"),
-        "intermediate_size": settings.count("intermediate_size"),
-        "num_heads": num_heads,
-        "num_kv_heads": num_kv_heads,
-        "head_dim": size,
-        "max_position": settings.count("max_position_embeddings", most=MAX_POSITIONS),
-        "norm_eps": settings.number("rms_norm_eps", high=1.0),
-        "qkv_bias": bias,
-        "output_bias": bias,
-        "mlp_bias": settings.flag("mlp_bias"),
-        "attention_scale": gguf_attention_scale(settings) or size**-0.5,
-        "tied_embeddings": settings.flag("tie_word_embeddings"),
+    eps = "layer_norm_eps" if differences.get("norm") == "layer" else "rms_norm_eps"
+    fields: dict[str, Any] = {"num_heads": num_heads, "head_dim": size, **differences, "num_kv_heads": num_kv_heads}
+    readers: Mapping[str, Callable[[], Any]] = {
+        "vocab_size": lambda: settings.count("vocab_size"),
+        "hidden_size": lambda: settings.count("hidden_size"),
+        "intermediate_size": lambda: settings.count("intermediate_size"),
+        "norm_eps": lambda: settings.number(eps, high=1.0),
+        "qkv_bias": lambda: settings.flag("attention_bias"),
+        "output_bias": lambda: settings.flag("attention_bias"),
+        "mlp_bias": lambda: settings.flag("mlp_bias"),
+        "attention_scale": lambda: gguf_attention_scale(settings) or size**-0.5,
+        "tied_embeddings": lambda: settings.flag("tie_word_embeddings"),
+        "activation": lambda: activation(settings),
+        "layers": lambda: full_layers(settings),
     }
-    fields |= differences
-    if "activation" not in fields:
-        fields["activation"] = activation(settings)
-    if "layers" not in fields:
-        fields["layers"] = full_layers(settings)
+    for name, read in readers.items():
+        if name not in fields:
+            fields[name] = read()
     if "ropes" not in fields:
         parameters = flat_rope_parameters(settings)
         fields["ropes"] = (make_rope(parameters, head_dim=size),)
         fields["max_position"] = longest_context(parameters)
+    elif "max_position" not in fields:
+        fields["max_position"] = settings.count("max_position_embeddings", most=MAX_POSITIONS)
     return DecoderConfig(family=family, **fields)
 
 
@@ -165,6 +173,11 @@ def head_dim(settings: Settings) -> int:
 
 def activation(settings: Settings, key: str = "hidden_act") -> Activation:
     return settings.choice(key, ACTIVATIONS)
+
+
+def inner_size(settings: Settings) -> int:
+    """The width of an MLP, where an absent or empty key says four times the hidden size."""
+    return settings.optional_count("intermediate_size") or 4 * settings.count("hidden_size")
 
 
 def window(settings: Settings) -> int | None:

@@ -1,10 +1,10 @@
 """GLM-4 9B, GLM-Edge (as transformers has them: `-hf`), and the ChatGLM 3 and GLM-4 of GGUF files."""
 
 from hearth.model.settings import Settings
-from hearth.model.tensors import Fused, Rules
+from hearth.model.tensors import Rules
 from hearth.model.text.config import DecoderConfig
 from hearth.model.text.families.base import Family, head_dim, llama_config
-from hearth.model.text.names import LLAMA_GGUF, LLAMA_HF
+from hearth.model.text.names import FUSED_QKV_GGUF, LLAMA_GGUF, LLAMA_HF, fused
 from hearth.model.text.rope import flat_rope_parameters, make_rope
 
 
@@ -19,23 +19,9 @@ def glm_config(settings: Settings, family: str, **differences: object) -> Decode
 
 
 # Gate and up are one tensor; in files that were made of the authors' own format, q, k and v are another.
-_QKV, _GATE_UP = ("q", "k", "v"), ("gate", "up")
-HF: Rules = {
-    **LLAMA_HF,
-    **{f"layers.N.{part}": Fused("model.layers.N.mlp.gate_up_proj.weight", _GATE_UP) for part in _GATE_UP},
-}
-GGUF: Rules = {
-    **LLAMA_GGUF,
-    **{f"layers.N.{x}": (Fused("blk.N.attn_qkv.weight", _QKV), f"blk.N.attn_{x}.weight") for x in _QKV},
-    **{
-        f"layers.N.{x}_bias": (
-            Fused("blk.N.attn_qkv.bias", tuple(f"{part}_bias" for part in _QKV)),
-            f"blk.N.attn_{x}.bias",
-        )
-        for x in _QKV
-    },
-    **{f"layers.N.{part}": Fused("blk.N.ffn_up.weight", _GATE_UP) for part in _GATE_UP},
-}
+_GATE_UP = ("gate", "up")
+HF: Rules = {**LLAMA_HF, **fused("model.layers.N.mlp.gate_up_proj", _GATE_UP)}
+GGUF: Rules = {**LLAMA_GGUF, **FUSED_QKV_GGUF, **fused("blk.N.ffn_up", _GATE_UP)}
 DEFAULTS = {
     "num_key_value_heads": 2,
     "head_dim": 128,

@@ -3,10 +3,10 @@
 from dataclasses import replace
 
 from hearth.model.settings import MAX_POSITIONS, Settings
-from hearth.model.tensors import Fused, Rules
+from hearth.model.tensors import Rules
 from hearth.model.text.config import DecoderConfig
 from hearth.model.text.families.base import Family, head_dim, layer_kinds, llama_config, window, windowed_layers
-from hearth.model.text.names import LLAMA_GGUF, LLAMA_HF
+from hearth.model.text.names import FUSED_QKV_GGUF, LLAMA_GGUF, LLAMA_HF, QKV, fused
 from hearth.model.text.rope import beyond_original, flat_rope_parameters, make_rope, rope_type
 
 
@@ -34,17 +34,13 @@ def configure(settings: Settings) -> DecoderConfig:
 
 
 # q, k and v are one tensor, gate and up are another.
-_QKV, _GATE_UP = ("q", "k", "v"), ("gate", "up")
+_GATE_UP = ("gate", "up")
 HF: Rules = {
     **LLAMA_HF,
-    **{f"layers.N.{part}": Fused("model.layers.N.self_attn.qkv_proj.weight", _QKV) for part in _QKV},
-    **{f"layers.N.{part}": Fused("model.layers.N.mlp.gate_up_proj.weight", _GATE_UP) for part in _GATE_UP},
+    **fused("model.layers.N.self_attn.qkv_proj", QKV),
+    **fused("model.layers.N.mlp.gate_up_proj", _GATE_UP),
 }
-GGUF: Rules = {
-    **LLAMA_GGUF,
-    **{f"layers.N.{x}": (Fused("blk.N.attn_qkv.weight", _QKV), f"blk.N.attn_{x}.weight") for x in _QKV},
-    **{f"layers.N.{part}": Fused("blk.N.ffn_up.weight", _GATE_UP) for part in _GATE_UP},
-}
+GGUF: Rules = {**LLAMA_GGUF, **FUSED_QKV_GGUF, **fused("blk.N.ffn_up", _GATE_UP)}
 
 FAMILY = Family(
     name="phi3",

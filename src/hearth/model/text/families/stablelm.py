@@ -1,0 +1,37 @@
+"""StableLM 2 and 3B, StableCode."""
+
+from hearth.model.settings import Settings
+from hearth.model.text.config import DecoderConfig
+from hearth.model.text.families.base import Family, head_dim, llama_config
+from hearth.model.text.rope import flat_rope_parameters, make_rope
+
+
+def configure(settings: Settings) -> DecoderConfig:
+    # LayerNorm; a part of each head rotates; in some attention and MLP read one norm beside each other.
+    rope = make_rope(flat_rope_parameters(settings), head_dim=head_dim(settings), partial=True)
+    return llama_config(
+        settings,
+        "stablelm",
+        norm="layer",
+        norm_bias=True,
+        branches="parallel_shared" if settings.flag("use_parallel_residual") else "serial",
+        qkv_bias=settings.flag("use_qkv_bias"),
+        output_bias=False,
+        mlp_bias=False,
+        ropes=(rope,),
+    )
+
+
+FAMILY = Family(
+    name="stablelm",
+    model_types=("stablelm",),
+    architectures=("stablelm",),
+    configure=configure,
+    defaults={
+        "num_key_value_heads": 32,
+        "max_position_embeddings": 4096,
+        "layer_norm_eps": 1e-5,
+        "partial_rotary_factor": 0.25,
+    },
+    honours=frozenset({"use_parallel_residual"}),
+)
