@@ -18,7 +18,13 @@ from numpy.typing import NDArray
 INTERLEAVED = {"llama", "granite", "smollm3", "arcee", "olmo"}
 # Architectures that rotate a part of each head.
 PARTIAL = {"chatglm", "glm4", "gptneox", "phi2", "stablelm", "nemotron"}
-# What transformers calls the width of an MLP and the epsilon of a LayerNorm.
+# What configurations call these.
+_HIDDEN, _HEADS, _LAYERS = (
+    ("hidden_size", "n_embd"),
+    ("num_attention_heads", "n_head"),
+    ("num_hidden_layers", "n_layer"),
+)
+_POSITIONS = ("max_position_embeddings", "n_positions")
 _INNER = ("intermediate_size", "n_inner", "ffn_hidden_size")
 _EPSILONS = ("layer_norm_eps", "layer_norm_epsilon", "norm_epsilon", "norm_eps")
 
@@ -34,7 +40,8 @@ def write_twin(
         weights: by the names that transformers gives them.
         runnable: adds what llama.cpp wants to see before it runs a model that has no tokenizer.
     """
-    head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    hidden, heads, layers = (_named(config, names) for names in (_HIDDEN, _HEADS, _LAYERS))
+    head_dim = getattr(config, "head_dim", None) or hidden // heads
     rope = getattr(config, "rope_parameters", None) or {}
     rope = rope.get("full_attention", rope)
 
@@ -43,38 +50,37 @@ def write_twin(
         writer.add_tokenizer_model("no_vocab")
         if arch not in INTERLEAVED:
             writer.add_vocab_size(config.vocab_size)
-    writer.add_block_count(config.num_hidden_layers)
-    writer.add_context_length(config.max_position_embeddings)
-    writer.add_embedding_length(config.hidden_size)
-    writer.add_feed_forward_length(next(getattr(config, key) for key in _INNER if hasattr(config, key)))
-    writer.add_head_count(config.num_attention_heads)
-    kv_heads = _kv_heads(config)
+    writer.add_block_count(layers)
+    writer.add_context_length(_named(config, _POSITIONS))
+    writer.add_embedding_length(hidden)
+    writer.add_feed_forward_length(_named(config, _INNER))
+    writer.add_head_count(heads)
+    kv_heads = _kv_heads(config) or heads
     writer.add_head_count_kv(kv_heads)
     if hasattr(config, "rms_norm_eps"):
         writer.add_layer_norm_rms_eps(config.rms_norm_eps)
     else:
-        writer.add_layer_norm_eps(next((getattr(config, key) for key in _EPSILONS if hasattr(config, key)), 1e-5))
+        writer.add_layer_norm_eps(_named(config, _EPSILONS, 1e-5))
     if rope:
         writer.add_rope_freq_base(rope["rope_theta"])
-    if head_dim * config.num_attention_heads != config.hidden_size or arch in ("gemma", "gemma2", "gemma3", "qwen3"):
+    if head_dim * heads != hidden or arch in ("gemma", "gemma2", "gemma3", "qwen3"):
         writer.add_key_length(head_dim)
         writer.add_value_length(head_dim)
     _write_differences(writer, arch, config, rope, head_dim)
 
     kind = next(kind for kind, name in gguf.MODEL_ARCH_NAMES.items() if name == arch)
-    names = gguf.get_tensor_name_map(kind, config.num_hidden_layers)
+    names = gguf.get_tensor_name_map(kind, layers)
     for name, weight in weights.items():
         if name == "lm_head.weight" and config.tie_word_embeddings:
             continue
         if arch == "gpt2" and any(f".{matrix}.weight" in name for matrix in ("c_attn", "c_proj", "c_fc")):
             weight = weight.T
         if "query_key_value" in name:
-            weight = _one_after_another(weight, config.num_attention_heads // kv_heads, head_dim)
+            weight = _one_after_another(weight, heads // kv_heads, head_dim)
         stored = names.get_name(name, try_suffixes=(".weight", ".bias"))
         assert stored is not None, name
         if arch in INTERLEAVED and (".q_proj." in name or ".k_proj." in name):
-            heads = config.num_attention_heads if ".q_proj." in name else kv_heads
-            halves = weight.reshape(heads, 2, head_dim // 2, *weight.shape[1:])
+            halves = weight.reshape(heads if ".q_proj." in name else kv_heads, 2, head_dim // 2, *weight.shape[1:])
             weight = halves.swapaxes(1, 2).reshape(weight.shape)
         if (arch.startswith("gemma") or arch == "nemotron") and name.endswith("norm.weight"):
             weight = weight + np.float32(1)
@@ -82,10 +88,15 @@ def write_twin(
     write_file(writer)
 
 
-def _kv_heads(config: Any) -> int:
+def _named(config: Any, names: tuple[str, ...], absent: Any = None) -> Any:
+    """What a configuration has under the first of these names that it has."""
+    return next((getattr(config, name) for name in names if hasattr(config, name)), absent)
+
+
+def _kv_heads(config: Any) -> int | None:
     if config.model_type == "falcon":
         return config.num_kv_heads if config.new_decoder_architecture else 1
-    return getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+    return 1 if getattr(config, "multi_query", False) else getattr(config, "num_key_value_heads", None)
 
 
 def _one_after_another(weight: NDArray[np.float32], queries: int, head_dim: int) -> NDArray[np.float32]:

@@ -300,7 +300,7 @@ RECIPES = [
     Recipe(
         "glm",
         "GlmForCausalLM",
-        _shape(101, 28, 36, 2, 3, 1, head_dim=12, rope_parameters=_rope(700.0, partial_rotary_factor=0.5)),
+        _shape(101, 36, 36, 2, 3, 1, head_dim=12, rope_parameters=_rope(700.0, partial_rotary_factor=0.5)),
         gguf="chatglm",
     ),
     Recipe(
@@ -346,13 +346,13 @@ RECIPES = [
     Recipe(
         "seed_oss",
         "SeedOssForCausalLM",
-        _shape(101, 28, 36, 2, 2, 1, head_dim=20, attention_out_bias=True, rope_parameters=_rope(3000.0)),
+        _shape(101, 28, 36, 2, 2, 1, head_dim=20, rope_parameters=_rope(3000.0)),
         gguf="seed_oss",
     ),
     Recipe(
         "ernie4_5",
         "Ernie4_5ForCausalLM",
-        _shape(101, 36, 28, 2, 3, 1, head_dim=12, use_bias=True, rope_parameters=_rope(2000.0)),
+        _shape(101, 36, 28, 2, 3, 1, head_dim=12, rope_parameters=_rope(2000.0)),
         gguf="ernie4_5",
     ),
     Recipe(
@@ -504,7 +504,6 @@ RECIPES = [
             "num_kv_heads": 2,
             "ffn_hidden_size": 36,
             "new_decoder_architecture": True,
-            "bias": True,
             "tie_word_embeddings": False,
             "max_position_embeddings": 128,
             "rope_parameters": _rope(700.0),
