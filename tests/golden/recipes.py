@@ -296,7 +296,7 @@ RECIPES = [
             rope_parameters=_rope(1000.0),
         ),
     ),
-    Recipe("iquestcoder", "IQuestCoderConfig", _shape(101, 36, 28, 1, 3, 1, head_dim=20, rope_parameters=_rope(9e3))),
+    Recipe("iquestcoder", "IQuestCoderConfig", _shape(101, 36, 28, 2, 3, 1, head_dim=20, rope_parameters=_rope(9e3))),
     Recipe(
         "glm",
         "GlmForCausalLM",
@@ -409,7 +409,7 @@ RECIPES = [
     ),
     Recipe("gpt2", "GPT2LMHeadModel", _gpt(101, 28, 2, 2, n_inner=44), gguf="gpt2"),
     Recipe("gpt_bigcode", "GPTBigCodeForCausalLM", _gpt(101, 36, 2, 3, n_inner=44), gguf="starcoder"),
-    Recipe("gpt_bigcode-heads", "GPTBigCodeForCausalLM", _gpt(71, 28, 1, 2, n_inner=20, multi_query=False)),
+    Recipe("gpt_bigcode-heads", "GPTBigCodeForCausalLM", _gpt(71, 28, 2, 2, n_inner=20, multi_query=False)),
     Recipe(
         "gpt_neo",
         "GPTNeoForCausalLM",
@@ -427,7 +427,7 @@ RECIPES = [
         },
     ),
     Recipe("gptj", "GPTJForCausalLM", _gpt(101, 36, 2, 3, n_inner=28, rotary_dim=8)),
-    Recipe("codegen", "CodeGenForCausalLM", _gpt(101, 48, 1, 4, n_inner=28, rotary_dim=6)),
+    Recipe("codegen", "CodeGenForCausalLM", _gpt(101, 48, 2, 4, n_inner=28, rotary_dim=6)),
     Recipe(
         "gpt_neox",
         "GPTNeoXForCausalLM",
@@ -441,7 +441,7 @@ RECIPES = [
             71,
             28,
             20,
-            1,
+            2,
             2,
             2,
             use_parallel_residual=False,
@@ -497,12 +497,12 @@ RECIPES = [
         "falcon-groups",
         "FalconForCausalLM",
         {
-            "vocab_size": 71,
-            "hidden_size": 48,
-            "num_hidden_layers": 1,
+            "vocab_size": 61,
+            "hidden_size": 32,
+            "num_hidden_layers": 2,
             "num_attention_heads": 4,
             "num_kv_heads": 2,
-            "ffn_hidden_size": 36,
+            "ffn_hidden_size": 28,
             "new_decoder_architecture": True,
             "tie_word_embeddings": False,
             "max_position_embeddings": 128,
@@ -520,7 +520,7 @@ RECIPES = [
         "stablelm-parallel",
         "StableLmForCausalLM",
         _shape(
-            71, 36, 20, 1, 3, 3, use_parallel_residual=True, rope_parameters=_rope(700.0, partial_rotary_factor=0.5)
+            71, 36, 20, 2, 3, 3, use_parallel_residual=True, rope_parameters=_rope(700.0, partial_rotary_factor=0.5)
         ),
     ),
     Recipe(

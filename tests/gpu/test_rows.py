@@ -9,6 +9,7 @@ pytest.importorskip("tvm")
 
 from hearth.compiler.gpu.features import CORE, Features
 from hearth.compiler.gpu.kernels.gather import gather_rows, replace_rows
+from hearth.compiler.gpu.kernels.layer_norm import LayerNormSpec, layer_norm
 from hearth.compiler.gpu.kernels.norms import rms_norm
 from hearth.compiler.gpu.kernels.subgroups import SUBGROUPS
 
@@ -37,6 +38,23 @@ def test_norms(size: int, ld: int, scale: float | None, features: Features) -> N
     if scale is not None:
         expected = residual[:, :size] + scale * expected
     np.testing.assert_allclose(y[:, :size], expected, rtol=2e-6, atol=2e-6)
+
+
+@pytest.mark.parametrize(("size", "ld"), [(20, 32), (1030, 1040)])
+@pytest.mark.parametrize(("weight", "bias"), [(True, True), (True, False), (False, False)])
+@pytest.mark.parametrize("features", [CORE, SUBGROUPS], ids=lambda each: each.name)
+def test_layer_norms(size: int, ld: int, weight: bool, bias: bool, features: Features) -> None:
+    require(features)
+    x = _rows(5, size, ld) + np.float32(100)  # far from 0 beside its spread
+    factor, offset = np.linspace(0.5, 2, size, dtype=np.float32), np.linspace(-1, 1, size, dtype=np.float32)
+    spec = LayerNormSpec(1e-5, weight=weight, bias=bias)
+    operands = [x, *([factor] if weight else []), *([offset] if bias else [])]
+    *_, y = run_kernel(layer_norm(spec, features), [*operands, np.zeros_like(x)], [size, ld], 5)
+    exact = x[:, :size].astype(np.float64)
+    apart = exact - exact.mean(axis=1, keepdims=True)
+    expected = apart / np.sqrt((apart**2).mean(axis=1, keepdims=True) + 1e-5)
+    expected = expected * (factor if weight else 1.0) + (offset if bias else 0.0)
+    np.testing.assert_allclose(y[:, :size], expected, rtol=2e-5, atol=2e-5)
 
 
 def test_rows_are_gathered() -> None:

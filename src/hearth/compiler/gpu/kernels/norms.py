@@ -13,6 +13,7 @@ from hearth.compiler.gpu.kernels.builder import (
     Expr,
     GpuKernel,
     Memory,
+    Register,
     builtin,
     cast,
     div,
@@ -109,10 +110,15 @@ def _squares(k: GpuKernel, x: Memory, start: Expr, quads: Expr, size: Expr) -> E
             vector(*(tirx.Select(i * 4 + j < size, lane(values, j), f32(0.0)) for j in range(4))), "counted"
         )
         squares.set(squares.get() + dot(counted, counted))
+    return row_total(k, squares)
+
+
+def row_total(k: GpuKernel, own: Register) -> Expr:
+    """The sum of what all invocations of a workgroup have; all have to be here."""
     if k.features.subgroups:
-        (total,) = SubgroupMeeting(Places(k), SUM).of([squares.get()])
+        (total,) = SubgroupMeeting(Places(k), SUM).of([own.get()])
         return total
-    meeting = Meeting(k, [squares], "float32", 1)
+    meeting = Meeting(k, [own], "float32", 1)
     k.barrier()
     meeting.fold()
     k.barrier()

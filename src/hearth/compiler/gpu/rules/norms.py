@@ -7,6 +7,7 @@ from typing import Any
 from tvm import tirx
 
 from hearth.compiler.gpu.carry import may_carry
+from hearth.compiler.gpu.kernels.layer_norm import LayerNormSpec, layer_norm_variants
 from hearth.compiler.gpu.kernels.norms import norm_name, norm_variants
 from hearth.compiler.gpu.selection import MOST_FEW_ROWS, GpuSelection, Rule, at_most, more_than, one
 from hearth.compiler.passes.rewrite import Graph, arguments, attribute
@@ -49,10 +50,23 @@ def _rms_norm(graph: Graph, value: Any, s: GpuSelection) -> Any:
     return _norm(x, weight, float(value.attrs.epsilon), rows(x), s)
 
 
+def _layer_norm(graph: Graph, value: Any, s: GpuSelection) -> Any:
+    x, weight, bias = value.args
+    spec = LayerNormSpec(float(value.attrs.epsilon), weight=bool(value.attrs.scale), bias=bool(value.attrs.center))
+    kernel, size, m = s.use(spec.name, lambda: layer_norm_variants(spec)), width(x), rows(x)
+    operands = [x, *([weight] if spec.weight else []), *([bias] if spec.bias else [])]
+    return call(kernel, operands, like(x), m, [size, stride(size)], work=Work.of("norm", m, 7 * size))
+
+
 def _hidden(graph: Graph, value: Any, s: GpuSelection) -> Any:
     """Nothing, where the call does not want it."""
     x, weight = arguments(value)
     return _norm(x, weight, float(attribute(value, "epsilon")), tirx.Var(HIDDEN_TOKENS, "int64"), s)
 
 
-RULES: dict[str, Rule] = {"hearth.norm_add": _norm_add, "nn.rms_norm": _rms_norm, "hearth.hidden": _hidden}
+RULES: dict[str, Rule] = {
+    "hearth.norm_add": _norm_add,
+    "nn.rms_norm": _rms_norm,
+    "nn.layer_norm": _layer_norm,
+    "hearth.hidden": _hidden,
+}
