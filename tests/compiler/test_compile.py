@@ -228,7 +228,7 @@ def poison(folder: Path) -> None:
         (lambda folder: (folder / "model.safetensors").unlink(), HearthError, "safetensors"),
         (cut("model.safetensors"), CorruptFile, "model.safetensors"),
         (edit(model_type="mamba"), Unsupported, "mamba"),
-        (edit(hidden_act="relu"), Unsupported, "relu"),
+        (edit(hidden_act="mish"), Unsupported, "relu"),
         (edit(num_hidden_layers=3), HearthError, "layers.2"),
         (edit(hidden_size=64), HearthError, "64"),
         (poison, CorruptFile, "finite"),
