@@ -13,12 +13,13 @@ from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 from hearth.checkpoint.folder import model_type_of
-from hearth.checkpoint.gguf import GgufCheckpoint, header_size
+from hearth.checkpoint.gguf import GgufCheckpoint
+from hearth.checkpoint.gguf_file import header_size
 from hearth.checkpoint.mapped import parse_json_object
 from hearth.checkpoint.safetensors import MAX_HEADER_BYTES
 from hearth.checkpoint.types import Checkpoint, SourceKind
 from hearth.hub import Remote
-from hearth.hub.files import RemoteFile
+from hearth.hub.files import GgufModel, RemoteFile
 from hearth.hub.weights import FORMS, SAFETENSORS
 from hearth.model import DecoderConfig, load_family, parameter_shapes
 from hearth.model.encoder import parameters as encoder_parameters
@@ -178,32 +179,44 @@ def _of_encoder(checkpoint: Checkpoint) -> EncoderPreview | None:
     return EncoderPreview(model.config, "gguf", dtypes)
 
 
-def _gguf(remote: Remote, file: RemoteFile, read: Callable[[Checkpoint], T]) -> T | None:
-    """What `read` makes of a file of which the beginning is here.
+def _gguf(remote: Remote, model: GgufModel, read: Callable[[Checkpoint], T]) -> T | None:
+    """What `read` makes of a model in the GGUF format of whose files the beginnings are here.
 
     Returns:
         None where the server sends only whole files.
+    """
+    with tempfile.TemporaryDirectory(prefix="hearth-") as folder:
+        paths = {Path(folder) / PurePosixPath(part.path).name: part for part in model.parts}
+        known = {path: _beginning(remote, part, path) for path, part in paths.items()}
+        if not all(known.values()):
+            return None
+        checkpoint = GgufCheckpoint(next(iter(paths)))
+        # Factors of the rotation are tensors in this format, and a part of what the model is.
+        for name in (name for name in checkpoint.tensors if name.startswith("rope_")):
+            path, begin, end = checkpoint.span(name)
+            values = remote.read(paths[path].path, begin, end) if end > known[path] else None
+            if values is not None:
+                with path.open("r+b") as stream:
+                    stream.seek(begin)
+                    stream.write(values)
+        return read(checkpoint)
+
+
+def _beginning(remote: Remote, file: RemoteFile, path: Path) -> int:
+    """Writes a file with its header, the rest being a hole.
+
+    Returns:
+        Bytes that came; 0 where the server sends only whole files.
     """
     beginning = b""
     for step in _HEADER_STEPS:
         more = remote.read(file.path, len(beginning), step)
         if more is None:
-            return None
+            return 0
         beginning += more
         if header_size(beginning) is not None or len(beginning) == file.size_bytes:
             break
-    with tempfile.TemporaryDirectory(prefix="hearth-") as folder:
-        path = Path(folder) / PurePosixPath(file.path).name
-        with path.open("wb") as stream:
-            stream.write(beginning)
-            stream.truncate(file.size_bytes)
-        checkpoint = GgufCheckpoint(path)
-        # Factors of the rotation are tensors in this format, and a part of what the model is.
-        with path.open("r+b") as stream:
-            for name in (name for name in checkpoint.tensors if name.startswith("rope_")):
-                begin, end = checkpoint.span(name)
-                values = remote.read(file.path, begin, end) if end > len(beginning) else None
-                if values is not None:
-                    stream.seek(begin)
-                    stream.write(values)
-        return read(checkpoint)
+    with path.open("wb") as stream:
+        stream.write(beginning)
+        stream.truncate(file.size_bytes)
+    return len(beginning)

@@ -57,7 +57,7 @@ def test_a_folder_with_one_gguf_opens_it_and_with_two_asks_which(tmp_path: Path,
     write(gguf_model())
     assert open_checkpoint(tmp_path).kind == "gguf"
     write(gguf_model(), "other.gguf")
-    with pytest.raises(UsageError, match="2 GGUF files"):
+    with pytest.raises(UsageError, match="2 GGUF models"):
         open_checkpoint(tmp_path)
 
 
@@ -132,7 +132,7 @@ def test_a_tensor_type_hearth_cannot_use_is_listed_and_refused_by_name(write) ->
         pytest.param(gguf_bytes({"general.alignment": 0}), CorruptFile, "power of two", id="alignment 0"),
         pytest.param(gguf_bytes({"general.alignment": "32"}), CorruptFile, "power of two", id="alignment text"),
         pytest.param(gguf_bytes({"general.architecture": 5}), CorruptFile, "architecture", id="no architecture"),
-        pytest.param(gguf_bytes({"split.count": 3}), Unsupported, "3 parts", id="split"),
+        pytest.param(gguf_bytes({"split.count": 3}), CorruptFile, "part 1 of 3.*its name does not", id="split"),
     ],
 )
 def test_an_unsound_header_is_refused(write, data: bytes, error: type[HearthError], says: str) -> None:
@@ -154,6 +154,9 @@ def test_an_unsound_header_is_refused(write, data: bytes, error: type[HearthErro
         pytest.param([RawTensor("w", (2**32, 2**32), 0, 0)], b"", CorruptFile, "impossible shape", id="overflow"),
         pytest.param([RawTensor("w", (33, 2), 8, 0)], bytes(99), CorruptFile, "multiple of 32", id="broken blocks"),
         pytest.param([RawTensor("w", (4,), 999, 0)], bytes(64), Unsupported, "type number 999", id="unknown type"),
+        pytest.param([RawTensor("w", (256,), 31, 0)], bytes(64), Unsupported, "q4_0_4_4.*removed", id="removed type"),
+        pytest.param([RawTensor("w", (256,), 144, 0)], bytes(64), Unsupported, "iq4_ks of ik_llama", id="fork's type"),
+        pytest.param([RawTensor("w", (256,), 339, 0)], bytes(64), Unsupported, "339 of ik_llama", id="fork's rows"),
         pytest.param([RawTensor("w", (4,), 0, 0)] * 2, bytes(64), CorruptFile, "'w' stands twice", id="name twice"),
         pytest.param(
             [RawTensor("v", (16,), 0, 0), RawTensor("w", (16,), 0, 32)], bytes(96), CorruptFile, "overlap", id="overlap"
@@ -210,12 +213,6 @@ def test_text_that_is_no_utf8_is_refused_when_it_is_asked_for(write) -> None:
     for key in ("bad", "list"):
         with pytest.raises(CorruptFile, match=f"{key}.*UTF-8"):
             config[key]
-
-
-def test_one_part_of_a_split_file_is_recognised_by_its_name(write) -> None:
-    with pytest.raises(Unsupported, match="llama-gguf-split"):
-        open_checkpoint(write(gguf_model(), "model-00001-of-00003.gguf"))
-    assert open_checkpoint(write(gguf_model(), "model-00001-of-00001.gguf")).kind == "gguf"
 
 
 def test_a_file_full_of_tiny_entries_is_read_quickly(write) -> None:

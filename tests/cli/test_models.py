@@ -115,7 +115,7 @@ def test_show_lists_the_files_of_a_repository_of_ggufs(online: Run, hub: FakeHub
     lines = {line.split()[0]: line for line in done.stdout.splitlines() if line.startswith("acme/q-GGUF:")}
     assert lines["acme/q-GGUF:Q4_K_M"].endswith("fits")
     assert lines["acme/q-GGUF:Q2_K"].endswith("does not read")
-    assert "split" in lines["acme/q-GGUF:q-F16-00001-of-00002.gguf"]
+    assert lines["acme/q-GGUF:F16"].endswith("not all parts of it are there")
     assert "hearth pull acme/q-GGUF:Q4_K_M" in done.stdout
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hearth import hub as models
-from hearth.errors import ModelNotFound, UsageError
+from hearth.errors import CorruptFile, ModelNotFound, UsageError
 
 from .samples import noise
 from .server import FakeHub
@@ -47,6 +47,54 @@ def test_a_format_a_file_or_a_part_of_its_name_picks_it(repo: FakeHub, typed: st
     source = models.pull(f"{REPO}:{typed}")
     assert (source.path.name, source.name) == (file, f"{REPO}:{name}")
     assert models.resolve(f"{REPO}:{typed}", offline=True) == source
+
+
+PARTS = ["Tiny-1B-F16-00001-of-00002.gguf", "Tiny-1B-F16-00002-of-00002.gguf"]
+
+
+@pytest.mark.parametrize("typed", ["F16", "f16", *PARTS, PARTS[1].lower()])
+def test_all_parts_of_a_split_file_come_together(repo: FakeHub, typed: str) -> None:
+    source = models.pull(f"{REPO}:{typed}")
+    assert (source.path.name, source.name, source.size_bytes) == (PARTS[0], f"{REPO}:F16", 4000)
+    assert sorted(p.name for p in source.path.parent.glob("*.gguf") if "mmproj" not in p.name) == PARTS
+    assert models.resolve(f"{REPO}:{typed}", offline=True) == source
+    assert models.resolve(str(source.path.parent / PARTS[1])).path == source.path
+    (listed,) = [m for m in models.list_models() if m.name == source.name]
+    assert listed.size_bytes == 4000
+    models.pull(f"{REPO}:Q8_0")
+    assert models.remove(f"{REPO}:F16", dry_run=True) == 4000
+    assert models.remove(f"{REPO}:F16") == 4000
+    assert not list(source.path.parent.glob("*F16-0*"))
+
+
+def test_a_split_file_is_here_when_all_of_it_is(repo: FakeHub) -> None:
+    source = models.pull(f"{REPO}:F16")
+    (source.path.parent / PARTS[1]).unlink()
+    with pytest.raises(ModelNotFound):
+        models.resolve(f"{REPO}:F16", offline=True)
+
+
+def test_a_split_file_is_chosen_by_the_size_of_all_its_parts(hub: FakeHub, cache: Path) -> None:
+    files = {f"big-Q4_K_M-0000{n}-of-00003.gguf": noise(1000, n) for n in (1, 2, 3)}
+    hub.publish("acme/big-GGUF", {**files, "big-Q4_K_S.gguf": noise(500)})
+    assert models.pull("acme/big-GGUF", memory_bytes=2000).name == "acme/big-GGUF:Q4_K_S"
+    source = models.pull("acme/big-GGUF", memory_bytes=4000)
+    assert (source.name, source.size_bytes) == ("acme/big-GGUF:Q4_K_M", 3000)
+    assert "2.9 KiB" in source.notices[0] or "3 KiB" in source.notices[0]
+
+
+def test_a_folder_for_each_format_is_found_by_the_format(hub: FakeHub, cache: Path) -> None:
+    hub.publish("acme/big-GGUF", {f"Q4_K_M/big-Q4_K_M-0000{n}-of-00002.gguf": noise(100, n) for n in (1, 2)})
+    source = models.pull("acme/big-GGUF:Q4_K_M")
+    assert source.size_bytes == 200
+    assert models.resolve(source.name, offline=True) == source
+
+
+def test_a_repository_that_lacks_a_part_is_refused_before_anything_comes(hub: FakeHub, cache: Path) -> None:
+    hub.publish("acme/big-GGUF", {"big-F16-00001-of-00002.gguf": noise(100)})
+    with pytest.raises(CorruptFile, match="big-F16-00002-of-00002"):
+        models.pull("acme/big-GGUF")
+    assert not hub.gets("big-F16-00001-of-00002.gguf")
 
 
 def test_what_can_be_several_files_is_asked_back(repo: FakeHub) -> None:

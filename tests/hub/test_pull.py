@@ -408,7 +408,6 @@ def test_a_repository_with_a_single_gguf_needs_no_file_name(hub: FakeHub, cache:
     [
         ({"config.json": b"{}", "weights.ckpt": b"x"}, "pickle"),
         ({"model.safetensors": b"x"}, "config.json"),
-        ({"tiny-00001-of-00002.gguf": b"x"}, "split"),
         ({"adapter_config.json": b"{}", "adapter_model.safetensors": b"x"}, "adapter"),
         ({}, "no weights"),
     ],

@@ -5,7 +5,9 @@ Source: the enum `ggml_type` and the block structures of ggml (ggml.h, ggml-comm
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
+
+from hearth.errors import Unsupported
 
 
 class GgmlType(NamedTuple):
@@ -51,8 +53,42 @@ GGML_TYPES: dict[int, GgmlType] = {
     39: GgmlType("mxfp4", 32, 17),
     40: GgmlType("nvfp4", 64, 36),
     41: GgmlType("q1_0", 128, 18),
+    42: GgmlType("q2_0", 64, 18),
 }
-"""By the number that stands in the file. Numbers 4, 5, 31-33 and 36-38 belonged to types that ggml has removed."""
+"""By the number that stands in the file."""
 
 READABLE = frozenset({"f32", "f16", "bf16", "q4_0", "q4_1", "q5_0", "q5_1", "q8_0", "q4_k", "q5_k", "q6_k"})
 """The types whose bytes Hearth can use. A tensor of another type is listed; its bytes are refused."""
+
+_REMOVED = {
+    4: "q4_2", 5: "q4_3", 31: "q4_0_4_4", 32: "q4_0_4_8", 33: "q4_0_8_8", 36: "iq4_nl_4_4", 37: "iq4_nl_4_8",
+    38: "iq4_nl_8_8",
+}  # fmt: skip
+_IK_LLAMA = {
+    133: "q6_0", 134: "iq1_bn", 135: "iq2_bn", 137: "iq2_k", 138: "iq3_k", 139: "iq4_k", 140: "iq5_k", 141: "iq6_k",
+    144: "iq4_ks", 145: "iq2_ks", 146: "iq4_kss", 152: "iq5_ks", 153: "iq2_kt", 154: "iq3_kt", 155: "iq4_kt",
+    156: "iq3_ks", 157: "iq2_kl", 158: "iq1_kt",
+}  # fmt: skip
+"""Types of the fork ik_llama.cpp. Its numbers from 200 on are rows of four or eight taken in turn."""
+
+
+def refuse_type(number: int, where: str) -> NoReturn:
+    """Raises Unsupported for a number that is none of `GGML_TYPES`. `where`: the file and the tensor."""
+    if number in _REMOVED:
+        raise Unsupported(
+            f"{where} has the type {_REMOVED[number]}, which ggml has removed.",
+            why="It was one processor's order of another type.",
+            hint="Look for a newer conversion of the model: Q4_K_M, Q8_0, F16.",
+        )
+    if number in _IK_LLAMA or 200 <= number < 400:
+        name = _IK_LLAMA.get(number, f"number {number}")
+        raise Unsupported(
+            f"{where} has the type {name} of ik_llama.cpp.",
+            why="Only that program computes with it.",
+            hint="Look for a conversion for llama.cpp: Q4_K_M, IQ4_XS, Q8_0, F16.",
+        )
+    raise Unsupported(
+        f"{where} has the unknown type number {number}.",
+        why=f"Known: {', '.join(known.name for known in GGML_TYPES.values())}.",
+        hint="Look for the same model as Q4_K_M, Q8_0 or F16, or for a newer Hearth.",
+    )

@@ -1,112 +1,76 @@
-"""A checkpoint in one GGUF file, hostile until checked.
+"""A checkpoint in the GGUF format: one file, or the parts of one that was split.
 
-A file is: magic, version, tensor count, metadata count, metadata, tensor descriptions, padding, tensor data. Source:
-the GGUF specification (ggml, docs/gguf.md). Every number is held against the size of the file before it is used.
+Parts are called `NAME-00001-of-0000N.gguf`; each is a file of its own with some of the tensors, and what is said of the
+model stands in the first (`llama-gguf-split`). Whichever of them is opened, the model is all of them.
 """
 
 from __future__ import annotations
 
-import itertools
-import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hearth.checkpoint.ggml_types import GGML_TYPES
-from hearth.checkpoint.gguf_metadata import MAX_NAME_BYTES, Cursor, GgufMetadata, require_version
-from hearth.checkpoint.mapped import PULL_AGAIN, fingerprint_files, map_file, refuse_pointer
+from hearth.checkpoint.gguf_file import GgufFile
+from hearth.checkpoint.gguf_metadata import GgufMetadata
+from hearth.checkpoint.mapped import PULL_AGAIN, fingerprint_files
 from hearth.checkpoint.readable import require_readable
 from hearth.checkpoint.tokenizer.gguf_vocab import gguf_tokenizer
 from hearth.checkpoint.types import SourceKind, TensorInfo, TokenizerSpec
 from hearth.errors import CorruptFile, Unsupported
-
-_DEFAULT_ALIGNMENT = 32
-_SPLIT_NAME = re.compile(r"-(\d{5})-of-(\d{5})\.gguf$")
-
-
-class _Described(NamedTuple):
-    """A tensor and where its bytes begin, counted from the start of the data section."""
-
-    info: TensorInfo
-    offset: int
+from hearth.hub.ggufs import part_files
 
 
 class GgufCheckpoint:
-    """A `Checkpoint` over one .gguf file. Opening it reads its header; tensors and vocabulary stay mapped.
+    """A `Checkpoint` over a .gguf file, or over all parts of a split one.
 
     Args:
+        path: of the file, or of any of its parts.
         eyes: it is to be the part of a model that sees (mmproj), rather than a model.
 
+    Attributes:
+        files: that hold the tensors, in order.
+
     Raises:
-        CorruptFile: the file is truncated, damaged or hostile.
-        Unsupported: another version, byte order, tensor type number, or one part of a split file; a file of another
-            kind.
-        StorageError: the file cannot be opened.
+        CorruptFile: a file is truncated, damaged or hostile, a part is missing or belongs to another model.
+        Unsupported: another version, byte order or tensor type number; a file of another kind.
+        StorageError: a file cannot be opened.
     """
 
     kind: SourceKind = "gguf"
 
     def __init__(self, path: Path, *, eyes: bool = False) -> None:
-        self.path = path
-        self._data = map_file(path)
-        refuse_pointer(path, self._data)
-        cursor = Cursor(self._data.data, path.name)
-        require_version(cursor)
-        tensor_count, metadata_count = cursor.u64(), cursor.u64()
-        if tensor_count * 24 > cursor.remaining:  # empty name (8), no dimensions (4), type (4), offset (8)
-            cursor.fail(f"{tensor_count:,} tensors are announced where {cursor.remaining:,} bytes are left.")
-        metadata = GgufMetadata(cursor, metadata_count)
-        _refuse_split(path, metadata)
-        _require_kind(path, metadata, eyes)
-        self.config: Mapping[str, Any] = metadata
-        self.architecture: str = _architecture(cursor, metadata)
-        alignment = _alignment(cursor, metadata)
-        described = [_describe(cursor, alignment) for _ in range(tensor_count)]
-        self._data_start = -(-cursor.position // alignment) * alignment
-        self._offsets = {tensor.info.name: tensor.offset for tensor in described}
-        self.tensors: Mapping[str, TensorInfo] = {tensor.info.name: tensor.info for tensor in described}
-        self._header_end = cursor.position
-        self._check_layout(cursor, described)
-
-    def _check_layout(self, cursor: Cursor, described: list[_Described]) -> None:
-        if len(self.tensors) != len(described):
-            names = sorted(tensor.info.name for tensor in described)
-            twice = next(first for first, second in itertools.pairwise(names) if first == second)
-            cursor.fail(f"the tensor {twice[:200]!r} stands twice.")
-        if not described:
-            return
-        in_order = sorted(described, key=lambda tensor: tensor.offset)
-        for first, second in itertools.pairwise(in_order):
-            if first.offset + first.info.size_bytes > second.offset:
-                cursor.fail(f"tensors {first.info.name[:200]!r} and {second.info.name[:200]!r} overlap.")
-        last = in_order[-1]
-        end = self._data_start + last.offset + last.info.size_bytes
-        if end > len(self._data):
+        self.files = _open_parts(part_files(path))
+        first = self.files[0]
+        self.path = first.path
+        _require_kind(first.path, first.metadata, eyes)
+        self.config: Mapping[str, Any] = first.metadata
+        self.architecture: str = _architecture(first)
+        self._holders = {name: file for file in self.files for name in file.tensors}
+        self.tensors: Mapping[str, TensorInfo] = {n: file.tensors[n] for n, file in self._holders.items()}
+        if len(self.tensors) < sum(len(file.tensors) for file in self.files):
+            twice = next(n for file in self.files for n in file.tensors if self._holders[n] is not file)
             raise CorruptFile(
-                f"{self.path.name} is truncated: tensor {last.info.name[:200]!r} ends at byte {end:,}, the file has "
-                f"{len(self._data):,} bytes.",
-                why="The download was probably interrupted, or the header is damaged.",
+                f"The tensor {twice[:200]!r} stands twice in the parts of {first.path.name}.",
+                why="They are not of one model.",
                 hint=PULL_AGAIN,
             )
 
     def raw(self, name: str) -> NDArray[np.uint8]:
         """See `Checkpoint.raw`. Raises KeyError for an unknown name, Unsupported for a type Hearth cannot use."""
-        info = self.tensors[name]
-        require_readable(info, self.kind)
-        begin, end = self.span(name)
-        return self._data[begin:end]
+        require_readable(self.tensors[name], self.kind)
+        return self._holders[name].raw(name)
 
-    def span(self, name: str) -> tuple[int, int]:
-        """Where the bytes of a tensor stand in the file: `[begin, end)`."""
-        begin = self._data_start + self._offsets[name]
-        return begin, begin + self.tensors[name].size_bytes
+    def span(self, name: str) -> tuple[Path, int, int]:
+        """Where the bytes of a tensor stand: the file, and `[begin, end)` in it."""
+        file = self._holders[name]
+        return file.path, *file.span(name)
 
     def fingerprint(self) -> str:
         """See `Checkpoint.fingerprint`."""
-        return fingerprint_files([("header", self._data[: self._header_end])], [self.path])
+        return fingerprint_files([("header", file.header) for file in self.files], [file.path for file in self.files])
 
     def tokenizer(self) -> TokenizerSpec | None:
         """See `Checkpoint.tokenizer`. Raises CorruptFile, or Unsupported for an unknown kind of tokenizer."""
@@ -115,66 +79,49 @@ class GgufCheckpoint:
         return gguf_tokenizer(self.config, self.path.name, rows)
 
 
-def header_size(beginning: bytes) -> int | None:
-    """Bytes of a file's header, of whose content only the beginning is at hand; None where the header goes on.
-
-    Raises:
-        Unsupported: another version or byte order.
-    """
-    cursor = Cursor(memoryview(beginning), "")
-    try:
-        require_version(cursor)
-        tensor_count, metadata_count = cursor.u64(), cursor.u64()
-        GgufMetadata(cursor, metadata_count)
-        for _ in range(tensor_count):
-            cursor.string(MAX_NAME_BYTES)
-            cursor.position += 8 * cursor.u32() + 12  # dimensions; type, offset
-    except CorruptFile:
-        return None
-    return cursor.position if cursor.remaining >= 0 else None
-
-
-def _describe(cursor: Cursor, alignment: int) -> _Described:
-    name = cursor.string(MAX_NAME_BYTES)
-    shown = repr(name[:200])
-    num_dims = cursor.u32()
-    if num_dims > 4:
-        cursor.fail(f"tensor {shown} has {num_dims:,} dimensions.", "GGUF tensors have at most 4.")
-    dims = [cursor.u64() for _ in range(num_dims)]  # innermost first
-    type_number, offset = cursor.u32(), cursor.u64()
-    kind = GGML_TYPES.get(type_number)
-    if kind is None:
-        raise Unsupported(
-            f"{cursor.file_name}: tensor {shown} has the unknown type number {type_number}.",
-            why=f"Known: {', '.join(known.name for known in GGML_TYPES.values())}.",
-            hint="Look for the same model as Q4_K_M, Q8_0 or F16, or for a newer Hearth.",
+def _open_parts(paths: list[Path]) -> list[GgufFile]:
+    missing = [path.name for path in paths if not path.is_file()] if len(paths) > 1 else []
+    if missing:
+        others = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise CorruptFile(
+            f"{paths[0].parent} lacks {missing[0]}{others}.",
+            why=f"The model is split over {len(paths)} files, all of which are needed.",
+            hint="Bring the missing ones (`hearth pull` brings all), and keep the names they were published with.",
         )
-    elements = 1
-    for dim in dims:
-        elements *= dim
-        if dim == 0 or elements >= 1 << 63:
-            cursor.fail(f"tensor {shown} has the impossible shape {dims[::-1]}.")
-    row = dims[0] if dims else 1
-    if row % kind.block:
-        cursor.fail(f"tensor {shown} of type {kind.name} has rows of {row:,}, no multiple of {kind.block}.")
-    if offset % alignment:
-        cursor.fail(f"tensor {shown} begins at {offset:,}, no multiple of the alignment {alignment}.")
-    info = TensorInfo(name, tuple(dims[::-1]), kind.name, elements // kind.block * kind.block_bytes)
-    return _Described(info, offset)
+    files = [GgufFile(path) for path in paths]
+    for number, file in enumerate(files):
+        count, own = file.metadata.get("split.count", 1), file.metadata.get("split.no", 0)
+        if (count, own) != (len(files), number) and (len(files) > 1 or count not in (0, 1)):
+            here = f"that it is part {number + 1} of {len(files)}" if len(files) > 1 else "does not say so"
+            raise CorruptFile(
+                f"{file.path.name} says that it is part {_shown(own, 1)} of {_shown(count)} of a split file, and its "
+                f"name {here}.",
+                why="Parts are found by their names: NAME-00001-of-00003.gguf.",
+                hint="Give all parts the names they were published with, or pull the model again.",
+            )
+    total = files[0].metadata.get("split.tensors.count") if len(files) > 1 else None
+    found = sum(len(file.tensors) for file in files)
+    if isinstance(total, int) and total != found:
+        raise CorruptFile(
+            f"The {len(files)} parts of {paths[0].name} hold {found} tensors where {total} are announced.",
+            why="They are not of one model.",
+            hint=PULL_AGAIN,
+        )
+    return files
 
 
-def _alignment(cursor: Cursor, metadata: GgufMetadata) -> int:
-    alignment = metadata.get("general.alignment", _DEFAULT_ALIGNMENT)
-    # `type() is`: a bool is no alignment.
-    if type(alignment) is not int or alignment <= 0 or alignment & (alignment - 1):
-        cursor.fail(f"general.alignment is {str(alignment)[:80]}.", "It must be a power of two.")
-    return alignment
+def _shown(number: object, more: int = 0) -> str:
+    return f"{number + more:,}" if isinstance(number, int) else repr(number)[:40]
 
 
-def _architecture(cursor: Cursor, metadata: GgufMetadata) -> str:
-    architecture = metadata.get("general.architecture")
+def _architecture(file: GgufFile) -> str:
+    architecture = file.metadata.get("general.architecture")
     if not isinstance(architecture, str) or not architecture:
-        cursor.fail("the file does not say which architecture it has.", "general.architecture is missing.")
+        raise CorruptFile(
+            f"{file.path.name}: the file does not say which architecture it has.",
+            why="general.architecture is missing.",
+            hint=PULL_AGAIN,
+        )
     return architecture
 
 
@@ -207,14 +154,3 @@ def _require_kind(path: Path, metadata: GgufMetadata, eyes: bool) -> None:
     if isinstance(kind, str) and kind in _OTHER_KINDS and not eyes:
         what, hint = _OTHER_KINDS[kind]
         raise Unsupported(f"{path.name} is {what}.", hint=hint)
-
-
-def _refuse_split(path: Path, metadata: GgufMetadata) -> None:
-    match = _SPLIT_NAME.search(path.name)
-    parts = metadata.get("split.count", int(match[2]) if match else 1)
-    if type(parts) is int and parts > 1:
-        raise Unsupported(
-            f"{path.name} is one of {parts} parts of a split GGUF file.",
-            why="Hearth reads whole files.",
-            hint="Join them with llama.cpp's `llama-gguf-split --merge`, or look for a file that is not split.",
-        )

@@ -11,7 +11,7 @@ from hearth.checkpoint.joined import JoinedCheckpoint, eyes_beside
 from hearth.checkpoint.torch_file import TorchCheckpoint
 from hearth.checkpoint.types import Checkpoint
 from hearth.errors import ModelNotFound, UsageError
-from hearth.hub.ggufs import is_eyes
+from hearth.hub.ggufs import models_among
 from hearth.hub.local import TORCH_ENDINGS
 from hearth.hub.weights import FORMS, form_in
 
@@ -22,8 +22,8 @@ def open_checkpoint(path: str | os.PathLike[str], *, mmproj: str | None = None) 
     """Opens a model as its authors published it; reads headers only.
 
     Args:
-        path: a folder with config.json and files of weights, a .gguf file, a folder with one .gguf file, or a file of
-            weights (.pth).
+        path: a folder with config.json and files of weights, a .gguf file or any part of a split one, a folder with one
+            GGUF model, or a file of weights (.pth).
         mmproj: the file that sees for a GGUF file; None: what lies beside it, if anything; "none": none.
 
     Raises:
@@ -47,12 +47,12 @@ def open_checkpoint(path: str | os.PathLike[str], *, mmproj: str | None = None) 
         if mmproj not in (None, NO_EYES):
             raise UsageError(f"--mmproj goes with a .gguf file, and {path} is none.")
         return FolderCheckpoint(path)
-    ggufs = sorted(file for file in path.glob("*.gguf") if not is_eyes(file.name))
+    ggufs = [path / name for name in models_among(file.name for file in path.iterdir() if file.is_file())]
     if len(ggufs) == 1:
         return _gguf(ggufs[0], mmproj)
     if ggufs:
         raise UsageError(
-            f"{path} holds {len(ggufs)} GGUF files.",
+            f"{path} holds {len(ggufs)} GGUF models.",
             why=f"Among them {ggufs[0].name} and {ggufs[1].name}.",
             hint="Name the one you want.",
         )

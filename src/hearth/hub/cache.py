@@ -133,9 +133,11 @@ def full_name(name: HubName, path: str, others: Collection[str]) -> str:
 
 
 def gguf_files(snapshot: Path) -> dict[str, int]:
-    """The GGUF models of a snapshot: path inside it -> bytes. Parts of split ones are none."""
+    """The GGUF models of a snapshot: path inside it -> bytes; of a split one, if all of it is there, of the first part
+    -> bytes of all."""
     sizes = {p.relative_to(snapshot).as_posix(): p.stat().st_size for p in snapshot.rglob("*") if p.is_file()}
-    return {path: sizes[path] for path in ggufs.models_among(sizes) if not ggufs.is_part(path)}
+    models = (path for path in ggufs.models_among(sizes) if ggufs.is_whole(path, sizes))
+    return {path: sum(sizes[part] for part in ggufs.parts_of(path)) for path in models}
 
 
 def is_whole(folder: Path) -> bool:

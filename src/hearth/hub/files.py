@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hearth.errors import ModelNotFound, Unsupported, UsageError
+from hearth.errors import CorruptFile, ModelNotFound, Unsupported, UsageError
 from hearth.hub import ggufs
 from hearth.hub.foreign import refuse_foreign
 from hearth.hub.weights import FORMS, SAFETENSORS, TORCH, WeightForm
@@ -66,19 +66,35 @@ class RemoteFile:
 
 
 @dataclass(frozen=True)
+class GgufModel:
+    """A model in the GGUF format as the hub describes it: a file, or all parts of one that was split."""
+
+    parts: tuple[RemoteFile, ...]
+
+    @property
+    def path(self) -> str:
+        """Of the file; of the first part, which stands for all."""
+        return self.parts[0].path
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(part.size_bytes for part in self.parts)
+
+
+@dataclass(frozen=True)
 class Selection:
     """What of a repository is to be downloaded.
 
     Attributes:
         files: small ones first, so that trouble shows early.
-        gguf: the one of them that is the model; None: it is a folder of several files.
-        choices: paths of the GGUF files that could be chosen instead of `gguf`, itself among them.
+        gguf: those of them that are the model; None: it is a folder of several files.
+        choices: the GGUF models that could be chosen instead of `gguf`, itself among them.
         was_chosen: nobody named it: it is the one that fits best.
     """
 
     files: tuple[RemoteFile, ...]
-    gguf: RemoteFile | None = None
-    choices: tuple[RemoteFile, ...] = ()
+    gguf: GgufModel | None = None
+    choices: tuple[GgufModel, ...] = ()
     was_chosen: bool = False
 
     @property
@@ -100,9 +116,9 @@ def select(repo_id: str, files: Sequence[RemoteFile], wanted: str | None, memory
         ModelNotFound: `wanted` is not there.
         UsageError: `wanted` can mean several files.
         Unsupported: no weights in a form that Hearth reads.
+        CorruptFile: a part of the model is not there.
     """
-    models = ggufs.models_among(f.path for f in files)
-    choices = tuple(sorted((f for f in files if f.path in models), key=lambda f: (f.size_bytes, f.path)))
+    choices = _gguf_models(files)
     if wanted is not None:
         named = _named_gguf(repo_id, choices, wanted)
         return Selection(_with_eyes(named, files), named, choices)
@@ -114,7 +130,7 @@ def select(repo_id: str, files: Sequence[RemoteFile], wanted: str | None, memory
     if weights and any(f.path == "config.json" for f in configs):
         return Selection(tuple(sorted(configs + weights, key=lambda f: f.size_bytes)))
     if choices:
-        chosen = _best_gguf(choices, memory_bytes)
+        chosen = _best_gguf(repo_id, choices, memory_bytes)
         return Selection(_with_eyes(chosen, files), chosen, choices, was_chosen=len(choices) > 1)
     refuse_foreign(repr(repo_id), [f.path for f in files])
     if weights:
@@ -129,10 +145,20 @@ def select(repo_id: str, files: Sequence[RemoteFile], wanted: str | None, memory
     )
 
 
-def _with_eyes(model: RemoteFile, files: Sequence[RemoteFile]) -> tuple[RemoteFile, ...]:
+def _gguf_models(files: Sequence[RemoteFile]) -> tuple[GgufModel, ...]:
+    """By size. Of a split file whose parts are not all there, what there is of it."""
+    by_path = {f.path: f for f in files}
+    models = [
+        GgufModel(tuple(by_path[part] for part in ggufs.parts_of(path) if part in by_path))
+        for path in ggufs.models_among(by_path)
+    ]
+    return tuple(sorted(models, key=lambda model: (model.size_bytes, model.path)))
+
+
+def _with_eyes(model: GgufModel, files: Sequence[RemoteFile]) -> tuple[RemoteFile, ...]:
     """A GGUF file, after the one that sees for it if there is one."""
     eyes = ggufs.eyes_for(model.path, [f.path for f in files])
-    return (*(f for f in files if f.path == eyes), model)
+    return (*(f for f in files if f.path == eyes), *model.parts)
 
 
 def _modules(files: Sequence[RemoteFile]) -> list[RemoteFile]:
@@ -157,30 +183,42 @@ def _pick(form: WeightForm, top: Sequence[RemoteFile]) -> list[RemoteFile]:
     return whole or weights
 
 
-def _named_gguf(repo_id: str, choices: Sequence[RemoteFile], wanted: str) -> RemoteFile:
+def _named_gguf(repo_id: str, choices: Sequence[GgufModel], wanted: str) -> GgufModel:
     found = ggufs.matching(repo_id, [f.path for f in choices], wanted)
     if not found:
         raise ModelNotFound(f"{repo_id!r} has no file {wanted!r}.", hint=_commands(repo_id, choices))
     if len(found) > 1:
         meant = [f for f in choices if f.path in found]
         raise UsageError(f"{wanted!r} can be {len(found)} files of {repo_id!r}.", hint=_commands(repo_id, meant))
-    ggufs.refuse_part(found[0])
-    return next(f for f in choices if f.path == found[0])
+    return _whole(repo_id, next(f for f in choices if f.path == found[0]))
 
 
-def _best_gguf(choices: Sequence[RemoteFile], memory_bytes: int | None) -> RemoteFile:
-    path = ggufs.best({f.path: f.size_bytes for f in choices}, memory_bytes)
-    if path is None:
-        ggufs.refuse_part(choices[0].path)
-    return next(f for f in choices if f.path == path)
+def _best_gguf(repo_id: str, choices: Sequence[GgufModel], memory_bytes: int | None) -> GgufModel:
+    whole = {f.path: f.size_bytes for f in choices if is_complete(f)} or {f.path: f.size_bytes for f in choices}
+    path = ggufs.best(whole, memory_bytes)
+    return _whole(repo_id, next(f for f in choices if f.path == path))
 
 
-def _commands(repo_id: str, files: Sequence[RemoteFile]) -> str:
-    """What to type for each of some GGUF files."""
-    single = [f for f in files if not ggufs.is_part(f.path)]
-    if not single:
-        return f"It has no GGUF that is a single file. `hearth show {repo_id}` tells what it has."
+def is_complete(model: GgufModel) -> bool:
+    """Whether all parts of it are there."""
+    return len(model.parts) == len(ggufs.parts_of(model.path))
+
+
+def _whole(repo_id: str, model: GgufModel) -> GgufModel:
+    """Raises CorruptFile for a split file of which the repository does not have all parts."""
+    if not is_complete(model):
+        here = {part.path for part in model.parts}
+        lacking = next(part for part in ggufs.parts_of(model.path) if part not in here)
+        raise CorruptFile(
+            f"{repo_id!r} has no file {lacking!r}, which {model.path!r} is split into.",
+            hint="Its authors have to mend that; take another of its files, or another conversion of the model.",
+        )
+    return model
+
+
+def _commands(repo_id: str, files: Sequence[GgufModel]) -> str:
+    """What to type for each of some GGUF models."""
     lines = [
-        f"  hearth pull {repo_id}:{ggufs.short_name(repo_id, f.path)}   ({format_bytes(f.size_bytes)})" for f in single
+        f"  hearth pull {repo_id}:{ggufs.short_name(repo_id, f.path)}   ({format_bytes(f.size_bytes)})" for f in files
     ]
-    return "One of:\n" + "\n".join(lines)
+    return "One of:\n" + "\n".join(lines) if lines else ""

@@ -7,10 +7,8 @@ format (`owner/name:Q4_K_M`), by the file, or not at all.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import PurePosixPath
-
-from hearth.errors import Unsupported
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from pathlib import Path, PurePosixPath
 
 PREFERRED = "Q4_K_M"
 """What is taken where nothing is said: the smallest format that costs little."""
@@ -24,6 +22,7 @@ _PART = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf", 
 _FORMAT = r"(?:UD-)?(?:I?Q[1-9]|TQ[12]|MXFP4|BF16|F?P?16|F?P?32)(?:_[A-Z0-9]+)*"
 _ENDS_WITH_FORMAT = re.compile(rf"(?:(?P<base>.*)[-._])?(?P<format>{_FORMAT})", re.IGNORECASE)
 _UNREADABLE = re.compile(r"(?:UD-)?(?:IQ|TQ|MXFP|Q[123]_)", re.IGNORECASE)
+_MOST_PARTS = 10_000
 _GGUF_SUFFIX = re.compile(r"[-_.]gguf$", re.IGNORECASE)
 
 
@@ -31,25 +30,34 @@ def is_gguf(path: str) -> bool:
     return path.lower().endswith(".gguf")
 
 
-def is_part(path: str) -> bool:
-    """Whether it is one of several parts of a file; the only part of one is a whole."""
+def parts_of(path: str) -> list[str]:
+    """The names of all parts of a split file, of which `path` is one; `path` alone where it is a file of its own (the
+    only part of one is)."""
     match = _PART.fullmatch(path)
-    return match is not None and int(match["count"]) > 1
+    if match is None or not 1 <= int(match["number"]) <= int(match["count"]) or int(match["count"]) > _MOST_PARTS:
+        return [path]
+    before, after = path[: match.start("number")], path[match.end("number") :]
+    return [f"{before}{number:05d}{after}" for number in range(1, int(match["count"]) + 1)]
 
 
-def refuse_part(path: str) -> None:
-    """Raises Unsupported for one part of a GGUF that was split over several files."""
-    match = _PART.fullmatch(path)
-    if match is not None and int(match["count"]) > 1:
-        raise Unsupported(
-            f"{path!r} is one of {int(match['count'])} parts of a split GGUF file, which Hearth does not read.",
-            hint="Take a GGUF that is one file, or merge the parts (llama.cpp: llama-gguf-split --merge).",
-        )
+def part_files(path: Path) -> list[Path]:
+    """The files that a GGUF file consists of: all its parts, whichever of them `path` is."""
+    return [path.with_name(name) for name in parts_of(path.name)]
+
+
+def is_whole(path: str, paths: Container[str]) -> bool:
+    """Whether all parts of a model's file are among `paths`."""
+    return all(part in paths for part in parts_of(path))
 
 
 def models_among(paths: Iterable[str]) -> list[str]:
-    """Those of a repository's files that are GGUF models of their own, sorted; parts of split ones among them."""
-    return sorted(path for path in paths if is_gguf(path) and not any(word in path.lower() for word in _COMPANIONS))
+    """Those of a repository's files that are GGUF models of their own, sorted; of a split one the first part that is
+    there stands for it."""
+    models: dict[str, str] = {}
+    for path in sorted(filter(is_gguf, paths)):
+        if not any(word in path.lower() for word in _COMPANIONS):
+            models.setdefault(parts_of(path)[0], path)
+    return sorted(models.values())
 
 
 def is_eyes(path: str) -> bool:
@@ -112,11 +120,12 @@ def short_name(repo_id: str, path: str) -> str:
 
 def matching(repo_id: str, paths: Sequence[str], wanted: str) -> list[str]:
     """The files that `wanted` can mean: a path, a file's name, a format, or a part of a name. One is an answer."""
-    exactly, wanted = wanted, wanted.lower()
-    rules = (
-        lambda path: path == exactly,
-        lambda path: path.lower() == wanted,
-        lambda path: PurePosixPath(path).name.lower() == wanted,
+    first = parts_of(wanted)[0]  # any part is a name of the whole
+    exactly, file, wanted = first, first.lower(), wanted.lower()
+    rules: tuple[Callable[[str], bool], ...] = (
+        lambda path: parts_of(path)[0] == exactly,
+        lambda path: parts_of(path)[0].lower() == file,
+        lambda path: PurePosixPath(parts_of(path)[0]).name.lower() == file,
         lambda path: short_name(repo_id, path).lower() == wanted,
         lambda path: _ends_with(_stem(path).lower(), wanted),
         lambda path: wanted in _stem(path).lower(),
@@ -137,14 +146,13 @@ def best(files: Mapping[str, int], memory_bytes: int | None) -> str | None:
         memory_bytes: what there is; None where that is not known.
 
     Returns:
-        Where nothing fits the smallest, which is refused with numbers; None where every file is a part of one.
+        Where nothing fits the smallest, which is refused with numbers; None where there is none.
     """
 
     def by_size(path: str) -> tuple[int, str]:
         return files[path], path
 
-    whole = [path for path in files if not is_part(path)]
-    readable = [path for path in whole if is_readable(path)] or whole
+    readable = [path for path in files if is_readable(path)] or list(files)
     fits = [path for path in readable if memory_bytes is None or files[path] < memory_bytes]
     preferred = [path for path in fits if format_of(path) == PREFERRED]
     if preferred:
@@ -159,9 +167,9 @@ def _is_float(path: str) -> bool:
 
 
 def _stem(path: str) -> str:
-    """Without `.gguf`, and without the count of a file that is its only part."""
+    """Without `.gguf`, and without the count of a part."""
     match = _PART.fullmatch(path)
-    return match["stem"] if match and not is_part(path) else re.sub(r"\.gguf$", "", path, flags=re.IGNORECASE)
+    return match["stem"] if match else re.sub(r"\.gguf$", "", path, flags=re.IGNORECASE)
 
 
 def _ends_with(stem: str, wanted: str) -> bool:

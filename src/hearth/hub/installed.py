@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from hearth.errors import ModelNotFound, StorageError, UsageError
-from hearth.hub import cache, local
+from hearth.hub import cache, ggufs, local
 from hearth.hub.cache import Repo
 from hearth.hub.failures import not_installed, storage_failure
 from hearth.hub.names import STARTER, BuiltIn, HubName, LocalPath, parse_hub_name
@@ -160,18 +160,21 @@ def _remove_revisions(repo: Repo, commits: set[str], dry_run: bool) -> int:
 
 
 def _remove_file(repo: Repo, parsed: HubName, name: str, dry_run: bool) -> int:
-    """Deletes one GGUF file; the whole repository's folder when it was the last model in it."""
+    """Deletes one GGUF model; the whole repository's folder when it was the last model in it."""
     source = cache.find(parsed)
     if source is None:
         raise not_installed(name)
     if len(cache.names_of(repo)) == 1 and not repo.parts():
         return _remove_repo(repo, dry_run)
-    blob = source.path.resolve()
-    links = [p for p in (repo.path / "snapshots").rglob("*") if p.is_symlink() and p != source.path]
-    still_used = any(p.resolve() == blob for p in links)
+    snapshots = repo.path / "snapshots"
+    files = ggufs.part_files(source.path)
+    used = {p.resolve() for p in snapshots.rglob("*") if p.is_symlink() and p not in files}
+    freed = sum(file.stat().st_size for file in files if file.resolve() not in used)
     if dry_run:
-        return 0 if still_used else source.size_bytes
-    source.path.unlink()
-    if blob.is_relative_to(repo.blobs.resolve()) and not still_used:
-        blob.unlink(missing_ok=True)
-    return 0 if still_used else source.size_bytes
+        return freed
+    for file in files:
+        blob = file.resolve()
+        file.unlink()
+        if blob.is_relative_to(repo.blobs.resolve()) and blob not in used:
+            blob.unlink(missing_ok=True)
+    return freed

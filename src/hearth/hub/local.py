@@ -9,7 +9,7 @@ from pathlib import Path
 from hearth.errors import ModelNotFound, StorageError, Unsupported
 from hearth.hub.cache import is_whole
 from hearth.hub.foreign import names_in, refuse_foreign
-from hearth.hub.ggufs import is_gguf, models_among, refuse_part
+from hearth.hub.ggufs import is_gguf, models_among, part_files
 from hearth.hub.names import STARTER, BuiltIn
 from hearth.hub.packaged import PACKAGED, packaged_file
 from hearth.hub.types import Source
@@ -66,8 +66,9 @@ def open_local(path: Path) -> Source:
 
 def _open_file(path: Path) -> Source:
     if is_gguf(path.name):
-        refuse_part(path.name)
-        return Source(str(path), path, "gguf", size_bytes=path.stat().st_size)
+        files = part_files(path)  # what is missing is told by whoever reads them
+        size_bytes = sum(file.stat().st_size for file in files if file.is_file())
+        return Source(str(files[0]), files[0], "gguf", size_bytes=size_bytes)
     if path.suffix.lower() in TORCH_ENDINGS:
         return Source(str(path), path, "torch", size_bytes=path.stat().st_size)
     if path.suffix.lower() in (".onnx", ".pt2"):

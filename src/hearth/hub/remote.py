@@ -14,7 +14,7 @@ from hearth.errors import CorruptFile, NetworkError
 from hearth.hub import transfer
 from hearth.hub.cache import DEFAULT_REVISION, Repo, full_name
 from hearth.hub.failures import translated
-from hearth.hub.files import RemoteFile, Selection, select
+from hearth.hub.files import GgufModel, RemoteFile, Selection, select
 from hearth.hub.names import HubName
 from hearth.hub.settings import endpoint
 from hearth.units import format_bytes
@@ -62,8 +62,8 @@ class Remote:
             f" is taken. `hearth show {self.repo_id}` lists them.",
         )
 
-    def choice_name(self, file: RemoteFile) -> str:
-        """What another of its GGUF files would be called."""
+    def choice_name(self, file: GgufModel) -> str:
+        """What another of its GGUF models would be called."""
         name = HubName(self.repo_id, self.revision)
         return full_name(name, file.path, [f.path for f in self.selection.choices])
 

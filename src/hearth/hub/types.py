@@ -22,7 +22,7 @@ class Source:
     Attributes:
         name: what to type to get it again, always the same for the same files: `starter`, `owner/name`,
             `owner/name:Q4_K_M`, or an absolute path.
-        path: the folder (`folder`, `bundle`, `starter`) or the `.gguf` or `.onnx` file.
+        path: the folder (`folder`, `bundle`, `starter`) or the `.gguf` or `.onnx` file; of a split one the first part.
         kind: what lies at `path`.
         repo_id: `owner/name` on the hub; None for what is local.
         commit: the hub's commit that the files are of; None for what is local.

@@ -8,7 +8,8 @@ from typing import Any
 from hearth.errors import UsageError
 from hearth.fit import Verdict, verdict
 from hearth.hub import Remote, preview
-from hearth.hub.ggufs import is_part, is_readable
+from hearth.hub.files import is_complete
+from hearth.hub.ggufs import is_readable
 from hearth.measure.describe import context_of
 from hearth.model.kinds import ENCODER, TEXT, VISION, KindName
 from hearth.preview import look_into, look_into_encoder, refuse_by_tensors, vision_architecture
@@ -143,8 +144,8 @@ def _files(remote: Remote, kv_bytes: int) -> tuple[RemoteFileLine, ...]:
     lines = []
     for file in remote.selection.choices:
         fit: str | None = verdict(file.size_bytes + kv_bytes)  # packed weights are about as large as the file
-        if is_part(file.path):
-            fit = "a part of a split file"
+        if not is_complete(file):
+            fit = "not all parts of it are there"
         elif not is_readable(file.path):
             fit = "a format that Hearth does not read"
         lines.append(RemoteFileLine(remote.choice_name(file), file.size_bytes, fit))

@@ -23,6 +23,7 @@ from hearth.bundle import (
 from hearth.checkpoint.generation import load_sampling
 from hearth.errors import CompileError, HearthError
 from hearth.hub import Source, complete
+from hearth.hub.ggufs import part_files
 from hearth.model.kinds import TEXT, KindName, refuse_bundle
 from hearth.prepare.finding import fetch, preparer_of
 from hearth.prepare.preparer import Own, Preparer, Wanted
@@ -119,7 +120,8 @@ def _made(
 def _memory(preparer: Preparer, source: Source, wanted: Own) -> Memory:
     """What is remembered of a model and of what was asked for: the bundle that it led to."""
     request = {"path": str(source.path.absolute()), "name": source.name, "kind": preparer.kind, **wanted}
-    return memory_of(request, [source.path, *preparer.beside(source, wanted), tuning_dir(), *_compiler_files()])
+    files = [*part_files(source.path), *preparer.beside(source, wanted)]
+    return memory_of(request, [*files, tuning_dir(), *_compiler_files()])
 
 
 def _remembered(memory: Memory) -> Bundle | None:
