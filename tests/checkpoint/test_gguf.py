@@ -106,11 +106,32 @@ def test_nested_arrays_read_and_absurdly_nested_ones_do_not(write) -> None:
 
 
 def test_a_tensor_type_hearth_cannot_use_is_listed_and_refused_by_name(write) -> None:
-    data = gguf_bytes(tensors=[RawTensor("w", (256, 2), 16, 0)], data=bytes(132))
+    data = gguf_bytes(tensors=[RawTensor("w", (256, 2), 15, 0)], data=bytes(584))
     checkpoint = open_checkpoint(write(data))
-    assert checkpoint.tensors["w"] == TensorInfo("w", (2, 256), "iq2_xxs", 132)
-    with pytest.raises(Unsupported, match=r"w.*iq2_xxs.*Q4_K_M"):
+    assert checkpoint.tensors["w"] == TensorInfo("w", (2, 256), "q8_k", 584)
+    with pytest.raises(Unsupported, match=r"w.*q8_k.*Q4_K_M"):
         checkpoint.raw("w")
+
+
+def nvfp4_bytes(**scales: tuple[int, ...]) -> bytes:
+    """A tensor `x.weight` of type NVFP4 and others of one name, f32."""
+    tensors, data = [RawTensor("x.weight", (64, 2), 40, 0)], bytes(96)
+    for name, dims in scales.items():
+        tensors.append(RawTensor(f"x.{name}", dims, 0, len(data)))
+        data += struct.pack("<f", 0.25) * 8
+    return gguf_bytes(tensors=tensors, data=data)
+
+
+def test_the_scale_of_a_whole_tensor_belongs_to_it(write) -> None:
+    checkpoint = open_checkpoint(write(nvfp4_bytes(scale=(1,), input_scale=(1,), bias=(8,))))
+    assert list(checkpoint.tensors) == ["x.weight", "x.bias"]
+    assert checkpoint.tensors["x.weight"] == TensorInfo("x.weight", (2, 64), "nvfp4", 72, factor=0.25)
+    assert open_checkpoint(write(nvfp4_bytes())).tensors["x.weight"].factor == 1
+
+
+def test_a_scale_for_each_expert_is_refused(write) -> None:
+    with pytest.raises(Unsupported, match=r"x.scale.*\[8\]"):
+        open_checkpoint(write(nvfp4_bytes(scale=(8,))))
 
 
 @pytest.mark.parametrize(

@@ -109,12 +109,16 @@ def test_show_tells_of_a_model_that_is_not_here(online: Run, hub: FakeHub) -> No
 
 def test_show_lists_the_files_of_a_repository_of_ggufs(online: Run, hub: FakeHub) -> None:
     twin = (GOLDEN / "qwen3" / "twin.gguf").read_bytes()
-    hub.publish("acme/q-GGUF", {"q-Q4_K_M.gguf": twin, "q-Q2_K.gguf": twin, "q-F16-00001-of-00002.gguf": b"x"})
+    hub.publish(
+        "acme/q-GGUF",
+        {"q-Q4_K_M.gguf": twin, "q-Q2_K.gguf": twin, "q-IQ4_KS.gguf": twin, "q-F16-00001-of-00002.gguf": b"x"},
+    )
     done = online("show", "acme/q-GGUF")
     assert done.returncode == 0, done.stderr
     lines = {line.split()[0]: line for line in done.stdout.splitlines() if line.startswith("acme/q-GGUF:")}
     assert lines["acme/q-GGUF:Q4_K_M"].endswith("fits")
-    assert lines["acme/q-GGUF:Q2_K"].endswith("does not read")
+    assert lines["acme/q-GGUF:Q2_K"].endswith("fits")
+    assert lines["acme/q-GGUF:IQ4_KS"].endswith("does not read")
     assert lines["acme/q-GGUF:F16"].endswith("not all parts of it are there")
     assert "hearth pull acme/q-GGUF:Q4_K_M" in done.stdout
 

@@ -41,7 +41,9 @@ LAYOUTS = {fmt.kernel_layout: fmt for fmt in FORMATS.values() if not fmt.is_row}
 
 PRODUCTS = [(fmt, kind) for fmt in LAYOUTS.values() for kind in (("float32",) if fmt.is_float else ("int8", "float32"))]
 
-OFTEN_EMULATED = (("q4", "int8"), ("q5_1", "int8"), ("q6_k", "int8"), ("q8", "int8"), ("f16", "float32"))
+OFTEN_EMULATED = (
+    ("q4", "int8"), ("q5_1", "int8"), ("q6_k", "int8"), ("q8", "int8"), ("f16", "float32"), ("iq4_nl", "int8"),
+)  # fmt: skip
 """One of each kind of arithmetic: the others under emulation are for `-m slow`."""
 
 
@@ -55,7 +57,11 @@ AVXVNNI_ENCODED_AS_AVX512 = replace(
 
 def is_long_to_compile(fmt: Format, kind: str, isa: Isa) -> bool:
     """k-quants with f32 activations take LLVM 5 to 40 s: by default only for the instruction set of this machine."""
-    return fmt.is_super and kind == "float32" and isa is not host_isa()
+    return fmt.plane_groups > 2 and kind == "float32" and isa is not host_isa()
+
+
+OTHER_TABLES = ("iq3_xxs", "iq3_s", "iq2_xxs", "iq1_s", "iq1_m")
+"""Formats whose kernels are those of another one with other numbers in the table: for `-m slow`."""
 
 
 def product_params() -> list[Any]:
@@ -63,12 +69,13 @@ def product_params() -> list[Any]:
     params = []
     for isa in isa_params():
         for fmt, kind in PRODUCTS:
-            marks = [*isa.marks, *([pytest.mark.slow] if is_long_to_compile(fmt, kind, isa.values[0]) else [])]
+            is_slow = is_long_to_compile(fmt, kind, isa.values[0]) or fmt.name in OTHER_TABLES
+            marks = [*isa.marks, *([pytest.mark.slow] if is_slow else [])]
             name = f"{isa.id}-{fmt.name}-{kind}"
             params.append(pytest.param((isa.values[0], fmt, kind), id=name, marks=marks))
     if not runs_here(ISAS["avxvnni"]) and runs_here(AVXVNNI_ENCODED_AS_AVX512):
         for fmt, kind in PRODUCTS:
-            if kind == "int8":
+            if kind == "int8" and fmt.name not in OTHER_TABLES:
                 params.append(pytest.param((AVXVNNI_ENCODED_AS_AVX512, fmt, kind), id=f"avxvnni512-{fmt.name}"))
     for isa in emulated_params():
         for fmt, kind in PRODUCTS:
@@ -146,7 +153,8 @@ def test_the_largest_integers_do_not_overflow(product: Product) -> None:
         pytest.skip("floats have no integers")
     n, k = 16, 256
     blocks = random_blocks(fmt.name, n, k)
-    for extreme in (-128, 127) if fmt.signed else (0, (1 << fmt.bits) - 1):
+    ends = [fmt.table.index(end) for end in (min(fmt.table), max(fmt.table))] if fmt.table else (0, (1 << fmt.bits) - 1)
+    for extreme in (-128, 127) if fmt.signed else ends:
         blocks.q[:] = extreme
         weight = pack(blocks, fmt)
         exact = unpack_layout(weight, n, k, fmt).astype(np.float64)

@@ -16,6 +16,7 @@ REPO = "acme/Tiny-1B-GGUF"
 SIZES = {
     "Tiny-1B-IQ2_XS.gguf": 500,
     "Tiny-1B-Q2_K.gguf": 600,
+    "Tiny-1B-IQ3_KS.gguf": 780,
     "Tiny-1B-Q4_K_M.gguf": 1000,
     "Tiny-1B-Q4_K_S.gguf": 900,
     "Tiny-1B.Q8_0.gguf": 2000,
@@ -107,8 +108,8 @@ def test_what_can_be_several_files_is_asked_back(repo: FakeHub) -> None:
 
 @pytest.mark.parametrize(
     ("memory_bytes", "taken"),
-    [(None, "Q4_K_M"), (10**9, "Q4_K_M"), (950, "Q4_K_S"), (100, "Q4_K_S")],
-    ids=["memory not known", "all fit", "Q4_K_M does not fit", "nothing fits"],
+    [(None, "Q4_K_M"), (10**9, "Q4_K_M"), (950, "Q4_K_S"), (800, "Q2_K"), (100, "IQ2_XS")],
+    ids=["memory not known", "all fit", "Q4_K_M does not fit", "more bits than its file", "nothing fits"],
 )
 def test_without_a_choice_the_best_that_fits_is_taken_and_said(
     repo: FakeHub, memory_bytes: int | None, taken: str

@@ -93,8 +93,8 @@ def test_a_gguf_mixture_of_experts_and_unread_types_are_named():
         load_family(edited)
     edited = Edited("llama1", gguf=True)
     info = edited.tensors["blk.0.ffn_up.weight"]
-    edited.tensors = {**edited.tensors, info.name: TensorInfo(info.name, info.shape, "iq4_nl", info.size_bytes)}
-    with pytest.raises(Unsupported, match=r"blk.0.ffn_up.weight.*iq4_nl.*Q4_K_M"):
+    edited.tensors = {**edited.tensors, info.name: TensorInfo(info.name, info.shape, "q8_k", info.size_bytes)}
+    with pytest.raises(Unsupported, match=r"blk.0.ffn_up.weight.*q8_k.*Q4_K_M"):
         load_family(edited)
 
 

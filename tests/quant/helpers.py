@@ -22,6 +22,23 @@ HALVES = {
     "q4_k": [0, 2],
     "q5_k": [0, 2],
     "q6_k": [208],
+    "q2_k": [80, 82],
+    "q3_k": [108],
+    "q1_0": [0],
+    "q2_0": [0],
+    "tq1_0": [52],
+    "tq2_0": [64],
+    "iq4_nl": [0],
+    "iq4_xs": [0],
+    "iq1_s": [0],
+    "iq1_m": [],
+    "iq2_xxs": [0],
+    "iq2_xs": [0],
+    "iq2_s": [0],
+    "iq3_xxs": [0],
+    "iq3_s": [0],
+    "mxfp4": [],
+    "nvfp4": [],
 }
 
 
@@ -37,7 +54,7 @@ def random_blocks(name: str, n: int, k: int, seed: int = 0) -> Blocks:
     if fmt.signed:
         q = rng.integers(-127, 128, (n, kept)).astype(np.int8)
     else:
-        q = rng.integers(0, 1 << fmt.bits, (n, kept)).astype(np.uint8)
+        q = rng.integers(0, len(fmt.table) or 1 << fmt.bits, (n, kept)).astype(np.uint8)
     q[:, k:] = fmt.zero_point
     arrays: dict[str, NDArray[Any]] = {}
     for field in fmt.fields:
@@ -46,6 +63,14 @@ def random_blocks(name: str, n: int, k: int, seed: int = 0) -> Blocks:
             arrays[field.name] = halves(columns)
         elif fmt.is_row:
             arrays[field.name] = rng.integers(-15, 16, (n, columns)).astype(np.int8)
+        elif field.dtype == "f32":
+            arrays[field.name] = rng.standard_normal((n, columns)).astype(np.float32)
+        elif field.dtype == "u4":
+            arrays[field.name] = rng.integers(0, 16, (n, columns)).astype(np.uint8)
+        elif field.dtype == "e8m0":
+            arrays[field.name] = rng.integers(118, 138, (n, columns)).astype(np.uint8)
+        elif field.dtype == "e4m3":
+            arrays[field.name] = rng.integers(0, 128, (n, columns)).astype(np.uint8)
         elif field.dtype == "u8":
             arrays[field.name] = rng.integers(0, 64, (n, columns)).astype(np.uint8)
         else:
@@ -55,11 +80,30 @@ def random_blocks(name: str, n: int, k: int, seed: int = 0) -> Blocks:
     return Blocks(fmt, k, q, **arrays)
 
 
-def random_gguf(dtype: str, n: int, k: int, seed: int = 0) -> NDArray[np.uint8]:
-    """Bytes of a tensor: any bits, but finite scales."""
+UNKNOWN_TO_GGUF = ("q1_0", "q2_0")
+"""Types that the `gguf` package does not take apart."""
+EXTREME_HALVES = np.array([65504, -65504, 2**-24, -(2**-24), 2**-14, -0.0], np.float16)
+
+
+def random_gguf(dtype: str, n: int, k: int, seed: int = 0, *, extreme: bool = False) -> NDArray[np.uint8]:
+    """Bytes of a tensor: any bits, but finite numbers.
+
+    Args:
+        extreme: scales are the largest and the smallest that there are.
+    """
     block = GGUF_BLOCKS[dtype]
     rng = np.random.default_rng(seed)
     raw = rng.integers(0, 256, (n * k // block.columns, block.size_bytes), dtype=np.uint8)
+
+    def halves() -> NDArray[np.float16]:
+        return rng.choice(EXTREME_HALVES, len(raw)) if extreme else rng.standard_normal(len(raw)).astype(np.float16)
+
     for offset in HALVES[dtype]:
-        raw[:, offset : offset + 2] = rng.standard_normal(len(raw)).astype(np.float16).view(np.uint8).reshape(-1, 2)
+        raw[:, offset : offset + 2] = halves().view(np.uint8).reshape(-1, 2)
+    if dtype == "iq1_m":  # the half is in the upper nibbles of four words
+        words = raw[:, 48:56].view("<u2")
+        spread = halves().view(np.uint16)[:, None] >> np.array([0, 4, 8, 12], np.uint16)
+        words[:] = words & 0x0FFF | spread << 12
+    if dtype == "mxfp4":
+        raw[:, 0] = rng.choice([0, 1, 2, 252], len(raw)) if extreme else rng.integers(90, 140, len(raw))
     return raw.reshape(-1)

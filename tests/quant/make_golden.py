@@ -14,7 +14,7 @@ import gguf
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from quant.helpers import HALVES, random_gguf
+from quant.helpers import HALVES, UNKNOWN_TO_GGUF, random_gguf
 
 SHAPE = (2, 256)
 
@@ -23,7 +23,10 @@ def main() -> None:
     """Write one entry a type: bytes and values, base64."""
     golden = {}
     for seed, dtype in enumerate(HALVES):
-        raw = random_gguf(dtype, *SHAPE, seed=seed)
+        if dtype in UNKNOWN_TO_GGUF:
+            continue
+        common, extreme = (random_gguf(dtype, 1, SHAPE[1], seed=seed, extreme=extreme) for extreme in (False, True))
+        raw = np.concatenate([common, extreme])
         values = gguf.quants.dequantize(raw.reshape(SHAPE[0], -1), gguf.GGMLQuantizationType[dtype.upper()])
         assert values.shape == SHAPE
         golden[dtype] = {

@@ -27,8 +27,24 @@ DOCUMENT = {
     "q4_k": (256, 2368, 256),
     "q5_k": (256, 2880, 320),
     "q6_k": (256, 3392, 384),
+    "q2_k": (256, 1344, 128),
+    "q3_k": (256, 1856, 192),
+    **dict.fromkeys(("q1_0", "q2_0", "tq1_0", "tq2_0"), (64, 320, 128)),
+    "iq4_nl": (64, 576, 256),
+    **dict.fromkeys(("iq4_xs", "iq3_xxs", "iq3_s", "iq2_xxs", "iq1_s"), (256, 2240, 256)),
+    **dict.fromkeys(("iq2_xs", "iq2_s", "iq1_m", "nvfp4"), (256, 2368, 256)),
+    "mxfp4": (128, 1088, 256),
     "i8": (32, 512, 512),
     "i4": (32, 272, 256),
+}
+E2M1 = [0, 1, 2, 3, 4, 6, 8, 12]
+TABLES = {
+    ("iq4_nl", "iq4_xs"): [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113],
+    ("mxfp4", "nvfp4"): E2M1 + [-x for x in E2M1],
+    ("iq2_xxs", "iq2_xs", "iq2_s"): [8, 25, 43, -8, -25, -43],
+    ("iq3_xxs",): [4, 12, 20, 28, 36, 44, 52, 62, -4, -12, -20, -28, -36, -44, -52, -62],
+    ("iq3_s",): [1, 3, 5, 7, 9, 11, 13, 15, -1, -3, -5, -7, -9, -11, -13, -15],
+    ("iq1_s", "iq1_m"): [-9, -7, -1, 1, 7, 9],
 }
 ROWS = ("i8", "i4")
 """Formats with the numbers of whole rows behind all blocks of 16 rows: scale f32 [16], sum i32 [16]."""
@@ -46,6 +62,10 @@ def documented_integer(name: str, block: bytes, r: int, c: int) -> int:
     if name in ("q8", "q8_0", "i8"):
         byte = block[base + c // 4 * 64 + 4 * r + c % 4]
         return byte - 256 if byte > 127 else byte
+    if group_bytes in (128, 192):  # low2, high1
+        s = c // 4
+        value = block[base + s // 4 * 64 + 4 * r + c % 4] >> 2 * (s % 4) & 3
+        return value | (block[base + 128 + 4 * r + c % 4] >> s & 1) << 2 if group_bytes == 192 else value
     low = block[base + c // 8 * 64 + 4 * r + c % 4]
     value = low & 15 if c % 8 < 4 else low >> 4
     s = c // 4
@@ -73,10 +93,31 @@ def documented_value(name: str, packed: bytes, kp: int, n: int, k: int) -> np.fl
         sc = np.frombuffer(block, np.int8)[after + 16 * (c // 16) + r]
         assert block[-32:] == bytes(32)
         return np.float32((u - 32) * (half(block, after + 256 + 2 * r) * np.float32(sc)))
+    if name == "q2_k":
+        both = block[after + 16 * (c // 16) + r]
+        d, dmin = half(block, after + 256 + 2 * r), half(block, after + 288 + 2 * r)
+        return np.float32(u * (d * np.float32(both & 15)) - dmin * np.float32(both >> 4))
+    if name == "q3_k":
+        sc = np.frombuffer(block, np.int8)[after + 16 * (c // 16) + r]
+        return np.float32((u - 4) * (half(block, after + 256 + 2 * r) * np.float32(sc)))
+    table = next((table for names, table in TABLES.items() if name in names), None)
+    if table is not None:
+        u = np.float32(table[int(u)])
+    if name == "mxfp4":
+        return np.float32(u * 2.0 ** (block[after + 16 * g + r] - 128))
+    if table is not None and columns == 256:
+        size = 32 if block_bytes == 2240 else 16
+        byte, entries = block[after + 16 * (c // size) + r], 256 // size
+        d = np.frombuffer(block, np.float32, 1, after + 16 * entries + 4 * r)[0]
+        if name == "nvfp4":
+            sub = ((8 if byte > 7 else 0) + byte % 8) * 2.0 ** (max(byte // 8, 1) - 11)
+        else:
+            sub = byte - 256 if byte > 127 else byte
+        return np.float32(u * (d * np.float32(sub)))
     scale = half(block, after + 32 * g + 2 * r)
     if name in ("q4a", "q4_1", "q5_1"):
         return np.float32(u * scale + half(block, after + 64 + 32 * g + 2 * r))
-    zero = {"q4": 8, "q4_0": 8, "q5_0": 16}.get(name, 0)
+    zero = {"q4": 8, "q4_0": 8, "q5_0": 16, "q1_0": 1, "q2_0": 1, "tq1_0": 1, "tq2_0": 1}.get(name, 0)
     return np.float32((u - zero) * scale)
 
 
@@ -142,12 +183,14 @@ def test_formats_with_the_same_layout_share_a_kernel() -> None:
     assert FORMATS["q4"].kernel_layout == FORMATS["q4_0"].kernel_layout == "b4"
     assert FORMATS["q4a"].kernel_layout == FORMATS["q4_1"].kernel_layout == "b4m"
     assert FORMATS["q8"].kernel_layout == FORMATS["q8_0"].kernel_layout == "b8"
-    assert len({fmt.kernel_layout for fmt in FORMATS.values()}) == len(FORMATS) - 3
+    assert {FORMATS[name].kernel_layout for name in ("q1_0", "q2_0", "tq1_0", "tq2_0")} == {"b2"}
+    assert FORMATS["iq2_xs"].kernel_layout == FORMATS["iq2_s"].kernel_layout
+    assert len({fmt.kernel_layout for fmt in FORMATS.values()}) == len(FORMATS) - 7
 
 
 def test_unknown_format_is_named() -> None:
-    with pytest.raises(Unsupported, match=r"'q3_k'.*Known: f32"):
-        get_format("q3_k")
+    with pytest.raises(Unsupported, match=r"'q8_k'.*Known: f32"):
+        get_format("q8_k")
 
 
 @settings(max_examples=60, deadline=None)

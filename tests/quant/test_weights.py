@@ -188,8 +188,8 @@ def test_wrong_shapes_are_refused() -> None:
         RowSource("w", "f32", raw, (10, 64), order=np.array([0] * 10))
     with pytest.raises(CorruptFile, match="one or two dimensions"):
         RowSource("w", "f32", raw, (2, 5, 64))
-    with pytest.raises(Unsupported, match="'iq4_nl'"):
-        RowSource("w", "iq4_nl", raw, (10, 64))
+    with pytest.raises(Unsupported, match="'q8_k'"):
+        RowSource("w", "q8_k", raw, (10, 64))
     with pytest.raises(ValueError, match="needs"):
         pack_weight([f32_source(w)], FORMATS["f32"], 64, np.empty(3, np.uint8))
 

@@ -57,8 +57,9 @@ GGML_TYPES: dict[int, GgmlType] = {
 }
 """By the number that stands in the file."""
 
-READABLE = frozenset({"f32", "f16", "bf16", "q4_0", "q4_1", "q5_0", "q5_1", "q8_0", "q4_k", "q5_k", "q6_k"})
-"""The types whose bytes Hearth can use. A tensor of another type is listed; its bytes are refused."""
+READABLE = frozenset(kind.name for kind in GGML_TYPES.values()) - {"q8_1", "q8_k", "i8", "i16", "i32", "i64", "f64"}
+"""The types whose bytes Hearth can use. A tensor of another type (of activations, of whole numbers) is listed; its
+bytes are refused."""
 
 _REMOVED = {
     4: "q4_2", 5: "q4_3", 31: "q4_0_4_4", 32: "q4_0_4_8", 33: "q4_0_8_8", 36: "iq4_nl_4_4", 37: "iq4_nl_4_8",

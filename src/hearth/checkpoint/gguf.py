@@ -6,7 +6,9 @@ model stands in the first (`llama-gguf-split`). Whichever of them is opened, the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -49,14 +51,18 @@ class GgufCheckpoint:
         self.config: Mapping[str, Any] = first.metadata
         self.architecture: str = _architecture(first)
         self._holders = {name: file for file in self.files for name in file.tensors}
-        self.tensors: Mapping[str, TensorInfo] = {n: file.tensors[n] for n, file in self._holders.items()}
-        if len(self.tensors) < sum(len(file.tensors) for file in self.files):
+        if len(self._holders) < sum(len(file.tensors) for file in self.files):
             twice = next(n for file in self.files for n in file.tensors if self._holders[n] is not file)
             raise CorruptFile(
                 f"The tensor {twice[:200]!r} stands twice in the parts of {first.path.name}.",
                 why="They are not of one model.",
                 hint=PULL_AGAIN,
             )
+        tensors = {name: file.tensors[name] for name, file in self._holders.items()}
+        self.tensors: Mapping[str, TensorInfo] = _with_factors(tensors, self._factor)
+
+    def _factor(self, name: str) -> float:
+        return float(np.ascontiguousarray(self._holders[name].raw(name)).view("<f4")[0])
 
     def raw(self, name: str) -> NDArray[np.uint8]:
         """See `Checkpoint.raw`. Raises KeyError for an unknown name, Unsupported for a type Hearth cannot use."""
@@ -108,6 +114,36 @@ def _open_parts(paths: list[Path]) -> list[GgufFile]:
             hint=PULL_AGAIN,
         )
     return files
+
+
+def _with_factors(tensors: Mapping[str, TensorInfo], factor: Callable[[str], float]) -> dict[str, TensorInfo]:
+    """The tensors without those that belong to one of type NVFP4: `NAME.scale` multiplies `NAME.weight`;
+    `NAME.input_scale` is for processors that round activations the same way.
+
+    Raises:
+        CorruptFile: a scale is no finite number.
+        Unsupported: it is several numbers, one for each expert.
+    """
+    found = dict(tensors)
+    for name, info in tensors.items():
+        stem = name.removesuffix(".weight")
+        if info.dtype != "nvfp4" or stem == name:
+            continue
+        found.pop(f"{stem}.input_scale", None)
+        scale = found.pop(f"{stem}.scale", None)
+        if scale is None:
+            continue
+        if scale.dtype != "f32" or scale.shape not in ((), (1,)):
+            raise Unsupported(
+                f"Tensor {scale.name[:200]!r} has the shape {list(scale.shape)}.", why="One number is known."
+            )
+        value = factor(scale.name)
+        if not math.isfinite(value):
+            raise CorruptFile(
+                f"{scale.name[:200]!r} is not a finite number.", why="The file is damaged.", hint=PULL_AGAIN
+            )
+        found[name] = replace(info, factor=value)
+    return found
 
 
 def _shown(number: object, more: int = 0) -> str:

@@ -21,14 +21,16 @@ class TensorInfo:
     Attributes:
         name: as the file spells it.
         shape: row-major, outermost first: a linear weight is `(out_features, in_features)` in either file format.
-        dtype: `f32`, `f16`, `bf16`, or a GGUF block type: `q4_0 q4_1 q5_0 q5_1 q8_0 q4_k q5_k q6_k`.
+        dtype: `f32`, `f16`, `bf16`, or a GGUF block type (`quant.gguf.GGUF_BLOCKS`).
         size_bytes: bytes that the tensor takes in its file.
+        factor: what all its numbers are multiplied by, where a tensor of its own says that.
     """
 
     name: str
     shape: tuple[int, ...]
     dtype: str
     size_bytes: int
+    factor: float = 1.0
 
 
 @dataclass(frozen=True)

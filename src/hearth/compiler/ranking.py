@@ -49,4 +49,4 @@ def _row(checkpoint: Checkpoint, tensor: str, row: int) -> NDArray[np.float32]:
     info = checkpoint.tensors[tensor]
     if not 0 <= row < info.shape[0]:
         raise CorruptFile(f"The model ranks by token {row}, but has {info.shape[0]}.")
-    return RowSource(tensor, info.dtype, checkpoint.raw(tensor), info.shape, (row, row + 1)).read_f32()
+    return RowSource.of(checkpoint, tensor, (row, row + 1)).read_f32()

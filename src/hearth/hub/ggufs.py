@@ -19,9 +19,12 @@ _COMPANIONS = (_EYES, "imatrix")
 _BEST_EYES = ("F16", "BF16", "F32", "Q8_0")
 _PART = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf", re.IGNORECASE)
 # A number format at the end of a file's name, as converters write them: Q4_K_M, IQ3_XXS, BF16, UD-Q4_K_XL.
-_FORMAT = r"(?:UD-)?(?:I?Q[1-9]|TQ[12]|MXFP4|BF16|F?P?16|F?P?32)(?:_[A-Z0-9]+)*"
+_FORMAT = r"(?:UD-)?(?:I?Q[1-9]|TQ[12]|(?:MX|NV)FP4|BF16|F?P?16|F?P?32)(?:_[A-Z0-9]+)*"
 _ENDS_WITH_FORMAT = re.compile(rf"(?:(?P<base>.*)[-._])?(?P<format>{_FORMAT})", re.IGNORECASE)
-_UNREADABLE = re.compile(r"(?:UD-)?(?:IQ|TQ|MXFP|Q[123]_)", re.IGNORECASE)
+# Of ik_llama.cpp alone.
+_UNREADABLE = re.compile(r"(?:UD-)?(?:IQ[1-6]_(?:K|KS|KSS|KT|KL|BN)\b|.*_R[48]\b)", re.IGNORECASE)
+# Types whose vectors come from grids are kept as places in a table, 4 bits each; those of one bit or three values as 2.
+_GROWTH = {"IQ1": 2.6, "IQ2": 1.9, "IQ3": 1.4, "TQ1": 1.5, "TQ2": 1.2, "Q1_": 2.2, "Q2_0": 1.1}
 _MOST_PARTS = 10_000
 _GGUF_SUFFIX = re.compile(r"[-_.]gguf$", re.IGNORECASE)
 
@@ -105,6 +108,12 @@ def is_readable(path: str) -> bool:
     return _UNREADABLE.match(format_of(path) or "") is None
 
 
+def in_memory(path: str, size_bytes: int) -> int:
+    """About how much of a file's weights there is when they are packed, as far as its name tells."""
+    name = (format_of(path) or "").removeprefix("UD-")
+    return int(size_bytes * next((growth for start, growth in _GROWTH.items() if name.startswith(start)), 1.0))
+
+
 def short_name(repo_id: str, path: str) -> str:
     """What stands behind the colon in the one name that a file has.
 
@@ -153,7 +162,7 @@ def best(files: Mapping[str, int], memory_bytes: int | None) -> str | None:
         return files[path], path
 
     readable = [path for path in files if is_readable(path)] or list(files)
-    fits = [path for path in readable if memory_bytes is None or files[path] < memory_bytes]
+    fits = [path for path in readable if memory_bytes is None or in_memory(path, files[path]) < memory_bytes]
     preferred = [path for path in fits if format_of(path) == PREFERRED]
     if preferred:
         return min(preferred)

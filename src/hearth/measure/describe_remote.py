@@ -9,7 +9,7 @@ from hearth.errors import UsageError
 from hearth.fit import Verdict, verdict
 from hearth.hub import Remote, preview
 from hearth.hub.files import is_complete
-from hearth.hub.ggufs import is_readable
+from hearth.hub.ggufs import in_memory, is_readable
 from hearth.measure.describe import context_of
 from hearth.model.kinds import ENCODER, TEXT, VISION, KindName
 from hearth.preview import look_into, look_into_encoder, refuse_by_tensors, vision_architecture
@@ -143,7 +143,7 @@ def _described(remote: Remote, made_for: KindName | None, memory_bytes: int, **k
 def _files(remote: Remote, kv_bytes: int) -> tuple[RemoteFileLine, ...]:
     lines = []
     for file in remote.selection.choices:
-        fit: str | None = verdict(file.size_bytes + kv_bytes)  # packed weights are about as large as the file
+        fit: str | None = verdict(in_memory(file.path, file.size_bytes) + kv_bytes)
         if not is_complete(file):
             fit = "not all parts of it are there"
         elif not is_readable(file.path):

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hearth.quant.formats import Format, round_up
+from hearth.quant.formats import FieldType, Format, round_up
 
 
 @dataclass(frozen=True)
@@ -23,11 +23,13 @@ class Blocks:
     Attributes:
         fmt: which of the block formats.
         k: K, the columns that count.
-        q: `(N, Kg)` uint8, or int8 where `fmt.signed`. Columns from K on hold `fmt.zero_point`.
-        scale: float16 `(N, Kg / 32)`; k-quants: d, `(N, Kg / 256)`; `fmt.is_row`: float32 `(N, 1)`.
+        q: `(N, Kg)` uint8, or int8 where `fmt.signed`: integers, or places in `fmt.table`. Columns from K on hold
+            `fmt.zero_point`.
+        scale: in the type of the format's field: float16 `(N, Kg / 32)`; k-quants: d, `(N, Kg / 256)`; `fmt.is_row`:
+            float32 `(N, 1)`.
         min: float16 like `scale`; k-quants: dmin. None where the format has no min.
-        sub_scale: k-quants and i4 only: uint8 (q6_k, i4: int8) `(N, Kg / group_columns)`.
-        sub_min: q4_k and q5_k only: uint8 `(N, Kg / 32)`.
+        sub_scale: k-quants and i4 only: uint8 or int8 `(N, Kg / group_columns)`.
+        sub_min: q2_k, q4_k and q5_k only: uint8 `(N, Kg / group_columns)`.
     """
 
     fmt: Format
@@ -77,7 +79,7 @@ def unpack(blocks: Blocks) -> NDArray[np.float32]:
     if fmt.is_row:
         return np.ascontiguousarray(row_integers(blocks)[:, : blocks.k] * blocks.scale)
     group = fmt.group_columns
-    q = blocks.q.astype(np.float32)
+    q = np.array(fmt.table, np.float32)[blocks.q] if fmt.table else blocks.q.astype(np.float32)
     if fmt.zero_point:
         q -= np.float32(fmt.zero_point)
     grouped = q.reshape(n, -1, group)  # (N, groups, columns of a group)
@@ -92,15 +94,29 @@ def unpack(blocks: Blocks) -> NDArray[np.float32]:
 
 def _group_scales(blocks: Blocks) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
     """Scale and min of each group, f32 `(N, groups)`. Products of f16 and 8-bit integers are exact in f32."""
-    scale = blocks.scale.astype(np.float32)
+    scale = numbers(blocks.scale, blocks.fmt.field("scale").dtype)
     minimum = None if blocks.min is None else blocks.min.astype(np.float32)
     if not blocks.fmt.is_super:
         return scale, minimum
     per_block = blocks.fmt.block_columns // blocks.fmt.group_columns
-    scale = np.repeat(scale, per_block, axis=1) * blocks.array("sub_scale").astype(np.float32)
+    sub_scale = numbers(blocks.array("sub_scale"), blocks.fmt.field("sub_scale").dtype)
+    scale = np.repeat(scale, per_block, axis=1) * sub_scale
     if minimum is not None:
         minimum = -np.repeat(minimum, per_block, axis=1) * blocks.array("sub_min").astype(np.float32)
     return scale, minimum
+
+
+def numbers(stored: NDArray[Any], dtype: FieldType) -> NDArray[np.float32]:
+    """What the entries of a field are worth (`formats.FieldType`), exactly."""
+    if dtype == "e8m0":
+        powers: NDArray[np.float32] = np.ldexp(np.float32(1), stored.astype(np.int32) - 128)
+        return powers
+    if dtype == "e4m3":
+        exponent, fraction = stored.astype(np.int32) >> 3, (stored & 7).astype(np.float32)
+        whole = np.where(exponent > 0, np.float32(8), np.float32(0)) + fraction
+        values: NDArray[np.float32] = np.ldexp(whole, np.maximum(exponent, 1) - 11)
+        return values
+    return stored.astype(np.float32)
 
 
 def row_integers(blocks: Blocks) -> NDArray[np.int8]:

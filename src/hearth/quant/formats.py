@@ -4,6 +4,10 @@ A weight `W[N, K]` is packed in blocks of 16 rows by `block_columns` columns (do
 layout"). Whoever reads or writes such a block (the numpy reference in this folder, the kernel generator) asks a
 `Format` for sizes and offsets; nobody else knows a number. Formats whose blocks are laid out alike share a
 `kernel_layout`, so one kernel serves both `q4` (made here) and `q4_0` (a GGUF block type, only reordered).
+
+Where the integers of a format are no evenly spaced numbers they are places in a table of at most 16 signed bytes. That
+holds every published type of 4 bits that is not evenly spaced, and the types of 1 to 3 bits whose vectors come from
+grids: the numbers of a grid, with either sign, are few.
 """
 
 from __future__ import annotations
@@ -20,11 +24,14 @@ PLANE_COLUMNS = 32
 COLUMN_MULTIPLE = 64
 """Columns are padded to this multiple, with zeros (k-quants: to their block of 256)."""
 
-PLANE_BYTES = {"low4": 256, "high1": 64, "high2": 128, "int8": 512}
+PLANE_BYTES = {"low4": 256, "low2": 128, "high1": 64, "high2": 128, "int8": 512}
 """Bytes of one plane of 16 rows by 32 columns."""
 
-FieldType = Literal["f16", "u8", "i8", "f32", "i32"]
-FIELD_BYTES: dict[FieldType, int] = {"f16": 2, "u8": 1, "i8": 1, "f32": 4, "i32": 4}
+FieldType = Literal["f16", "u8", "i8", "f32", "i32", "u4", "e8m0", "e4m3"]
+"""`u4`: half of a byte, whose other half is another field. Powers of two and floats of 8 bits, halved, since the tables
+that they multiply hold the doubles of their numbers: `e8m0` is 2 ** (byte - 128), `e4m3` half of what the byte is as an
+OCP E4M3 number without a sign (every byte below 128 is a number)."""
+FIELD_BYTES: dict[FieldType, int] = {"f16": 2, "u8": 1, "i8": 1, "f32": 4, "i32": 4, "u4": 1, "e8m0": 1, "e4m3": 1}
 
 
 def round_up(value: int, multiple: int) -> int:
@@ -41,12 +48,14 @@ class Field:
         name: `scale`, `min`, `sub_scale` or `sub_min`: the array of `Blocks` that it holds; `sum`: see `Format`.
         offset: byte offset from the start of the block, or from the end of the last one.
         count: entries a block and row.
+        shift: of `u4`: which half of the byte, 0 or 4.
     """
 
     name: str
     dtype: FieldType
     offset: int
     count: int
+    shift: int = 0
 
     @property
     def size_bytes(self) -> int:
@@ -60,8 +69,8 @@ class Format:
 
     Attributes:
         name: as users, GGUF and manifests spell it.
-        kernel_layout: equal for formats whose packed bytes mean the same: `b4 b4m b5 b5m b8 k4 k5 k6 r8 r4 f32 f16
-            bf16`.
+        kernel_layout: equal for formats whose packed bytes mean the same: `b2 b4 b4m b5 b5m b8 k2 k3 k4 k5 k6 r8 r4
+            f32 f16 bf16`; with a table its name follows: `b4_nl`.
         bits: of the stored integer or float.
         group_columns: columns that share one scale (k-quants and i4: one integer sub-scale); 1 for floats, 0 where a
             scale belongs to the whole row.
@@ -74,7 +83,8 @@ class Format:
         zero_point: the stored integer that stands for 0 (before a min is added).
         signed: True where integers are stored as signed bytes.
         has_min: True where a value is `u * scale + min` (k-quants: `u * d * sc - dmin * m`).
-        is_super: True for k-quants: integer sub-scales under one float scale in 256 columns.
+        table: the signed bytes that stored integers are places of; empty where they are numbers themselves.
+        is_super: True for k-quants: sub-scales under one float scale in 256 columns.
         is_row: True where a scale belongs to the whole row (i8, i4: integer sub-scales under it).
         is_float: True for f32, f16, bf16: no blocks, no scales.
     """
@@ -91,9 +101,25 @@ class Format:
     zero_point: int = 0
     signed: bool = False
     has_min: bool = False
+    table: tuple[int, ...] = ()
     is_super: bool = False
     is_row: bool = False
     is_float: bool = False
+
+    @property
+    def has_signed_values(self) -> bool:
+        """Whether what products multiply are signed bytes: the stored ones, or those of the table."""
+        return self.signed or bool(self.table)
+
+    @property
+    def value_bits(self) -> int:
+        """Bits of the integers that products multiply."""
+        return 8 if self.has_signed_values else self.bits
+
+    @property
+    def low_bits(self) -> int:
+        """Bits of an integer below those that the planes `high1` and `high2` hold."""
+        return 2 if "low2" in self.planes else 4
 
     @property
     def plane_groups(self) -> int:
@@ -150,7 +176,7 @@ def _blocks(
     signed: bool = False,
     columns: int = 64,
     group: int = 32,
-    tail_bytes: int = 0,
+    table: tuple[int, ...] = (),
     row: tuple[tuple[str, FieldType, int], ...] = (),
 ) -> Format:
     """A block format, its offsets summed up: planes group by group, then the fields in order, then zero bytes."""
@@ -161,13 +187,14 @@ def _blocks(
         bits=bits,
         group_columns=group,
         block_columns=columns,
-        block_bytes=offset + tail_bytes,
+        block_bytes=offset if row else round_up(offset, 64),
         planes=planes,
         fields=placed,
         row_fields=_place(row, 0)[0],
         zero_point=zero_point,
         signed=signed,
         has_min=any(field.name == "min" for field in placed),
+        table=table,
         is_super=columns == 256,
         is_row=bool(row),
     )
@@ -175,8 +202,12 @@ def _blocks(
 
 def _place(fields: tuple[tuple[str, FieldType, int], ...], offset: int) -> tuple[tuple[Field, ...], int]:
     """Fields in order from `offset` on, and where the last one ends."""
-    placed = []
+    placed: list[Field] = []
     for name, dtype, count in fields:
+        before = placed[-1] if placed else None
+        if dtype == "u4" and before is not None and before.dtype == "u4" and before.shift == 0:
+            placed.append(Field(name, dtype, before.offset, count, shift=4))
+            continue
         placed.append(Field(name, dtype, offset, count))
         offset += placed[-1].size_bytes
     return tuple(placed), offset
@@ -196,6 +227,43 @@ _K_FIELDS: tuple[tuple[str, FieldType, int], ...] = (
     ("min", "f16", 1),
 )
 _K6_FIELDS: tuple[tuple[str, FieldType, int], ...] = (("sub_scale", "i8", 16), ("scale", "f16", 1))
+_K2_FIELDS: tuple[tuple[str, FieldType, int], ...] = (
+    ("sub_scale", "u4", 16),
+    ("sub_min", "u4", 16),
+    ("scale", "f16", 1),
+    ("min", "f16", 1),
+)
+# Under a table: sub-scales of 32 columns, or of 16; the scale has whatever power of two a type multiplies it by.
+_T32_FIELDS: tuple[tuple[str, FieldType, int], ...] = (("sub_scale", "i8", 8), ("scale", "f32", 1))
+_T16_FIELDS: tuple[tuple[str, FieldType, int], ...] = (("sub_scale", "i8", 16), ("scale", "f32", 1))
+_NV_FIELDS: tuple[tuple[str, FieldType, int], ...] = (("sub_scale", "e4m3", 16), ("scale", "f32", 1))
+
+
+def _signed(*sizes: int) -> tuple[int, ...]:
+    """Numbers, then their negatives."""
+    return (*sizes, *(-size for size in sizes))
+
+
+TABLES: dict[str, tuple[int, ...]] = {
+    "nl": (-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113),
+    "e2m1": _signed(0, 1, 2, 3, 4, 6, 8, 12),
+    "iq1": (-9, -7, -1, 1, 7, 9),
+    "iq2": _signed(8, 25, 43),
+    "iq3": _signed(1, 3, 5, 7, 9, 11, 13, 15),
+    "iq3x": _signed(4, 12, 20, 28, 36, 44, 52, 62),
+}
+"""By name: the 16 steps of IQ4_NL; the doubles of all numbers of 4 bits (OCP E2M1); of each grid the numbers that stand
+in it, with either sign (IQ1: eight times -1, 0 or 1, and one more or less)."""
+
+
+def _table(
+    name: str, kind: str, table: str, *fields: tuple[str, FieldType, int], columns: int = 256, group: int = 32
+) -> Format:
+    """A format whose integers are places in a table."""
+    layout = f"{kind}_{table}"
+    return _blocks(name, layout, 4, ("low4",), *fields, columns=columns, group=group, table=TABLES[table])
+
+
 _ROW: tuple[tuple[str, FieldType, int], ...] = (("scale", "f32", 1), ("sum", "i32", 1))
 
 FORMATS: dict[str, Format] = {
@@ -216,7 +284,21 @@ FORMATS: dict[str, Format] = {
         _blocks("q8_0", "b8", 8, ("int8",), _SCALE, signed=True),
         _blocks("q4_k", "k4", 4, ("low4",), *_K_FIELDS, columns=256),
         _blocks("q5_k", "k5", 5, ("low4", "high1"), *_K_FIELDS, columns=256),
-        _blocks("q6_k", "k6", 6, ("low4", "high2"), *_K6_FIELDS, zero_point=32, columns=256, group=16, tail_bytes=32),
+        _blocks("q6_k", "k6", 6, ("low4", "high2"), *_K6_FIELDS, zero_point=32, columns=256, group=16),
+        _blocks("q2_k", "k2", 2, ("low2",), *_K2_FIELDS, columns=256, group=16),
+        _blocks("q3_k", "k3", 3, ("low2", "high1"), *_K6_FIELDS, zero_point=4, columns=256, group=16),
+        *(_blocks(name, "b2", 2, ("low2",), _SCALE, zero_point=1) for name in ("q1_0", "q2_0", "tq1_0", "tq2_0")),
+        _table("iq4_nl", "b4", "nl", _SCALE, columns=64),
+        _table("iq4_xs", "t32", "nl", *_T32_FIELDS),
+        _table("iq3_xxs", "t32", "iq3x", *_T32_FIELDS),
+        _table("iq3_s", "t32", "iq3", *_T32_FIELDS),
+        _table("iq2_xxs", "t32", "iq2", *_T32_FIELDS),
+        _table("iq2_xs", "t16", "iq2", *_T16_FIELDS, group=16),
+        _table("iq2_s", "t16", "iq2", *_T16_FIELDS, group=16),
+        _table("iq1_s", "t32", "iq1", *_T32_FIELDS),
+        _table("iq1_m", "t16", "iq1", *_T16_FIELDS, group=16),
+        _table("mxfp4", "x4", "e2m1", ("scale", "e8m0", 4), columns=128),
+        _table("nvfp4", "n4", "e2m1", *_NV_FIELDS, group=16),
     )
 }
 """Every format by name."""

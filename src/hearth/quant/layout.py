@@ -20,7 +20,10 @@ U8 = NDArray[np.uint8]
 
 _TILE_WEIGHTS = 1 << 17
 """Weights packed at a time, so that the temporary arrays of a tile stay in the L2 cache."""
-_FIELD_TYPES = {"f16": np.float16, "u8": np.uint8, "i8": np.int8, "f32": np.float32, "i32": np.int32}
+_FIELD_TYPES = {
+    "f16": np.float16, "f32": np.float32, "i32": np.int32, "i8": np.int8,
+    "u8": np.uint8, "u4": np.uint8, "e8m0": np.uint8, "e4m3": np.uint8,
+}  # fmt: skip
 
 
 def packed_view(packed: U8, fmt: Format, n: int, k: int) -> U8:
@@ -105,21 +108,25 @@ def _pack_blocks(blocks: Blocks, rows: slice, fmt: Format, out: U8) -> None:
         elif plane == "low4":
             np.bitwise_or(quads[..., 0::2, :] & 0x0F0F0F0F, (quads[..., 1::2, :] & 0x0F0F0F0F) << 4, out=target)
         elif plane == "high1":
-            fifth = quads >> 4 & 0x01010101
+            bit = quads >> fmt.low_bits & 0x01010101
             target[:] = 0
             for s in range(8):
-                target[..., 0, :] |= fifth[..., s, :] << s
+                target[..., 0, :] |= bit[..., s, :] << s
         else:
-            pairs = (quads >> 4 & 0x03030303).reshape(*quads.shape[:3], 2, 4, LANES)
+            pairs = quads >> (0 if plane == "low2" else fmt.low_bits) & 0x03030303
+            pairs = pairs.reshape(*quads.shape[:3], 2, 4, LANES)
             target[:] = 0
             for t in range(4):
                 target |= pairs[..., t, :] << 2 * t
     end = fmt.plane_groups * fmt.plane_group_bytes
     for field in fmt.fields:
         values = _pad(blocks.array(field.name)[rows], row_blocks * LANES, column_blocks * field.count, 0)
-        per_block = values.reshape(row_blocks, LANES, column_blocks, field.count)
-        _field_view(out, field)[:] = per_block.transpose(0, 2, 3, 1)
-        end = field.offset + field.size_bytes
+        per_block = values.reshape(row_blocks, LANES, column_blocks, field.count).transpose(0, 2, 3, 1)
+        if field.shift:
+            _field_view(out, field)[:] |= per_block << field.shift
+        else:
+            _field_view(out, field)[:] = per_block
+        end = max(end, field.offset + field.size_bytes)
     out[..., end:] = 0
 
 
@@ -156,10 +163,11 @@ def unpack_blocks(packed: U8, n: int, k: int, fmt: Format) -> Blocks:
             quads[..., 1::2, :] |= source >> 4 & 0x0F0F0F0F
         elif plane == "high1":
             for s in range(8):
-                quads[..., s, :] |= (source[..., 0, :] >> s & 0x01010101) << 4
+                quads[..., s, :] |= (source[..., 0, :] >> s & 0x01010101) << fmt.low_bits
         else:
+            up = 0 if plane == "low2" else fmt.low_bits
             for s in range(8):
-                quads[..., s, :] |= (source[..., s // 4, :] >> 2 * (s % 4) & 0x03030303) << 4
+                quads[..., s, :] |= (source[..., s // 4, :] >> 2 * (s % 4) & 0x03030303) << up
 
     def rows_first(array: NDArray[Any], columns: int) -> NDArray[Any]:
         """(rb, columns..., lane) to (N, columns that are kept)."""
@@ -168,10 +176,11 @@ def unpack_blocks(packed: U8, n: int, k: int, fmt: Format) -> Blocks:
 
     kept = round_up(k, fmt.block_columns if fmt.is_super else PLANE_COLUMNS)
     q = np.ascontiguousarray(rows_first(quads, kept // 4)).view(np.int8 if fmt.signed else np.uint8)
-    arrays = {
-        field.name: rows_first(_field_view(blocks, field), kept * field.count // fmt.block_columns)
-        for field in fmt.fields
-    }
+    arrays = {}
+    for field in fmt.fields:
+        stored = _field_view(blocks, field)
+        stored = stored >> field.shift & 15 if field.dtype == "u4" else stored
+        arrays[field.name] = rows_first(stored, kept * field.count // fmt.block_columns)
     if fmt.is_row:
         at = fmt.row_fields_offset(k) + fmt.field("scale").offset
         scale = np.ascontiguousarray(rows[:, at : at + fmt.field("scale").size_bytes]).view(np.float32)

@@ -28,6 +28,7 @@ class RowSource:
         shape: of the tensor: `(rows, columns)`, or `(size,)` for a vector, whose rows are its elements.
         rows: half-open range of rows that are meant; None: all.
         order: row i is row `order[i]` of that range, each of which is there at most once; None: as they are.
+        factor: what all numbers are multiplied by (`TensorInfo.factor`).
 
     Raises:
         CorruptFile: sizes, range or permutation do not fit together.
@@ -40,6 +41,7 @@ class RowSource:
     shape: tuple[int, ...]
     rows: tuple[int, int] | None = None
     order: NDArray[np.int64] | None = None
+    factor: float = 1.0
 
     @classmethod
     def of(
@@ -51,7 +53,7 @@ class RowSource:
     ) -> RowSource:
         """Rows of the tensor called `tensor` of a checkpoint (the fields of a `model.weights.WeightSource`)."""
         info = checkpoint.tensors[tensor]
-        return cls(tensor, info.dtype, checkpoint.raw(tensor), info.shape, rows, order)
+        return cls(tensor, info.dtype, checkpoint.raw(tensor), info.shape, rows, order, info.factor)
 
     def __post_init__(self) -> None:
         if len(self.shape) not in (1, 2):
@@ -99,7 +101,7 @@ class RowSource:
         raw = self._raw_rows(begin, rows)
         if self.dtype in FLOAT_BYTES:
             return raw.view(NATIVE_TYPES[self.dtype]).reshape(rows - begin, self.k)
-        return from_gguf(raw, (rows - begin, self.k), self.dtype, self.name)
+        return from_gguf(raw, (rows - begin, self.k), self.dtype, self.name, self.factor)
 
     def read_f32(self, begin: int = 0, end: int | None = None) -> NDArray[np.float32]:
         """Rows `[begin, end)` as f32 `(rows, k)`; exact."""
@@ -231,7 +233,8 @@ def read_f32(source: RowSource) -> NDArray[np.float32]:
     elif source.dtype in FLOAT_BYTES:
         values = source.read_f32().reshape(-1)
     else:
-        whole = unpack(from_gguf(np.asarray(source.raw), (1, source.shape[0]), source.dtype, source.name)).reshape(-1)
+        shape = (1, source.shape[0])
+        whole = unpack(from_gguf(np.asarray(source.raw), shape, source.dtype, source.name, source.factor)).reshape(-1)
         begin, end = source.rows or (0, source.shape[0])
         values = whole[begin:end] if source.order is None else whole[begin:end][source.order]
     check_finite(values, source.name)
@@ -247,4 +250,5 @@ def read_tensor(checkpoint: Checkpoint, name: str) -> NDArray[np.float32]:
     """
     info = checkpoint.tensors[name]
     rows = (math.prod(info.shape[:-1]), info.shape[-1]) if len(info.shape) > 1 else info.shape or (1,)
-    return read_f32(RowSource(name, info.dtype, checkpoint.raw(name), rows)).reshape(info.shape)
+    source = RowSource(name, info.dtype, checkpoint.raw(name), rows, factor=info.factor)
+    return read_f32(source).reshape(info.shape)

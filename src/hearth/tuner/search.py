@@ -189,7 +189,7 @@ def choices(product: Product, best: Tuning, field: str) -> list[Tuning]:
         # More than 16 columns of scales beside them do not fit any registers.
         "tile_rows": tuple(size for size in (tile // 2, tile, tile * 2) if 2 <= size <= 16),
         # LLVM takes long over more.
-        "unroll": (1, 2) if spec.fmt.is_super else (),
+        "unroll": (1, 2) if spec.fmt.plane_groups > 2 else (),
         "stretch_bytes": tuple(size << 10 for size in (128, 256, 512, 1024)),
         "chunk_bytes": tuple(size << 10 for size in (32, 64, 96, 192, 384)),
     }

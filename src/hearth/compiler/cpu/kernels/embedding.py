@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 from tvm import tirx
 
-from hearth.compiler.cpu.kernels.builder import Expr, Kernel, Memory, bitcast, cast, f32, i64, in_name
-from hearth.quant.formats import Format
+from hearth.compiler.cpu.kernels.builder import Expr, Kernel, Memory, bitcast, cast, const, f32, i64, in_name
+from hearth.compiler.cpu.kernels.weights import byte_to_float
+from hearth.quant.formats import FIELD_BYTES, Format
 
 
 def embedding(fmt: Format, scale: float) -> Kernel:
@@ -53,14 +54,15 @@ def _float_element(k: Kernel, w: Memory, fmt: Format) -> Element:
 
 
 def _block_element(k: Kernel, w: Memory, fmt: Format) -> Element:
-    half = k.view(w, "float16")
+    half, single = k.view(w, "float16"), k.view(w, "float32")
 
     def field(name: str, base: Expr, index: Expr, lane: Expr) -> Expr:
         at = fmt.field(name)
-        if at.dtype == "f16":
-            return cast("float32", half.load(tirx.floordiv(base + at.offset, i64(2)) + index * 16 + lane))
-        value = w.load(base + at.offset + index * 16 + lane)
-        return cast("float32", cast("int8", value) if at.dtype == "i8" else value)
+        size = FIELD_BYTES[at.dtype]
+        start = tirx.floordiv(base + at.offset, i64(size)) + index * 16 + lane
+        if at.dtype == "f32":
+            return single.load(start)
+        return cast("float32", half.load(start)) if at.dtype == "f16" else byte_to_float(w.load(start), at, 1)
 
     def integer(base: Expr, lane: Expr, column: Expr) -> Expr:
         group, c = tirx.floordiv(column, i64(32)), k.let(tirx.floormod(column, i64(32)), "c")
@@ -68,19 +70,20 @@ def _block_element(k: Kernel, w: Memory, fmt: Format) -> Element:
         quad = k.let(tirx.floordiv(c, i64(4)), "quad")
         if fmt.signed:
             return cast("int32", cast("int8", w.load(start + quad * 64)))
-        low = cast("int32", w.load(start + fmt.plane_offset("low4") + tirx.floordiv(quad, i64(2)) * 64))
-        value = tirx.bitwise_and(tirx.shift_right(low, cast("int32", tirx.floormod(quad, i64(2)) * 4)), tirx.const(15))
+
+        def bits(plane: str, count: int, to: int) -> Expr:
+            """The bits of the column in a plane, moved to where they belong."""
+            each = 8 // count
+            stored = cast("int32", w.load(start + fmt.plane_offset(plane) + tirx.floordiv(quad, i64(each)) * 64))
+            moved = tirx.shift_right(stored, cast("int32", tirx.floormod(quad, i64(each)) * count))
+            return tirx.shift_left(tirx.bitwise_and(moved, tirx.const((1 << count) - 1)), tirx.const(to))
+
+        value = bits("low4", 4, 0) if "low4" in fmt.planes else bits("low2", 2, 0)
         if "high1" in fmt.planes:
-            high = cast("int32", w.load(start + fmt.plane_offset("high1")))
-            bit = tirx.bitwise_and(tirx.shift_right(high, cast("int32", quad)), tirx.const(1))
-            value = value + tirx.shift_left(bit, tirx.const(4))
+            value = value + bits("high1", 1, fmt.low_bits)
         if "high2" in fmt.planes:
-            high = cast("int32", w.load(start + fmt.plane_offset("high2") + tirx.floordiv(quad, i64(4)) * 64))
-            bits = tirx.bitwise_and(
-                tirx.shift_right(high, cast("int32", tirx.floormod(quad, i64(4)) * 2)), tirx.const(3)
-            )
-            value = value + tirx.shift_left(bits, tirx.const(4))
-        return value
+            value = value + bits("high2", 2, fmt.low_bits)
+        return _entry(k, fmt.table, k.let(value, "place")) if fmt.table else value
 
     def read(base: Expr, lane: Expr, column: Expr) -> Expr:
         value = cast("float32", integer(base, lane, column) - fmt.zero_point)
@@ -94,3 +97,12 @@ def _block_element(k: Kernel, w: Memory, fmt: Format) -> Element:
         return value + field("min", base, group, lane) if fmt.has_min else value
 
     return read
+
+
+def _entry(k: Kernel, table: tuple[int, ...], place: Expr) -> Expr:
+    """table[place], int32: a byte of one of two words of eight."""
+    packed = bytes(entry & 255 for entry in table).ljust(16, bytes(1))
+    low, high = (const("int64", int.from_bytes(packed[i : i + 8], "little", signed=True)) for i in (0, 8))
+    word = tirx.Select(place < 8, low, high)
+    moved = tirx.shift_right(word, cast("int64", tirx.bitwise_and(place, tirx.const(7)) * 8))
+    return cast("int32", cast("int8", k.let(moved, "entry")))

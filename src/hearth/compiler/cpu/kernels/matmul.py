@@ -96,9 +96,9 @@ CACHE_LINE = 64
 
 
 def for_each_group(k: Kernel, fmt: Format, unroll: int, body: Callable[[Expr], None]) -> None:
-    """body(group) for the groups of 32 columns in a block: written out for two, a loop for the eight of a k-quant, of
-    which `unroll` are written out (LLVM takes 10 seconds and more over all)."""
-    if fmt.is_super:
+    """body(group) for the groups of 32 columns in a block: written out for two, a loop for the four or eight of larger
+    blocks, of which `unroll` are written out (LLVM takes 10 seconds and more over all)."""
+    if fmt.plane_groups > 2:
         with k.loop(0, fmt.plane_groups // unroll) as some:
             for number in range(unroll):
                 body(some * unroll + number)
@@ -159,7 +159,7 @@ class _Int8Product(_Product):
         k, fmt, isa = self.k, self.spec.fmt, self.spec.isa
         quads = load_quads(k, self.w, fmt, table.base, group, table.part, isa)
         per_scale = fmt.group_columns // 4
-        bits = 8 if fmt.signed else fmt.bits
+        bits = fmt.value_bits
         for piece in range(QUADS // per_scale):
             scale, offset = table.get(group * (QUADS // per_scale) + piece)
             chosen = range(piece * per_scale, (piece + 1) * per_scale)
@@ -175,9 +175,10 @@ class _Int8Product(_Product):
             dots = group_dot(isa, k, [quads[s] for s in chosen], activations, bits, starts)
             for total, dot, at in zip(sums, dots, columns, strict=True):
                 a_scale = broadcast(self.scales.load(at(SCALE)), isa.rows)
+                a_sum = self._scaled_sum(at, None if per_scale == QUADS else piece)
                 value = fma(cast("float32", dot, isa.rows), scale * a_scale, total.get(), isa.rows)
                 if offset is not None:
-                    value = fma(offset, broadcast(self.scales.load(at(SCALED_SUM)), isa.rows), value, isa.rows)
+                    value = fma(offset, broadcast(a_sum, isa.rows), value, isa.rows)
                 total.set(value)
 
     def _sums_at(self, row: Expr, column_group: Expr) -> Callable[[int], Expr]:
@@ -185,6 +186,13 @@ class _Int8Product(_Product):
         groups = tirx.floordiv(self.kp, i64(32))
         first = self.k.let(row * groups * SUMS + column_group, "at")
         return lambda which: first + groups * which
+
+    def _scaled_sum(self, at: Callable[[int], Expr], half: int | None) -> Expr:
+        """Scale times the sum of the integers of a group, or of one half of its columns."""
+        if half is None:
+            return self.scales.load(at(SCALED_SUM))
+        whole = cast("float32", self.starts.load(at(HALF_STARTS + half)))
+        return whole * (self.scales.load(at(SCALE)) * f32(-1 / 128))
 
     def _start(self, at: Callable[[int], Expr], which: int, shift: int) -> Expr:
         lanes = self.spec.isa.rows

@@ -11,8 +11,9 @@ from tvm import tirx
 
 from hearth.compiler.cpu.kernels.builder import Expr, Kernel, Memory, bitcast, cast, const
 from hearth.compiler.cpu.kernels.halves import float_loader, half_to_float
+from hearth.compiler.cpu.kernels.look_up import look_up
 from hearth.compiler.cpu.targets import ISAS, Isa
-from hearth.quant.formats import PLANE_COLUMNS, Format
+from hearth.quant.formats import FIELD_BYTES, PLANE_COLUMNS, Field, Format
 
 QUADS = 8  # quads (4 columns) in a group of 32 columns
 
@@ -32,7 +33,7 @@ def lift(fmt: Format, isa: Isa) -> int:
 
 
 def load_quads(
-    k: Kernel, w: Memory, fmt: Format, base: Expr, group: Expr, part: int, isa: Isa
+    k: Kernel, w: Memory, fmt: Format, base: Expr, group: Expr, part: int, isa: Isa, native: Isa | None = None
 ) -> list[Callable[[], Expr]]:
     """The 8 quad vectors of one group of 32 columns, for the rows of one part of the block.
 
@@ -41,10 +42,11 @@ def load_quads(
         base: byte offset of the column block.
         group: index of the group in the block.
         part: which `isa.rows` of the 16 rows.
+        native: the instruction set that the code is for; None: `isa`.
 
     Returns:
-        For each quad a function that emits its vector, uint8 of `isa.width`, to be called once and in order: 4-, 5-,
-        6-bit integers as stored, or shifted up (`lift`); 8-bit ones as `isa.unsigned_quads` wants them.
+        For each quad a function that emits its vector, uint8 of `isa.width`, to be called once and in order: integers
+        as stored, or shifted up (`lift`); 8-bit ones, and those of a table, as `isa.unsigned_quads` wants them.
     """
     up = lift(fmt, isa)
     width = isa.width
@@ -60,18 +62,27 @@ def load_quads(
         value = plane("int8", s)
         return tirx.bitwise_xor(value, const("uint8", 128, width)) if isa.unsigned_quads(fmt.signed) else value
 
+    def field(name: str, s: int, at: int, to: int) -> Expr:
+        """The bits of a quad in a plane, of which vector and shift are known, moved to where they belong."""
+        vector, bits = (s // 2, 4) if name == "low4" else (s // 4, 2) if name in ("low2", "high2") else (0, 1)
+        moved = _shift(plane(name, vector), at - to, width)
+        return tirx.bitwise_and(moved, const("uint8", (1 << bits) - 1 << to, width))
+
     def unsigned(s: int) -> Expr:
-        low = plane("low4", s // 2)
-        value = tirx.bitwise_and(_shift(low, 4 * (s % 2) - up, width), const("uint8", 15 << up, width))
+        value = field("low4", s, 4 * (s % 2), up) if "low4" in fmt.planes else field("low2", s, 2 * (s % 4), up)
         if "high1" in fmt.planes:
-            moved = _shift(plane("high1", 0), s - 4 - up, width)
-            value = tirx.bitwise_or(value, tirx.bitwise_and(moved, const("uint8", 16 << up, width)))
+            value = tirx.bitwise_or(value, field("high1", s, s, fmt.low_bits + up))
         if "high2" in fmt.planes:
-            moved = _shift(plane("high2", s // 4), 2 * (s % 4) - 4 - up, width)
-            value = tirx.bitwise_or(value, tirx.bitwise_and(moved, const("uint8", 48 << up, width)))
+            value = tirx.bitwise_or(value, field("high2", s, 2 * (s % 4), fmt.low_bits + up))
         return value
 
-    read = signed if fmt.signed else unsigned
+    higher = 128 if isa.unsigned_quads(fmt.has_signed_values) else 0
+
+    def from_table(s: int) -> Expr:
+        table = [entry + higher & 255 for entry in fmt.table]
+        return look_up(native or isa, k, k.let(unsigned(s), "place"), width, table)
+
+    read = from_table if fmt.table else signed if fmt.signed else unsigned
     return [lambda s=s: k.let(read(s), "quad") for s in range(QUADS)]  # type: ignore[misc]
 
 
@@ -88,50 +99,73 @@ class Scales:
         self.part = part
         self.software_half = isa is not None and not isa.has_half
         self.half = k.view(w, "int16" if self.software_half else "float16")
+        self.single = k.view(w, "float32")
         up = lift(fmt, isa) if isa is not None else 0
         self.unit = 1.0 / (1 << up)
-        self.zero_point = (fmt.zero_point << up) + (128 if isa is not None and isa.unsigned_quads(fmt.signed) else 0)
+        self.zero_point = (fmt.zero_point << up) + (
+            128 if isa is not None and isa.unsigned_quads(fmt.has_signed_values) else 0
+        )
         self.start_shift: int | None = None
         # Where the start must be shifted it costs as much as an offset, and saves only that of each half of a group.
         if isa is not None and self.zero_point and (isa.lifts_integers or fmt.group_columns < PLANE_COLUMNS):
             self.start_shift = (128 // self.zero_point).bit_length() - 1
             self.zero_point = 0
         if fmt.is_super:
-            self.d = k.let(self._scaled(self._half("scale", 0)), "d")
-            self.dmin = k.let(self._half("min", 0), "dmin") if fmt.has_min else None
+            self.d = k.let(self._scaled(self._number("scale", 0)), "d")
+            self.dmin = k.let(self._number("min", 0), "dmin") if fmt.has_min else None
 
     def _scaled(self, scale: Expr) -> Expr:
         return scale if self.unit == 1.0 else scale * const("float32", self.unit, self.rows)
 
-    def _half(self, name: str, index: Expr) -> Expr:
-        field = self.fmt.field(name)
-        start = tirx.floordiv(self.base, tirx.IntImm("int64", 2)) + (
-            field.offset // 2 + index * 16 + self.part * self.rows
+    def _number(self, name: str, index: Expr) -> Expr:
+        """f32 of the rows in entry `index` of a field."""
+        field, rows = self.fmt.field(name), self.rows
+        size = FIELD_BYTES[field.dtype]
+        start = tirx.floordiv(self.base, tirx.IntImm("int64", size)) + (
+            field.offset // size + index * 16 + self.part * rows
         )
-        value = self.half.load(start, self.rows)
-        return half_to_float(value, self.rows, finite=True) if self.software_half else cast("float32", value, self.rows)
-
-    def _byte(self, name: str, index: Expr) -> Expr:
-        field = self.fmt.field(name)
-        value = self.w.load(self.base + (field.offset + index * 16 + self.part * self.rows), self.rows)
-        if field.dtype == "i8":
-            value = bitcast("int8", value, self.rows)
-        return cast("float32", cast("int32", value, self.rows), self.rows)
+        if field.dtype == "f32":
+            return self.single.load(start, rows)
+        if field.dtype == "f16":
+            value = self.half.load(start, rows)
+            return half_to_float(value, rows, finite=True) if self.software_half else cast("float32", value, rows)
+        return byte_to_float(self.w.load(start, rows), field, rows)
 
     def get(self, index: Expr) -> tuple[Expr, Expr | None]:
-        """Scale and offset of scale group `index` of the block (32 columns; 16 in q6_k); offset None: it is 0."""
+        """Scale and offset of scale group `index` of the block (32 or 16 columns); offset None: it is 0."""
         k = self.k
         if self.fmt.is_super:
-            scale = k.let(self.d * self._byte("sub_scale", index), "scale")
+            scale = k.let(self.d * self._number("sub_scale", index), "scale")
             offset = None
             if self.dmin is not None:
-                offset = k.let(const("float32", 0.0, self.rows) - self.dmin * self._byte("sub_min", index), "offset")
+                offset = k.let(const("float32", 0.0, self.rows) - self.dmin * self._number("sub_min", index), "offset")
         else:
-            scale = k.let(self._scaled(self._half("scale", index)), "scale")
-            offset = k.let(self._half("min", index), "offset") if self.fmt.has_min else None
+            scale = k.let(self._scaled(self._number("scale", index)), "scale")
+            offset = k.let(self._number("min", index), "offset") if self.fmt.has_min else None
         if self.zero_point:
             offset = k.let(scale * const("float32", -float(self.zero_point), self.rows), "offset")
         return scale, offset
+
+
+def byte_to_float(value: Expr, field: Field, lanes: int) -> Expr:
+    """f32 of the bytes of a field (`formats.FieldType`)."""
+    if field.dtype == "i8":
+        return cast("float32", cast("int32", bitcast("int8", value, lanes), lanes), lanes)
+    bits = cast("int32", value, lanes)
+
+    def integer(number: int) -> Expr:
+        return const("int32", number, lanes)
+
+    if field.dtype == "u4":
+        bits = tirx.bitwise_and(tirx.shift_right(bits, integer(field.shift)), integer(15))
+    elif field.dtype == "e8m0":  # the exponent of a float; below all normal ones is half of the least
+        bits = tirx.max(tirx.shift_left(bits, integer(23)), integer(1 << 22))
+        return bitcast("float32", bits, lanes) * const("float32", 0.5, lanes)
+    elif field.dtype == "e4m3":  # exponent and fraction of a float; below the least exponent steps are even
+        normal = bitcast("float32", tirx.shift_left(bits, integer(20)) + integer((127 - 8) << 23), lanes)
+        small = cast("float32", bits, lanes) * const("float32", 2.0**-10, lanes)
+        return tirx.Select(bits < integer(8), small, normal)
+    return cast("float32", bits, lanes)
 
 
 def float_columns(k: Kernel, w: Memory, fmt: Format, isa: Isa) -> Callable[[Expr, Expr], list[Expr]]:
@@ -142,7 +176,7 @@ def float_columns(k: Kernel, w: Memory, fmt: Format, isa: Isa) -> Callable[[Expr
         scales = Scales(k, w, fmt, base, 0, None)
         per_scale = fmt.group_columns
         columns: list[Expr] = []
-        words = [bitcast("uint32", quad(), 16) for quad in load_quads(k, w, fmt, base, group, 0, ISAS["generic"])]
+        words = [bitcast("uint32", quad(), 16) for quad in load_quads(k, w, fmt, base, group, 0, ISAS["generic"], isa)]
         current: tuple[Expr, Expr | None] | None = None
         for c in range(32):
             if c % per_scale == 0:
@@ -150,7 +184,7 @@ def float_columns(k: Kernel, w: Memory, fmt: Format, isa: Isa) -> Callable[[Expr
             assert current is not None
             scale, offset = current
             word, byte = words[c // 4], c % 4
-            if fmt.signed:
+            if fmt.has_signed_values:
                 word = bitcast("int32", word, 16)
                 up = tirx.shift_left(word, const("int32", 24 - 8 * byte, 16))
                 value = tirx.shift_right(up, const("int32", 24, 16))

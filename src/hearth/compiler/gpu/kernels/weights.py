@@ -18,6 +18,7 @@ from hearth.compiler.gpu.kernels.builder import (
     GpuKernel,
     Memory,
     bitcast,
+    builtin,
     cast,
     div,
     f32,
@@ -30,7 +31,7 @@ from hearth.compiler.gpu.kernels.builder import (
     vec,
     vector,
 )
-from hearth.quant.formats import PLANE_COLUMNS, Format
+from hearth.quant.formats import PLANE_COLUMNS, Field, Format
 
 OCTET = 8
 """Columns that an invocation takes at once: a word of `low4` for each row."""
@@ -56,7 +57,7 @@ class Weight:
                 floats more easily.
         """
         self.k, self.fmt, self.lanes = k, fmt, lanes
-        self.lifted = fmt.signed and not as_stored
+        self.lifted = fmt.has_signed_values and not as_stored
         # Of 16-bit floats 4 rows are 8 bytes.
         words = 2 if lanes == 4 and fmt.is_float and fmt.bits == 16 else lanes
         self.element_bytes = 4 * words
@@ -132,9 +133,9 @@ class Weight:
         pairs = [k.let(unpack_halves(tirx.Select(upper, lane(found, i + 2), lane(found, i))), "pair") for i in range(2)]
         return vector(*[lane(pairs[i // 2], i % 2) for i in range(4)])
 
-    def bytes(self, at: Expr, offset_bytes: int, *, signed: bool) -> Expr:
-        """f32 of the bytes of these rows among the 16 that lie there."""
-        k = self.k
+    def bytes(self, at: Expr, field: Field) -> Expr:
+        """f32 of the bytes of these rows among the 16 of a field's that lie there."""
+        k, offset_bytes = self.k, field.offset
         if self.lanes == 1:
             word = self.memory.load(at + offset_bytes // self.element_bytes + div(self.row, 4))
             word = tirx.shift_right(word, cast("uint32", mod(self.row, 4) * 8))
@@ -143,12 +144,23 @@ class Weight:
             low = tirx.Select(tirx.EQ(self.row, i32(0)), lane(four, 0), lane(four, 1))
             high = tirx.Select(tirx.EQ(self.row, i32(2)), lane(four, 2), lane(four, 3))
             word = tirx.Select(self.row < 2, low, high)
-        word = k.let(tirx.bitwise_xor(word, u32(_BYTE_SIGNS)) if signed else word, "word")
-        values = [
-            cast("float32", tirx.bitwise_and(tirx.shift_right(word, u32(8 * i)), u32(255))) for i in range(self.lanes)
-        ]
+        word = k.let(tirx.bitwise_xor(word, u32(_BYTE_SIGNS)) if field.dtype == "i8" else word, "word")
+        shift, mask = (field.shift, 15) if field.dtype == "u4" else (0, 255)
+        places = [tirx.shift_right(word, u32(8 * i + shift)) for i in range(self.lanes)]
+        values = [_byte_to_float(k.let(tirx.bitwise_and(place, u32(mask)), "byte"), field) for place in places]
         value = vector(*values) if self.lanes > 1 else values[0]
-        return value - f32(128.0, self.lanes) if signed else value
+        return value - f32(128.0, self.lanes) if field.dtype == "i8" else value
+
+
+def _byte_to_float(byte: Expr, field: Field) -> Expr:
+    """f32 of a byte of a field (`formats.FieldType`)."""
+    if field.dtype == "e8m0":  # the exponent of a float; below all normal ones is half of the least
+        bits = builtin("max", "uint32", tirx.shift_left(byte, u32(23)), u32(1 << 22))
+        return bitcast("float32", bits) * f32(0.5)
+    if field.dtype == "e4m3":  # exponent and fraction of a float; below the least exponent steps are even
+        normal = bitcast("float32", tirx.shift_left(byte, u32(20)) + u32((127 - 8) << 23))
+        return tirx.Select(byte < u32(8), cast("float32", byte) * f32(2.0**-10), normal)
+    return cast("float32", byte)
 
 
 class Group:
@@ -175,26 +187,24 @@ class Group:
         lanes = weight.lanes
         index = self.index * weight.spans + span
 
-        def halves(name: str, at: Expr) -> Expr:
-            """A row of an f16 field."""
-            return weight.halves(self.start + at * (32 // weight.element_bytes), fmt.field(name).offset)
-
-        def integers(name: str) -> Expr:
-            """A row of integer sub-scales."""
+        def numbers(name: str, at: Expr) -> Expr:
+            """A row of a field."""
             field = fmt.field(name)
-            at = self.start + index * (16 // weight.element_bytes)
-            return weight.bytes(at, field.offset, signed=field.dtype == "i8")
+            place = self.start + at * (field.size_bytes // field.count // weight.element_bytes)
+            if field.dtype == "f32":
+                return bitcast("float32", weight.words(place, field.offset), lanes)
+            return weight.halves(place, field.offset) if field.dtype == "f16" else weight.bytes(place, field)
 
         offset = None
         if fmt.is_super:
-            scale = k.let(halves("scale", i32(0)) * integers("sub_scale"), "scale")
+            scale = k.let(numbers("scale", i32(0)) * numbers("sub_scale", index), "scale")
             if fmt.has_min:
-                offset = k.let(f32(0.0, lanes) - halves("min", i32(0)) * integers("sub_min"), "offset")
+                offset = k.let(f32(0.0, lanes) - numbers("min", i32(0)) * numbers("sub_min", index), "offset")
         elif fmt.is_row:
-            scale = k.let(integers("sub_scale"), "scale") if fmt.fields else f32(1.0, lanes)
+            scale = k.let(numbers("sub_scale", index), "scale") if fmt.fields else f32(1.0, lanes)
         else:
-            scale = k.let(halves("scale", index), "scale")
-            offset = k.let(halves("min", index), "offset") if fmt.has_min else None
+            scale = k.let(numbers("scale", index), "scale")
+            offset = k.let(numbers("min", index), "offset") if fmt.has_min else None
         if weight.zero_point:
             offset = k.let(scale * f32(-float(weight.zero_point), lanes), "offset")
         return scale, offset
@@ -240,23 +250,57 @@ class Octet:
         if fmt.signed:
             words = self._plane("int8", index * 2 + half)
             return tirx.bitwise_xor(words, self._each(_BYTE_SIGNS)) if self._weight.lifted else words
-        low = self._plane("low4", index)
+        quad = self._nibbles(half) if "low4" in fmt.planes else self._bits("low2", index * 2 + half, 2)
+        if "high1" in fmt.planes:
+            quad = tirx.bitwise_or(quad, self._above(self._bits("high1", index * 2 + half, 1)))
+        if "high2" in fmt.planes:
+            quad = tirx.bitwise_or(quad, self._above(self._bits("high2", index * 2 + half, 2)))
+        return self._from_table(self._weight.k.let(quad, "places")) if fmt.table else quad
+
+    def _nibbles(self, half: int | Expr) -> Expr:
+        low = self._plane("low4", i32(self._index))
         if not isinstance(half, int):
             low = tirx.shift_right(low, self._each(cast("uint32", half * 4)))
         elif half:
             low = tirx.shift_right(low, self._each(4))
-        quad = tirx.bitwise_and(low, self._each(0x0F0F0F0F))
-        if "high1" in fmt.planes:
-            quad = tirx.bitwise_or(quad, self._high(self._plane("high1", i32(0)), index * 2 + half, 0x01010101))
-        if "high2" in fmt.planes:
-            moved = mod(index, 2) * 4 + 2 * half
-            quad = tirx.bitwise_or(quad, self._high(self._plane("high2", div(index, 2)), moved, 0x03030303))
-        return quad
+        return tirx.bitwise_and(low, self._each(0x0F0F0F0F))
 
-    def _high(self, plane: Expr, shift: Expr, mask: int) -> Expr:
-        """The bits of a plane that stand above the 4 lower ones."""
-        bits = tirx.bitwise_and(tirx.shift_right(plane, self._each(cast("uint32", shift))), self._each(mask))
-        return tirx.shift_left(bits, self._each(4))
+    def _bits(self, plane: str, quad: Expr, bits: int) -> Expr:
+        """The bits that a plane has of a quad of the group, which of its first vector or of a later one."""
+        each = 8 // bits
+        words = self._plane(plane, div(quad, each))
+        moved = tirx.shift_right(words, self._each(cast("uint32", mod(quad, each) * bits)))
+        return tirx.bitwise_and(moved, self._each(((1 << bits) - 1) * 0x01010101))
+
+    def _above(self, bits: Expr) -> Expr:
+        """Bits that stand above the lower ones."""
+        return tirx.shift_left(bits, self._each(self._weight.fmt.low_bits))
+
+    def _from_table(self, places: Expr) -> Expr:
+        """Entries of the table, four at once: each bit of a place chooses one half of what is left."""
+        k, fmt = self._weight.k, self._weight.fmt
+        higher = 128 if self._weight.lifted else 0
+        entries = [*(entry + higher & 255 for entry in fmt.table), *[0] * (16 - len(fmt.table))]
+        left: list[int | Expr] = [entry * 0x01010101 for entry in entries]
+        for bit in range(4):
+            one = tirx.bitwise_and(tirx.shift_right(places, self._each(bit)), self._each(0x01010101))
+            which = k.let(one * self._each(255), "which")
+            left = [self._chosen(which, *left[i : i + 2]) for i in range(0, len(left), 2)]
+        return left[0]
+
+    def _chosen(self, which: Expr, low: int | Expr, high: int | Expr) -> int | Expr:
+        """Of each byte `high` where `which` has ones, else `low`."""
+        if isinstance(low, int) and isinstance(high, int):
+            if low == high:
+                return low
+            differing: Expr = self._each(low ^ high)
+        else:
+            differing = tirx.bitwise_xor(self._words(low), self._words(high))
+        chosen = tirx.bitwise_xor(self._words(low), tirx.bitwise_and(which, differing))
+        return self._weight.k.let(chosen, "left")
+
+    def _words(self, value: int | Expr) -> Expr:
+        return self._each(value) if isinstance(value, int) else value
 
     def _floats(self, half: int | Expr) -> list[Callable[[], Expr]]:
         weight, fmt = self._weight, self._weight.fmt
