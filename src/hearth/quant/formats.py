@@ -112,11 +112,6 @@ class Format:
         return self.signed or bool(self.table)
 
     @property
-    def value_bits(self) -> int:
-        """Bits of the integers that products multiply."""
-        return 8 if self.has_signed_values else self.bits
-
-    @property
     def low_bits(self) -> int:
         """Bits of an integer below those that the planes `high1` and `high2` hold."""
         return 2 if "low2" in self.planes else 4

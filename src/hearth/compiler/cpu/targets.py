@@ -80,6 +80,11 @@ class Isa:
         adds to 32 bits. Sums of 16 bits hold more products of 4-bit weights than of the bytes that rows would have."""
         return self.dot in ("vpdpbusd", "sdot", "smmla")
 
+    @property
+    def prefers_positive_quads(self) -> bool:
+        """Whether products with signed bytes take more instructions than with bytes of 0 to 127."""
+        return self.dot in ("maddubs", "relaxed")
+
     def unsigned_quads(self, signed: bool) -> bool:
         """Whether `group_dot` wants stored signed bytes as unsigned ones (+128)."""
         return signed and self.dot == "vpdpbusd"

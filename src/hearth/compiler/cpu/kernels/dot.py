@@ -89,7 +89,7 @@ def _maddubs(
 ) -> list[Expr]:
     """AVX2: pairs of products are added in 16 bits with saturation, so only as many are summed there as fit."""
     width = isa.width
-    per_sum = min({2: 8, 3: 8, 4: 8, 5: 4, 6: 2, 8: 1}[bits], len(weights))
+    per_sum = min({2: 8, 3: 8, 4: 8, 5: 4, 6: 2, 7: 1, 8: 1}[bits], len(weights))
     ones = const("int16", 1, width // 2)
     totals: list[Expr] = [None] * len(activations)
     for start in range(0, len(weights), per_sum):
@@ -176,7 +176,7 @@ def _smull(
     k: Kernel, weights: Sequence[Callable[[], Expr]], activations: Sequence[Sequence[Expr]], bits: int
 ) -> list[Expr]:
     """Plain NEON: products of bytes are summed in 16 bits as long as they fit, then added in pairs to 32 bits."""
-    per_sum = min({2: 8, 3: 8, 4: 8, 5: 8, 6: 4, 8: 2}[bits], len(weights))
+    per_sum = min({2: 8, 3: 8, 4: 8, 5: 8, 6: 4, 7: 2, 8: 2}[bits], len(weights))
     totals: list[list[Expr]] = [[const("int32", 0, 4)] * 2 for _ in activations]
     for start in range(0, len(weights), per_sum):
         sums: list[list[Expr]] = [[const("int16", 0, 8)] * 2 for _ in activations]

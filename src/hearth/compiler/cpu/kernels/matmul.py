@@ -25,7 +25,7 @@ from hearth.compiler.cpu.kernels.coarse_product import coarse_rows
 from hearth.compiler.cpu.kernels.dot import group_dot
 from hearth.compiler.cpu.kernels.norms import HALF_STARTS, SCALE, SCALED_SUM, START, SUMS
 from hearth.compiler.cpu.kernels.product_output import MatmulSpec, Output, Sums
-from hearth.compiler.cpu.kernels.weights import QUADS, Scales, float_columns, load_quads
+from hearth.compiler.cpu.kernels.weights import QUADS, Scales, float_columns, load_quads, multiplied_bits
 from hearth.quant.formats import Format
 
 
@@ -159,7 +159,7 @@ class _Int8Product(_Product):
         k, fmt, isa = self.k, self.spec.fmt, self.spec.isa
         quads = load_quads(k, self.w, fmt, table.base, group, table.part, isa)
         per_scale = fmt.group_columns // 4
-        bits = fmt.value_bits
+        bits = multiplied_bits(fmt, isa)
         for piece in range(QUADS // per_scale):
             scale, offset = table.get(group * (QUADS // per_scale) + piece)
             chosen = range(piece * per_scale, (piece + 1) * per_scale)

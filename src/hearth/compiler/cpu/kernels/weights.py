@@ -32,6 +32,27 @@ def lift(fmt: Format, isa: Isa) -> int:
     return 8 - fmt.bits if isa.lifts_integers and fmt.zero_point else 0
 
 
+def higher(fmt: Format, isa: Isa) -> int:
+    """By how much signed integers are above their value when read: 128 where the instruction takes unsigned bytes; for
+    a table of small ones as much as makes them positive, where it takes those below 128 with less ado."""
+    if not fmt.has_signed_values:
+        return 0
+    if isa.unsigned_quads(signed=True):
+        return 128
+    if fmt.table and isa.prefers_positive_quads:
+        least = next(step for step in (16, 64, 128) if min(fmt.table) > -step)
+        return least if max(fmt.table) + least < 128 else 0
+    return 0
+
+
+def multiplied_bits(fmt: Format, isa: Isa) -> int:
+    """Bits of the integers that `load_quads` gives, without a sign below 8."""
+    above = higher(fmt, isa)
+    if fmt.has_signed_values and above in (0, 128):
+        return 8
+    return (max(fmt.table) + above).bit_length() if above else fmt.bits
+
+
 def load_quads(
     k: Kernel, w: Memory, fmt: Format, base: Expr, group: Expr, part: int, isa: Isa, native: Isa | None = None
 ) -> list[Callable[[], Expr]]:
@@ -46,9 +67,9 @@ def load_quads(
 
     Returns:
         For each quad a function that emits its vector, uint8 of `isa.width`, to be called once and in order: integers
-        as stored, or shifted up (`lift`); 8-bit ones, and those of a table, as `isa.unsigned_quads` wants them.
+        as stored, or shifted up (`lift`); signed ones `higher`.
     """
-    up = lift(fmt, isa)
+    up, above = lift(fmt, isa), higher(fmt, isa)
     width = isa.width
     loaded: dict[tuple[str, int], Expr] = {}
 
@@ -60,7 +81,7 @@ def load_quads(
 
     def signed(s: int) -> Expr:
         value = plane("int8", s)
-        return tirx.bitwise_xor(value, const("uint8", 128, width)) if isa.unsigned_quads(fmt.signed) else value
+        return tirx.bitwise_xor(value, const("uint8", 128, width)) if above else value
 
     def field(name: str, s: int, at: int, to: int) -> Expr:
         """The bits of a quad in a plane, of which vector and shift are known, moved to where they belong."""
@@ -76,10 +97,8 @@ def load_quads(
             value = tirx.bitwise_or(value, field("high2", s, 2 * (s % 4), fmt.low_bits + up))
         return value
 
-    higher = 128 if isa.unsigned_quads(fmt.has_signed_values) else 0
-
     def from_table(s: int) -> Expr:
-        table = [entry + higher & 255 for entry in fmt.table]
+        table = [entry + above & 255 for entry in fmt.table]
         return look_up(native or isa, k, k.let(unsigned(s), "place"), width, table)
 
     read = from_table if fmt.table else signed if fmt.signed else unsigned
@@ -102,9 +121,7 @@ class Scales:
         self.single = k.view(w, "float32")
         up = lift(fmt, isa) if isa is not None else 0
         self.unit = 1.0 / (1 << up)
-        self.zero_point = (fmt.zero_point << up) + (
-            128 if isa is not None and isa.unsigned_quads(fmt.has_signed_values) else 0
-        )
+        self.zero_point = (fmt.zero_point << up) + (higher(fmt, isa) if isa is not None else 0)
         self.start_shift: int | None = None
         # Where the start must be shifted it costs as much as an offset, and saves only that of each half of a group.
         if isa is not None and self.zero_point and (isa.lifts_integers or fmt.group_columns < PLANE_COLUMNS):
