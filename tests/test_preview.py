@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from checkpoint.builders import gguf_bytes
+from checkpoint.splitting import split
 from hearth.checkpoint import open_checkpoint
 from hearth.errors import HearthError, NotEnoughMemory, Unsupported
 from hearth.hub import preview, pull, resolve
@@ -129,6 +130,26 @@ def test_a_gguf_on_the_hub_is_read_by_its_beginning(hub: FakeHub, place: Path, n
     real = size_of(model.config, lambda p: checkpoint.tensors[model.sources[p].tensor].dtype, "gguf")
     assert seen.size() == real
     assert all(r.range is not None for r in hub.gets("twin.gguf") if "/storage/" in r.path)
+    assert kept(place) == []
+
+
+@pytest.mark.parametrize("name", ["llama3", "phi3-long"])
+def test_a_split_gguf_on_the_hub_is_read_by_the_beginnings_of_its_parts(
+    hub: FakeHub,  # noqa: F811
+    place: Path,
+    tmp_path: Path,
+    name: str,
+) -> None:
+    file = GOLDEN / name / "twin.gguf"
+    parts = split(file, tmp_path, "tiny-Q8_0", 3)
+    hub.publish(REPO, {part.name: part.read_bytes() + bytes(1 << 20) for part in parts})
+    seen = look_into(preview(REPO))
+    checkpoint = open_checkpoint(file)
+    model = load_family(checkpoint)
+    assert seen is not None
+    assert seen.config == model.config
+    assert seen.size() == size_of(model.config, lambda p: checkpoint.tensors[model.sources[p].tensor].dtype, "gguf")
+    assert all(r.range is not None for part in parts for r in hub.gets(part.name) if "/storage/" in r.path)
     assert kept(place) == []
 
 

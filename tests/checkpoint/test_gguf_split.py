@@ -12,6 +12,7 @@ from hearth.checkpoint import open_checkpoint
 from hearth.errors import CorruptFile, HearthError, UsageError
 
 from .builders import RawTensor, gguf_bytes
+from .splitting import split
 
 F32 = np.dtype("<f4")
 
@@ -103,3 +104,14 @@ def test_a_count_of_parts_that_is_huge_is_no_reason_to_look_for_them(tmp_path: P
     path.write_bytes(gguf_bytes({"split.count": 99999}))
     with pytest.raises(HearthError):
         open_checkpoint(path)
+
+
+def test_a_split_model_is_the_model(tmp_path: Path) -> None:
+    """Tokenizer, settings and every byte of its tensors."""
+    whole = Path(__file__).parents[1] / "golden" / "llama3" / "twin.gguf"
+    one = open_checkpoint(whole)
+    many = open_checkpoint(split(whole, tmp_path, "twin", 4)[2])
+    assert dict(many.tensors) == dict(one.tensors)
+    assert all((many.raw(name) == one.raw(name)).all() for name in one.tensors)
+    assert many.tokenizer() == one.tokenizer()
+    assert {k: v for k, v in many.config.items() if not k.startswith("split.")} == dict(one.config)
