@@ -27,7 +27,7 @@ from tests.compiler.kernel_library import (
     isa_params,
     runs_here,
 )
-from tests.quant.helpers import random_blocks
+from tests.quant.helpers import OTHER_TABLES, random_blocks
 
 from hearth.compiler.cpu.kernels.build import compile_module
 from hearth.compiler.cpu.kernels.matmul import MatmulSpec, matmul
@@ -58,10 +58,6 @@ AVXVNNI_ENCODED_AS_AVX512 = replace(
 def is_long_to_compile(fmt: Format, kind: str, isa: Isa) -> bool:
     """k-quants with f32 activations take LLVM 5 to 40 s: by default only for the instruction set of this machine."""
     return fmt.plane_groups > 2 and kind == "float32" and isa is not host_isa()
-
-
-OTHER_TABLES = ("iq3_xxs", "iq3_s", "iq2_xxs", "iq1_s", "iq1_m")
-"""Formats whose kernels are those of another one with other numbers in the table: for `-m slow`."""
 
 
 def product_params() -> list[Any]:

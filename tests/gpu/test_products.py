@@ -17,6 +17,7 @@ pytest.importorskip("tvm")
 
 from tests.gpu.adapter import run_kernel
 from tests.gpu.products import Packed, assert_close, expected, normed, padded
+from tests.quant.helpers import OTHER_TABLES
 
 from hearth.compiler.gpu.features import CORE, Features
 from hearth.compiler.gpu.kernels.few_rows import FewRowsSpec, few_rows
@@ -27,6 +28,7 @@ from hearth.compiler.gpu.kernels.tile import TILE_BLOCKS, TILE_ROWS
 from hearth.quant import FORMATS, round_up
 
 LAYOUTS = list({fmt.kernel_layout: fmt.name for fmt in FORMATS.values()}.values())
+SELDOM = [pytest.param(name, marks=pytest.mark.slow) if name in OTHER_TABLES else name for name in LAYOUTS]
 EPSILON = 1e-5
 
 
@@ -101,19 +103,19 @@ def many(call: Call, features: Features = CORE) -> list[NDArray[Any]]:
 
 
 # A few rows are read by loops, one row is not: what shifts by the number of a column differs.
-OFTEN_LOOPED = ("q4_0", "q5_k", "q6_k", "bf16")
+OFTEN_LOOPED = ("q4_0", "q5_k", "q6_k", "q3_k", "iq4_nl", "bf16")
 LOOPED = [
     pytest.param(name, 4, marks=[] if name in OFTEN_LOOPED else pytest.mark.slow) for name in LAYOUTS
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("name", "rows"), [*((name, 1) for name in LAYOUTS), *LOOPED])
+@pytest.mark.parametrize(("name", "rows"), [*((name, 1) for name in LAYOUTS if name not in OTHER_TABLES), *LOOPED])
 def test_few_rows_of_every_format(name: str, rows: int) -> None:
     call = Call(ProductSpec(FORMATS[name], tail=True), m=rows + (rows > 1), n=40, k=300)
     assert_close(few(call, rows)[0], call.wanted, 1e-5)
 
 
-@pytest.mark.parametrize("name", LAYOUTS)
+@pytest.mark.parametrize("name", SELDOM)
 def test_many_rows_of_every_format(name: str) -> None:
     call = Call(ProductSpec(FORMATS[name], tail=True), m=9, n=40, k=300)
     assert_close(many(call)[0], call.wanted, 1e-5)
@@ -231,7 +233,7 @@ def rounded(call: Call) -> None:
 
 # Of those whose integers are read alike one is enough every time.
 AS_BYTES = [
-    pytest.param(name, marks=pytest.mark.slow if name in ("q4_0", "q5_1", "q4_k") else [])
+    pytest.param(name, marks=pytest.mark.slow if name in ("q4_0", "q5_1", "q4_k", *OTHER_TABLES) else [])
     for name in LAYOUTS
     if not FORMATS[name].is_float
 ]

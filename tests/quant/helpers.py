@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from hearth.quant import FORMATS, Blocks, round_up
 from hearth.quant.gguf import GGUF_BLOCKS
 
+OTHER_TABLES = ("iq3_xxs", "iq3_s", "iq2_xxs", "iq1_s", "iq1_m")
+"""Formats whose kernels are those of another one with other numbers in the table: their tests are for `-m slow`."""
 BLOCK_FORMATS = [name for name, fmt in FORMATS.items() if not fmt.is_float]
 FLOAT_FORMATS = [name for name, fmt in FORMATS.items() if fmt.is_float]
 # Byte offsets of the halves in a GGUF block: random bytes there would be NaN now and then.

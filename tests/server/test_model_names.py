@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hearth.errors import ModelNotFound, UsageError
-from hearth.server.model_names import ModelNames
+from hearth.server.model_names import ModelNames, model_id
 from hearth.server.models import Models, ModelSettings
 
 KNOWN = {"starter": "starter", "stories": "/models/stories.gguf", "acme/tiny:Q4_K_M": "acme/tiny:Q4_K_M"}
@@ -30,6 +30,10 @@ def test_a_name_leads_to_its_model(asked: str | None, meant: str) -> None:
     names = ModelNames({"gpt-5": "", "claude-*": "stories", "local": "acme/tiny:Q4_K_M"})
     names.check(KNOWN)
     assert names.find(asked, KNOWN) == meant
+
+
+def test_a_split_file_is_called_as_a_whole_one() -> None:
+    assert model_id("./stories-Q8_0-00001-of-00003.gguf") == model_id("./stories-Q8_0.gguf") == "stories-Q8_0"
 
 
 def test_a_models_own_name_wins_over_an_alias() -> None:

@@ -93,13 +93,13 @@ def eyes_for(model: str, paths: Iterable[str]) -> str | None:
 
 def _base(path: str) -> str:
     """A file's name without its number format."""
-    match = _ENDS_WITH_FORMAT.fullmatch(_stem(PurePosixPath(path).name))
-    return ((match["base"] or "") if match else _stem(PurePosixPath(path).name)).lower()
+    match = _ENDS_WITH_FORMAT.fullmatch(stem(PurePosixPath(path).name))
+    return ((match["base"] or "") if match else stem(PurePosixPath(path).name)).lower()
 
 
 def format_of(path: str) -> str | None:
     """The number format that a file's name ends with, in capitals: `Q4_K_M`."""
-    match = _ENDS_WITH_FORMAT.fullmatch(_stem(PurePosixPath(path).name))
+    match = _ENDS_WITH_FORMAT.fullmatch(stem(PurePosixPath(path).name))
     return match["format"].upper() if match else None
 
 
@@ -120,7 +120,7 @@ def short_name(repo_id: str, path: str) -> str:
     The format alone where the file is called as its repository is (`acme/tiny-GGUF` and `tiny-Q4_K_M.gguf`), so that no
     other file of the repository can take the name away; else the file's path.
     """
-    match = _ENDS_WITH_FORMAT.fullmatch(_stem(path))
+    match = _ENDS_WITH_FORMAT.fullmatch(stem(path))
     base = _GGUF_SUFFIX.sub("", repo_id.partition("/")[2])
     if match and (match["base"] or "").lower() == base.lower():
         return match["format"].upper()
@@ -136,8 +136,8 @@ def matching(repo_id: str, paths: Sequence[str], wanted: str) -> list[str]:
         lambda path: parts_of(path)[0].lower() == file,
         lambda path: PurePosixPath(parts_of(path)[0]).name.lower() == file,
         lambda path: short_name(repo_id, path).lower() == wanted,
-        lambda path: _ends_with(_stem(path).lower(), wanted),
-        lambda path: wanted in _stem(path).lower(),
+        lambda path: _ends_with(stem(path).lower(), wanted),
+        lambda path: wanted in stem(path).lower(),
     )
     for rule in rules:
         found = [path for path in paths if rule(path)]
@@ -175,7 +175,7 @@ def _is_float(path: str) -> bool:
     return re.fullmatch(r"B?F?P?(16|32)", format_of(path) or "") is not None
 
 
-def _stem(path: str) -> str:
+def stem(path: str) -> str:
     """Without `.gguf`, and without the count of a part."""
     match = _PART.fullmatch(path)
     return match["stem"] if match else re.sub(r"\.gguf$", "", path, flags=re.IGNORECASE)

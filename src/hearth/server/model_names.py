@@ -7,6 +7,7 @@ from contextlib import suppress
 from fnmatch import fnmatchcase
 
 from hearth.errors import HearthError, ModelNotFound, UsageError
+from hearth.hub.ggufs import is_gguf, stem
 from hearth.hub.names import LocalPath, can_mean, parse, parse_hub_name
 
 _GGUF = ".gguf"
@@ -18,7 +19,7 @@ def model_id(name: str) -> str:
     if not isinstance(parsed, LocalPath):
         return name.strip()
     path = parsed.path
-    return path.stem if path.suffix.lower() == _GGUF else path.name
+    return stem(path.name) if is_gguf(path.name) else path.name
 
 
 class ModelNames:

@@ -129,7 +129,8 @@ class Scales:
             self.zero_point = 0
         if fmt.is_super:
             self.d = k.let(self._scaled(self._number("scale", 0)), "d")
-            self.dmin = k.let(self._number("min", 0), "dmin") if fmt.has_min else None
+            minus = const("float32", -1.0, self.rows)
+            self.minus_dmin = k.let(minus * self._number("min", 0), "dmin") if fmt.has_min else None
 
     def _scaled(self, scale: Expr) -> Expr:
         return scale if self.unit == 1.0 else scale * const("float32", self.unit, self.rows)
@@ -154,8 +155,8 @@ class Scales:
         if self.fmt.is_super:
             scale = k.let(self.d * self._number("sub_scale", index), "scale")
             offset = None
-            if self.dmin is not None:
-                offset = k.let(const("float32", 0.0, self.rows) - self.dmin * self._number("sub_min", index), "offset")
+            if self.minus_dmin is not None:
+                offset = k.let(self.minus_dmin * self._number("sub_min", index), "offset")
         else:
             scale = k.let(self._scaled(self._number("scale", index)), "scale")
             offset = k.let(self._number("min", index), "offset") if self.fmt.has_min else None
