@@ -17,7 +17,9 @@ from hearth.quant.grids import grid
 
 U8 = NDArray[np.uint8]
 
-_BITS = np.arange(8, dtype=np.uint8)
+_WORDS = {4: np.uint32, 8: np.uint64}
+_MINUS = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1, bitorder="little").view(np.uint64)[:, 0]
+"""A word of eight bytes for each eight signs: 1 for a minus."""
 _PARITY = np.array([bin(i).count("1") & 1 for i in range(128)], np.uint8)
 
 
@@ -25,35 +27,35 @@ def iq2_xxs(b: U8) -> dict[str, NDArray[Any]]:
     """d; for each 32 columns four indices, and a word of four times 7 signs and a scale."""
     groups = b[..., 2:66].reshape(*b.shape[:-1], 8, 8)
     signs, scales = _signs_and_scale(groups[..., 4:])
-    places = _signed(grid("iq2_xxs")[groups[..., :4]], signs, 3)
+    places = _signed(_vectors("iq2_xxs", groups[..., :4]), signs, 3)
     return {"scale": _d(b, 1 / 8), "sub_scale": _odd(scales), "q": places}
 
 
 def iq2_xs(b: U8) -> dict[str, NDArray[Any]]:
     """d; for each 8 columns an index of 9 bits and 7 signs; scales of 4 bits for each 16 columns."""
     words = _u16(b[..., 2:66])
-    places = _signed(grid("iq2_xs")[words & 511], _eight((words >> 9).astype(np.uint8)), 3)
+    places = _signed(_vectors("iq2_xs", words & 511), _eight((words >> 9).astype(np.uint8)), 3)
     return {"scale": _d(b, 1 / 8), "sub_scale": _odd(_nibbles(b[..., 66:74])), "q": places}
 
 
 def iq2_s(b: U8) -> dict[str, NDArray[Any]]:
     """d; for each 8 columns the low byte of an index, then 8 signs; 2 further bits of each index; scales."""
     high = _fields(b[..., 66:74], 4, 2).astype(np.uint16)
-    places = _signed(grid("iq2_s")[b[..., 2:34] | high << 8], b[..., 34:66], 3)
+    places = _signed(_vectors("iq2_s", b[..., 2:34] | high << 8), b[..., 34:66], 3)
     return {"scale": _d(b, 1 / 8), "sub_scale": _odd(_nibbles(b[..., 74:82])), "q": places}
 
 
 def iq3_xxs(b: U8) -> dict[str, NDArray[Any]]:
     """d; for each 4 columns an index; for each 32 a word of four times 7 signs and a scale."""
     signs, scales = _signs_and_scale(b[..., 66:98].reshape(*b.shape[:-1], 8, 4))
-    places = _signed(_pairs(grid("iq3_xxs")[b[..., 2:66]]), signs.reshape(*b.shape[:-1], 32), 8)
+    places = _signed(_pairs(_vectors("iq3_xxs", b[..., 2:66])), signs.reshape(*b.shape[:-1], 32), 8)
     return {"scale": _d(b, 1 / 4), "sub_scale": _odd(scales), "q": places}
 
 
 def iq3_s(b: U8) -> dict[str, NDArray[Any]]:
     """d; for each 4 columns the low byte of an index; the ninth bits; 8 signs for each 8 columns; scales for 32."""
     ninth = _fields(b[..., 66:74], 8, 1).astype(np.uint16)
-    places = _signed(_pairs(grid("iq3_s")[b[..., 2:66] | ninth << 8]), b[..., 74:106], 8)
+    places = _signed(_pairs(_vectors("iq3_s", b[..., 2:66] | ninth << 8)), b[..., 74:106], 8)
     return {"scale": _d(b, 1), "sub_scale": _odd(_nibbles(b[..., 106:110])), "q": places}
 
 
@@ -62,7 +64,7 @@ def iq1_s(b: U8) -> dict[str, NDArray[Any]]:
     bits, and the sign of the eighth that is added to every number."""
     words = _u16(b[..., 34:50])
     high = words[..., None] >> np.array([0, 3, 6, 9], np.uint16) & 7
-    codes = grid("iq1")[b[..., 2:34] | (high << 8).reshape(*b.shape[:-1], 32)]
+    codes = _vectors("iq1", b[..., 2:34] | (high << 8).reshape(*b.shape[:-1], 32))
     more = np.repeat(words < 0x8000, 4, axis=-1)
     return {"scale": _d(b, 1 / 8), "sub_scale": _odd(words >> 12 & 7), "q": 2 * codes + more[..., None]}
 
@@ -71,7 +73,7 @@ def iq1_m(b: U8) -> dict[str, NDArray[Any]]:
     """For each 8 columns the low byte of an index, then 3 further bits and the sign of the eighth; words of four scales
     of 3 bits for each 16 columns, whose upper four bits are d."""
     high = _nibbles(b[..., 32:48]).astype(np.uint16)
-    codes = grid("iq1")[b[..., :32] | (high & 7) << 8]
+    codes = _vectors("iq1", b[..., :32] | (high & 7) << 8)
     words = _u16(b[..., 48:56])
     d = (words >> 12 << np.array([0, 4, 8, 12], np.uint16)).sum(axis=-1, dtype=np.uint16, keepdims=True)
     scales = (words[..., None] >> np.array([0, 3, 6, 9], np.uint16) & 7).reshape(*b.shape[:-1], 16)
@@ -116,11 +118,21 @@ def _signs_and_scale(words: U8) -> tuple[U8, U8]:
     return _eight(seven), (word[..., 0] >> 28).astype(np.uint8)
 
 
+def _vectors(name: str, indices: NDArray[Any]) -> U8:
+    """Vectors of a grid `(..., numbers of a vector)`, each looked up as one word."""
+    vectors = grid(name)
+    words = vectors.view(_WORDS[vectors.shape[1]])[:, 0]
+    found: U8 = words[indices][..., None].view(np.uint8)
+    return found
+
+
 def _pairs(vectors: U8) -> U8:
     """Vectors of 4 as vectors of 8."""
     return vectors.reshape(*vectors.shape[:-2], -1, 8)
 
 
 def _signed(vectors: U8, signs: U8, sizes: int) -> U8:
-    """Places in a table of `sizes` numbers and their negatives: of vectors `(..., 8)` with a bit for each sign."""
-    return vectors + (signs[..., None] >> _BITS & 1) * np.uint8(sizes)
+    """Places in a table of `sizes` numbers and their negatives: of vectors `(..., 8)` with a bit for each sign. Eight
+    places are added as one word: none is above a byte."""
+    words = vectors.view(np.uint64)[..., 0] + _MINUS[signs] * np.uint64(sizes)
+    return words[..., None].view(np.uint8)
