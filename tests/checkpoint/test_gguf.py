@@ -180,6 +180,13 @@ def test_an_unsound_header_is_refused(write, data: bytes, error: type[HearthErro
         pytest.param([RawTensor("w", (256,), 339, 0)], bytes(64), Unsupported, "339 of ik_llama", id="fork's rows"),
         pytest.param([RawTensor("w", (4,), 0, 0)] * 2, bytes(64), CorruptFile, "'w' stands twice", id="name twice"),
         pytest.param(
+            [RawTensor("v", (256, 8), 42, 0), RawTensor("w", (16,), 0, 544)],
+            bytes(1200),
+            Unsupported,
+            "'v' has the type q2_0 with a scale for 128",
+            id="a fork's q2_0",
+        ),
+        pytest.param(
             [RawTensor("v", (16,), 0, 0), RawTensor("w", (16,), 0, 32)], bytes(96), CorruptFile, "overlap", id="overlap"
         ),
     ],

@@ -19,7 +19,7 @@ from hearth.checkpoint.ggml_types import GGML_TYPES, refuse_type
 from hearth.checkpoint.gguf_metadata import MAX_NAME_BYTES, Cursor, GgufMetadata, require_version
 from hearth.checkpoint.mapped import PULL_AGAIN, map_file, refuse_pointer
 from hearth.checkpoint.types import TensorInfo
-from hearth.errors import CorruptFile
+from hearth.errors import CorruptFile, Unsupported
 
 _DEFAULT_ALIGNMENT = 32
 
@@ -73,6 +73,7 @@ class GgufFile:
         in_order = sorted(described, key=lambda tensor: tensor.offset)
         for first, second in itertools.pairwise(in_order):
             if first.offset + first.info.size_bytes > second.offset:
+                _refuse_groups_of_128(cursor, first, second)
                 cursor.fail(f"tensors {first.info.name[:200]!r} and {second.info.name[:200]!r} overlap.")
         last = in_order[-1]
         end = self._data_start + last.offset + last.info.size_bytes
@@ -98,6 +99,17 @@ class GgufFile:
         """Where the bytes of a tensor stand in the file: `[begin, end)`."""
         begin = self._data_start + self._offsets[name]
         return begin, begin + self.tensors[name].size_bytes
+
+
+def _refuse_groups_of_128(cursor: Cursor, first: _Described, second: _Described) -> None:
+    """Raises Unsupported where a tensor is as long as an older Q2_0 made it: 34 bytes for 128 numbers."""
+    length = first.info.size_bytes // 36 * 34
+    if first.info.dtype == "q2_0" and 0 <= second.offset - first.offset - length < _DEFAULT_ALIGNMENT:
+        raise Unsupported(
+            f"{cursor.file_name}: tensor {first.info.name[:200]!r} has the type q2_0 with a scale for 128 numbers.",
+            why="A fork of llama.cpp wrote it so; in llama.cpp a scale of that type is for 64.",
+            hint="Look for a newer conversion of the model: Q2_0, TQ2_0, Q4_K_M.",
+        )
 
 
 def header_size(beginning: bytes) -> int | None:

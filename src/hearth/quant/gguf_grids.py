@@ -77,13 +77,20 @@ def iq1_m(b: U8) -> dict[str, NDArray[Any]]:
     words = _u16(b[..., 48:56])
     d = (words >> 12 << np.array([0, 4, 8, 12], np.uint16)).sum(axis=-1, dtype=np.uint16, keepdims=True)
     scales = (words[..., None] >> np.array([0, 3, 6, 9], np.uint16) & 7).reshape(*b.shape[:-1], 16)
-    scale = d.view(np.float16).astype(np.float32) / 8
-    return {"scale": scale, "sub_scale": _odd(scales), "q": 2 * codes + (high < 8)[..., None].astype(np.uint8)}
+    return {
+        "scale": _scaled(d, 1 / 8),
+        "sub_scale": _odd(scales),
+        "q": 2 * codes + (high < 8)[..., None].astype(np.uint8),
+    }
 
 
 def _d(b: U8, power_of_two: float) -> NDArray[np.float32]:
     """The half at the beginning of each block, times a power of two: exact in f32."""
-    d = np.ascontiguousarray(b[..., :2]).view(np.float16).astype(np.float32)
+    return _scaled(np.ascontiguousarray(b[..., :2]), power_of_two)
+
+
+def _scaled(halves: NDArray[Any], power_of_two: float) -> NDArray[np.float32]:
+    d = halves.view(np.float16).astype(np.float32)
     with np.errstate(invalid="ignore"):  # what is no number is refused by who asked
         return d * np.float32(power_of_two)
 
