@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import socket
+import struct
 import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -55,7 +58,16 @@ def test_chunks_may_be_kept_for_ever_and_the_page_is_asked_for_anew(address: str
 
 @pytest.mark.parametrize(
     "path",
-    ["/blobs/", "/../secret", "/%2e%2e/secret", "/nothing", "/blobs/notes", "/.hidden.js", "/blobs/../page.js"],
+    [
+        "/blobs/",
+        "/../secret",
+        "/%2e%2e/secret",
+        "/nothing",
+        "/blobs/notes",
+        "/.hidden.js",
+        "/blobs/../page.js",
+        f"/{'a' * 300}.js",
+    ],
 )
 def test_there_is_nothing_else(address: str, path: str) -> None:
     with pytest.raises(urllib.error.HTTPError) as caught:
@@ -77,6 +89,21 @@ def test_it_answers_to_no_name_that_others_may_have_made_to_point_here(address: 
         urllib.request.urlopen(asked)
     assert caught.value.code == 403
     assert b"export" not in caught.value.read()
+
+
+def test_a_visitor_who_leaves_in_the_middle_is_not_told_of(
+    tmp_path: Path, address: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "site" / "blobs" / CHUNK).write_bytes(bytes(8 << 20))
+    for _ in range(3):
+        with socket.create_connection(("127.0.0.1", urlsplit(address).port)) as visitor:
+            visitor.sendall(f"GET /blobs/{CHUNK} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+            visitor.recv(10)
+            visitor.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset, as a kill makes
+    threads = [thread for thread in threading.enumerate() if "process_request_thread" in thread.name]
+    for thread in threads:
+        thread.join()
+    assert capfd.readouterr().err == ""
 
 
 def test_a_port_that_is_taken_is_told(address: str, tmp_path: Path) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import shutil
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +19,7 @@ from hearth.cli.main import run
 from hearth.errors import BundleMismatch, StorageError
 from hearth.package import write_site
 from hearth.package.chunks import write_chunks
+from hearth.package.site import PAGE, WEB_MANIFEST
 
 
 def test_chunks_are_the_file_and_have_the_names_of_their_content(tmp_path: Path) -> None:
@@ -83,6 +87,37 @@ def test_a_site_that_cannot_be_written_leaves_nothing(
     with pytest.raises(StorageError, match="the disk is full"):
         write_site(bundle, tmp_path / "site")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_disk_that_is_full_for_the_page_already_is_told_in_a_line(
+    bundle_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = open_bundle(bundle_folder, for_this_machine=False)
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("shutil.copyfile", full)
+    monkeypatch.setattr("shutil.copy2", full)
+    with pytest.raises(StorageError) as caught:
+        write_site(bundle, tmp_path / "site")
+    assert str(caught.value).startswith(f"Cannot write {tmp_path / 'site'}: the disk is full. ")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_files_of_the_page_are_as_new_as_their_site(
+    bundle_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An older page that takes the place of a newer one is else taken for unchanged (If-Modified-Since)."""
+    page = tmp_path / "page"
+    page.mkdir()
+    for file in (PAGE / "page.js", PAGE / WEB_MANIFEST):
+        shutil.copyfile(file, page / file.name)
+        os.utime(page / file.name, (0, 0))
+    monkeypatch.setattr("hearth.package.site.PAGE", page)
+    before = time.time()
+    site = write_site(open_bundle(bundle_folder, for_this_machine=False), tmp_path / "site")
+    assert (site.path / "page.js").stat().st_mtime > before - 2
 
 
 def test_a_bundle_of_another_machine_is_refused(stories: Path, tmp_path: Path) -> None:

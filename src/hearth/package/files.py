@@ -62,7 +62,7 @@ def site_file(folder: Path, name: str) -> SiteFile | None:
             looked for.
     """
     name = name or "index.html"
-    if _NAME.fullmatch(name) is None or not (folder / name).is_file():
+    if _NAME.fullmatch(name) is None or not _is_file(folder / name):
         return None
     is_chunk = name.startswith(f"{BLOBS}/")
     headers = {
@@ -71,3 +71,10 @@ def site_file(folder: Path, name: str) -> SiteFile | None:
         "content-security-policy": f"{SITE_POLICY}; frame-ancestors 'none'",
     }
     return SiteFile(folder / name, PAGE_HEADERS | headers)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name longer than the system's names
+        return False

@@ -6,6 +6,7 @@ Whoever hosts a site for others takes a real one.
 from __future__ import annotations
 
 import ipaddress
+import sys
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -66,6 +67,13 @@ class _Files(SimpleHTTPRequestHandler):
         """Who looks at the page is nobody's business."""
 
 
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Visitors who leave while something is sent to them are none."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
+
+
 def site_server(folder: Path, host: str, port: int) -> ThreadingHTTPServer:
     """A server of a site's folder that listens; `serve_forever` answers until `shutdown`.
 
@@ -76,7 +84,7 @@ def site_server(folder: Path, host: str, port: int) -> ThreadingHTTPServer:
         UsageError: the address cannot be had.
     """
     try:
-        return ThreadingHTTPServer((host, port), partial(_Files, host=host, directory=str(folder)))
+        return _Server((host, port), partial(_Files, host=host, directory=str(folder)))
     except (OSError, OverflowError) as error:
         raise UsageError(
             f"Cannot listen on {host}, port {port}.", why=str(error), hint="Name another with --host, --port."

@@ -149,7 +149,7 @@ def _refuse_foreign(place: Path) -> None:
 
 def _write(bundle: Bundle, folder: Path, destination: Path, chunk_bytes: int) -> Site:
     manifest = replace(bundle.manifest, source_name=published_name(bundle.manifest.source_name))
-    shutil.copytree(PAGE, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(*_NOT_SHIPPED))
+    _copy_page(folder)
     _name_app(folder / WEB_MANIFEST, manifest.source_name)
     page = (file for file in folder.rglob("*") if file.is_file() and LATER not in file.relative_to(folder).parts)
     page_bytes = sum(file.stat().st_size for file in page)
@@ -175,6 +175,15 @@ def _write(bundle: Bundle, folder: Path, destination: Path, chunk_bytes: int) ->
     }
     (folder / MODEL).write_text(json.dumps(told, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return Site(destination, page_bytes, {name: file["size_bytes"] for name, file in files.items()})
+
+
+def _copy_page(folder: Path) -> None:
+    """What is the same for every model. Each file is as new as its site: servers tell browsers so what has changed."""
+    for file in PAGE.rglob("*"):
+        if file.is_file() and file.name not in _NOT_SHIPPED:
+            copy = folder / file.relative_to(PAGE)
+            copy.parent.mkdir(exist_ok=True)
+            shutil.copyfile(file, copy)
 
 
 def _described(source: BinaryIO, size_bytes: int, blobs: Path, chunk_bytes: int) -> dict[str, Any]:
