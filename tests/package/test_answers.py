@@ -57,6 +57,25 @@ addEventListener("message", async ({ data: { name }, ports: [port] }) => {
 });
 """
 
+# Refuses what is long, and else answers with all that it was told.
+TELLS_WHAT_IT_HEARD = """
+addEventListener("message", ({ data: { name, argument }, ports: [port] }) => {
+  if (name === "open") {
+    port.postMessage({ value: { name: "a model", device: { kind: "wasm", name: "", why: "" }, chats: true } });
+    return;
+  }
+  const { messages } = argument.request;
+  if (messages.at(-1).content.length > 1000) {
+    const hint = "Shorten the prompt, or use a larger context.";
+    port.postMessage({ error: { name: "HearthError", kind: "context", what: "The prompt leaves no room.", why: "", hint } });
+    return;
+  }
+  const content = messages.map(({ role, content }) => `${role}: ${content}`).join(", ");
+  port.postMessage({ item: { choices: [{ delta: { content } }] } });
+  port.postMessage({ value: null });
+});
+"""
+
 
 HAS_ALL = """async () => {
   const cache = await caches.open(`hearth-page ${location.href}`);
@@ -132,6 +151,19 @@ def test_an_answer_shows_tables_code_and_formulas_and_asks_nobody_for_its_pictur
     answer.get_by_role("button", name="Copy code").click()
     answer.get_by_role("button", name="Copied").wait_for()
     assert talk.page.evaluate("navigator.clipboard.readText()").startswith("def index(colour: str)")
+
+
+def test_a_message_that_was_too_long_does_not_end_the_conversation(context: Any, server: SiteServer) -> None:
+    context.route("**/worker.js", lambda route: route.fulfill(body=TELLS_WHAT_IT_HEARD, content_type="text/javascript"))
+    talk = Talk(visit(context, server.url))
+    begin(talk.page)
+    assert talk.ask("one").locator("p").inner_text() == "user: one"
+    assert talk.ask("x" * 2000).locator("p").count() == 0
+    assert talk.page.get_by_role("alert").inner_text().split("\n\n") == [
+        "The prompt leaves no room.",
+        "Write less at once, or begin a new chat.",
+    ]
+    assert talk.ask("two").locator("p").inner_text() == "user: one, assistant: user: one, user: two"
 
 
 def test_code_is_copied_where_the_page_came_over_plain_http_too(talk: Any, server: SiteServer) -> None:

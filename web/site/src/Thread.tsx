@@ -81,11 +81,13 @@ function Message({ turn, model, isLast }: MessageProps) {
 }
 
 export function Failure({ error }: { error: HearthError }) {
+  // How much the model can read a visitor cannot change.
+  const hint = error.kind === "context" ? "Write less at once, or begin a new chat." : error.hint;
   return (
     <div class="failure" role="alert">
       <p>{error.what}</p>
       {error.why && <p>{error.why}</p>}
-      {error.hint && <p>{error.hint}</p>}
+      {hint && <p>{hint}</p>}
     </div>
   );
 }

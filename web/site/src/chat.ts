@@ -59,10 +59,15 @@ async function* answerTo(model: RemoteModel, said: readonly Turn[], signal: Abor
   const { temperature, maxTokens } = settings.value;
   const asked = { model: model.name, temperature, max_tokens: maxTokens, stream: true as const };
   if (model.chats) {
-    const chunks = await model.chat.completions.create({ ...asked, messages: said.map((turn) => ({ ...turn })) }, { signal });
+    const messages = answered(said).map((turn) => ({ ...turn }));
+    const chunks = await model.chat.completions.create({ ...asked, messages }, { signal });
     for await (const chunk of chunks) yield chunk.choices[0]?.delta.content ?? "";
   } else {
     const chunks = await model.completions.create({ ...asked, prompt: said.at(-1)!.content }, { signal });
     for await (const chunk of chunks) yield chunk.choices[0]?.text ?? "";
   }
 }
+
+/** Of the conversation what the model is told: not a question that nothing came of, such as one too long for any answer. */
+const answered = (said: readonly Turn[]): readonly Turn[] =>
+  said.filter(({ role, content }, i) => i === said.length - 1 || (role === "user" ? said[i + 1]!.content : content) !== "");

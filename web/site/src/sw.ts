@@ -49,7 +49,9 @@ scope.addEventListener("activate", (event) => event.waitUntil(scope.clients.clai
 
 scope.addEventListener("fetch", (event) => {
   const { request } = event;
-  const isPage = request.url.startsWith(scope.registration.scope) && !/\/(?:blobs\/|model\.json)/.test(request.url);
+  const isOurs = request.url.startsWith(scope.registration.scope);
+  const name = request.url.slice(scope.registration.scope.length); // the site may itself lie in a folder of any name
+  const isPage = isOurs && !/^(?:blobs\/|model\.json)/.test(name);
   if (request.method === "GET" && isPage) event.respondWith(fresh(event).then(isolated));
 });
 
