@@ -76,5 +76,9 @@ def test_the_command_prints_it_as_json_and_refuses_what_it_cannot_tell(on_gpu: L
     assert [phase["name"] for phase in json.loads(done.stdout)["phases"]] == ["prefill", "decode"]
     done = CliRunner().invoke(command, [*arguments, "--batch", "2"])
     assert isinstance(done.exception, UsageError)
+    for nothing in ("--prompt", "--gen"):
+        done = CliRunner().invoke(command, [*arguments, nothing, "0"])
+        assert isinstance(done.exception, UsageError)
+        assert "at least 1" in str(done.exception)
     with LLM(MODEL, device="cpu") as llm, pytest.raises(UsageError, match="of a model that is on it as a whole"):
         profile_gpu(llm, prompt=4, gen=1)

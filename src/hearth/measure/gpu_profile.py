@@ -16,6 +16,7 @@ import numpy as np
 from hearth.bundle import GPU_COSTS, StepCost, read_costs
 from hearth.errors import UsageError
 from hearth.llm import LLM
+from hearth.measure.workload import require_some
 from hearth.runtime import StepProfile, TextSession
 
 _WARM_UP_STEPS = 2
@@ -81,13 +82,14 @@ def profile_gpu(llm: LLM, *, prompt: int, gen: int, context: int | None = None) 
     """Computes a prompt and `gen` tokens behind `context` (None: behind the prompt), and times each kernel.
 
     Raises:
-        UsageError: the model is not on a GPU alone.
+        UsageError: the model is not on a GPU alone, or there is nothing to time.
     """
+    require_some(prompt=prompt, gen=gen)
     gpu, session = llm.info.device.gpu, llm.session
     if gpu is None or not isinstance(session, TextSession):
         raise UsageError("A profile of a GPU is of a model that is on it as a whole.", hint="Leave --gpu-layers out.")
     runs = _Runs(session)
-    behind = prompt if context is None else context
+    behind = prompt if context is None else max(1, context)
     phases = (runs.phase("prefill", [(0, prompt)]), runs.phase("decode", [(behind + i, 1) for i in range(gen)]))
     return GpuProfile(llm.info.name, gpu.label, gpu.driver, phases)
 

@@ -17,10 +17,9 @@ from numpy.typing import NDArray
 
 from hearth.bundle import BatchShape, StepCost, read_costs
 from hearth.bundle.costs import Arithmetic
-from hearth.errors import UsageError
 from hearth.llm import LLM
 from hearth.measure.bench import rounded
-from hearth.measure.workload import Workload
+from hearth.measure.workload import Workload, require_some
 from hearth.runtime.limits import compute_peak, read_bandwidth
 
 _WARM_UP_STEPS = 4
@@ -137,9 +136,7 @@ def profile(
         UsageError, NotEnoughMemory, BundleMismatch: as `bench`.
     """
     behind = prompt if context is None else max(1, context)
-    for name, value in (("prompt", prompt), ("gen", gen), ("repeat", repeat), ("batch", batch)):
-        if value < 1:
-            raise UsageError(f"{name} is {value}, but must be at least 1 for a profile.")
+    require_some(prompt=prompt, gen=gen, repeat=repeat, batch=batch)
     costs = read_costs(llm.info.bundle)
     count = llm.info.threads if threads is None else threads
     total = repeat + 3

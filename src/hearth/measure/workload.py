@@ -30,6 +30,13 @@ OnForward = Callable[[BatchShape, float, float], None]
 """Called after a forward with what was in it, the seconds that it took, and those that the engine took before it."""
 
 
+def require_some(**counts: int) -> None:
+    """Raises a UsageError where one of a profile's counts is below 1: there would be nothing to time."""
+    for name, value in counts.items():
+        if value < 1:
+            raise UsageError(f"{name} is {value}, but must be at least 1 for a profile.")
+
+
 class Workload:
     """A session of its own for some runs, with all pages in memory that they need.
 
