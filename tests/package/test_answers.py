@@ -66,8 +66,8 @@ addEventListener("message", ({ data: { name, argument }, ports: [port] }) => {
   }
   const { messages } = argument.request;
   if (messages.at(-1).content.length > 1000) {
-    const hint = "Shorten the prompt, or use a larger context.";
-    port.postMessage({ error: { name: "HearthError", kind: "context", what: "The prompt leaves no room.", why: "", hint } });
+    const told = { what: "The prompt leaves no room.", why: "", hint: "Use a larger context." };
+    port.postMessage({ error: { name: "HearthError", kind: "context", ...told } });
     return;
   }
   const content = messages.map(({ role, content }) => `${role}: ${content}`).join(", ");

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import struct
 import threading
@@ -54,6 +55,18 @@ def test_chunks_may_be_kept_for_ever_and_the_page_is_asked_for_anew(address: str
     with pytest.raises(urllib.error.HTTPError) as caught:
         urllib.request.urlopen(again)
     assert caught.value.code == 304
+
+
+def test_a_site_that_is_older_than_what_the_browser_has_is_sent_too(address: str, tmp_path: Path) -> None:
+    """Whoever puts an older version back wants it seen."""
+    with urllib.request.urlopen(f"{address}/page.js") as answer:
+        when = answer.headers["Last-Modified"]
+    file = tmp_path / "site" / "page.js"
+    file.write_text("older")
+    os.utime(file, (1e9, 1e9))
+    again = urllib.request.Request(f"{address}/page.js", headers={"If-Modified-Since": when})
+    with urllib.request.urlopen(again) as answer:
+        assert answer.read() == b"older"
 
 
 @pytest.mark.parametrize(

@@ -29,10 +29,17 @@ class _Files(SimpleHTTPRequestHandler):
         super().__init__(*connection, directory=directory)  # answers until the connection ends
 
     def send_head(self) -> Any:
-        if self._is_own_name():
-            return super().send_head()
-        self.send_error(403, "Open this page by the IP address of its machine.")
-        return None
+        if not self._is_own_name():
+            self.send_error(403, "Open this page by the IP address of its machine.")
+            return None
+        self._file = site_file(Path(self.directory), urlsplit(self.path).path.removeprefix("/"))
+        if self._file is not None and self.headers["If-Modified-Since"] != self._last_modified(self._file.path):
+            # Also where what the browser has is newer: an older site may have been put back.
+            del self.headers["If-Modified-Since"]
+        return super().send_head()
+
+    def _last_modified(self, file: Path) -> str:
+        return self.date_time_string(int(file.stat().st_mtime))
 
     def _is_own_name(self) -> bool:
         """Whether the Host header is no name that somebody else may have made to point here (DNS rebinding)."""
@@ -46,7 +53,6 @@ class _Files(SimpleHTTPRequestHandler):
         return True
 
     def translate_path(self, path: str) -> str:
-        self._file = site_file(Path(self.directory), urlsplit(path).path.removeprefix("/"))
         return "" if self._file is None else str(self._file.path)
 
     def guess_type(self, path: Any) -> str:
