@@ -53,7 +53,7 @@ def kept(place: Path) -> list[Path]:
 @pytest.mark.parametrize(
     "change",
     [
-        {"model_type": "mixtral"},
+        {"model_type": "deepseek_v3"},
         {"model_type": "qwen2_vl"},
         {"quantization_config": {"quant_method": "awq", "bits": 4}},
         {"num_local_experts": 8},
@@ -109,9 +109,9 @@ def test_what_only_the_tensors_tell_is_refused_before_them(
 def test_an_update_that_hearth_does_not_run_leaves_the_old_model(hub: FakeHub, place: Path) -> None:  # noqa: F811
     publish(hub, LLAMA)
     old = pull(REPO)
-    hub.publish(REPO, {"config.json": b'{"model_type": "mixtral"}', "model.safetensors": noise(300_000, 1)})
+    hub.publish(REPO, {"config.json": b'{"model_type": "deepseek_v3"}', "model.safetensors": noise(300_000, 1)})
     inspect = inspector()
-    with pytest.raises(Unsupported, match="mixtral"):
+    with pytest.raises(Unsupported, match="deepseek_v3"):
         pull(REPO, inspect=inspect)
     assert fetch(REPO, offline=True) == old
 

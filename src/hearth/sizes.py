@@ -67,7 +67,8 @@ def size_of(
         if len(shape) < 2:
             total += 4 * prod(shape)
             continue
-        total += packed_size(fmt, shape[0], shape[1])
+        *stack, rows, columns = shape
+        total += prod(stack) * packed_size(fmt, rows, columns)
         (ends if name in ("embed", "head") else body)[fmt.name] += prod(shape)
     names = ", ".join(name for name, _ in body.most_common())
     head_names = ", ".join(name for name, _ in ends.most_common())

@@ -7,6 +7,7 @@ Gemma with their 1 added, rope factors as tensors) from reading the converter.
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 # Architectures whose q and k heads llama.cpp wants with their two halves interleaved, and transformers does not.
-INTERLEAVED = {"llama", "granite", "smollm3", "arcee", "olmo"}
+INTERLEAVED = {"llama", "granite", "granitemoe", "smollm3", "arcee", "olmo"}
 # Architectures that rotate a part of each head.
-PARTIAL = {"chatglm", "glm4", "gptneox", "phi2", "stablelm", "nemotron"}
+PARTIAL = {"chatglm", "glm4", "glm4moe", "gptneox", "phi2", "stablelm", "nemotron"}
 # What configurations call these.
 _HIDDEN, _HEADS, _LAYERS = (
     ("hidden_size", "n_embd"),
@@ -26,6 +27,7 @@ _HIDDEN, _HEADS, _LAYERS = (
 )
 _POSITIONS = ("max_position_embeddings", "n_positions")
 _INNER = ("intermediate_size", "n_inner", "ffn_hidden_size")
+_EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts")
 _EPSILONS = ("layer_norm_eps", "layer_norm_epsilon", "norm_epsilon", "norm_eps")
 
 
@@ -63,10 +65,13 @@ def write_twin(
         writer.add_layer_norm_eps(_named(config, _EPSILONS, 1e-5))
     if rope:
         writer.add_rope_freq_base(rope["rope_theta"])
-    if head_dim * heads != hidden or arch in ("gemma", "gemma2", "gemma3", "qwen3"):
+    if head_dim * heads != hidden or arch in ("gemma", "gemma2", "gemma3", "qwen3", "qwen3moe"):
         writer.add_key_length(head_dim)
         writer.add_value_length(head_dim)
     _write_differences(writer, arch, config, rope, head_dim)
+    if _named(config, _EXPERTS):
+        _write_experts(writer, arch, config)
+        weights = _experts_together(weights)
 
     kind = next(kind for kind, name in gguf.MODEL_ARCH_NAMES.items() if name == arch)
     names = gguf.get_tensor_name_map(kind, layers)
@@ -77,14 +82,17 @@ def write_twin(
             weight = weight.T
         if "query_key_value" in name:
             weight = _one_after_another(weight, heads // kv_heads, head_dim)
-        stored = names.get_name(name, try_suffixes=(".weight", ".bias"))
+        if name.endswith("shared_expert_gate.weight"):
+            weight = weight[0]
+        stored = name if name.startswith("blk.") else names.get_name(name, try_suffixes=(".weight", ".bias"))
         assert stored is not None, name
         if arch in INTERLEAVED and (".q_proj." in name or ".k_proj." in name):
             halves = weight.reshape(heads if ".q_proj." in name else kv_heads, 2, head_dim // 2, *weight.shape[1:])
             weight = halves.swapaxes(1, 2).reshape(weight.shape)
         if (arch.startswith("gemma") or arch == "nemotron") and name.endswith("norm.weight"):
             weight = weight + np.float32(1)
-        writer.add_tensor(stored, weight.astype(np.float16 if weight.ndim == 2 else np.float32))
+        small = weight.ndim < 2 or "ffn_gate_inp" in stored
+        writer.add_tensor(stored, weight.astype(np.float32 if small else np.float16))
     write_file(writer)
 
 
@@ -156,11 +164,48 @@ def _write_differences(writer: gguf.GGUFWriter, arch: str, config: Any, rope: di
         writer.add_rope_scaling_attn_factors(math.sqrt(1 + math.log(scale) / math.log(original)))
         writer.add_tensor("rope_factors_long.weight", np.array(rope["long_factor"], np.float32))
         writer.add_tensor("rope_factors_short.weight", np.array(rope["short_factor"], np.float32))
-    if arch == "granite":
+    if arch in ("granite", "granitemoe"):
         writer.add_attention_scale(config.attention_multiplier)
         writer.add_embedding_scale(config.embedding_multiplier)
         writer.add_residual_scale(config.residual_multiplier)
         writer.add_logit_scale(config.logits_scaling)
+
+
+def _write_experts(writer: gguf.GGUFWriter, arch: str, config: Any) -> None:
+    writer.add_expert_count(_named(config, _EXPERTS))
+    writer.add_expert_used_count(config.num_experts_per_tok)
+    inner, shared = (getattr(config, key, None) for key in ("moe_intermediate_size", "n_shared_experts"))
+    if inner:
+        writer.add_expert_feed_forward_length(inner)
+    beside = _named(config, ("shared_expert_intermediate_size", "shared_intermediate_size"))
+    if beside:
+        writer.add_expert_shared_feed_forward_length(beside)
+    if arch == "glm4moe":
+        writer.add_expert_shared_count(shared)
+        writer.add_expert_gating_func(gguf.ExpertGatingFuncType.SIGMOID)
+        writer.add_expert_weights_norm(config.norm_topk_prob)
+        writer.add_expert_weights_scale(config.routed_scaling_factor)
+        writer.add_expert_group_count(config.n_group)
+        writer.add_expert_group_used_count(config.topk_group)
+        writer.add_leading_dense_block_count(config.first_k_dense_replace)
+
+
+def _experts_together(weights: dict[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
+    """One tensor for all experts; of a fused gate and up, two."""
+    together: dict[str, NDArray[np.float32]] = {}
+    single: dict[str, list[NDArray[np.float32]]] = {}
+    for name, weight in weights.items():
+        layer = name.split(".")[2] if ".layers." in name else ""
+        if part := re.fullmatch(r"(.*\.experts\.)\d+\.(.*)", name):
+            single.setdefault(part[1] + part[2], []).append(weight)
+        elif name.endswith("_linear.weight"):
+            kind = "shexp" if "shared_mlp" in name else "exps"
+            parts = ("down",) if "output_linear" in name else ("gate", "up")
+            for part_name, half in zip(parts, np.split(weight, len(parts), axis=-2), strict=True):
+                together[f"blk.{layer}.ffn_{part_name}_{kind}.weight"] = half
+        else:
+            together[name.replace("e_score_correction_bias", "e_score_correction.bias")] = weight
+    return together | {name: np.stack(matrices) for name, matrices in single.items()}
 
 
 def _llama3_factors(rope: dict[str, Any], head_dim: int) -> NDArray[np.float32]:

@@ -17,6 +17,7 @@ import torch
 import transformers
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
+from transformers.core_model_loading import revert_weight_conversion
 
 from . import _HERE
 from .gguf_twin import write_twin
@@ -34,6 +35,9 @@ def build_model(recipe: Recipe) -> torch.nn.Module:
     with torch.no_grad():
         for name, parameter in sorted(model.named_parameters()):
             parameter.copy_(torch.from_numpy(_draw(rng, name, tuple(parameter.shape), config)))
+        for name, buffer in sorted(model.named_buffers()):
+            if name.endswith("e_score_correction_bias"):
+                buffer.copy_(torch.from_numpy(_draw(rng, name, tuple(buffer.shape), config)))
         model.tie_weights()
     return model
 
@@ -49,7 +53,7 @@ def _draw(rng: np.random.Generator, name: str, shape: tuple[int, ...], config: A
     elif any(matrix in name for matrix in ("embed", "lm_head", "wte", "wpe")):
         values = 0.4 * noise
     else:
-        values = 1.5 * noise / np.sqrt(np.prod(shape[1:]))
+        values = 1.5 * noise / np.sqrt(shape[-1] if len(shape) == 3 else np.prod(shape[1:]))
     return values.astype(np.float16).astype(np.float32)
 
 
@@ -62,7 +66,9 @@ def reference_logits(model: torch.nn.Module, token_ids: NDArray[np.int32]) -> ND
 def state(model: torch.nn.Module) -> dict[str, NDArray[np.float32]]:
     """The weights as transformers would save them: a tied head is not saved."""
     tied = set(getattr(model, "_tied_weights_keys", None) or {}) if model.config.tie_word_embeddings else set()
-    return {name: value.numpy() for name, value in model.state_dict().items() if name not in tied}
+    # Experts are stored one by one, and computed as one tensor.
+    stored = revert_weight_conversion(model, model.state_dict())
+    return {name: np.ascontiguousarray(value.numpy()) for name, value in stored.items() if name not in tied}
 
 
 def token_ids_of(recipe: Recipe) -> NDArray[np.int32]:

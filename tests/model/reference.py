@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hearth.checkpoint.types import Checkpoint
-from hearth.model import DecoderConfig, LayerConfig, LoadedModel, RopeConfig
-from hearth.model.weights import ComputedWeight
+from hearth.model import DecoderConfig, ExpertsConfig, LayerConfig, LoadedModel, RopeConfig
+from hearth.model.weights import ComputedWeight, StackedWeight, WeightSource
 
 Array = NDArray[np.float64]
 
@@ -36,11 +36,19 @@ def read_parameters(checkpoint: Checkpoint, model: LoadedModel) -> dict[str, Arr
             tensors = (read_tensor(checkpoint, tensor).astype(np.float32) for tensor in source.tensors)
             parameters[name] = source.compute(*tensors).astype(np.float64)
             continue
-        values = read_tensor(checkpoint, source.tensor)
-        if source.rows is not None:
-            values = values[slice(*source.rows)]
-        parameters[name] = values if source.order is None else values[source.order]
+        stacked = isinstance(source, StackedWeight)
+        parts = [_read_rows(checkpoint, part) for part in (source.parts if stacked else [source])]
+        parameters[name] = np.stack(parts) if stacked else parts[0]
     return parameters
+
+
+def _read_rows(checkpoint: Checkpoint, source: WeightSource) -> Array:
+    values = read_tensor(checkpoint, source.tensor)
+    if values.ndim == 3:
+        values = values.reshape(-1, values.shape[-1])
+    if source.rows is not None:
+        values = values[slice(*source.rows)]
+    return values if source.order is None else values[source.order]
 
 
 def forward(config: DecoderConfig, parameters: Mapping[str, Array], token_ids: NDArray[np.int32]) -> Array:
@@ -92,6 +100,49 @@ def _attention(config: DecoderConfig, layer: LayerConfig, w: Mapping[str, Array]
 
 
 def _mlp(config: DecoderConfig, layer: LayerConfig, w: Mapping[str, Array], x: Array) -> Array:
+    if not layer.experts:
+        return _feed_forward(config, w, x)
+    experts = config.experts
+    assert experts is not None
+    weights = _expert_weights(experts, x @ w["router"].T, w.get("choice_bias"))
+    out = np.zeros_like(x)
+    for expert in range(experts.count):
+        own = {name: w[f"{name}_exps"][expert] for name in ("gate", "up", "down") if f"{name}_exps" in w}
+        out += weights[:, expert, None] * _feed_forward(config, own, x)
+    if experts.shared_size:
+        shared = _feed_forward(config, {name: w[f"{name}_shared"] for name in ("gate", "up", "down")}, x)
+        out += shared / (1 + np.exp(-x @ w["shared_gate"].T)) if experts.shared_gate else shared
+    return out
+
+
+def _expert_weights(experts: ExpertsConfig, logits: Array, bias: Array | None) -> Array:
+    """[tokens, experts]: of those that are not chosen, 0."""
+    scores = logits
+    if experts.scores == "softmax":
+        scores = np.exp(logits - logits.max(-1, keepdims=True))
+        scores /= scores.sum(-1, keepdims=True)
+    elif experts.scores == "sigmoid":
+        scores = 1 / (1 + np.exp(-logits))
+    choice = scores + (0.0 if bias is None else bias)
+    if experts.groups > 1:
+        grouped = choice.reshape(len(choice), experts.groups, -1)
+        best = np.sort(grouped, -1)[:, :, -2:].sum(-1)
+        dropped = np.argsort(-best, -1)[:, experts.used_groups :]
+        np.put_along_axis(grouped, dropped[:, :, None], -np.inf, 1)
+        choice = grouped.reshape(choice.shape)
+    chosen = np.argsort(-choice, -1)[:, : experts.used]
+    own = np.take_along_axis(scores, chosen, -1)
+    if experts.scores == "softmax_of_chosen":
+        own = np.exp(own - own.max(-1, keepdims=True))
+        own /= own.sum(-1, keepdims=True)
+    if experts.normalise:
+        own = own / own.sum(-1, keepdims=True)
+    weights = np.zeros_like(scores)
+    np.put_along_axis(weights, chosen, own * experts.scale, -1)
+    return weights
+
+
+def _feed_forward(config: DecoderConfig, w: Mapping[str, Array], x: Array) -> Array:
     up = x @ w["up"].T + w.get("up_bias", 0.0)
     if config.mlp == "gated":
         h = _activated(config, x @ w["gate"].T + w.get("gate_bias", 0.0)) * up

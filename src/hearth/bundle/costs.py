@@ -62,6 +62,7 @@ class StepCost:
         kernel: that it runs.
         arithmetic: what most of its operations are: products of bytes, or 32-bit floats.
         weight_bytes: read once a forward.
+        token_weight_bytes: of these, what one token reads, where that depends on the token (experts); 0: all.
         row_bytes: for each of a symbol of the plan (`tokens`, `logit_rows`, ...) the bytes of activations that are read
             and written.
         row_operations: likewise operations, a multiply and add being two.
@@ -74,6 +75,7 @@ class StepCost:
     kernel: str
     arithmetic: Arithmetic = "float32"
     weight_bytes: int = 0
+    token_weight_bytes: int = 0
     row_bytes: Mapping[str, int] = field(default_factory=dict)
     row_operations: Mapping[str, int] = field(default_factory=dict)
     kv_bytes: int = 0
@@ -83,7 +85,10 @@ class StepCost:
     def memory_bytes(self, batch: BatchShape) -> int:
         """Weights, keys and values: what has to come from memory, for no cache holds it from one forward to the
         next."""
-        return self.weight_bytes + self.kv_bytes * (batch.context_tokens(self.window) if self.kv_bytes else 0)
+        weights = self.weight_bytes
+        if self.token_weight_bytes:  # at most: tokens may choose the same
+            weights = min(weights, self.token_weight_bytes * batch.tokens)
+        return weights + self.kv_bytes * (batch.context_tokens(self.window) if self.kv_bytes else 0)
 
     def bytes(self, batch: BatchShape) -> int:
         """All that is read and written: `memory_bytes` and activations."""

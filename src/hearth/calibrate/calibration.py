@@ -22,7 +22,7 @@ from hearth.calibrate.observer import Observer
 from hearth.calibrate.rounding import Rounded, round_together
 from hearth.compiler.compile import Job, Progress, one_at_a_time
 from hearth.image.folder import spread
-from hearth.model.weights import ComputedWeight, WeightSource
+from hearth.model.weights import ComputedWeight, tensors_of
 from hearth.quant.mixed import Candidate, Mixture, choose_coarse
 
 F32 = NDArray[np.float32]
@@ -220,5 +220,4 @@ def _shifted(bias: str, job: Job, shift: F32) -> ComputedWeight:
 
     source = job.network.sources[bias]
     values = read_parameter(bias, source, job.checkpoint) + shift
-    tensors = (source.tensor,) if isinstance(source, WeightSource) else source.tensors
-    return ComputedWeight(tensors, lambda *_: values)
+    return ComputedWeight(tensors_of(source), lambda *_: values)

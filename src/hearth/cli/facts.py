@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 
-from hearth.measure import Description, EncoderDescription, TextDescription, VisionDescription
+from hearth.measure import Description, EncoderDescription, RemoteDescription, TextDescription, VisionDescription
 from hearth.units import counted, format_bytes
 
 Facts = list[tuple[str, str]]
@@ -60,10 +60,15 @@ def count(number: int) -> str:
     return str(number)
 
 
+def active(about: TextDescription | RemoteDescription) -> str:
+    """`, 3.35 billion active`, where a token meets a part of a model alone."""
+    return f", {count(about.active_parameters)} active" if about.active_parameters else ""
+
+
 def _head(about: Description) -> Facts:
     match about:
         case TextDescription():
-            inside = f" in {about.layers} layers, vocabulary {about.vocab_size}"
+            inside = f"{active(about)} in {about.layers} layers, vocabulary {about.vocab_size}"
             does = ""
         case EncoderDescription():
             inside, does = "", _TASKS[_task(about)][0]

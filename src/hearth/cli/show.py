@@ -61,7 +61,7 @@ def command(model: str, context: int | None, quant: str | None, head: str | None
 
 
 def _show_remote(model: str, context: int | None, quant: str | None, head: str | None, as_json: bool) -> None:
-    from hearth.cli.facts import count
+    from hearth.cli.facts import active, count
     from hearth.cli.table import print_facts, print_table
     from hearth.measure import describe_remote
     from hearth.units import format_bytes
@@ -83,7 +83,7 @@ def _show_remote(model: str, context: int | None, quant: str | None, head: str |
         facts += [
             ("made for", _MADE_FOR.get(about.made_for or "", "")),
             ("family", about.family),
-            ("parameters", f"{count(about.parameters)}{layers}" if about.parameters else ""),
+            ("parameters", f"{count(about.parameters)}{active(about)}{layers}" if about.parameters else ""),
             ("compiled as", about.formats),
             ("context", f"{about.context_max} tokens at most" if about.context_max else ""),
             ("memory", f"{memory} with {about.context} tokens of context" if about.context else memory),

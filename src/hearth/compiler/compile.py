@@ -50,7 +50,7 @@ from hearth.compiler.cpu.tuning_record import usable_tunings
 from hearth.distribution import version, version_of
 from hearth.errors import BundleMismatch, CorruptFile, ModelNotFound, Unsupported, UsageError
 from hearth.model.network import Network
-from hearth.model.weights import WeightSource
+from hearth.model.weights import tensors_of
 from hearth.quant.blocks import Blocks
 from hearth.quant.formats import Format
 from hearth.quant.policy import ACTIVATIONS, Precision
@@ -356,5 +356,5 @@ def _parameters(job: Job) -> int:
     """How many numbers the parameters hold in the checkpoint; tensors that are several of them count once."""
     tensors: set[str] = set()
     for source in job.network.sources.values():
-        tensors.update([source.tensor] if isinstance(source, WeightSource) else source.tensors)
+        tensors.update(tensors_of(source))
     return sum(prod(job.checkpoint.tensors[tensor].shape) for tensor in tensors)

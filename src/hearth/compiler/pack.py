@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Callable, Mapping
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from hearth.checkpoint.types import Checkpoint
 from hearth.compiler.parameters import Packed, Parameters
 from hearth.compiler.plan import Plan
-from hearth.model.weights import ComputedWeight, Source
+from hearth.model.weights import ComputedWeight, Source, StackedWeight
 from hearth.quant.blocks import Blocks
 from hearth.quant.formats import LANES, round_up
 from hearth.quant.source import RotatedRows, RoundedRows, Rows, RowSource, read_f32, read_tensor
@@ -53,13 +54,18 @@ def pack_all(
             if progress:
                 progress(size)
             continue
-        read = {part: _row_source(part, sources[part], checkpoint) for part in packed.parts if part not in rounded}
-        rows: list[Rows] = [
-            RotatedRows(read[part], packed.rotated) if part in read else RoundedRows(part, rounded[part])
-            for part in packed.parts
-        ]
-        pack_weight(rows, packed.fmt, packed.k, place, arrange=packed.arrange, threads=threads, progress=progress)
-        forget([place, *(source.raw for source in read.values())])
+        for number, own in enumerate(np.split(place, packed.stack)):
+            read = {
+                part: _row_source(part, sources[part], checkpoint, number)
+                for part in packed.parts
+                if part not in rounded
+            }
+            rows: list[Rows] = [
+                RotatedRows(read[part], packed.rotated) if part in read else RoundedRows(part, rounded[part])
+                for part in packed.parts
+            ]
+            pack_weight(rows, packed.fmt, packed.k, own, arrange=packed.arrange, threads=threads, progress=progress)
+            forget([own, *(source.raw for source in read.values())])
 
 
 def read_parameter(name: str, source: Source, checkpoint: Checkpoint) -> NDArray[np.float32]:
@@ -86,7 +92,13 @@ def forget(arrays: list[NDArray[np.uint8]]) -> None:
             owner.madvise(mmap.MADV_DONTNEED, begin, end - begin)
 
 
-def _row_source(name: str, source: Source, checkpoint: Checkpoint) -> RowSource:
+def _row_source(name: str, source: Source, checkpoint: Checkpoint, number: int = 0) -> RowSource:
+    """The rows of a parameter, or of one matrix of a stack."""
+    if isinstance(source, StackedWeight):
+        part = source.parts[number]
+        info = checkpoint.tensors[part.tensor]
+        shape = (prod(info.shape[:-1]), info.shape[-1])
+        return RowSource(name, info.dtype, checkpoint.raw(part.tensor), shape, part.rows, part.order)
     if isinstance(source, ComputedWeight):
         values = _computed(source, checkpoint)
         matrix = (values.shape[0], values.size // values.shape[0]) if values.ndim > 1 else values.shape

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any, Protocol
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from tvm import relax
 
 from hearth.model.network import Network
-from hearth.model.weights import Source, constant
+from hearth.model.weights import Source, StackedWeight, constant
 from hearth.quant.formats import FORMATS, LANES, Format, round_up
 from hearth.quant.weights import Arrangement, weight_rows
 
@@ -42,6 +42,7 @@ class Packed:
         k: columns of a matrix that is packed for products or lookups; None: the parameter is plain f32 memory.
         fmt: number format of a matrix.
         rotated: vectors of its columns that are rotated together (`quant/rotation.py`), as activations are; 1: none.
+        stack: so many matrices of these rows, each packed for itself, one after another (experts).
         arrange: how parts become one weight.
         columns: of plain memory the size of the last axis, whose rows are padded to whole vectors; None: a vector.
         packing: what makes it, where that is none of these.
@@ -56,10 +57,11 @@ class Packed:
     columns: int | None = None
     packing: Packing | None = None
     rotated: int = 1
+    stack: int = 1
 
     @property
     def n(self) -> int:
-        """Rows of the packed weight before its padding to 16."""
+        """Rows of the packed weight (of each of a stack) before its padding to 16."""
         return weight_rows(self.rows, self.arrange)
 
     @property
@@ -74,7 +76,7 @@ class Packed:
             return self.packing.size_bytes
         if self.k is None:
             return 4 * (round_up(self.n, LANES) if self.columns is None else self.n * round_up(self.columns, LANES))
-        return self.fmt.packed_size(self.n, self.k)
+        return self.stack * self.fmt.packed_size(self.n, self.k)
 
 
 @dataclass
@@ -96,7 +98,10 @@ class Parameters:
         """
         for name, shape in network.shapes.items():
             fmt = self.formats.get(name, FORMATS["f32"])
-            if network.role(name) != "exact":  # of a convolution too: its rows are (kernel height, width, channels)
+            if isinstance(network.sources[name], StackedWeight):
+                count, rows, columns = shape
+                packed = Packed(name, (name,), (rows,), columns, fmt, stack=count)
+            elif network.role(name) != "exact":  # of a convolution too: its rows are (kernel height, width, channels)
                 packed = Packed(
                     name, (name,), (shape[0],), prod(shape[1:]), fmt, rotated=rotated.get(name, 1)
                 )  # fmt: skip
@@ -128,12 +133,14 @@ class Parameters:
         # Layers have names of their own in checkpoints, but in graphs of strangers names need not be paths.
         stems = (packed[0].name.rpartition(".")[0], packed[0].name, "_".join(p.name for p in packed))
         for name in (f"{stem}.{suffix}" for stem in stems if stem):
-            merged = Packed(name, parts, rows, packed[0].k, packed[0].fmt, arrange, rotated=packed[0].rotated)
+            merged = replace(packed[0], name=name, parts=parts, rows=rows, arrange=arrange)
             if self.packed.setdefault(name, merged) == merged:
                 break
         else:
             raise AssertionError(f"another parameter is named {name}")
         shape = (merged.n,) if merged.k is None else (merged.n, merged.k)
+        if merged.stack > 1:
+            shape = (merged.stack, *shape)
         return relax.Var(name, relax.TensorType(shape, "float32"))
 
     def arrange(self, variables: list[Any], packing: Packing, suffix: str) -> Any:

@@ -109,7 +109,7 @@ def text_job(
         kv: number format of keys and values, a key of `KV_DTYPES`.
     """
     config = model.config
-    body = [formats[p].name for p in model.sources if parameter_role(p) == "body"]
+    body = [formats[p].name for p in model.sources if parameter_role(p) in ("body", "experts")]
     spec = None if model.sight is None else sight_spec(checkpoint, model.sight)
 
     def write(folder: Path) -> None:

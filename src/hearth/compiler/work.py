@@ -35,6 +35,7 @@ class Work:
         pair_operations: attention's, for each pair of tokens.
         window: tokens that one attends to at most; 0: all.
         gathers: reads one row of its matrices for each of its rows, not all of them.
+        chosen: its matrix is a stack, of which so many are read for each token; 0: it is none.
         appends: writes keys and values of its rows instead of reading those of the context.
     """
 
@@ -45,6 +46,7 @@ class Work:
     pair_operations: int = 0
     window: int = 0
     gathers: bool = False
+    chosen: int = 0
     appends: bool = False
 
     @classmethod
@@ -84,7 +86,7 @@ def step_cost(
     """
     inputs = {declared.name for declared in function.inputs}
     rows: Counter[str] = Counter()
-    weights = kv = 0
+    weights = kv = token_weights = 0
     given = Counter[Any]()
     for number, (_, size) in parts.items():
         given[operands[number]] += size
@@ -98,6 +100,7 @@ def step_cost(
                 rows[work.rows] += packed.size_bytes // packed.n
             else:
                 weights += given[var] or packed.size_bytes
+                token_weights += packed.size_bytes // packed.stack * work.chosen
         elif name not in inputs:
             symbol, size = _size(var.ty)
             rows[work.rows if work.gathers else symbol] += size
@@ -113,6 +116,7 @@ def step_cost(
         kernel=kernel,
         arithmetic=work.arithmetic,
         weight_bytes=weights,
+        token_weight_bytes=token_weights,
         row_bytes=dict(rows),
         row_operations={work.rows: work.operations} if work.operations else {},
         kv_bytes=kv,

@@ -21,6 +21,7 @@ from hearth.model.encoder.config import EncoderConfig, Linear
 from hearth.model.encoder.load import load_encoder
 from hearth.model.encoder.onnx_weights import open_encoder
 from hearth.model.kinds import ENCODER, TEXT, VISION
+from hearth.model.text.parameters import active_parameters
 from hearth.model.vision import load_vision
 from hearth.model.weights import tensor_type, tensors_of
 from hearth.prepare import ANY_KIND, preparer_of
@@ -71,6 +72,7 @@ def _text(source: Source, *, context: int | None, quant: str | None, head: str |
         kv_bytes=size * needed.kv_bytes_per_token,
         chat_template=None if tokenizer is None else bool(tokenizer.chat_template or tokenizer.named_templates),
         sees=loaded.sight is not None,
+        active_parameters=active_parameters(config) if config.experts else None,
     )
 
 

@@ -12,6 +12,7 @@ from hearth.hub.files import is_complete
 from hearth.hub.ggufs import in_memory, is_readable
 from hearth.measure.describe import context_of
 from hearth.model.kinds import ENCODER, TEXT, VISION, KindName
+from hearth.model.text.parameters import active_parameters
 from hearth.preview import look_into, look_into_encoder, refuse_by_tensors, vision_architecture
 from hearth.runtime import available_bytes
 
@@ -39,6 +40,7 @@ class RemoteDescription:
         license, gated: as `hub.Remote`.
         made_for: which kind of model it is; None where the server sends only whole files, so that what is in it cannot
             be known; then there is no family, and the numbers after it are 0.
+        active_parameters: as in `TextDescription`.
         parameters, layers, memory_bytes: 0 where only the tensors would tell.
         context_max: tokens that its authors made it for.
         context: tokens that the memory is for; 0 where it keeps none.
@@ -57,6 +59,7 @@ class RemoteDescription:
     files: tuple[RemoteFileLine, ...]
     family: str | None = None
     parameters: int = 0
+    active_parameters: int | None = None
     layers: int = 0
     formats: str = ""
     context_max: int = 0
@@ -96,6 +99,7 @@ def _of_text(remote: Remote, context: int | None, quant: str | None, head: str |
         size.memory_bytes(tokens),
         family=inside.config.family,
         parameters=inside.parameters,
+        active_parameters=active_parameters(inside.config) if inside.config.experts else None,
         layers=inside.config.num_layers,
         formats=size.formats,
         context_max=inside.config.max_position,

@@ -47,6 +47,7 @@ class TextDescription(Description):
         kv_bytes: memory of keys and values of `context` tokens.
         chat_template: whether it has one of its own; None where it has no tokenizer.
         sees: whether it takes pictures.
+        active_parameters: numbers that one token meets, where these are not all (experts); else None.
     """
 
     layers: int
@@ -56,6 +57,7 @@ class TextDescription(Description):
     kv_bytes: int
     chat_template: bool | None
     sees: bool
+    active_parameters: int | None = None
 
     @property
     def memory_bytes(self) -> int:

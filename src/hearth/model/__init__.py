@@ -3,7 +3,7 @@
 `load_family` is the door; `DecoderConfig` is what goes through it to the right.
 """
 
-from hearth.model.text.config import DecoderConfig, LayerConfig, RopeConfig
+from hearth.model.text.config import DecoderConfig, ExpertsConfig, LayerConfig, RopeConfig
 from hearth.model.text.load import LoadedModel
 from hearth.model.text.parameters import parameter_shapes
 from hearth.model.vlm.load import load_family
@@ -11,6 +11,7 @@ from hearth.model.weights import WeightSource
 
 __all__ = [
     "DecoderConfig",
+    "ExpertsConfig",
     "LayerConfig",
     "LoadedModel",
     "RopeConfig",

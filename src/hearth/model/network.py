@@ -17,9 +17,9 @@ Dtype = Literal["float32", "int32", "uint8", "int8", "float16"]
 Bound = int | tuple[str, int]
 """A number, or a symbol plus a number."""
 
-Role = Literal["body", "head", "small", "exact"]
-"""What a parameter is to the choice of number formats: a matrix of the body; embedding or head, which decide about
-words; a small matrix, which is f32; or what is no matrix to products and lookups, and always f32."""
+Role = Literal["body", "experts", "head", "small", "exact"]
+"""What a parameter is to the choice of number formats: a matrix of the body; one for each expert; embedding or head,
+which decide about words; a small matrix, which is f32; or what is no matrix to products and lookups, and always f32."""
 
 
 @dataclass(frozen=True)

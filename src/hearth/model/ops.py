@@ -248,6 +248,60 @@ def rotary(x: Any, cos: Any, sin: Any, *, num_heads: int, interleaved: bool = Fa
     return hearth_op("rotary", [x, cos, sin], x.ty, num_heads=num_heads, interleaved=interleaved)
 
 
+def route(
+    logits: Any,
+    bias: Any | None = None,
+    *,
+    used: int,
+    scores: str,
+    normalise: bool,
+    scale: float,
+    groups: int = 1,
+    used_groups: int = 1,
+) -> Any:
+    """ids i32 (n, used) and weights (n, used): the experts that are chosen for each token by the router's
+    logits (n, experts), best first, and what each is multiplied by.
+
+    Args:
+        bias: (experts,), added to the scores for the choice.
+        used, scores, normalise, scale, groups, used_groups: as in `ExpertsConfig`.
+    """
+    args = [logits] if bias is None else [logits, bias]
+    tokens = logits.ty.shape[0]
+    out = [relax.TensorType((tokens, used), "int32"), f32_tensor(tokens, used)]
+    return hearth_op(
+        "route", args, out, scores=scores, normalise=normalise, scale=scale, groups=groups, used_groups=used_groups
+    )
+
+
+def order_experts(ids: Any, experts: int) -> Any:
+    """What is computed for ids i32 (n, used), in the order of the experts. Of i32: the experts that were chosen, in
+    order, then zeros (experts,); where the places of each begin, then where all end (experts + 1,); whose token each
+    place is (n * used,); and where each of a token's places is (n, used)."""
+    tokens, used = ids.ty.shape
+    shapes = [(experts,), (experts + 1,), (tokens * used,), (tokens, used)]
+    return hearth_op("order_experts", [ids], [relax.TensorType(shape, "int32") for shape in shapes])
+
+
+def expert_linear(x: Any, w: Any, experts: Any, starts: Any, tokens: Any | None = None, *, used: int, rows: Any) -> Any:
+    """x w[expert]^T for each place, its expert being what `order_experts` says: x (rows, K), w (experts, N, K);
+    (rows, N).
+
+    Args:
+        tokens: x has a row for each token, and this says whose each place is.
+        used: experts of a token.
+    """
+    args = [x, w, experts, starts] + ([] if tokens is None else [tokens])
+    out = f32_tensor(rows, w.ty.shape[1])
+    return hearth_op("expert_linear", args, out, gathers=tokens is not None, used=used)
+
+
+def combine_experts(x: Any, places: Any, weights: Any) -> Any:
+    """For each token the sum of its places of x (n * used, d), as places i32 (n, used) says, each multiplied by its
+    weight (n, used); (n, d)."""
+    return hearth_op("combine_experts", [x, places, weights], f32_tensor(places.ty.shape[0], x.ty.shape[1]))
+
+
 def pixels(
     picture: Any,
     size: Any,

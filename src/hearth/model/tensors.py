@@ -1,7 +1,8 @@
 """Which tensors of a checkpoint the parameters of a network are: rule tables, and their application.
 
 A rule gives for a parameter (`N` is the layer) the tensor that holds it, or `Fused` where several parameters share
-one or it is stored otherwise, or a tuple of alternatives of which the first that exists is taken.
+one or it is stored otherwise, or a tuple of alternatives of which the first that exists is taken. Matrices of experts
+are in one tensor, or in one for each of them: then `E` in its name is its number.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from hearth.checkpoint.readable import require_readable
 from hearth.checkpoint.types import Checkpoint
 from hearth.errors import CorruptFile, Unsupported
 from hearth.model.settings import shown
-from hearth.model.weights import ComputedWeight, Source, WeightSource
+from hearth.model.weights import ComputedWeight, Source, StackedWeight, WeightSource
 
 
 @dataclass(frozen=True)
@@ -91,22 +92,34 @@ def map_tensors(
     names = names_of(checkpoint, places)
     sources: dict[str, Source] = {}
     used: set[str] = set()
-    for parameter in shapes:
-        rule = _find(parameter, rules, names)
-        fused = rule if isinstance(rule, Fused) else Fused(rule, (parameter.rpartition(".")[2],))
-        rows, stored = _rows(parameter, fused, shapes, kv_heads)
-        tensor = fused.tensor
+
+    def find(tensor: str, stored: tuple[int, ...]) -> str:
+        """The name in the file of a tensor that must have this shape."""
         if tensor not in names:
             raise CorruptFile(f"The tensor {tensor!r} is missing.", why=f"The {family} model needs it.")
         info = checkpoint.tensors[names[tensor]]
-        if info.shape != stored:
+        # A GGUF file has no axis of size 1 before the last.
+        if info.shape != stored and not (stored[0] == 1 and info.shape == stored[1:]):
             raise CorruptFile(
                 f"The tensor {info.name!r} has the shape {list(info.shape)}.",
                 why=f"The configuration of this {family} model says {list(stored)}.",
             )
         require_readable(info, checkpoint.kind)
         used.add(info.name)
-        sources[parameter] = _source(info.name, fused, rows, order_of(parameter), stored[0])
+        return info.name
+
+    for parameter, shape in shapes.items():
+        rule = _find(parameter, rules, names)
+        fused = rule if isinstance(rule, Fused) else Fused(rule, (parameter.rpartition(".")[2],))
+        if len(shape) == 3:
+            sources[parameter] = _stack(parameter, fused, shapes, find)
+            continue
+        rows, stored = _rows(parameter, fused, shapes, kv_heads)
+        tensor = find(fused.tensor, stored)
+        if checkpoint.tensors[tensor].shape != stored:
+            sources[parameter] = ComputedWeight((tensor,), lambda values: values[None])
+            continue
+        sources[parameter] = _source(tensor, fused, rows, order_of(parameter), stored[0])
     return sources, account_for(checkpoint, family, used, places)
 
 
@@ -143,7 +156,7 @@ def _find(parameter: str, rules: Rules, names: Mapping[str, str]) -> str | Fused
             replace(a, tensor=a.tensor.replace(".N.", index)) if isinstance(a, Fused) else a.replace(".N.", index)
             for a in alternatives
         )
-    found = (a for a in alternatives if (a.tensor if isinstance(a, Fused) else a) in names)
+    found = (a for a in alternatives if _of_expert(a.tensor if isinstance(a, Fused) else a, 0) in names)
     return next(found, alternatives[0])
 
 
@@ -165,6 +178,27 @@ def _rows(
         raise Unsupported(f"The rows of {rule.tensor!r} are no {groups} groups.")
     starts = np.arange(groups, dtype=np.int64)[:, None] * (total // groups) + before // groups
     return (starts + np.arange(own // groups, dtype=np.int64)).reshape(-1), stored
+
+
+def _of_expert(tensor: str, expert: int) -> str:
+    """The name of the tensor of one expert, where each has its own."""
+    return tensor.replace(".E.", f".{expert}.")
+
+
+def _stack(
+    parameter: str, rule: Fused, shapes: Mapping[str, tuple[int, ...]], find: Callable[[str, tuple[int, ...]], str]
+) -> StackedWeight:
+    """The matrices of experts: each in its own tensor, or all in one, alone or one matrix of several after another."""
+    count, own, columns = shapes[parameter]
+    if ".E." in rule.tensor:
+        tensors = (find(_of_expert(rule.tensor, expert), (own, columns)) for expert in range(count))
+        return StackedWeight(tuple(WeightSource(tensor) for tensor in tensors))
+    layer, _, field = parameter.rpartition(".")
+    sizes = [shapes[f"{layer}.{part}"][1] for part in rule.parts]
+    before, total = sum(sizes[: rule.parts.index(field)]), sum(sizes)
+    tensor = find(rule.tensor, (count, total, columns))
+    starts = (expert * total + before for expert in range(count))
+    return StackedWeight(tuple(WeightSource(tensor, (start, start + own)) for start in starts))
 
 
 def _source(

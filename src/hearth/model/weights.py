@@ -42,16 +42,31 @@ class ComputedWeight:
     compute: Callable[..., NDArray[np.float32]]
 
 
-Source = WeightSource | ComputedWeight
+@dataclass(frozen=True)
+class StackedWeight:
+    """One parameter as several matrices of one shape: those of experts.
+
+    Attributes:
+        parts: where each matrix is; rows of a tensor of three axes are counted through all of its matrices.
+    """
+
+    parts: tuple[WeightSource, ...]
+
+
+Source = WeightSource | ComputedWeight | StackedWeight
 
 
 def tensors_of(source: Source) -> tuple[str, ...]:
     """The tensors of the checkpoint that a parameter is made of."""
+    if isinstance(source, StackedWeight):
+        return tuple(dict.fromkeys(part.tensor for part in source.parts))
     return (source.tensor,) if isinstance(source, WeightSource) else source.tensors
 
 
 def tensor_type(checkpoint: Checkpoint, source: Source) -> str:
     """The type of the tensor that a parameter is made of; of what is computed, f32."""
+    if isinstance(source, StackedWeight):
+        source = source.parts[0]
     return checkpoint.tensors[source.tensor].dtype if isinstance(source, WeightSource) else "f32"
 
 

@@ -29,7 +29,7 @@ ACTIVATIONS: dict[str, str] = {"default": "int8", "high": "high", "fast": "fast"
 DEFAULT_QUANT = "q4"
 DEFAULT_HEAD = "q8"
 
-Role = Literal["body", "head", "small", "exact"]
+Role = Literal["body", "experts", "head", "small", "exact"]
 
 
 def choose_format(
@@ -46,7 +46,7 @@ def choose_format(
 
     Args:
         parameter: its name, for errors.
-        role: a matrix of the body; embedding or head; or what is always f32 (see `model.network.Role`).
+        role: a matrix of the body or of experts; embedding or head; or what is always f32 (see `model.network.Role`).
         source_dtype: the type of the checkpoint tensor it comes from.
         kind: kind of checkpoint.
         quant: the user's choice for the body; None: the default.
@@ -68,7 +68,9 @@ def choose_format(
     if role in ("small", "exact"):
         return FORMATS["f32"]
     if quant is not None:
-        return FORMATS[format_name(quant)]
+        fmt = FORMATS[format_name(quant)]
+        # Few tokens meet one expert, too few for products that pay with many rows.
+        return FORMATS[DEFAULT_HEAD] if role == "experts" and fmt.is_row else fmt
     return source if kind == "gguf" else FORMATS[format_name(default)]
 
 

@@ -13,12 +13,12 @@ from tvm import relax, tirx
 
 from hearth.compiler.cpu.kernels.norms import SUMS
 from hearth.compiler.parameters import Parameters
-from hearth.compiler.passes.rewrite import Graph, arguments, is_op, operation, rewrite
+from hearth.compiler.passes.rewrite import Graph, arguments, attributes, is_op, operation, rewrite
 from hearth.compiler.physical import rows
 from hearth.model.ops import hearth_op
 from hearth.quant.row_rounding import MOST_COLUMNS
 
-_PRODUCTS = ("hearth.linear", "hearth.logits")
+_PRODUCTS = ("hearth.linear", "hearth.logits", "hearth.expert_linear")
 _NORMS = {"nn.rms_norm": "rms", "nn.layer_norm": "layer"}
 # Which norms the preparation of each form can do on the way.
 _FUSED = {"float": ("rms",), "groups": ("rms",), "rows": ("rms", "layer")}
@@ -27,7 +27,8 @@ _FUSED = {"float": ("rms",), "groups": ("rms",), "rows": ("rms", "layer")}
 def split_products(
     module: Any, parameters: Parameters, *, high_precision: bool, coarse: Mapping[str, str] | None = None
 ) -> Any:
-    """`hearth.linear(x, w, ...)` becomes `hearth.product(AQ, AS, w, ...)` or `hearth.product(X, w, ...)`.
+    """`hearth.linear(x, w, ...)` becomes `hearth.product(AQ, AS, w, ...)` or `hearth.product(X, w, ...)`, and likewise
+    `hearth.expert_linear` `hearth.expert_product`.
 
     The form of an activation follows from the weight's format: f32, bytes with a scale for each group of columns, or
     bytes with a scale for each row, rotated as the weight is. Of groups the first rows may have one scale each instead.
@@ -35,7 +36,7 @@ def split_products(
     Args:
         coarse: as `Network.coarse`.
     """
-    prepared: dict[tuple[Any, str, int, int], list[Any]] = {}
+    prepared: dict[tuple[Any, str, int, int, str], list[Any]] = {}
     readers: dict[Any, Counter[Any]] = {}  # by graph: how many products read a variable
 
     def rule(graph: Graph, value: Any) -> Any:
@@ -48,19 +49,22 @@ def split_products(
         packed = parameters.packed[w.name]
         form = "rows" if packed.fmt.is_row else "float" if high_precision or packed.fmt.is_float else "groups"
         kp = packed.blocks * packed.fmt.block_columns
-        key = (x, form, kp, packed.rotated)
-        first_rows = _coarse_rows(x, coarse or {}) if form == "groups" and kp <= MOST_COLUMNS else ""
+        experts = is_op(value, "hearth.expert_linear")
+        may_be_coarse = form == "groups" and kp <= MOST_COLUMNS and not experts
+        first_rows = _coarse_rows(x, coarse or {}) if may_be_coarse else ""
+        key = (x, form, kp, packed.rotated, first_rows)
         if key not in prepared:
             only_products = readers[graph][x] == graph.uses[x]
             prepared[key] = _prepare(graph, x, form, kp, only_products, first_rows, packed.rotated)
-        attrs = {k: value.attrs[k] for k in value.attrs.keys()}  # noqa: SIM118 - a TVM map iterates over items
+        attrs = attributes(value)
         if is_op(value, "hearth.logits"):
             attrs["epilogue"] = "logits"
         if first_rows:
             attrs["coarse"] = first_rows
         out = value.ty_args[0]
         types = list(out.fields) if isinstance(out, tvm.ir.TupleType) else out
-        return hearth_op("product", [*prepared[key], w, *rest], types, **attrs, inputs=len(prepared[key]))
+        kind = "expert_product" if experts else "product"
+        return hearth_op(kind, [*prepared[key], w, *rest], types, **attrs, inputs=len(prepared[key]))
 
     return rewrite(module, rule)
 

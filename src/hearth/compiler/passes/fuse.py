@@ -7,6 +7,7 @@ act(product)                 -> the activation in the product's epilogue
 x + [s *] product            -> the product adds to the residual
 act(x + [s *] product)       -> and activates the sum (weights with a scale a row)
 x + [s *] norm(y)            -> one norm kernel that adds
+x + [s *] experts            -> added where what they computed is put together
 scale, soft cap, argmax      -> epilogue of the head's product
 scale * embedding            -> the lookup scales
 """
@@ -23,6 +24,7 @@ from hearth.compiler.passes.rewrite import (
     Graph,
     arguments,
     attribute,
+    attributes,
     is_op,
     operation,
     rewrite,
@@ -64,6 +66,8 @@ def fuse_qkv(module: Any, parameters: Parameters) -> Any:
     return rewrite(module, rule)
 
 
+_GATED = {"hearth.linear": "gate_up", "hearth.expert_linear": "gate_up_exps"}
+"""Products that can be two in one, and what their weights are then called."""
 _ACTIVATIONS = {"nn.silu": "silu", "nn.gelu_tanh": "gelu_tanh", "nn.gelu": "gelu", "nn.relu": "relu"}
 
 
@@ -78,12 +82,16 @@ def fuse_gated_mlp(module: Any, parameters: Parameters) -> Any:
         if name is None:
             return None
         gate, up = graph.value(activated.args[0]), graph.value(up_var)
-        if not (is_op(gate, "hearth.linear") and is_op(up, "hearth.linear")):
+        if operation(gate) != operation(up) or operation(gate) not in _GATED:
             return None
         g, u = arguments(gate), arguments(up)
         if not g[0].same_as(u[0]) or not parameters.same_format([g[1], u[1]]):
             return None
-        merged = [g[0], graph.add_param(parameters.merge([g[1], u[1]], "gate_up", "interleaved"))]
+        suffix = _GATED[operation(gate)]
+        merged = [g[0], graph.add_param(parameters.merge([g[1], u[1]], suffix, "interleaved"))]
+        if is_op(gate, "hearth.expert_linear"):
+            attrs = {"epilogue": "gated", "activation": name}
+            return hearth_op("expert_linear", [*merged, *g[2:]], value.ty, **attributes(gate), **attrs)
         if attribute(gate, "bias"):
             merged.append(graph.add_param(parameters.merge([g[2], u[2]], "gate_up_bias", "interleaved")))
         return hearth_op("linear", merged, value.ty, bias=len(merged) == 3, epilogue="gated", activation=name)
@@ -128,6 +136,9 @@ def fuse_residual(module: Any) -> Any:
             if is_op(source, "hearth.linear") and attribute(source, "epilogue", "store") == "store":
                 args, bias = [*arguments(source), residual], attribute(source, "bias")
                 return hearth_op("linear", args, value.ty, bias=bias, epilogue="add", scale=scale)
+            if is_op(source, "hearth.combine_experts"):
+                args = [*arguments(source), residual]
+                return hearth_op("combine_experts", args, value.ty, add=True, scale=scale)
             if is_op(source, "nn.rms_norm"):
                 epsilon = source.attrs.epsilon
                 return hearth_op("norm_add", [*source.args, residual], value.ty, epsilon=epsilon, scale=scale)

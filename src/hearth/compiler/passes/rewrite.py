@@ -125,6 +125,11 @@ def attribute(value: Any, name: str, default: Any = None) -> Any:
     return value.attrs[name] if value.attrs is not None and name in value.attrs else default
 
 
+def attributes(value: Any) -> dict[str, Any]:
+    """All attributes of one of our operations."""
+    return {key: value.attrs[key] for key in value.attrs.keys()}  # noqa: SIM118 - a TVM map iterates over items
+
+
 def scalar(value: Any) -> float | None:
     """A constant's value when it is one number."""
     if isinstance(value, tvm.ir.expr.GenericConst) and len(value.ty.shape) == 0:

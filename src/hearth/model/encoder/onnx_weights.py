@@ -26,7 +26,7 @@ from hearth.checkpoint.types import SourceKind
 from hearth.distribution import install_command
 from hearth.errors import CompileError, CorruptFile, ModelNotFound
 from hearth.model.network import Network
-from hearth.model.weights import Source, WeightSource
+from hearth.model.weights import ComputedWeight, Source, tensors_of
 
 Floats = NDArray[np.float32]
 ENDING = ".onnx"
@@ -170,9 +170,9 @@ def _linear_layers(network: Network) -> list[tuple[str, str]]:
 
 
 def _computed(file: OnnxCheckpoint, source: Source) -> Floats:
-    if isinstance(source, WeightSource):  # of a graph it is always the whole tensor
-        return _floats(file, source.tensor)
-    return source.compute(*(_floats(file, name) for name in source.tensors))
+    tensors = [_floats(file, name) for name in tensors_of(source)]
+    # What is not computed is of a graph always a whole tensor.
+    return source.compute(*tensors) if isinstance(source, ComputedWeight) else tensors[0]
 
 
 def _floats(file: OnnxCheckpoint, name: str) -> Floats:

@@ -21,7 +21,7 @@ from hearth.errors import Unsupported
 from hearth.model.calls import operands, operation
 from hearth.model.evaluate import computes, evaluate_call
 from hearth.model.ops import first_rows
-from hearth.model.weights import ComputedWeight, Source, WeightSource, constant
+from hearth.model.weights import ComputedWeight, Source, WeightSource, constant, tensors_of
 
 Array = NDArray[Any]
 Rule = Callable[["Graph", Any], Any]
@@ -293,8 +293,8 @@ def replaced(value: Any, others: Mapping[Any, Any]) -> Any:
 
 
 def _changed(source: Source, change: Callable[[Array], Array]) -> ComputedWeight:
-    if isinstance(source, WeightSource):
-        return ComputedWeight((source.tensor,), change)
+    if not isinstance(source, ComputedWeight):
+        return ComputedWeight(tensors_of(source), change)
     before = source.compute
     return ComputedWeight(source.tensors, lambda *tensors: change(before(*tensors)))
 

@@ -14,6 +14,7 @@ Norm = Literal["rms", "layer"]
 Branches = Literal["serial", "parallel", "parallel_shared"]
 Mlp = Literal["gated", "plain"]
 Activation = Literal["silu", "gelu_tanh", "gelu", "relu", "relu2"]
+Scores = Literal["softmax", "softmax_of_chosen", "sigmoid"]
 
 
 @dataclass(frozen=True)
@@ -47,10 +48,47 @@ class LayerConfig:
     Attributes:
         rope: index into `DecoderConfig.ropes`, or None for a layer without position embedding (SmolLM3's NoPE).
         sliding_window: attends to this many last positions, itself included; None: to all.
+        experts: its MLP is a mixture of `DecoderConfig.experts`.
     """
 
     rope: int | None = 0
     sliding_window: int | None = None
+    experts: bool = False
+
+
+@dataclass(frozen=True)
+class ExpertsConfig:
+    """A mixture of experts: several MLPs, of which a router chooses some for each token, and how it does.
+
+    A token's scores are made of one number for each expert. The experts with the highest scores are chosen, and what
+    they compute is added up, each multiplied by its weight, which is its score.
+
+    Attributes:
+        count: experts of a layer.
+        used: of these, how many are chosen for a token.
+        intermediate_size: of each.
+        scores: `softmax`: over all experts; `softmax_of_chosen`: over those that are chosen, by the router's numbers
+            themselves (Granite); `sigmoid`: of each number (DeepSeek, GLM).
+        choice_bias: a vector is added to the scores for the choice alone.
+        groups, used_groups: experts stand in so many groups, one after another, and are chosen from so many of them:
+            those whose two best scores have the largest sums.
+        normalise: weights are divided by their sum.
+        scale: multiplies the weights.
+        shared_size: width of an MLP beside the experts, which computes every token; 0: none.
+        shared_gate: what that computes is multiplied by the sigmoid of one more number of the token (Qwen 2).
+    """
+
+    count: int
+    used: int
+    intermediate_size: int
+    scores: Scores = "softmax"
+    choice_bias: bool = False
+    groups: int = 1
+    used_groups: int = 1
+    normalise: bool = True
+    scale: float = 1.0
+    shared_size: int = 0
+    shared_gate: bool = False
 
 
 @dataclass(frozen=True)
@@ -70,6 +108,7 @@ class DecoderConfig:
             through its own norm (GPT-NeoX); `parallel_shared`: through the same norm (GPT-J, Phi-2, Falcon 7B).
         mlp: `gated`: down(act(gate(x)) * up(x)); `plain`: down(act(up(x))).
         activation: of the MLP; `relu2` is the square of `relu`.
+        experts: what the MLP is in layers that are a mixture of experts; its parts are as `mlp` and `activation` say.
         position_table: a learned vector for each position is added to the embedding (GPT-2).
         embedding_norm: the embedding is normalised (BLOOM).
         qk_norm: None; `head`: RMSNorm over each head of q and k before RoPE (Qwen 3, Gemma 3), weights [head_dim];
@@ -103,6 +142,7 @@ class DecoderConfig:
     branches: Branches = "serial"
     mlp: Mlp = "gated"
     activation: Activation = "silu"
+    experts: ExpertsConfig | None = None
     position_table: bool = False
     embedding_norm: bool = False
     qk_norm: Literal["head", "full"] | None = None

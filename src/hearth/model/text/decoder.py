@@ -11,13 +11,24 @@ Symbols and inputs are those of `batch.py`, layouts of the KV pages those of doc
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from tvm import relax, tirx
 from tvm.relax import op
 
-from hearth.model.ops import f32_tensor, hearth_op, linear, replace_rows, rope_table
+from hearth.model.ops import (
+    combine_experts,
+    expert_linear,
+    f32_tensor,
+    hearth_op,
+    linear,
+    order_experts,
+    replace_rows,
+    rope_table,
+    route,
+)
 from hearth.model.text.batch import (
     EMBEDDED_TOKENS,
     EMBEDDINGS,
@@ -27,7 +38,7 @@ from hearth.model.text.batch import (
     SHAPES,
     Extras,
 )
-from hearth.model.text.config import DecoderConfig, LayerConfig, RopeConfig
+from hearth.model.text.config import DecoderConfig, ExpertsConfig, LayerConfig, RopeConfig
 from hearth.model.text.kv_cache import ITEM_BYTES, block_bytes, padded_head
 from hearth.model.text.parameters import parameter_shapes, rope_parameter
 
@@ -147,7 +158,8 @@ class _Builder:
         if c.branches != "parallel_shared":
             source = x if c.branches == "parallel" else after
             read = source if c.norm_placement == "post" else self.norm(source, p + "mlp_norm")
-        return self.joined(after, self.mlp(i, read), p + "mlp_post_norm")
+        mlp = self.mixture(i, c.experts, read) if layer.experts and c.experts else self.mlp(i, read)
+        return self.joined(after, mlp, p + "mlp_post_norm")
 
     def joined(self, x: Any, branch: Any, norm: str) -> Any:
         """The residual stream after a branch."""
@@ -178,14 +190,51 @@ class _Builder:
         h = self.emit(call)
         return self.linear(h, p + "o", p + "o_bias" if c.output_bias else None)
 
-    def mlp(self, i: int, x: Any) -> Any:
+    def mlp(self, i: int, x: Any, kind: str = "") -> Any:
+        """The MLP of a layer, or with `kind` what is beside its experts."""
         c, p = self.c, f"layers.{i}."
-        into = ("gate", "up") if c.mlp == "gated" else ("up",)
-        h, *up = (self.linear(x, p + name, f"{p}{name}_bias" if c.mlp_bias else None) for name in into)
+
+        def multiplied(x: Any, name: str) -> Any:
+            return self.linear(x, f"{p}{name}{kind}", f"{p}{name}_bias" if c.mlp_bias and not kind else None)
+
+        return self.feed_forward(x, multiplied, multiplied)
+
+    def feed_forward(self, x: Any, into: Callable[[Any, str], Any], out: Callable[[Any, str], Any]) -> Any:
+        """Activation and gate between the products into and out of the inner width, by their names."""
+        h, *up = (into(x, name) for name in (("gate", "up") if self.c.mlp == "gated" else ("up",)))
         h = self.activated(h)
         if up:
             h = self.emit(op.multiply(h, up[0]))
-        return self.linear(h, p + "down", p + "down_bias" if c.mlp_bias else None)
+        return out(h, "down")
+
+    def mixture(self, i: int, experts: ExpertsConfig, x: Any) -> Any:
+        """What the chosen experts of each token give together, and what is beside them."""
+        p, used = f"layers.{i}.", experts.used
+        logits = self.linear(x, p + "router", None)
+        chosen = self.emit(
+            route(
+                logits, self.params.get(p + "choice_bias"), used=used, scores=experts.scores,
+                normalise=experts.normalise, scale=experts.scale, groups=experts.groups,
+                used_groups=experts.used_groups,
+            )
+        )  # fmt: skip
+        ids, weights = (self.emit(relax.TupleGetItem(chosen, j)) for j in (0, 1))
+        ordered = self.emit(order_experts(ids, experts.count))
+        order, starts, tokens, places = (self.emit(relax.TupleGetItem(ordered, j)) for j in range(4))
+
+        def multiplied(x: Any, name: str, *whose: Any) -> Any:
+            w = self.params[f"{p}{name}_exps"]
+            return self.emit(expert_linear(x, w, order, starts, *whose, used=used, rows=self.n * used))
+
+        h = self.feed_forward(x, lambda x, name: multiplied(x, name, tokens), multiplied)
+        together = self.emit(combine_experts(h, places, weights))
+        if not experts.shared_size:
+            return together
+        shared = self.mlp(i, x, "_shared")
+        if experts.shared_gate:
+            share = self.emit(op.sigmoid(self.linear(x, p + "shared_gate", None)))
+            shared = self.emit(op.multiply(shared, share))
+        return self.emit(op.add(together, shared))
 
     def activated(self, x: Any) -> Any:
         h = self.emit(_ACTIVATIONS[self.c.activation](x))

@@ -28,6 +28,18 @@ _SAME: Mapping[str, str] = {
     "attention.layer_norm_rms_epsilon": "rms_norm_eps",
     "attention.layer_norm_epsilon": "layer_norm_eps",
     "attention.clamp_kqv": "clamp_kqv",
+    "expert_count": "num_experts",
+    "expert_used_count": "num_experts_per_tok",
+    "expert_feed_forward_length": "moe_intermediate_size",
+    "expert_shared_feed_forward_length": "shared_expert_intermediate_size",
+    "expert_shared_count": "n_shared_experts",
+    "expert_gating_func": "expert_gating_func",
+    "expert_weights_norm": "norm_topk_prob",
+    "expert_weights_scale": "routed_scaling_factor",
+    "expert_group_count": "n_group",
+    "expert_group_used_count": "topk_group",
+    "leading_dense_block_count": "first_k_dense_replace",
+    "nextn_predict_layers": "num_nextn_predict_layers",
     "use_parallel_residual": "use_parallel_residual",
     "attention.scale": "attention_scale",
     "attention.sliding_window": "sliding_window",
@@ -51,6 +63,7 @@ _ZERO_IS_NONE = {
     "logits_scaling",
     "sliding_window",
     "clamp_kqv",
+    "routed_scaling_factor",
 }
 # Under `{architecture}.rope.`: what ends up in `rope_scaling`.
 _ROPE: Mapping[str, str] = {
@@ -75,8 +88,6 @@ _HARMLESS_BEGINNINGS = ("vision.", "mm.")
 # Keys with the values under which they change nothing.
 _OFF: Mapping[str, tuple[Any, ...]] = {
     "attention.causal": (True,),
-    "expert_count": (0, 1),
-    "expert_used_count": (0, 1),
     "rope.scaling.yarn_ext_factor": (1.0, -1.0),
 }
 _OFF_VALUES: tuple[Any, ...] = (0, "", None)
@@ -133,12 +144,9 @@ def gguf_settings(
         elif key in ("rope.scale_linear", "rope.scaling.attn_factor", "attention.sliding_window_pattern", *harmless):
             pass  # read below, or elsewhere
         elif not _changes_nothing(key, value, given):
-            mixture = key.startswith(("expert", "moe"))
             raise Unsupported(
                 f"{checkpoint.path.name}: Hearth does not compute {shown(prefix + key)[1:-1]} = {shown(value)}.",
-                why="It is a mixture of experts, which Hearth does not run yet."
-                if mixture
-                else "Leaving it out could change what the model computes.",
+                why="Leaving it out could change what the model computes.",
             )
     if "rope.scale_linear" in given and "factor" not in scaling:  # its name before `rope.scaling.*`
         scaling |= {"rope_type": "linear", "factor": given["rope.scale_linear"]}
@@ -213,4 +221,5 @@ def _facts_of_tensors(checkpoint: Checkpoint) -> dict[str, Any]:
         "attn_norm_2": "blk.0.attn_norm_2.weight" in checkpoint.tensors,
         "norm_bias": "blk.0.attn_norm.bias" in checkpoint.tensors,
         "head_bias": "output.bias" in checkpoint.tensors,
+        "qk_norm": "blk.0.attn_q_norm.weight" in checkpoint.tensors,
     }

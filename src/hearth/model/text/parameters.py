@@ -17,18 +17,33 @@ of the same name with `_bias`, and may have neither.
     layers.N.up  .up_bias                   [intermediate, hidden], [intermediate]
     layers.N.down  .down_bias               [hidden, intermediate]
     layers.N.mlp_post_norm                  [hidden]                                       (post, pre_post)
+
+Of a layer that is a mixture of experts, in place of gate, up and down:
+
+    layers.N.router  .choice_bias           [experts, hidden], [experts]
+    layers.N.gate_exps  .up_exps            [experts, intermediate, hidden] x 2            (gate: gated)
+    layers.N.down_exps                      [experts, hidden, intermediate]
+    layers.N.gate_shared  .up_shared        [shared, hidden] x 2                           (shared_size)
+    layers.N.down_shared                    [hidden, shared]
+    layers.N.shared_gate                    [1, hidden]                                    (shared_gate)
+
     norm                                    [hidden]          final norm
     head  .head_bias                        [vocab, hidden]   (absent when tied), [vocab]
 """
 
 from __future__ import annotations
 
+from math import prod
+
 from hearth.model.network import Role
-from hearth.model.text.config import DecoderConfig
+from hearth.model.text.config import DecoderConfig, ExpertsConfig
 
 Shapes = dict[str, tuple[int, ...]]
 
-_BODY = frozenset({"q", "k", "v", "o", "gate", "up", "down"})
+_MLP = ("gate", "up", "down")
+_BODY = frozenset({"q", "k", "v", "o", *_MLP, *(f"{part}_shared" for part in _MLP)})
+_EXPERTS = frozenset(f"{part}_exps" for part in _MLP)
+_SMALL = frozenset({"router", "shared_gate"})
 _HEAD = frozenset({"embed", "head"})
 
 
@@ -41,14 +56,15 @@ def parameter_shapes(config: DecoderConfig) -> Shapes:
     layer: Shapes = _norm(config, "attn_norm", before)
     layer |= _attention(config) | _norm(config, "attn_post_norm", after)
     layer |= _norm(config, "mlp_norm", before and config.branches != "parallel_shared")
-    layer |= _mlp(config) | _norm(config, "mlp_post_norm", after)
+    last = _norm(config, "mlp_post_norm", after)
 
     shapes: Shapes = {"embed": (config.vocab_size, hidden)}
     if config.position_table:
         shapes["position_embed"] = (config.max_position, hidden)
     shapes |= _norm(config, "embed_norm", config.embedding_norm)
-    for index in range(config.num_layers):
-        shapes |= {f"layers.{index}.{name}": shape for name, shape in layer.items()}
+    for index, made in enumerate(config.layers):
+        mlp = _experts(config, config.experts) if made.experts and config.experts else _mlp(config)
+        shapes |= {f"layers.{index}.{name}": shape for name, shape in (layer | mlp | last).items()}
     shapes |= _norm(config, "norm")
     if not config.tied_embeddings:
         shapes["head"] = (config.vocab_size, hidden)
@@ -87,6 +103,32 @@ def _mlp(config: DecoderConfig) -> Shapes:
     return shapes | ({"down_bias": (hidden,)} if config.mlp_bias else {})
 
 
+def _experts(config: DecoderConfig, experts: ExpertsConfig) -> Shapes:
+    hidden, count, inner = config.hidden_size, experts.count, experts.intermediate_size
+    into = ("gate", "up") if config.mlp == "gated" else ("up",)
+    shapes: Shapes = {"router": (count, hidden)}
+    if experts.choice_bias:
+        shapes["choice_bias"] = (count,)
+    shapes |= {f"{name}_exps": (count, inner, hidden) for name in into}
+    shapes["down_exps"] = (count, hidden, inner)
+    if experts.shared_size:
+        shapes |= {f"{name}_shared": (experts.shared_size, hidden) for name in into}
+        shapes["down_shared"] = (hidden, experts.shared_size)
+    return shapes | ({"shared_gate": (1, hidden)} if experts.shared_gate else {})
+
+
+def active_parameters(config: DecoderConfig) -> int:
+    """How many numbers a token meets: of experts, those that are chosen for it."""
+    used = config.experts.used if config.experts else 1
+    shapes = parameter_shapes(config).values()
+    return sum(prod((used, *shape[1:]) if is_stack(shape) else shape) for shape in shapes)
+
+
+def is_stack(shape: tuple[int, ...]) -> bool:
+    """Whether a parameter is a matrix for each expert."""
+    return len(shape) == 3
+
+
 def rope_parameter(index: int) -> str:
     """The frequencies of `DecoderConfig.ropes[index]`, which no file holds."""
     return f"ropes.{index}.inv_freq"
@@ -95,4 +137,7 @@ def rope_parameter(index: int) -> str:
 def parameter_role(name: str) -> Role:
     """What a parameter is to the choice of number formats."""
     last = name.rpartition(".")[2]
-    return "head" if last in _HEAD else "body" if last in _BODY else "exact"
+    names: tuple[tuple[frozenset[str], Role], ...] = (
+        (_HEAD, "head"), (_BODY, "body"), (_EXPERTS, "experts"), (_SMALL, "small"),
+    )  # fmt: skip
+    return next((role for known, role in names if last in known), "exact")

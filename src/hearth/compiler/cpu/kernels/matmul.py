@@ -15,7 +15,7 @@ the zero point goes into the integer that the dot product begins at instead, and
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from tvm import tirx
@@ -40,9 +40,9 @@ def matmul(spec: MatmulSpec) -> Kernel:
     if spec.activations == "int8":
         aq = k.view(k.buffer("AQ", "int8"), "int32")
         scales = k.buffer("AS", "float32")
-        loader: _Product = _Int8Product(k, spec, w, aq, scales)
+        loader: Product = Int8Product(k, spec, w, aq, scales)
     else:
-        loader = _FloatProduct(k, spec, w, k.buffer("X", "float32"))
+        loader = FloatProduct(k, spec, w, k.buffer("X", "float32"))
     bias = k.buffer("bias", "float32") if spec.bias else None
     residual = k.buffer("residual", "float32") if spec.epilogue == "add" else None
     y = k.buffer("Y", "float32")
@@ -59,36 +59,54 @@ def matmul(spec: MatmulSpec) -> Kernel:
         coarse_rows(k, spec, w, aq, scales, out, coarse, blocks, kp)
         m = k.let(m - coarse, "fine")
 
-    # A stretch of units whose weights stay in the second-level cache serves all rows before the next one is read: each
-    # tile of activations then comes from the first-level cache for all units of the stretch but one.
-    unit_bytes = blocks * (spec.fmt.block_bytes * (2 if spec.epilogue == "gated" else 1))
-    length = k.let(tirx.max(tirx.floordiv(i64(spec.tuning.stretch_bytes), unit_bytes), i64(1)), "length")
-    with k.loop(0, tirx.floordiv(k.end - k.begin + length - 1, length)) as stretch:
-        begin = k.let(k.begin + stretch * length, "begin")
-        end = k.let(tirx.min(begin + length, k.end), "end")
+    def multiply(unit: Expr, first: Expr, rows: int) -> None:
+        first = first if coarse is None else first + coarse
+        places = [first + row for row in range(rows)]
+        tile(spec, loader, out, unit, first, (unit, places))
 
-        def units(first: Expr, rows: int, begin: Expr = begin, end: Expr = end) -> None:
-            first = first if coarse is None else first + coarse
-            with k.loop(begin, end) as unit:
-                _tile(k, spec, loader, out, unit, first, rows)
-
-        size = spec.tuning.tile_rows or spec.isa.tile_rows
-        with k.loop(0, tirx.floordiv(m, i64(size))) as tile:
-            units(tile * size, size)
-        while size > 1:
-            size //= 2
-            with k.when(tirx.floormod(tirx.floordiv(m, i64(size)), i64(2)) == i64(1)):
-                units(k.let(tirx.floordiv(m, i64(2 * size)) * (2 * size), "row"), size)
+    in_stretches(k, spec, blocks, k.begin, k.end, m, multiply)
     return k
 
 
-def _tile(k: Kernel, spec: MatmulSpec, product: _Product, out: Output, unit: Expr, first: Expr, rows: int) -> None:
+def in_stretches(
+    k: Kernel, spec: MatmulSpec, blocks: Expr, begin: Expr, end: Expr, rows: Expr,
+    multiply: Callable[[Expr, Expr, int], None],
+) -> None:  # fmt: skip
+    """multiply(unit, first row, rows) for the tiles of so many rows and the units [begin, end).
+
+    A stretch of units whose weights stay in the second-level cache serves all rows before the next one is read: each
+    tile of activations then comes from the first-level cache for all units of the stretch but one.
+    """
+    unit_bytes = blocks * (spec.fmt.block_bytes * (2 if spec.epilogue == "gated" else 1))
+    length = k.let(tirx.max(tirx.floordiv(i64(spec.tuning.stretch_bytes), unit_bytes), i64(1)), "length")
+    with k.loop(0, tirx.floordiv(end - begin + length - 1, length)) as stretch:
+        from_unit = k.let(begin + stretch * length, "begin")
+        to_unit = k.let(tirx.min(from_unit + length, end), "end")
+
+        def units(first: Expr, count: int, from_unit: Expr = from_unit, to_unit: Expr = to_unit) -> None:
+            with k.loop(from_unit, to_unit) as unit:
+                multiply(unit, first, count)
+
+        size = spec.tuning.tile_rows or spec.isa.tile_rows
+        with k.loop(0, tirx.floordiv(rows, i64(size))) as number:
+            units(number * size, size)
+        while size > 1:
+            size //= 2
+            with k.when(tirx.floormod(tirx.floordiv(rows, i64(size)), i64(2)) == i64(1)):
+                units(k.let(tirx.floordiv(rows, i64(2 * size)) * (2 * size), "row"), size)
+
+
+def tile(
+    spec: MatmulSpec, product: Product, out: Output, unit: Expr, first: Expr, read: tuple[Expr, Sequence[Expr]]
+) -> None:
+    """One unit of some rows of the result, from `first` on. `read`: the unit of the weight and the rows of the
+    activations that are multiplied for it."""
+    of, rows = read
     if spec.epilogue != "gated":
-        sums = product.run(unit, first, rows)
-        out.store(unit, first, sums)
+        out.store(unit, first, product.run(of, rows))
         return
-    gate = product.run(unit * 2, first, rows)
-    up = product.run(unit * 2 + 1, first, rows)
+    gate = product.run(of * 2, rows)
+    up = product.run(of * 2 + 1, rows)
     out.store_gated(unit, first, gate, up)
 
 
@@ -107,7 +125,7 @@ def for_each_group(k: Kernel, fmt: Format, unroll: int, body: Callable[[Expr], N
         body(i64(number))
 
 
-class _Product:
+class Product:
     """Computes the 16 x rows sums of one block of weight rows."""
 
     k: Kernel
@@ -116,7 +134,8 @@ class _Product:
     blocks: Any
     kp: Any
 
-    def run(self, block: Expr, first: Expr, rows: int) -> Sums:
+    def run(self, block: Expr, rows: Sequence[Expr]) -> Sums:
+        """Of these rows of the activations."""
         raise NotImplementedError
 
     def prefetch(self, address: Expr, size: int) -> None:
@@ -128,17 +147,17 @@ class _Product:
             self.k.prefetch(self.w, address + (distance + line))
 
 
-class _Int8Product(_Product):
+class Int8Product(Product):
     def __init__(self, k: Kernel, spec: MatmulSpec, w: Memory, aq: Memory, scales: Memory) -> None:
         self.k, self.spec, self.w, self.aq, self.scales = k, spec, w, aq, scales
         self.starts = k.view(scales, "int32")
 
-    def run(self, block: Expr, first: Expr, rows: int) -> Sums:
+    def run(self, block: Expr, rows: Sequence[Expr]) -> Sums:
         k, fmt, isa = self.k, self.spec.fmt, self.spec.isa
-        sums = [[k.register("float32", isa.rows, f32(0.0, isa.rows)) for _ in range(isa.parts)] for _ in range(rows)]
+        sums = [[k.register("float32", isa.rows, f32(0.0, isa.rows)) for _ in range(isa.parts)] for _ in rows]
         # With few rows all parts go together, so that each line of weights is read once; with many there are not enough
         # registers for that, and the second part finds the lines in the cache.
-        together = isa.parts == 1 or rows <= 2
+        together = isa.parts == 1 or len(rows) <= 2
         share = fmt.block_bytes // fmt.plane_groups
         for parts in [range(isa.parts)] if together else [range(p, p + 1) for p in range(isa.parts)]:
             with k.loop(0, self.blocks) as cb:
@@ -150,12 +169,14 @@ class _Int8Product(_Product):
                     def add(group: Expr, cb: Expr = cb, table: Scales = table, mine: list[Register] = mine) -> None:
                         if table.part == 0:
                             self.prefetch(table.base + group * share, share)
-                        self._group(table, cb * fmt.plane_groups + group, group, first, mine)
+                        self._group(table, cb * fmt.plane_groups + group, group, rows, mine)
 
                     for_each_group(k, fmt, self.spec.tuning.unroll, add)
         return sums
 
-    def _group(self, table: Scales, column_group: Expr, group: Expr, first: Expr, sums: list[Register]) -> None:
+    def _group(
+        self, table: Scales, column_group: Expr, group: Expr, rows: Sequence[Expr], sums: list[Register]
+    ) -> None:
         k, fmt, isa = self.k, self.spec.fmt, self.spec.isa
         quads = load_quads(k, self.w, fmt, table.base, group, table.part, isa)
         per_scale = fmt.group_columns // 4
@@ -164,10 +185,10 @@ class _Int8Product(_Product):
             scale, offset = table.get(group * (QUADS // per_scale) + piece)
             chosen = range(piece * per_scale, (piece + 1) * per_scale)
             activations = []
-            for row in range(len(sums)):
-                words = k.let((first + row) * tirx.floordiv(self.kp, i64(4)) + column_group * QUADS, "word")
+            for row in rows:
+                words = k.let(row * tirx.floordiv(self.kp, i64(4)) + column_group * QUADS, "word")
                 activations.append([self.aq.load(words + s) for s in chosen])
-            columns = [self._sums_at(first + row, column_group) for row in range(len(sums))]
+            columns = [self._sums_at(row, column_group) for row in rows]
             starts = None
             if table.start_shift is not None:
                 which = START if per_scale == QUADS else HALF_STARTS + piece
@@ -200,14 +221,14 @@ class _Int8Product(_Product):
         return tirx.shift_right(start, const("int32", shift, lanes)) if shift else start
 
 
-class _FloatProduct(_Product):
+class FloatProduct(Product):
     def __init__(self, k: Kernel, spec: MatmulSpec, w: Memory, x: Memory) -> None:
         self.k, self.spec, self.w, self.x = k, spec, w, x
         self.columns = float_columns(k, w, spec.fmt, spec.isa)
 
-    def run(self, block: Expr, first: Expr, rows: int) -> Sums:
+    def run(self, block: Expr, rows: Sequence[Expr]) -> Sums:
         k, fmt = self.k, self.spec.fmt
-        sums = [[k.register("float32", 16, f32(0.0, 16))] for _ in range(rows)]
+        sums = [[k.register("float32", 16, f32(0.0, 16))] for _ in rows]
         # Float formats have one column a block: take 4 at a time.
         groups, width = (1, 4) if fmt.is_float else (fmt.plane_groups, 32)
         stride = fmt.block_bytes * (4 if fmt.is_float else 1)
@@ -218,8 +239,8 @@ class _FloatProduct(_Product):
             def add(group: Expr, base: Expr = base, cb: Expr = cb) -> None:
                 self.prefetch(base + group * (stride // groups), stride // groups)
                 columns = self.columns(base, group)
-                for row, (total,) in enumerate(sums):
-                    at = k.let((first + row) * self.kp + (cb * groups + group) * width, "at")
+                for row, (total,) in zip(rows, sums, strict=True):
+                    at = k.let(row * self.kp + (cb * groups + group) * width, "at")
                     value = total.get()
                     for c, column in enumerate(columns):
                         value = fma(column, broadcast(self.x.load(at + c), 16), value, 16)

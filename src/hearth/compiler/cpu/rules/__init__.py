@@ -10,6 +10,7 @@ from hearth.compiler.cpu.rules import (
     dense_attention,
     elementwise,
     embedding,
+    experts,
     maps,
     moves,
     norms,
@@ -27,8 +28,8 @@ from hearth.compiler.cpu.rules import (
 from hearth.compiler.cpu.selection import Rule
 
 _KINDS = (
-    contractions, convolution, dense_attention, elementwise, embedding, maps, moves, norms, paged_attention, picks,
-    pictures, products, ragged_attention, ragged_pool, recurrent, reductions, rotary, suppression,
+    contractions, convolution, dense_attention, elementwise, embedding, experts, maps, moves, norms, paged_attention,
+    picks, pictures, products, ragged_attention, ragged_pool, recurrent, reductions, rotary, suppression,
 )  # fmt: skip
 
 RULES: Mapping[str, Rule] = {name: rule for kind in _KINDS for name, rule in kind.RULES.items()}

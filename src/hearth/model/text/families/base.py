@@ -31,9 +31,10 @@ ACTIVATIONS: Mapping[str, Activation] = {
 # Keys that change what a model computes, with the values that mean "off". A family that computes one says so in
 # `Family.honours`; anywhere else a value that is not off is refused.
 CHANGES_THE_RESULT: Mapping[str, tuple[Any, ...]] = {
-    "num_experts": (0,),
-    "num_local_experts": (0,),
-    "n_routed_experts": (0,),
+    "num_experts": (0, 1),
+    "num_local_experts": (0, 1),
+    "n_routed_experts": (0, 1),
+    "num_nextn_predict_layers": (0,),
     "clip_qkv": (),
     "attn_logit_softcapping": (),
     "final_logit_softcapping": (),
@@ -79,6 +80,7 @@ class Family:
         gguf_defaults: what llama.cpp assumes, in the same key names.
         keys: names of config.json that this family has for what others call otherwise, and the usual names.
         honours: the keys of `CHANGES_THE_RESULT` that `configure` reads.
+        gguf_honours: those that it reads from GGUF files beside these.
         hf_tensors, gguf_tensors: where each parameter is.
         hf_prefixes: beginnings of tensor names and what they stand for.
         ignored: tensors that are no part of the text model, as `fnmatch` patterns.
@@ -95,6 +97,7 @@ class Family:
     gguf_defaults: Mapping[str, Any] = field(default_factory=dict)
     keys: Mapping[str, str] = field(default_factory=dict)
     honours: frozenset[str] = frozenset()
+    gguf_honours: frozenset[str] = frozenset()
     hf_tensors: Rules = field(default_factory=lambda: LLAMA_HF)
     gguf_tensors: Rules = field(default_factory=lambda: LLAMA_GGUF)
     hf_prefixes: tuple[tuple[str, str], ...] = ()
@@ -110,9 +113,10 @@ class Family:
 
     def refuse_unknown(self, settings: Settings) -> None:
         """Raises Unsupported for a setting that changes the result and that this family does not compute."""
+        honoured = self.honours | (self.gguf_honours if settings.kind == "gguf" else frozenset())
         for key, off in CHANGES_THE_RESULT.items():
             value = settings.get(key)
-            if key not in self.honours and value is not None and value not in off:
+            if key not in honoured and value is not None and value not in off:
                 raise settings.unsupported(key, f"Hearth does not compute it for the family {self.name!r}.")
 
 
