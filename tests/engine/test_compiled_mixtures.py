@@ -1,0 +1,46 @@
+"""Mixtures of experts in the number formats that users choose: answers stay near those of the published numbers, and a
+request's bits do not depend on the other requests, whose tokens choose other experts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.compiler.compiled import Piece, Sequences, compile_here, open_session
+
+from golden import CASES
+from hearth.bundle import open_bundle
+from hearth.runtime import Model
+
+CASE = next(case for case in CASES if case.name == "qwen2_moe")  # with an MLP beside the experts
+CHOICES: list[dict[str, Any]] = [
+    {"quant": "q8", "head": "q8"},
+    {"quant": "q8", "head": "q8", "precision": "fast"},
+    {"quant": "int8"},
+    {"quant": "q4"},
+]
+
+
+@pytest.mark.parametrize("options", CHOICES, ids=lambda options: "-".join(options.values()))
+def test_rounded_experts(options: dict[str, Any], tmp_path: Path) -> None:
+    folder = compile_here(CASE.path, tmp_path / "bundle", **options)
+    ids, expected = CASE.token_ids, CASE.expected_logits()
+    with Model(folder) as model:
+        with open_session(model, threads=1) as session:
+            (alone,) = Sequences(session).run([Piece(0, ids)])
+        near = np.abs(alone - expected).max(1) < (0.5 if options["quant"] == "q4" else 0.1) * np.abs(expected).max()
+        assert near.mean() > 0.8, "most tokens choose the same experts"
+        others = [ids[::-1][:n] for n in (1, 18, 7)]
+        for threads, place in ((1, 2), (3, 0), (2, 3)):
+            with open_session(model, threads=threads) as session:
+                pieces = [Piece(i + 1, other) for i, other in enumerate(others)]
+                pieces.insert(place, Piece(0, ids))
+                assert np.array_equal(Sequences(session).run(pieces)[place], alone)
+
+
+def test_experts_are_never_in_a_format_for_many_rows(tmp_path: Path) -> None:
+    """One expert meets few tokens, whatever the prompt: `int8` would only lose precision there."""
+    folder = compile_here(CASE.path, tmp_path / "bundle", quant="int8")
+    assert open_bundle(folder).manifest.quant == "i8, q8"
