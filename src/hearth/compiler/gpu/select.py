@@ -23,12 +23,16 @@ def select_kernels(module: Any, selection: GpuSelection) -> Any:
         name = operation(value)
         if isinstance(value, relax.Tuple) or not name:
             return None
-        if name not in RULES:
-            raise Unsupported(f"The operation {name} cannot be compiled for GPUs yet.", why=f"It is in {value}.")
         return RULES[name](graph, value, selection)
 
     def begin(graph: Graph) -> None:
         for prepare in PREPARATIONS:
             prepare(graph, selection)
 
+    # Asked before anything is built: TVM warns of a function that is left half written.
+    for function in module.functions.values():
+        for _, value in Graph(function).bindings:
+            if operation(value) and operation(value) not in RULES:
+                what = f"The operation {operation(value)} cannot be compiled for GPUs yet."
+                raise Unsupported(what, why=f"It is in {value}.")
     return rewrite(module, rule, begin)
