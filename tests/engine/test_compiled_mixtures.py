@@ -8,13 +8,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.compiler.compiled import Piece, Sequences, compile_here, open_session
+from tests.compiler.compiled import Piece, Sequences, compile_exact, compile_here, open_session
 
-from golden import CASES
-from hearth.bundle import open_bundle
-from hearth.runtime import Model
+from golden import CASES, Case
+from hearth.bundle import GPU_PLAN, open_bundle
+from hearth.checkpoint import open_checkpoint
+from hearth.model import load_family
+from hearth.runtime import Model, SplitModel, SplitTextSession
 
-CASE = next(case for case in CASES if case.name == "qwen2_moe")  # with an MLP beside the experts
+MIXTURES = [case for case in CASES if load_family(open_checkpoint(case.path)).config.experts is not None]
+CASE = next(case for case in MIXTURES if case.name == "qwen2_moe")  # with an MLP beside the experts
 CHOICES: list[dict[str, Any]] = [
     {"quant": "q8", "head": "q8"},
     {"quant": "q8", "head": "q8", "precision": "fast"},
@@ -44,3 +47,23 @@ def test_experts_are_never_in_a_format_for_many_rows(tmp_path: Path) -> None:
     """One expert meets few tokens, whatever the prompt: `int8` would only lose precision there."""
     folder = compile_here(CASE.path, tmp_path / "bundle", quant="int8")
     assert open_bundle(folder).manifest.quant == "i8, q8"
+
+
+@pytest.mark.parametrize("case", MIXTURES, ids=lambda case: case.name)
+def test_a_mixture_in_two_parts(case: Case, tmp_path: Path) -> None:
+    """Whose layers end with a step that reads none of their parameters."""
+    folder = compile_exact(case.path, tmp_path / "bundle")
+    with Model(folder) as whole, open_session(whole) as session:
+        (expected,) = Sequences(session).run([Piece(0, case.token_ids)])
+        count = whole.info.layers.count
+    with (
+        Model(folder, layers=(0, count - 1)) as first,
+        Model(folder, layers=(count - 1, count)) as second,
+        SplitTextSession(SplitModel(first, second), num_pages=32, threads=2) as split,
+    ):
+        assert np.array_equal(Sequences(split).run([Piece(0, case.token_ids)])[0], expected)
+
+
+def test_a_mixture_is_compiled_for_processors_alone(tmp_path: Path) -> None:
+    folder = compile_here(CASE.path, tmp_path / "bundle", quant="q8")
+    assert not (folder / GPU_PLAN).exists()

@@ -143,6 +143,7 @@ class _Extractor:
         self.lifetimes: dict[int, Lifetime] = {}  # arena buffer id -> when it is in use
         self.layers: dict[int, tuple[int, int]] = {}  # number of a layer -> its first and last step
         self.written: dict[int, list[int]] = {}  # step -> what it writes
+        self.reads_weights: list[int] = []  # steps
         self.conflicts: list[tuple[int, int]] = []  # arena buffer ids: what a step reads, what it writes
         self.shapes: dict[int, tuple[int, int]] = {}  # arena buffer id -> rows (a scalar), columns
         self.first_read: dict[int, int] = {}  # arena buffer id -> the first step that reads it, and leaves it as it is
@@ -225,6 +226,8 @@ class _Extractor:
         made = [] if in_place else [self.place(ty, number) for ty in types]
         results = buffers[-len(types) :] if in_place else made
         self.written[number] = results
+        if any(isinstance(v, relax.Var) and v.name in self.shared.parameters.packed for v in tensors):
+            self.reads_weights.append(number)
         for buffer in buffers:
             if buffer in self.lifetimes:
                 self.lifetimes[buffer].last = number
@@ -269,10 +272,17 @@ class _Extractor:
         begin = min(first for first, _ in self.layers.values())
         places = []
         for number in sorted(self.layers):
-            step = self.layers[number][1] + 1
-            living = [b for b, life in self.lifetimes.items() if begin <= life.first < step <= life.last]
-            (buffer,) = living if len(living) == 1 else [b for b in self.written[step - 1] if b in living]
-            places.append((step, buffer))
+            behind = self.layers[number][1] + 1
+            # Up to whoever reads the next parameter, steps may be of the layer that read none: of experts, the last.
+            end = next((step for step in self.reads_weights if step >= behind), len(self.plan.steps))
+            for step in range(behind, end + 1):
+                living = self.living(begin, step)
+                if len(living) == 1:
+                    places.append((step, living[0]))
+                    break
+            else:
+                (buffer,) = (b for b in self.written[behind - 1] if b in self.living(begin, behind))
+                places.append((behind, buffer))
         # What the first layer begins with has the shape of what it ends with. Its first reader is of that layer, be it
         # one that needs none of the layer's parameters.
         wanted = self.shapes[places[0][1]]
@@ -282,6 +292,10 @@ class _Extractor:
         places.insert(0, (self.first_read[buffer], buffer))
         function = len(self.plan.functions)
         return [Cut(function, step, buffer, *self.shapes[buffer]) for step, buffer in places]
+
+    def living(self, begin: int, step: int) -> list[int]:
+        """What is made from step `begin` on, and lives on at `step`."""
+        return [b for b, life in self.lifetimes.items() if begin <= life.first < step <= life.last]
 
     def finish(self, body: Any, results: Sequence[Any]) -> None:
         plan = self.plan
