@@ -53,7 +53,7 @@ def test_experts_are_never_in_a_format_for_many_rows(tmp_path: Path) -> None:
 def test_a_mixture_in_two_parts(case: Case, tmp_path: Path) -> None:
     """Whose layers end with a step that reads none of their parameters."""
     folder = compile_exact(case.path, tmp_path / "bundle")
-    with Model(folder) as whole, open_session(whole) as session:
+    with Model(folder, use_mmap=True) as whole, open_session(whole) as session:
         (expected,) = Sequences(session).run([Piece(0, case.token_ids)])
         count = whole.info.layers.count
     with (

@@ -52,12 +52,10 @@ def experts_config(settings: Settings, **differences: Any) -> ExpertsConfig:
     """The experts of a configuration, with the fields in `differences` instead of what the usual keys say."""
     count = settings.count("num_experts", most=_MOST)
     groups = settings.optional_count("n_group", most=count) or 1
-    if count % groups:
-        raise settings.corrupt("n_group", f"a divisor of the {count} experts")
+    if count % groups or (groups > 1 and count // groups < 2):
+        raise settings.corrupt("n_group", f"a divisor of the {count} experts, which leaves two to each group")
     used_groups = settings.optional_count("topk_group", most=groups) or groups
     used = settings.count("num_experts_per_tok", most=count // groups * used_groups)
-    if groups > 1 and count // groups < 2:
-        raise settings.corrupt("n_group", "groups of two experts or more")
     fields: dict[str, Any] = {
         "count": count,
         "used": used,

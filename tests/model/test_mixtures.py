@@ -1,0 +1,88 @@
+"""Mixtures of experts in the forms that files have, and what is said of damaged ones."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+import numpy as np
+import pytest
+import reference
+from edited import Edited
+
+from hearth.errors import CorruptFile, Unsupported
+from hearth.model import load_family
+from hearth.model.text.parameters import active_parameters, parameter_shapes
+
+
+def logits_of(edited: Edited) -> np.ndarray:
+    model = load_family(edited)
+    return reference.forward(model.config, reference.read_parameters(edited, model), edited.case.token_ids)
+
+
+def test_gguf_files_of_2023_have_a_tensor_for_each_expert() -> None:
+    edited = Edited("mixtral", gguf=True)
+    for name in [name for name in edited.tensors if "_exps." in name]:
+        values = reference.read_tensor(edited, name).astype(np.float16)
+        for expert, matrix in enumerate(values):
+            edited.add(name.replace("_exps.", f".{expert}."), matrix)
+        edited.remove(name)
+    expected = edited.case.expected_logits()
+    assert np.abs(logits_of(edited) - expected).max() < 1e-4 * np.abs(expected).max()
+
+
+def test_layers_that_predict_further_tokens_are_left_out() -> None:
+    """GLM-4.5 has one behind its last, which GGUF files count as a layer."""
+    edited = Edited("glm4_moe", gguf=True)
+    edited.config |= {"glm4moe.block_count": 3, "glm4moe.nextn_predict_layers": 1}
+    edited.add("blk.46.nextn.eh_proj.weight", np.ones((24, 48), np.float16))
+    model = load_family(edited)
+    assert len(model.config.layers) == 2
+    assert model.unused == ("blk.46.nextn.eh_proj.weight",)
+
+
+def test_a_token_meets_the_chosen_experts_alone() -> None:
+    config = load_family(Edited("qwen3_moe")).config
+    experts = config.experts
+    assert experts is not None
+    shapes = parameter_shapes(config)
+    total = sum(prod(shape) for shape in shapes.values())
+    matrices = sum(prod(shape) for name, shape in shapes.items() if name.endswith("_exps"))
+    assert active_parameters(config) == total - matrices + matrices * experts.used // experts.count
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("qwen3_moe", {"num_experts": 0, "num_local_experts": 0}, "num_.*experts = 0"),
+        ("qwen3_moe", {"num_experts_per_tok": 8}, "num_experts_per_tok = 8.*from 1 to 7"),
+        ("qwen3_moe", {"mlp_only_layers": 1}, "mlp_only_layers = 1.*list"),
+        ("glm4_moe", {"n_group": 3}, "n_group = 3.*divisor of the 8"),
+        ("glm4_moe", {"n_group": 8}, "n_group = 8.*two to each group"),
+        ("glm4_moe", {"topk_group": 1, "num_experts_per_tok": 3}, "num_experts_per_tok = 3.*from 1 to 2"),
+        ("glm4_moe", {"first_k_dense_replace": -1}, "first_k_dense_replace = -1"),
+    ],
+)
+def test_experts_out_of_range_are_named(name: str, change: dict[str, Any], message: str) -> None:
+    edited = Edited(name)
+    edited.config |= change
+    with pytest.raises(CorruptFile, match=message):
+        load_family(edited)
+
+
+def test_another_way_to_score_is_refused() -> None:
+    edited = Edited("qwen3_moe", gguf=True)
+    edited.config["qwen3moe.expert_gating_func"] = 4
+    with pytest.raises(Unsupported, match=r"qwen3moe.expert_gating_func = 4"):
+        load_family(edited)
+
+
+def test_an_expert_that_is_missing_or_of_another_shape_is_named() -> None:
+    edited = Edited("mixtral")
+    edited.remove("model.layers.1.block_sparse_moe.experts.2.w3.weight")
+    with pytest.raises(CorruptFile, match=r"experts\.2\.w3\.weight' is missing"):
+        load_family(edited)
+    edited = Edited("granitemoe")
+    edited.add("model.layers.0.block_sparse_moe.input_linear.weight", np.ones((6, 23, 24), np.float16))
+    with pytest.raises(CorruptFile, match=r"input_linear.*\[6, 23, 24\].*\[6, 24, 24\]"):
+        load_family(edited)
