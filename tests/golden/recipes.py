@@ -712,4 +712,9 @@ RECIPES = [
         ),
         gguf="glm4moe",
     ),
+    Recipe(
+        "flex_olmo",
+        "FlexOlmoForCausalLM",
+        _shape(53, 24, 12, 2, 3, 1, num_experts=4, num_experts_per_tok=3, rope_parameters=_rope(1000.0)),
+    ),
 ]

@@ -9,6 +9,7 @@ from hearth.model.text.families import (
     exaone,
     exaone4,
     falcon,
+    flex_olmo,
     gemma,
     gemma2,
     gemma3,
@@ -99,6 +100,7 @@ FAMILIES: tuple[Family, ...] = tuple(
         olmoe,
         granitemoe,
         glm4_moe,
+        flex_olmo,
     )
 )
 
