@@ -14,10 +14,11 @@ from hearth.compiler.cpu.targets import ISAS
 from hearth.compiler.pipeline import logical
 from hearth.compiler.plan import ARENA, WEIGHT, Plan
 from hearth.compiler.plan_file import plan_bytes
+from hearth.compiler.text import model_formats
 from hearth.model import load_family
 from hearth.model.text.network import text_network
-from hearth.model.text.parameters import parameter_role, parameter_shapes
-from hearth.quant import FORMATS, choose_format
+from hearth.model.text.parameters import parameter_shapes
+from hearth.quant import FORMATS
 from hearth.runtime import Model, TextInfo
 
 BY_NAME = {case.name: case for case in CASES}
@@ -28,12 +29,7 @@ def lowered(name: str, quant: str = "q4", v_format: str | None = None) -> Lowere
     case = BY_NAME[name]
     checkpoint = open_checkpoint(case.path)
     model = load_family(checkpoint, context=case.context)
-    formats = {
-        parameter: choose_format(
-            parameter, parameter_role(parameter), checkpoint.tensors[source.tensor].dtype, "safetensors", quant
-        )
-        for parameter, source in model.sources.items()
-    }
+    formats = model_formats(checkpoint, model, quant, None)
     if v_format:
         formats |= {p: FORMATS[v_format] for p in formats if p.endswith(".v")}
     return lower(logical(text_network(model, "float16"), formats), [ISAS["generic"]], high_precision=quant == "f32")
@@ -151,7 +147,13 @@ def test_costs_add_up_to_the_model(name: str) -> None:
     once = {n: packed[n].size_bytes for n in used}
     shared = sum(c.weight_bytes for c in costs) - (sum(once.values()) - embedded_only)
     assert 0 <= shared <= sum(size for n, size in once.items() if packed[n].k is None) * len(plan.steps)
-    products = {n: 2 * packed[n].n * packed[n].k for n in used if packed[n].k and not (embedded_only and n == "embed")}
+    experts = load_family(open_checkpoint(BY_NAME[name].path)).config.experts
+    multiplied = {
+        n for n in used if packed[n].k and not packed[n].fmt.is_float and not (embedded_only and n == "embed")
+    }
+    # Of a stack, those experts that a token meets.
+    meets = {n: experts.used if experts and packed[n].stack > 1 else 1 for n in multiplied}
+    products = {n: 2 * packed[n].n * packed[n].k * meets[n] for n in multiplied}
     assert sum(sum(c.row_operations.values()) for c in costs if c.arithmetic == "int8") == sum(products.values())
     assert sum(c.kv_bytes for c in costs) == plan.state_bytes("pages") // 16
 
