@@ -92,7 +92,7 @@ def answer(page: Any, prompt: str = PROMPT, box_name: str = "The beginning of a 
     box.press("Enter")
     page.get_by_role("button", name="Stop").wait_for(state="detached")
     page.wait_for_function("!document.querySelector('main').matches('[aria-busy=true]')")
-    text: str = page.locator(".answer-text").evaluate("element => element.textContent")
+    text: str = page.locator(".answer-text, .answer .md").evaluate("element => element.textContent")
     return text
 
 
