@@ -130,7 +130,8 @@ export async function abortReload() {
 
 export async function cacheUsage() {
   const appConfig = { ...webllm.prebuiltAppConfig, cacheBackend: "cache" as const };
-  await webllm.deleteModelAllInfoInCache(MODEL, appConfig);
+  // What another model has use of, too, would stay.
+  for (const { model_id: id } of appConfig.model_list) await webllm.deleteModelAllInfoInCache(id, appConfig);
   const texts: string[] = [];
   const engine: webllm.MLCEngineInterface = await webllm.CreateMLCEngine(MODEL, { initProgressCallback: ({ text }) => texts.push(text), appConfig });
   const cached = await webllm.hasModelInCache(MODEL, appConfig);
