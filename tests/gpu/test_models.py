@@ -112,9 +112,11 @@ def test_keys_and_values_of_a_format_give_on_a_gpu_what_they_give_on_the_cpu(kv:
             assert_same(cpu.run(pieces), gpu.run(pieces), 2e-3)  # a number may be rounded the other way
 
 
-@pytest.mark.parametrize(
-    "case", [case for case in COMPUTED if case.gguf_path], ids=[c.name for c in COMPUTED if c.gguf_path]
-)
+# One of each way in which heads and norms lie in such files: behind that a GPU gets the same of all.
+GGUF = [case for case in COMPUTED if case.name in ("llama3", "gemma3", "glm4", "gpt2", "falcon-groups")]
+
+
+@pytest.mark.parametrize("case", GGUF, ids=lambda case: case.name)
 def test_a_gguf_file_computes_on_a_gpu_what_it_computes_on_the_cpu(case: Case, tmp_path: Path) -> None:
     folder = compile_here(case.gguf_path, tmp_path / "bundle", precision="high", context=case.context)
     with sessions(folder) as (cpu, gpu):
