@@ -108,13 +108,13 @@ def test_a_visitor_who_leaves_in_the_middle_is_not_told_of(
     tmp_path: Path, address: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "site" / "blobs" / CHUNK).write_bytes(bytes(8 << 20))
+    before = set(threading.enumerate())
     for _ in range(3):
         with socket.create_connection(("127.0.0.1", urlsplit(address).port)) as visitor:
             visitor.sendall(f"GET /blobs/{CHUNK} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
             visitor.recv(10)
             visitor.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset, as a kill makes
-    threads = [thread for thread in threading.enumerate() if "process_request_thread" in thread.name]
-    for thread in threads:
+    for thread in set(threading.enumerate()) - before:
         thread.join()
     assert capfd.readouterr().err == ""
 
