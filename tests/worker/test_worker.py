@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -52,8 +53,9 @@ def llm(starter: LLM) -> LLM:
     pages = pages_for(512, 4, page_tokens=info.page_tokens)
     fresh = object.__new__(LLM)
     fresh.__dict__.update(starter.__dict__)
-    fresh._session = FailingSession(starter.model, num_pages=pages, threads=1)
-    fresh._engine = Engine(fresh._session, context=512, eos_ids=starter.engine.eos_ids)
+    session = FailingSession(starter.model, num_pages=pages, threads=1)
+    fresh._engine = Engine(session, context=512, eos_ids=starter.engine.eos_ids)
+    fresh._parts = replace(starter._parts, session=session, engine=fresh._engine)
     return fresh
 
 

@@ -98,7 +98,7 @@ class Parameters:
         """
         for name, shape in network.shapes.items():
             fmt = self.formats.get(name, FORMATS["f32"])
-            if isinstance(network.sources[name], StackedWeight):
+            if isinstance(network.sources.get(name), StackedWeight):
                 count, rows, columns = shape
                 packed = Packed(name, (name,), (rows,), columns, fmt, stack=count)
             elif network.role(name) != "exact":  # of a convolution too: its rows are (kernel height, width, channels)

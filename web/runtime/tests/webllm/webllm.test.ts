@@ -1,4 +1,4 @@
-// What of web-llm's names wants no model. Programs run in a browser, over a real one: tests/peers.
+// What of web-llm's names wants no model. Programs run in a browser, over a real one: tests/webllm.
 
 import { afterEach, expect, test, vi } from "vitest";
 import type { AppConfig } from "../../src/webllm/index.ts";

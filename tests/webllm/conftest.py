@@ -15,10 +15,10 @@ from urllib.parse import quote
 
 import pytest
 from tests.compiler.compiled import compile_here
-from tests.peers.template import with_template
 from tests.wasm.node import NODE
 from tests.wasm.test_browser import Handler
 from tests.web.browsers import ARGUMENTS, CHROMIUM
+from tests.webllm.template import with_template
 
 from hearth import LLM
 from hearth.bundle import open_bundle

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.peers.conftest import PATIENCE_MS, Run
+from tests.webllm.conftest import PATIENCE_MS, Run
 
 from hearth import LLM
 
