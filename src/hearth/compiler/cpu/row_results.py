@@ -18,7 +18,7 @@ from tvm import relax
 from hearth.compiler.cpu.kernels.prepare_rows import RowSign
 from hearth.compiler.cpu.kernels.row_product_rows import MOST_COLUMNS, MOST_WEIGHT_BYTES
 from hearth.compiler.parameters import Packed, Parameters
-from hearth.compiler.passes.rewrite import Graph, arguments, attribute, is_op, operands, operation, rewrite
+from hearth.compiler.passes.rewrite import Graph, arguments, attribute, attributes, is_op, operands, operation, rewrite
 from hearth.compiler.physical import rows, sizes, width
 from hearth.model.ops import hearth_op
 from hearth.quant.formats import round_up
@@ -183,6 +183,5 @@ _ACTIVATED = ("hearth.product", "hearth.conv2d")
 def _with(value: Any, args: list[Any], types: Any = None, **more: Any) -> Any:
     """One of our operations with other operands, results or attributes."""
     out = value.ty_args[0]
-    kept = {key: value.attrs[key] for key in value.attrs.keys()}  # noqa: SIM118 - a TVM map iterates over items
     fields = list(out.fields) if hasattr(out, "fields") else out
-    return hearth_op(operation(value).removeprefix("hearth."), args, types or fields, **(kept | more))
+    return hearth_op(operation(value).removeprefix("hearth."), args, types or fields, **(attributes(value) | more))

@@ -14,7 +14,7 @@ from tvm import relax, tirx
 
 from hearth.compiler.gpu.features import MAX_STORAGE_BUFFERS
 from hearth.compiler.gpu.selection import GpuSelection, ceil_div
-from hearth.compiler.passes.rewrite import Graph, arguments, attribute, is_op, operands, rewrite
+from hearth.compiler.passes.rewrite import Graph, arguments, attribute, attributes, is_op, operands, rewrite
 from hearth.compiler.physical import rows, width
 from hearth.model.ops import hearth_op
 from hearth.model.text.batch import IN_PARTS
@@ -40,9 +40,9 @@ def carry_norms(module: Any, selection: GpuSelection) -> Any:
             return None
         if attribute(source, "epilogue", "store") != "store" or is_op(graph.value(arguments(source)[0]), _NORM):
             return None
-        attrs: dict[str, Any] = {k: source.attrs[k] for k in source.attrs.keys()}  # noqa: SIM118 - a TVM map
         squares = relax.TensorType((rows(y), ceil_div(width(y), LANES)), "float32")
-        both = graph.emit(hearth_op("product", arguments(source), [y.ty, squares], **attrs, notes_squares=True))
+        attrs = attributes(source) | {"notes_squares": True}
+        both = graph.emit(hearth_op("product", arguments(source), [y.ty, squares], **attrs))
         made = [graph.emit(relax.TupleGetItem(both, i)) for i in range(2)]
         epsilon, scale = attribute(value, "epsilon"), attribute(value, "scale")
         logits = attribute(readers[graph][y], "epilogue", "store") == "logits"

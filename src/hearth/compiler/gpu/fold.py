@@ -10,7 +10,7 @@ from typing import Any
 
 import tvm
 
-from hearth.compiler.passes.rewrite import Graph, arguments, is_op, operation, rewrite
+from hearth.compiler.passes.rewrite import Graph, arguments, attributes, is_op, operation, rewrite
 from hearth.model.ops import hearth_op
 
 _PRODUCTS = {"hearth.linear": "", "hearth.logits": "logits"}
@@ -30,7 +30,7 @@ def fold_into_products(module: Any) -> Any:
         if graph not in readers:
             readers[graph] = _readers(graph)
         x, w, *rest = arguments(value)
-        attrs: dict[str, Any] = {k: value.attrs[k] for k in value.attrs.keys()}  # noqa: SIM118 - a TVM map
+        attrs = attributes(value)
         attrs["gather"] = False
         if _PRODUCTS[operation(value)]:
             attrs["epilogue"] = _PRODUCTS[operation(value)]
