@@ -5,15 +5,15 @@ Fields of a `DecoderConfig` that a family does not give are read as Llama's are.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from hearth.model.settings import MAX_POSITIONS, Settings, shown
 from hearth.model.tensors import Rules
-from hearth.model.text.config import Activation, DecoderConfig, LayerConfig
+from hearth.model.text.config import Activation, DecoderConfig, LayerConfig, RopeConfig
 from hearth.model.text.names import LLAMA_GGUF, LLAMA_HF
-from hearth.model.text.rope import flat_rope_parameters, longest_context, make_rope
+from hearth.model.text.rope import flat_rope_parameters, longest_context, make_rope, rope_of_kind
 
 MAX_LAYERS, MAX_HEADS, MAX_HEAD_DIM = 1000, 4096, 1024
 
@@ -191,6 +191,28 @@ def window(settings: Settings) -> int | None:
     )
 
 
+def window_kind(settings: Settings) -> str:
+    """The kind of layers that all attend to the last `sliding_window` tokens, if there is one."""
+    return "full_attention" if window(settings) is None else "sliding_attention"
+
+
+def kinds_by_flags(slides: Sequence[Any]) -> list[str]:
+    """The kinds of layers of which it is said whether they slide."""
+    return ["sliding_attention" if flag else "full_attention" for flag in slides]
+
+
+def full_every(settings: Settings, every: int) -> list[str]:
+    """Kinds of layers of which all slide but each `every`-th."""
+    return kinds_by_flags([(index + 1) % every for index in range(num_layers(settings))])
+
+
+def kinds_of_pattern(settings: Settings) -> list[str]:
+    """What `sliding_window_pattern` says: n, where each n-th layer does not slide, or (GGUF) a flag for each layer."""
+    if isinstance(settings.get("sliding_window_pattern"), list | tuple):
+        return kinds_by_flags(settings.sequence("sliding_window_pattern", length=num_layers(settings)) or [])
+    return full_every(settings, settings.count("sliding_window_pattern"))
+
+
 def full_layers(settings: Settings) -> tuple[LayerConfig, ...]:
     """Layers that all attend to everything."""
     kinds = set(layer_kinds(settings, default="full_attention"))
@@ -211,9 +233,26 @@ def layer_kinds(settings: Settings, *, default: str | list[str]) -> list[str]:
     return kinds
 
 
-def windowed_layers(settings: Settings, kinds: list[str]) -> tuple[LayerConfig, ...]:
-    """Layers of the given kinds, all rotated alike."""
+def windowed_layers(
+    settings: Settings, kinds: list[str], *, full_rope: int | None = 0, sliding_rope: int | None = 0
+) -> tuple[LayerConfig, ...]:
+    """Layers of the given kinds, each kind with its rotation (None: it does not rotate)."""
     size = window(settings)
     if size is None and "sliding_attention" in kinds:
         raise settings.corrupt("sliding_window", "the window of the layers that slide")
-    return tuple(LayerConfig(sliding_window=size if kind == "sliding_attention" else None) for kind in kinds)
+    slides, full = LayerConfig(sliding_rope, size), LayerConfig(full_rope)
+    return tuple(slides if kind == "sliding_attention" else full for kind in kinds)
+
+
+def partial_rope(settings: Settings) -> RopeConfig:
+    """The rotation of a part of each head (`partial_rotary_factor`), alike in all layers."""
+    return make_rope(flat_rope_parameters(settings), head_dim=head_dim(settings), partial=True)
+
+
+def ropes_by_kind(settings: Settings, sliding_theta_key: str = "rope_theta") -> tuple[RopeConfig, RopeConfig]:
+    """The rotations of the layers that attend to everything (0) and of those that slide (1)."""
+    size = head_dim(settings)
+    return (
+        rope_of_kind(settings, "full_attention", size, sliding_theta_key),
+        rope_of_kind(settings, "sliding_attention", size, sliding_theta_key),
+    )

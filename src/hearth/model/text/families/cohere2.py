@@ -5,15 +5,14 @@ from dataclasses import replace
 from hearth.model.settings import Settings
 from hearth.model.text.config import DecoderConfig
 from hearth.model.text.families import cohere
-from hearth.model.text.families.base import layer_kinds, num_layers, windowed_layers
+from hearth.model.text.families.base import full_every, layer_kinds, windowed_layers
 
 
 def configure(settings: Settings) -> DecoderConfig:
     # Three layers slide and rotate; the fourth attends to everything and does not rotate.
     every = settings.count("sliding_window_pattern")
-    kinds = ["sliding_attention" if (i + 1) % every else "full_attention" for i in range(num_layers(settings))]
-    layers = windowed_layers(settings, layer_kinds(settings, default=kinds))
-    layers = tuple(layer if layer.sliding_window else replace(layer, rope=None) for layer in layers)
+    kinds = layer_kinds(settings, default=full_every(settings, every))
+    layers = windowed_layers(settings, kinds, full_rope=None)
     return cohere.cohere_config(settings, "cohere2", layers=layers)
 
 

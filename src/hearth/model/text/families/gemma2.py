@@ -2,17 +2,16 @@
 
 from hearth.model.settings import Settings
 from hearth.model.text.config import DecoderConfig
-from hearth.model.text.families.base import Family, layer_kinds, llama_config, num_layers, windowed_layers
+from hearth.model.text.families.base import Family, full_every, layer_kinds, llama_config, windowed_layers
 from hearth.model.text.families.gemma_common import GEMMA_DEFAULTS, GEMMA_HF, gemma_arithmetic
 
 
 def configure(settings: Settings) -> DecoderConfig:
     # Every other layer slides, the first one does.
-    kinds = ["full_attention" if index % 2 else "sliding_attention" for index in range(num_layers(settings))]
     return llama_config(
         settings,
         "gemma2",
-        layers=windowed_layers(settings, layer_kinds(settings, default=kinds)),
+        layers=windowed_layers(settings, layer_kinds(settings, default=full_every(settings, 2))),
         # Scores are bent towards a maximum, as logits are.
         attention_softcap=settings.optional_number("attn_logit_softcapping"),
         **gemma_arithmetic(settings, layers_of_27b=46),

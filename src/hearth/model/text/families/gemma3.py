@@ -2,9 +2,17 @@
 
 from hearth.model.settings import Settings
 from hearth.model.text.config import DecoderConfig, LayerConfig
-from hearth.model.text.families.base import Family, head_dim, layer_kinds, llama_config, num_layers, window
+from hearth.model.text.families.base import (
+    Family,
+    kinds_of_pattern,
+    layer_kinds,
+    llama_config,
+    num_layers,
+    ropes_by_kind,
+    window,
+    windowed_layers,
+)
 from hearth.model.text.families.gemma_common import GEMMA_DEFAULTS, GEMMA_HF, gemma_arithmetic
-from hearth.model.text.rope import rope_of_kind
 
 
 def configure(settings: Settings) -> DecoderConfig:
@@ -12,10 +20,7 @@ def configure(settings: Settings) -> DecoderConfig:
         settings,
         "gemma3",
         layers=_layers(settings),
-        ropes=tuple(
-            rope_of_kind(settings, kind, head_dim(settings), "rope_local_base_freq")
-            for kind in ("full_attention", "sliding_attention")
-        ),
+        ropes=ropes_by_kind(settings, "rope_local_base_freq"),
         # Each head of q and k is normalised before it is rotated.
         qk_norm="head",
         **gemma_arithmetic(settings, layers_of_27b=62),
@@ -24,20 +29,10 @@ def configure(settings: Settings) -> DecoderConfig:
 
 def _layers(settings: Settings) -> tuple[LayerConfig, ...]:
     """Five layers slide and the sixth attends to everything; each kind has its own rotation (0: full, 1: sliding)."""
-    pattern = settings.get("sliding_window_pattern")
-    size = window(settings)
-    if isinstance(pattern, list | tuple):  # GGUF may have a flag for each layer
-        flags = settings.sequence("sliding_window_pattern", length=num_layers(settings)) or []
-        kinds = ["sliding_attention" if flag else "full_attention" for flag in flags]
-    else:
-        every = settings.count("sliding_window_pattern")
-        kinds = ["sliding_attention" if (i + 1) % every else "full_attention" for i in range(num_layers(settings))]
-    if size is None and settings.kind == "gguf":
+    kinds = kinds_of_pattern(settings)
+    if window(settings) is None and settings.kind == "gguf":
         kinds = ["full_attention"] * num_layers(settings)
-    kinds = layer_kinds(settings, default=kinds)
-    if size is None and "sliding_attention" in kinds:
-        raise settings.corrupt("sliding_window", "the window of the layers that slide")
-    return tuple(LayerConfig(1, size) if kind == "sliding_attention" else LayerConfig(0) for kind in kinds)
+    return windowed_layers(settings, layer_kinds(settings, default=kinds), sliding_rope=1)
 
 
 ROPE_AND_PATTERN = {"rope_theta": 1000000.0, "rope_local_base_freq": 10000.0, "sliding_window_pattern": 6}

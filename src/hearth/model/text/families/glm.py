@@ -3,9 +3,8 @@
 from hearth.model.settings import Settings
 from hearth.model.tensors import Rules
 from hearth.model.text.config import DecoderConfig
-from hearth.model.text.families.base import Family, head_dim, llama_config
+from hearth.model.text.families.base import Family, llama_config, partial_rope
 from hearth.model.text.names import FUSED_QKV_GGUF, LLAMA_GGUF, LLAMA_HF, fused
-from hearth.model.text.rope import flat_rope_parameters, make_rope
 
 
 def configure(settings: Settings) -> DecoderConfig:
@@ -14,7 +13,7 @@ def configure(settings: Settings) -> DecoderConfig:
 
 def glm_config(settings: Settings, family: str, **differences: object) -> DecoderConfig:
     # Half of each head rotates; biases are on q, k and v alone.
-    rope = make_rope(flat_rope_parameters(settings), head_dim=head_dim(settings), partial=True)
+    rope = partial_rope(settings)
     return llama_config(settings, family, ropes=(rope,), output_bias=False, mlp_bias=False, **differences)
 
 

@@ -2,18 +2,16 @@
 
 from hearth.model.settings import Settings
 from hearth.model.text.config import DecoderConfig
-from hearth.model.text.families.base import Family, head_dim, llama_config
+from hearth.model.text.families.base import Family, llama_config, partial_rope
 from hearth.model.text.families.mixture import EXPERT_KEYS, EXPERTS, EXPERTS_GGUF, SIGMOID_HF, sigmoid_experts
-from hearth.model.text.rope import flat_rope_parameters, make_rope
 
 
 def configure(settings: Settings) -> DecoderConfig:
     # Half of each head rotates; q and k are normalised in the larger models.
-    rope = make_rope(flat_rope_parameters(settings), head_dim=head_dim(settings), partial=True)
     return llama_config(
         settings,
         "glm4_moe",
-        ropes=(rope,),
+        ropes=(partial_rope(settings),),
         qk_norm="head" if settings.flag("use_qk_norm") or settings.flag("qk_norm") else None,
         output_bias=False,
         mlp_bias=False,

@@ -3,14 +3,12 @@
 from hearth.model.settings import Settings
 from hearth.model.tensors import Rules
 from hearth.model.text.config import DecoderConfig
-from hearth.model.text.families.base import Family, head_dim, llama_config
+from hearth.model.text.families.base import Family, llama_config, partial_rope
 from hearth.model.text.names import FUSED_QKV_GGUF, LLAMA_GGUF, LLAMA_HF, QKV, fused, modules
-from hearth.model.text.rope import flat_rope_parameters, make_rope
 
 
 def configure(settings: Settings) -> DecoderConfig:
     # A part of each head rotates; attention and MLP mostly read the block's input, each through a norm of its own.
-    rope = make_rope(flat_rope_parameters(settings), head_dim=head_dim(settings), partial=True)
     return llama_config(
         settings,
         "gpt_neox",
@@ -19,7 +17,7 @@ def configure(settings: Settings) -> DecoderConfig:
         branches="parallel" if settings.flag("use_parallel_residual") else "serial",
         mlp="plain",
         mlp_bias=True,
-        ropes=(rope,),
+        ropes=(partial_rope(settings),),
     )
 
 

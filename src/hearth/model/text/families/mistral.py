@@ -2,17 +2,14 @@
 
 from hearth.model.settings import Settings
 from hearth.model.text.config import DecoderConfig
-from hearth.model.text.families.base import Family, layer_kinds, llama_config, window, windowed_layers
+from hearth.model.text.families.base import Family, layer_kinds, llama_config, window_kind, windowed_layers
 
 
 def configure(settings: Settings) -> DecoderConfig:
-    # All layers attend to the last `sliding_window` tokens, if there is one.
-    default = "full_attention" if window(settings) is None else "sliding_attention"
+    kinds = layer_kinds(settings, default=window_kind(settings))
     # It has no biases, whatever the configuration says.
     no_bias = {"qkv_bias": False, "output_bias": False, "mlp_bias": False}
-    return llama_config(
-        settings, "mistral", layers=windowed_layers(settings, layer_kinds(settings, default=default)), **no_bias
-    )
+    return llama_config(settings, "mistral", layers=windowed_layers(settings, kinds), **no_bias)
 
 
 FAMILY = Family(

@@ -3,19 +3,18 @@
 from hearth.model.settings import Settings
 from hearth.model.tensors import Rules
 from hearth.model.text.config import DecoderConfig
-from hearth.model.text.families.base import Family, llama_config, window, windowed_layers
-from hearth.model.text.families.base import num_layers as count_layers
+from hearth.model.text.families.base import Family, llama_config, num_layers, window_kind, windowed_layers
 from hearth.model.text.families.mixture import EXPERT_KEYS, EXPERTS, EXPERTS_HF, experts_config, with_experts
 from hearth.model.text.names import HF_LAYER
 
 
 def configure(settings: Settings) -> DecoderConfig:
-    # All layers attend to the last `sliding_window` tokens, if there is one; no biases, whatever the file says.
-    kind = "full_attention" if window(settings) is None else "sliding_attention"
+    # No biases and no kinds of layers, whatever the file says.
+    kinds = [window_kind(settings)] * num_layers(settings)
     return llama_config(
         settings,
         "mixtral",
-        layers=with_experts(windowed_layers(settings, [kind] * count_layers(settings))),
+        layers=with_experts(windowed_layers(settings, kinds)),
         experts=experts_config(settings, normalise=True),
         qkv_bias=False,
         output_bias=False,

@@ -2,13 +2,11 @@
 
 from hearth.model.settings import Settings
 from hearth.model.text.config import DecoderConfig
-from hearth.model.text.families.base import Family, head_dim, llama_config
-from hearth.model.text.rope import flat_rope_parameters, make_rope
+from hearth.model.text.families.base import Family, llama_config, partial_rope
 
 
 def configure(settings: Settings) -> DecoderConfig:
     # LayerNorm with 1 + weight (the converter to GGUF adds the 1); an MLP without a gate; a part of each head rotates.
-    rope = make_rope(flat_rope_parameters(settings), head_dim=head_dim(settings), partial=True)
     return llama_config(
         settings,
         "nemotron",
@@ -16,7 +14,7 @@ def configure(settings: Settings) -> DecoderConfig:
         norm_bias=True,
         norm_offset=0.0 if settings.kind == "gguf" else 1.0,
         mlp="plain",
-        ropes=(rope,),
+        ropes=(partial_rope(settings),),
     )
 
 

@@ -1,22 +1,15 @@
 """OLMo 3. Its GGUF files say `olmo2`, with a window."""
 
 from hearth.model.settings import Settings
-from hearth.model.text.config import DecoderConfig, LayerConfig
-from hearth.model.text.families.base import Family, head_dim, layer_kinds, num_layers, window
+from hearth.model.text.config import DecoderConfig
+from hearth.model.text.families.base import Family, full_every, layer_kinds, ropes_by_kind, windowed_layers
 from hearth.model.text.families.olmo_common import OLMO_HF, olmo_config
-from hearth.model.text.rope import rope_of_kind
 
 
 def configure(settings: Settings) -> DecoderConfig:
     # Three layers slide and the fourth attends to everything; what scales rotations does so in the fourth alone.
-    kinds = ["full_attention" if i % 4 == 3 else "sliding_attention" for i in range(num_layers(settings))]
-    kinds = layer_kinds(settings, default=kinds)
-    size = window(settings)
-    if size is None and "sliding_attention" in kinds:
-        raise settings.corrupt("sliding_window", "the window of the layers that slide")
-    ropes = [rope_of_kind(settings, kind, head_dim(settings)) for kind in ("full_attention", "sliding_attention")]
-    layers = [LayerConfig(1, size) if kind == "sliding_attention" else LayerConfig(0) for kind in kinds]
-    return olmo_config(settings, "olmo3", layers=tuple(layers), ropes=tuple(ropes))
+    layers = windowed_layers(settings, layer_kinds(settings, default=full_every(settings, 4)), sliding_rope=1)
+    return olmo_config(settings, "olmo3", layers=layers, ropes=ropes_by_kind(settings))
 
 
 FAMILY = Family(

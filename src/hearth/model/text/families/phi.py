@@ -3,14 +3,12 @@
 from hearth.model.settings import Settings
 from hearth.model.tensors import Rules
 from hearth.model.text.config import DecoderConfig
-from hearth.model.text.families.base import Family, head_dim, llama_config
+from hearth.model.text.families.base import Family, llama_config, partial_rope
 from hearth.model.text.names import FUSED_QKV_GGUF, LLAMA_GGUF, LLAMA_HF, modules
-from hearth.model.text.rope import flat_rope_parameters, make_rope
 
 
 def configure(settings: Settings) -> DecoderConfig:
     # Attention and an MLP without a gate read one LayerNorm; a part of each head rotates; biases everywhere.
-    rope = make_rope(flat_rope_parameters(settings), head_dim=head_dim(settings), partial=True)
     return llama_config(
         settings,
         "phi",
@@ -22,7 +20,7 @@ def configure(settings: Settings) -> DecoderConfig:
         output_bias=True,
         mlp_bias=True,
         head_bias=True,
-        ropes=(rope,),
+        ropes=(partial_rope(settings),),
     )
 
 

@@ -5,13 +5,12 @@ from dataclasses import replace
 from hearth.model.settings import MAX_POSITIONS, Settings
 from hearth.model.tensors import Rules
 from hearth.model.text.config import DecoderConfig
-from hearth.model.text.families.base import Family, head_dim, layer_kinds, llama_config, window, windowed_layers
+from hearth.model.text.families.base import Family, head_dim, layer_kinds, llama_config, window_kind, windowed_layers
 from hearth.model.text.names import FUSED_QKV_GGUF, LLAMA_GGUF, LLAMA_HF, QKV, fused
 from hearth.model.text.rope import beyond_original, flat_rope_parameters, make_rope, rope_type
 
 
 def configure(settings: Settings) -> DecoderConfig:
-    default = "full_attention" if window(settings) is None else "sliding_attention"
     parameters = flat_rope_parameters(settings)
     if parameters.get("rope_type") in ("su", "yarn") or parameters.get("type") in ("su", "yarn"):
         # Names that LongRoPE had before it had one.
@@ -19,8 +18,7 @@ def configure(settings: Settings) -> DecoderConfig:
     config = llama_config(
         settings,
         "phi3",
-        # All layers attend to the last `sliding_window` tokens, if there is one.
-        layers=windowed_layers(settings, layer_kinds(settings, default=default)),
+        layers=windowed_layers(settings, layer_kinds(settings, default=window_kind(settings))),
         ropes=(make_rope(parameters, head_dim=head_dim(settings), partial=True),),
         qkv_bias=False,
         output_bias=False,

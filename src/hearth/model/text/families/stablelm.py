@@ -2,13 +2,11 @@
 
 from hearth.model.settings import Settings
 from hearth.model.text.config import DecoderConfig
-from hearth.model.text.families.base import Family, head_dim, llama_config
-from hearth.model.text.rope import flat_rope_parameters, make_rope
+from hearth.model.text.families.base import Family, llama_config, partial_rope
 
 
 def configure(settings: Settings) -> DecoderConfig:
     # LayerNorm; a part of each head rotates; in some attention and MLP read one norm beside each other.
-    rope = make_rope(flat_rope_parameters(settings), head_dim=head_dim(settings), partial=True)
     return llama_config(
         settings,
         "stablelm",
@@ -18,7 +16,7 @@ def configure(settings: Settings) -> DecoderConfig:
         qkv_bias=settings.flag("use_qkv_bias"),
         output_bias=False,
         mlp_bias=False,
-        ropes=(rope,),
+        ropes=(partial_rope(settings),),
     )
 
 

@@ -3,13 +3,13 @@
 from hearth.model.settings import Settings
 from hearth.model.tensors import Rules
 from hearth.model.text.config import DecoderConfig
-from hearth.model.text.families.base import Family, layer_kinds, llama_config, window, windowed_layers
+from hearth.model.text.families.base import Family, layer_kinds, llama_config, window_kind, windowed_layers
 from hearth.model.text.names import LLAMA_HF, modules
 
 
 def configure(settings: Settings) -> DecoderConfig:
     # LayerNorm, an MLP without a gate, one switch for all biases; all layers attend to a window, if there is one.
-    kinds = layer_kinds(settings, default="full_attention" if window(settings) is None else "sliding_attention")
+    kinds = layer_kinds(settings, default=window_kind(settings))
     bias = settings.flag("use_bias")
     return llama_config(
         settings,
