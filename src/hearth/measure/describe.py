@@ -72,7 +72,7 @@ def _text(source: Source, *, context: int | None, quant: str | None, head: str |
         kv_bytes=size * needed.kv_bytes_per_token,
         chat_template=None if tokenizer is None else bool(tokenizer.chat_template or tokenizer.named_templates),
         sees=loaded.sight is not None,
-        active_parameters=active_parameters(config) if config.experts else None,
+        active_parameters=active_parameters(config),
     )
 
 

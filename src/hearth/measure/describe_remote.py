@@ -99,7 +99,7 @@ def _of_text(remote: Remote, context: int | None, quant: str | None, head: str |
         size.memory_bytes(tokens),
         family=inside.config.family,
         parameters=inside.parameters,
-        active_parameters=active_parameters(inside.config) if inside.config.experts else None,
+        active_parameters=active_parameters(inside.config),
         layers=inside.config.num_layers,
         formats=size.formats,
         context_max=inside.config.max_position,

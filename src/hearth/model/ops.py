@@ -11,9 +11,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import tvm
 from tvm import relax
 from tvm.relax import op
+
+ACTIVATIONS = {"silu": op.nn.silu, "gelu": op.nn.gelu, "gelu_tanh": op.nn.gelu_tanh, "relu": op.nn.relu}
+"""By the names that configurations have for them here."""
 
 
 def hearth_op(name: str, args: Sequence[Any], out: Any, **attrs: Any) -> Any:
@@ -30,6 +34,15 @@ def linear(x: Any, w: Any, bias: Any | None = None) -> Any:
     """x w^T + bias: x (..., K), w (N, K), bias (N,); (..., N)."""
     args = [x, w] if bias is None else [x, w, bias]
     return hearth_op("linear", args, f32_tensor(*list(x.ty.shape)[:-1], w.ty.shape[0]), bias=bias is not None)
+
+
+def layer_norm(x: Any, weight: Any | None, bias: Any | None, epsilon: float) -> Any:
+    """Over the last axis: x (..., K), weight and bias (K,), of which either may be absent."""
+    # Relax wants both; `scale` and `center` say that they count for nothing.
+    scale, center = weight is not None, bias is not None
+    absent = None if scale and center else relax.const(np.zeros(int(x.ty.shape[-1]), np.float32))
+    gamma, beta = weight if scale else absent, bias if center else absent
+    return op.nn.layer_norm(x, gamma, beta, axes=-1, epsilon=epsilon, scale=scale, center=center)
 
 
 def conv2d(

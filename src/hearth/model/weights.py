@@ -70,6 +70,14 @@ def tensor_type(checkpoint: Checkpoint, source: Source) -> str:
     return checkpoint.tensors[source.tensor].dtype if isinstance(source, WeightSource) else "f32"
 
 
+def plus(source: Source, offset: float) -> Source:
+    """A parameter that a file holds without a number that is added to it when it is used, as Gemma's norms are."""
+    if offset == 0.0:
+        return source
+    assert isinstance(source, WeightSource)
+    return ComputedWeight((source.tensor,), lambda weight: weight + np.float32(offset))
+
+
 def constant(values: object) -> ComputedWeight:
     """A parameter that is in no file: frequencies, position tables. `values`: whatever numpy makes an array of."""
     return ComputedWeight((), lambda: np.asarray(values, np.float32))

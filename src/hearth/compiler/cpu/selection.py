@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hearth.compiler.cpu.kernels.builder import Kernel
 from hearth.compiler.cpu.kernels.product_output import MatmulSpec
 from hearth.compiler.cpu.targets import Isa
-from hearth.compiler.cpu.tuning import Tunings
+from hearth.compiler.cpu.tuning import DEFAULT_TUNING, Tunings
 from hearth.compiler.parameters import Parameters
 from hearth.compiler.passes.rewrite import Graph
 from hearth.compiler.symbolic import bounds
@@ -58,6 +58,10 @@ class Selection:
     def most(self, size: Any) -> int:
         """The largest value of a size."""
         return bounds(size, self.symbols)[1]
+
+    def tuned(self, spec: MatmulSpec, isa: Isa) -> MatmulSpec:
+        """A product on one of the instruction sets, as it was measured to be fastest there."""
+        return replace(spec, isa=isa, tuning=self.tunings.get(isa.symbol(spec.name), DEFAULT_TUNING))
 
     def use(self, name: str, make: Callable[[Isa], Kernel], scratch_bytes: int = 0) -> str:
         """The kernel that `make` makes for each instruction set: one name, one list of arguments, one plan for all.

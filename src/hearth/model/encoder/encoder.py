@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from tvm import relax, tirx
 from tvm.relax import op
 
@@ -17,10 +16,7 @@ from hearth.model.encoder.config import EncoderConfig, EncoderLayer, Head, Linea
 from hearth.model.encoder.parameters import parameter_shapes, rope_parameter
 
 _ACTIVATIONS = {
-    "gelu": op.nn.gelu,
-    "gelu_tanh": op.nn.gelu_tanh,
-    "silu": op.nn.silu,
-    "relu": op.nn.relu,
+    **ops.ACTIVATIONS,
     "tanh": op.tanh,
     "sigmoid": op.sigmoid,
     "identity": lambda x: x,
@@ -67,10 +63,7 @@ class _Builder:
         return self.layer_norm(x, name, bias=self.c.norm_bias, eps=self.c.norm_eps)
 
     def layer_norm(self, x: Any, name: str, *, bias: bool, eps: float) -> Any:
-        weight = self.params[name]
-        # Without a bias Relax still wants one, and `center` says that it counts for nothing.
-        beta = self.params[f"{name}_bias"] if bias else relax.const(np.zeros(int(weight.ty.shape[0]), np.float32))
-        return self.emit(op.nn.layer_norm(x, weight, beta, axes=-1, epsilon=eps, center=bias))
+        return self.emit(ops.layer_norm(x, self.params[name], self.params[f"{name}_bias"] if bias else None, eps))
 
     def build(self) -> Any:
         bb = self.bb

@@ -6,9 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from hearth.checkpoint.embedding import Dense, EmbeddingSpec, Pooling
 from hearth.checkpoint.sentence_modules import published_embedding
 from hearth.checkpoint.task import Task, published_task
@@ -23,7 +20,7 @@ from hearth.model.other_kinds import refuse_quantised
 from hearth.model.settings import Settings
 from hearth.model.tensors import Fused, Places, map_tensors
 from hearth.model.text.metadata import gguf_settings
-from hearth.model.weights import ComputedWeight, Source, WeightSource, constant
+from hearth.model.weights import ComputedWeight, Source, constant, plus
 
 _GGUF_SAME = {"attention.layer_norm_epsilon": "layer_norm_eps", "attention.causal": "causal"}
 # Read as the task's, or as the head's from its tensors.
@@ -229,7 +226,8 @@ def _sources(
         elsewhere=frozenset(tensor for source in computed for tensor in source.tensors),
     )
     found, unused = map_tensors(checkpoint, config.family, shapes, rules, places)
-    sources |= {name: _with_offset(name, source, config) for name, source in found.items()}
+    # Gemma publishes its norms without the 1 that is added to them when they are used.
+    sources |= {n: plus(source, config.norm_offset) if n.endswith("norm") else source for n, source in found.items()}
     return sources, unused
 
 
@@ -237,15 +235,3 @@ def _in_file(checkpoint: Checkpoint, tensor: str, prefixes: tuple[tuple[str, str
     """How the file spells a name of the rules."""
     spellings = [tensor, *(prefix + tensor for prefix, meaning in prefixes if not meaning)]
     return next((name for name in spellings if name in checkpoint.tensors), tensor)
-
-
-def _with_offset(name: str, source: Source, config: EncoderConfig) -> Source:
-    """Gemma publishes its norms without the 1 that is added to them when they are used."""
-    if config.norm_offset == 0.0 or not name.endswith("norm"):
-        return source
-    assert isinstance(source, WeightSource)
-
-    def add(weight: NDArray[np.float32]) -> NDArray[np.float32]:
-        return weight + np.float32(config.norm_offset)
-
-    return ComputedWeight((source.tensor,), add)

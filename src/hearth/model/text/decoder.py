@@ -14,15 +14,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 from tvm import relax, tirx
 from tvm.relax import op
 
 from hearth.model.ops import (
+    ACTIVATIONS,
     combine_experts,
     expert_linear,
     f32_tensor,
     hearth_op,
+    layer_norm,
     linear,
     order_experts,
     replace_rows,
@@ -42,13 +43,7 @@ from hearth.model.text.config import DecoderConfig, ExpertsConfig, LayerConfig, 
 from hearth.model.text.kv_cache import ITEM_BYTES, block_bytes, padded_head
 from hearth.model.text.parameters import parameter_shapes, rope_parameter
 
-_ACTIVATIONS = {
-    "silu": op.nn.silu,
-    "gelu_tanh": op.nn.gelu_tanh,
-    "gelu": op.nn.gelu,
-    "relu": op.nn.relu,
-    "relu2": op.nn.relu,  # and squared
-}
+_ACTIVATIONS = {**ACTIVATIONS, "relu2": op.nn.relu}  # and squared
 
 
 def build(config: DecoderConfig, kv_dtype: str = "float16", extras: Extras = NO_EXTRAS) -> Any:
@@ -109,11 +104,7 @@ class _Builder:
         c, weight, bias = self.c, self.params.get(name), self.params.get(f"{name}_bias")
         if c.norm == "rms":
             return self.emit(op.nn.rms_norm(x, weight, axes=-1, epsilon=c.norm_eps))
-        # Relax wants both; `scale` and `center` say that they count for nothing.
-        absent = relax.const(np.zeros(c.hidden_size, np.float32))
-        scale, center = weight is not None, bias is not None
-        args = [weight if scale else absent, bias if center else absent]
-        return self.emit(op.nn.layer_norm(x, *args, axes=-1, epsilon=c.norm_eps, scale=scale, center=center))
+        return self.emit(layer_norm(x, weight, bias, c.norm_eps))
 
     def build(self) -> Any:
         c, bb = self.c, self.bb

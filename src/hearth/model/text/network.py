@@ -5,16 +5,13 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from hearth.model.network import TEXT_DOOR, Function, Network, Role, State
 from hearth.model.text.batch import NO_EXTRAS, PROMPT_TOKENS, Extras, Limits, inputs, symbols
 from hearth.model.text.config import DecoderConfig
 from hearth.model.text.kv_cache import KvDtype, kv_page_bytes
 from hearth.model.text.load import LoadedModel
 from hearth.model.text.parameters import parameter_role, parameter_shapes, rope_parameter
-from hearth.model.weights import ComputedWeight, Source, WeightSource, constant
+from hearth.model.weights import Source, constant, plus
 
 
 def text_network(
@@ -38,7 +35,8 @@ def text_network(
     shapes = parameter_shapes(config)
     roles: dict[str, Role] = {name: parameter_role(name) for name in shapes}
     sources: dict[str, Source] = {
-        name: _with_offset(name, source, config) if isinstance(source, WeightSource) else source
+        # Gemma publishes its norms without the 1 that is added to them when they are used.
+        name: plus(source, config.norm_offset) if name.endswith("norm") else source
         for name, source in model.sources.items()
     }
     for index, rope in enumerate(config.ropes):
@@ -68,14 +66,3 @@ def _build(config: DecoderConfig, kv_dtype: KvDtype, extras: Extras) -> Any:
     from hearth.model.text.decoder import build  # needs TVM
 
     return build(config, kv_dtype, extras)
-
-
-def _with_offset(name: str, source: WeightSource, config: DecoderConfig) -> Source:
-    """Gemma publishes its norms without the 1 that is added to them when they are used."""
-    if config.norm_offset == 0.0 or not name.endswith("norm"):
-        return source
-
-    def add(weight: NDArray[np.float32]) -> NDArray[np.float32]:
-        return weight + np.float32(config.norm_offset)
-
-    return ComputedWeight((source.tensor,), add)

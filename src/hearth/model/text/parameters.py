@@ -117,11 +117,12 @@ def _experts(config: DecoderConfig, experts: ExpertsConfig) -> Shapes:
     return shapes | ({"shared_gate": (1, hidden)} if experts.shared_gate else {})
 
 
-def active_parameters(config: DecoderConfig) -> int:
-    """How many numbers a token meets: of experts, those that are chosen for it."""
-    used = config.experts.used if config.experts else 1
+def active_parameters(config: DecoderConfig) -> int | None:
+    """How many numbers a token meets where these are not all: of experts, those that are chosen for it; else None."""
+    if config.experts is None:
+        return None
     shapes = parameter_shapes(config).values()
-    return sum(prod((used, *shape[1:]) if is_stack(shape) else shape) for shape in shapes)
+    return sum(prod((config.experts.used, *shape[1:]) if is_stack(shape) else shape) for shape in shapes)
 
 
 def is_stack(shape: tuple[int, ...]) -> bool:

@@ -102,8 +102,8 @@ class Graph:
         if name == "relu6":
             return self.emit(op.clip(x, 0.0, 6.0))
         unary = {
-            "gelu": op.nn.gelu, "gelu_tanh": op.nn.gelu_tanh, "relu": op.nn.relu, "silu": op.nn.silu,
-            "sigmoid": op.sigmoid, "tanh": op.tanh, "exp": op.exp, "sqrt": op.sqrt, "log": op.log,
+            **ops.ACTIVATIONS, "sigmoid": op.sigmoid, "tanh": op.tanh, "exp": op.exp, "sqrt": op.sqrt,
+            "log": op.log,
         }[name]  # fmt: skip
         return self.emit(unary(x))
 
@@ -117,7 +117,7 @@ class Graph:
     # Norms and means
 
     def layer_norm(self, x: Any, weight: str, bias: str, eps: float) -> Any:
-        return self.emit(op.nn.layer_norm(x, self.parameters[weight], self.parameters[bias], axes=-1, epsilon=eps))
+        return self.emit(ops.layer_norm(x, self.parameters[weight], self.parameters[bias], eps))
 
     def group_norm(self, x: Any, weight: str, bias: str, groups: int, eps: float) -> Any:
         """Of each map (h, w, c), in groups of channels."""

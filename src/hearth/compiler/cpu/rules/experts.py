@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from tvm import tirx
@@ -13,7 +12,6 @@ from hearth.compiler.cpu.kernels.experts import RouteSpec, combine_experts, orde
 from hearth.compiler.cpu.kernels.product_output import MatmulSpec
 from hearth.compiler.cpu.selection import Rule, Selection
 from hearth.compiler.cpu.targets import Isa
-from hearth.compiler.cpu.tuning import DEFAULT_TUNING
 from hearth.compiler.passes.rewrite import Graph, arguments, attribute, attributes
 from hearth.compiler.physical import call, stride, tensor, width
 from hearth.compiler.work import Work, role
@@ -58,17 +56,14 @@ def _product(graph: Graph, value: Any, s: Selection) -> Any:
     )
     gathers = bool(attribute(value, "gathers"))
 
-    def tuned(isa: Isa) -> MatmulSpec:
-        return replace(spec, isa=isa, tuning=s.tunings.get(isa.symbol(spec.name), DEFAULT_TUNING))
-
     def made(isa: Isa) -> Kernel:
-        return expert_product(ExpertProductSpec(tuned(isa), gathers))
+        return expert_product(ExpertProductSpec(s.tuned(spec, isa), gathers))
 
     kernel = s.use(ExpertProductSpec(spec, gathers).name, made)
     kp = int(args[0].ty.shape[1])
     units = round_up(packed.n, LANES) // LANES // (2 if epilogue == "gated" else 1)
     rows, ld, used = value.ty_args[0].shape[0], LANES * units, int(attribute(value, "used"))
-    grain = tuned(s.isas[0]).tuning.grain(used * units, packed.size_bytes // packed.stack // units)
+    grain = s.tuned(spec, s.isas[0]).tuning.grain(used * units, packed.size_bytes // packed.stack // units)
     work = Work.of(
         role(w.name), rows, 2 * packed.n * int(packed.k or 0), arithmetic="int8" if inputs == 2 else "float32",
         chosen=used,

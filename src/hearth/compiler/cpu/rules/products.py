@@ -19,7 +19,6 @@ from hearth.compiler.cpu.kernels.row_product_rows import RowProductRowsSpec, row
 from hearth.compiler.cpu.kernels.tiles import UNIT_BLOCKS
 from hearth.compiler.cpu.selection import Product, Rule, Selection
 from hearth.compiler.cpu.targets import Isa
-from hearth.compiler.cpu.tuning import DEFAULT_TUNING
 from hearth.compiler.parameters import Packed
 from hearth.compiler.passes.rewrite import Graph, arguments, attribute
 from hearth.compiler.physical import call, stride, tensor, width
@@ -85,12 +84,9 @@ def _product(graph: Graph, value: Any, s: Selection) -> Any:
     )
     coarse = _coarse(value)
 
-    def tuned(isa: Isa) -> MatmulSpec:
-        """Rows with scales of groups are tuned the same with and without coarse ones before them."""
-        return replace(spec, isa=isa, tuning=s.tunings.get(isa.symbol(spec.name), DEFAULT_TUNING))
-
     def made(isa: Isa) -> Kernel:
-        return matmul(replace(tuned(isa), coarse=bool(coarse)))
+        # Rows with scales of groups are tuned the same with and without coarse ones before them.
+        return matmul(replace(s.tuned(spec, isa), coarse=bool(coarse)))
 
     m, kp = args[0].ty.shape[0], int(args[0].ty.shape[1])
     out = value.ty_args[0]
@@ -100,7 +96,7 @@ def _product(graph: Graph, value: Any, s: Selection) -> Any:
     kernel = s.use(name, made, rounded_weight.scratch_bytes(kp) if coarse else 0)
     buffers = [w, *args[:inputs], *args[inputs + 1 :]]
     unit_bytes = packed.size_bytes // units
-    best = tuned(s.isas[0])
+    best = s.tuned(spec, s.isas[0])
     s.products.append(Product(best, units, unit_bytes, packed.blocks, kp))
     grain = best.tuning.grain(units, unit_bytes)
     if coarse:
