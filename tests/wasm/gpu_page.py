@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import base64
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from tests.serving import Handler, serving
 from tests.wasm.node import Refused
 from tests.web.browsers import BROWSERS, CHROMIUM
 
@@ -28,7 +27,7 @@ _DTYPES = {"float32": "f32", "int32": "i32", "uint8": "u8", "int8": "i8"}
 _PATIENCE_MS = 300_000
 
 
-class _Handler(SimpleHTTPRequestHandler):
+class _Handler(Handler):
     """The built package at /runtime, test bundles at /bundles."""
 
     def __init__(self, *args: Any, roots: Mapping[str, Path], **keywords: Any) -> None:
@@ -49,9 +48,6 @@ class _Handler(SimpleHTTPRequestHandler):
         first, _, rest = path.lstrip("/").partition("/")
         root = self._roots.get(first)
         return str(root / rest if rest else root) if root else "/nowhere"
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Nobody reads it."""
 
 
 class Page:
@@ -196,21 +192,14 @@ def open_page(browser: Any) -> Iterator[Page]:
     """A page with an origin of its own, and a GPU: the test skips where there is none. At the end nothing may have been
     thrown without being caught."""
     roots = {"runtime": HERE.parents[1] / "web" / "runtime" / "dist", "gpu_page.js": HERE / "gpu_page.js"}
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, roots=roots))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
     errors: list[str] = []
-    context = browser.new_context()
-    try:
+    with serving(partial(_Handler, roots=roots)) as origin, browser.new_context() as context:
         page = context.new_page()
         page.set_default_timeout(_PATIENCE_MS)
         page.on("pageerror", lambda error: errors.append(str(error)))
-        page.goto(f"http://127.0.0.1:{server.server_port}/")
+        page.goto(origin)
         page.wait_for_function("globalThis.ask !== undefined")
         if not page.evaluate("navigator.gpu.requestAdapter().then((adapter) => adapter !== null)"):
             pytest.skip("needs a GPU, or a program that plays one (apt-get install mesa-vulkan-drivers)")
         yield Page(page, roots)
         assert errors == []
-    finally:
-        context.close()
-        server.shutdown()
-        server.server_close()

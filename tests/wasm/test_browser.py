@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import base64
-import functools
-import http.server
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from tests.compiler.compiled import relative_error
+from tests.serving import Handler, served
 from tests.wasm.conftest import Bundles
 from tests.wasm.node import HERE
 from tests.wasm.test_forward import greedy
@@ -32,31 +29,8 @@ IN_WORKER = "async (request) => (await import('/compute.js')).computeInWorker(re
 ISOLATION = {"Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp"}
 
 
-class Handler(http.server.SimpleHTTPRequestHandler):
-    headers_of_all: Mapping[str, str] = {}
-
-    def end_headers(self) -> None:
-        for name, value in self.headers_of_all.items():
-            self.send_header(name, value)
-        super().end_headers()
-
-    def log_message(self, *_arguments: Any) -> None:
-        pass
-
-
 class IsolatedHandler(Handler):
     headers_of_all = ISOLATION
-
-
-@contextmanager
-def served(root: Path, handler: type[Handler]) -> Iterator[str]:
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(handler, directory=root))
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
 
 
 @pytest.fixture(scope="module")

@@ -3,10 +3,7 @@ has stopped the service worker meanwhile."""
 
 from __future__ import annotations
 
-import functools
-import http.server
 import json
-import threading
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,8 +11,9 @@ from typing import Any, ClassVar
 
 import pytest
 from tests.compiler.compiled import compile_here
+from tests.serving import Handler, served
 from tests.wasm.node import HERE
-from tests.wasm.test_browser import DIST, Handler
+from tests.wasm.test_browser import DIST
 from tests.web.browsers import BROWSERS, launched
 
 REQUEST = {"prompt": "", "max_tokens": 48, "temperature": 0.0}
@@ -47,13 +45,8 @@ def origin(shared_data: Path, tmp_path_factory: pytest.TempPathFactory, asked: C
     for script in SCRIPTS:
         (root / script).symlink_to(HERE / script)
     (root / "index.html").write_text("<!doctype html><link rel=icon href=data:,><title>A model</title>")
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Counting, directory=root))
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with served(root, Counting) as origin:
+        yield origin
 
 
 @pytest.fixture(scope="module", params=BROWSERS)

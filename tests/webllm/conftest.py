@@ -3,11 +3,8 @@ two packaged models."""
 
 from __future__ import annotations
 
-import functools
-import http.server
 import shutil
 import subprocess
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,8 +12,8 @@ from urllib.parse import quote
 
 import pytest
 from tests.compiler.compiled import compile_here
+from tests.serving import served
 from tests.wasm.node import NODE
-from tests.wasm.test_browser import Handler
 from tests.web.browsers import ARGUMENTS, CHROMIUM
 from tests.webllm.template import with_template
 
@@ -97,13 +94,8 @@ def origin(built: Path, bundles: dict[str, tuple[Path, Path]]) -> Iterator[str]:
     """Of the site with the programs and the models."""
     for name, (_, web) in bundles.items():
         write_site(open_bundle(web, for_this_machine=False), built / name)
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=built))
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with served(built) as origin:
+        yield origin
 
 
 @pytest.fixture(scope="module")

@@ -1,11 +1,12 @@
 // The conversation on the screen.
 
 import { Copy } from "lucide";
-import { useLayoutEffect, useRef } from "preact/hooks";
+import { useLayoutEffect } from "preact/hooks";
 import type { RemoteModel } from "../../runtime/src/api/worker.ts";
 import type { HearthError } from "../../runtime/src/errors.ts";
 import { IconButton } from "../../src/views/Button.tsx";
 import { Hearth } from "../../src/views/Hearth.tsx";
+import { useEndInView } from "../../src/views/useEndInView.ts";
 import { failure, type Turn, turns, writing } from "./chat.ts";
 import { copy } from "./clipboard.ts";
 import { markdown } from "./markdown.ts";
@@ -15,7 +16,7 @@ const NEAR_PX = 160;
 
 export function Thread({ model }: { model: RemoteModel }) {
   const said = turns.value;
-  const { scroller, content } = useEndInView(said.filter(({ role }) => role === "user").length);
+  const { scroller, content } = useNewest(said.filter(({ role }) => role === "user").length);
   return (
     <main class="thread" ref={scroller} tabIndex={0} aria-label="Conversation" aria-busy={writing.value !== undefined}>
       <div class="thread-content" ref={content}>
@@ -92,35 +93,12 @@ export function Failure({ error }: { error: HearthError }) {
   );
 }
 
-/** Keeps the end in view while it grows. Who scrolled up to read is left there, until a question more is asked. */
-function useEndInView(questions: number) {
-  const scroller = useRef<HTMLElement>(null);
-  const content = useRef<HTMLDivElement>(null);
-  const isSticking = useRef(true);
+/** Shows the end of the conversation as it grows, and in any case when a question more is asked. */
+function useNewest(questions: number) {
+  const { scroller, content, isSticking } = useEndInView<HTMLElement>({ nearPx: NEAR_PX });
   useLayoutEffect(() => {
     isSticking.current = true;
     scroller.current!.scrollTop = scroller.current!.scrollHeight;
   }, [questions]);
-  useLayoutEffect(() => {
-    const box = scroller.current!;
-    let height = box.scrollHeight;
-    const onScroll = (): void => {
-      const isNear = box.scrollHeight - box.scrollTop - box.clientHeight < NEAR_PX;
-      // Growing content moves the end away from the reader; that is not the reader scrolling.
-      if (isNear || box.scrollHeight === height) isSticking.current = isNear;
-      height = box.scrollHeight;
-    };
-    const observer = new ResizeObserver(() => {
-      if (isSticking.current) box.scrollTop = box.scrollHeight;
-      height = box.scrollHeight;
-    });
-    observer.observe(content.current!);
-    observer.observe(box);
-    box.addEventListener("scroll", onScroll, { passive: true });
-    return () => {
-      observer.disconnect();
-      box.removeEventListener("scroll", onScroll);
-    };
-  }, []);
   return { scroller, content };
 }

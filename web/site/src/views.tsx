@@ -5,6 +5,7 @@ import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { RemoteModel } from "../../runtime/src/api/worker.ts";
 import type { Keeping } from "../../runtime/src/store/index.ts";
 import { IconButton } from "../../src/views/Button.tsx";
+import { grow } from "../../src/views/grow.ts";
 import { Hearth } from "../../src/views/Hearth.tsx";
 import { Icon } from "../../src/views/Icon.tsx";
 import { beginAnew, send, settings, spoken, stop, turns, writing } from "./chat.ts";
@@ -129,8 +130,7 @@ function Composer({ model }: { model: RemoteModel }) {
   const isWriting = writing.value !== undefined;
   const canSend = !isWriting && content.trim() !== "";
   useLayoutEffect(() => {
-    input.current!.style.height = "auto";
-    input.current!.style.height = `${input.current!.scrollHeight}px`;
+    grow(input.current!);
   }, [content]);
   useLayoutEffect(() => {
     // On a phone a keyboard would come up and hide the page.

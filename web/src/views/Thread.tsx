@@ -11,6 +11,7 @@ import { editing } from "../state/ui";
 import { AnswerMessage, Unanswered } from "./AnswerMessage";
 import { Icon } from "./Icon";
 import { clearMarks, showHit } from "./hit";
+import { useEndInView } from "./useEndInView";
 import { UserMessage } from "./UserMessage";
 import { Welcome } from "./Welcome";
 
@@ -83,19 +84,27 @@ const BY_HAND = ["wheel", "touchmove", "pointerdown", "keydown"] as const;
 
 /** Keeps the end in view while it grows, unless the reader has scrolled away from it; or what `hold` brings into view. */
 function useStickyEnd() {
-  const scroller = useRef<HTMLDivElement>(null);
-  const content = useRef<HTMLDivElement>(null);
-  const sticking = useRef(true);
   const hold = useRef<(() => void) | null>(null);
   const [away, setAway] = useState(false);
+  const { scroller, content, isSticking } = useEndInView<HTMLDivElement>({
+    nearPx: NEAR_PX,
+    onScroll: (isNear) => {
+      setAway(!isNear && !!openId.peek());
+      return isNear && !!openId.peek() && !hold.current;
+    },
+    insteadOfEnd: () => {
+      hold.current?.();
+      return hold.current !== null;
+    },
+  });
 
   const toNewest = (): void => {
     // A chat that has not begun is read from its top, as what was found is from where it stands.
     const top = !openId.peek();
-    sticking.current = !top && found.peek()?.conversation !== openId.peek();
+    isSticking.current = !top && found.peek()?.conversation !== openId.peek();
     setAway(false);
     if (top) scroller.current!.scrollTop = 0;
-    else if (sticking.current) scroller.current!.scrollTop = scroller.current!.scrollHeight;
+    else if (isSticking.current) scroller.current!.scrollTop = scroller.current!.scrollHeight;
   };
 
   // Another conversation, or something new that the reader said: show its end.
@@ -118,32 +127,11 @@ function useStickyEnd() {
 
   useLayoutEffect(() => {
     const box = scroller.current!;
-    let height = box.scrollHeight;
-    const onScroll = (): void => {
-      const near = box.scrollHeight - box.scrollTop - box.clientHeight < NEAR_PX;
-      // Growing content moves the end away from the reader; that is not the reader scrolling.
-      if (!near && box.scrollHeight !== height && sticking.current) return;
-      height = box.scrollHeight;
-      sticking.current = near && !!openId.peek() && !hold.current;
-      setAway(!near && !!openId.peek());
-    };
-    const observer = new ResizeObserver(() => {
-      if (hold.current) hold.current();
-      else if (sticking.current) box.scrollTop = box.scrollHeight;
-      height = box.scrollHeight;
-    });
-    observer.observe(content.current!);
-    observer.observe(box);
-    box.addEventListener("scroll", onScroll, { passive: true });
     const letGo = (): void => {
       hold.current = null;
     };
     BY_HAND.forEach((kind) => box.addEventListener(kind, letGo, { passive: true }));
-    return () => {
-      observer.disconnect();
-      box.removeEventListener("scroll", onScroll);
-      BY_HAND.forEach((kind) => box.removeEventListener(kind, letGo));
-    };
+    return () => BY_HAND.forEach((kind) => box.removeEventListener(kind, letGo));
   }, []);
 
   return { scroller, content, hold, away, toEnd };
