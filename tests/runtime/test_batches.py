@@ -55,6 +55,8 @@ def test_the_batch_that_the_others_damage_is_fine(session: TextSession) -> None:
             "position 33 needs 5 pages, the session has 4",
         ),
         ({"rope_positions": [[0, 1]] * 4}, "takes no rope_positions"),
+        ({"state_from": [-1, -1], "state_to": [0] * 4}, "the model has no slots of state"),
+        ({"state_from": [-1]}, "state_from must have 2 entries, not 1"),
         ({"block_table": [0, 3]}, "block_table must have 2 dimensions"),
         ({"block_table": np.zeros((2, 0), np.int32)}, "block_table_stride is 0"),
         ({"block_table": np.zeros((5, 2), np.int32)}, "num_seqs is 5, must be 1 to 4"),
@@ -95,6 +97,7 @@ def test_arrays_of_any_integer_type_and_layout_are_taken(session: TextSession) -
     [
         ({"num_pages": 0}, "num_pages is 0"),
         ({"num_pages": 2**31}, "pages is 2147483648, must be 1 to 2147483647"),
+        ({"num_pages": 4, "num_slots": 1}, "num_slots is 1, but must be 0"),
         ({"num_pages": 4, "threads": 0}, "threads is 0"),
         ({"num_pages": 4, "threads": 5000}, "threads is 5000"),
     ],

@@ -106,6 +106,8 @@ class Batch(_Sized):
         ("last_seen", c_void_p),
         ("rope_positions", c_void_p),
         ("layer_input", c_void_p),
+        ("state_from", c_void_p),
+        ("state_to", c_void_p),
     ]
 
 

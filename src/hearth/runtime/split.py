@@ -94,7 +94,7 @@ class SplitTextSession:
 
     Args:
         model: the two.
-        num_pages: pages of the KV cache; each part has the keys and values of its own layers.
+        num_pages, num_slots: as `TextSession`; each part has the states of its own layers.
         threads: of the processor that compute, where a part runs on it.
 
     Raises:
@@ -103,15 +103,15 @@ class SplitTextSession:
         DeviceError: a GPU has too little memory, was lost or refuses the plan.
     """
 
-    def __init__(self, model: SplitModel, *, num_pages: int, threads: int | None = None) -> None:
+    def __init__(self, model: SplitModel, *, num_pages: int, num_slots: int = 0, threads: int | None = None) -> None:
         self.model = model
-        self.first = TextSession(model.first, num_pages=num_pages, threads=threads)
+        self.first = TextSession(model.first, num_pages=num_pages, num_slots=num_slots, threads=threads)
         try:
-            self.second = TextSession(model.second, num_pages=num_pages, threads=threads)
+            self.second = TextSession(model.second, num_pages=num_pages, num_slots=num_slots, threads=threads)
         except BaseException:
             self.first.close()
             raise
-        self.num_pages = num_pages
+        self.num_pages, self.num_slots = num_pages, num_slots
         # Functions are the first part's, but what a forward gives the second has.
         ends = self.second.info
         self.info: TextInfo = replace(TextInfo.of(model.info), outputs=ends.outputs, likeliest=ends.likeliest)
@@ -144,11 +144,22 @@ class SplitTextSession:
         last_seen: ArrayLike | None = None,
         rope_positions: ArrayLike | None = None,
         wanted: Collection[str] = OUTPUTS,
+        state_from: ArrayLike | None = None,
+        state_to: ArrayLike | None = None,
     ) -> ForwardResult:
         """As `TextSession.forward`: the second part goes on with what the first has computed."""
         batch = (token_ids, positions, token_seq, block_table)
         begun = self.first.forward(
-            *batch, (), num_prompt_tokens, embeddings, embedded_tokens, last_seen, rope_positions, wanted=()
+            *batch,
+            (),
+            num_prompt_tokens,
+            embeddings,
+            embedded_tokens,
+            last_seen,
+            rope_positions,
+            wanted=(),
+            state_from=state_from,
+            state_to=state_to,
         )
         return self.second.forward(
             *batch,
@@ -158,6 +169,8 @@ class SplitTextSession:
             rope_positions=rope_positions,
             wanted=wanted,
             layer_input=begun.layer_output,
+            state_from=state_from,
+            state_to=state_to,
         )
 
     def embed(self, inputs: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:

@@ -47,6 +47,8 @@ class TextInfo:
         max_position: positions are below this.
         max_block_table_stride: pages of the longest sequence.
         kv_bytes_per_page: memory for one page, all layers together.
+        state_bytes_per_slot: memory for the state of one sequence behind one of its tokens, all layers together; 0: the
+            model has no state beside pages.
         max_embeddings: most tokens in one forward whose embeddings the caller gives; 0: the model takes tokens only.
         looks_ahead: tokens may see later ones of the same forward.
         rope_streams: positions that a token turns by, where they need not be its own in the sequence; 0: it turns by
@@ -68,6 +70,7 @@ class TextInfo:
     max_position: int
     max_block_table_stride: int
     kv_bytes_per_page: int
+    state_bytes_per_slot: int
     max_embeddings: int
     looks_ahead: bool
     rope_streams: int
@@ -101,6 +104,7 @@ class TextInfo:
             max_position=_count(function, "positions"),
             max_block_table_stride=most["block_table_stride"],
             kv_bytes_per_page=info.unit_bytes("pages"),
+            state_bytes_per_slot=info.unit_bytes("slots"),
             max_embeddings=most["embeddings"] if "embeddings" in function.inputs else 0,
             looks_ahead="last_seen" in function.inputs,
             rope_streams=function.inputs["rope_positions"].most[1] if "rope_positions" in function.inputs else 0,
@@ -111,8 +115,9 @@ class TextInfo:
             _function=function,
         )
 
-    def session_bytes(self, num_pages: int, threads: int) -> int:
-        """Memory that a session needs beside the weights once all its pages are in use; a few KiB too much at most."""
+    def session_bytes(self, num_pages: int, threads: int, num_slots: int = 0) -> int:
+        """Memory that a session needs beside the weights once all its pages and slots are in use; a few KiB too much at
+        most."""
         # A session never has longer rows than it has pages.
         columns = min(self.max_block_table_stride, num_pages)
         table = self._function.inputs["block_table"]
@@ -120,7 +125,8 @@ class TextInfo:
         others = (each.most_input_bytes for each in self._model.functions.values() if each is not self._function)
         rows = round_up(self.max_seqs)
         fixed = self._model.fixed_bytes(threads)
-        return fixed + self.kv_bytes_per_page * num_pages + max(inputs, *others, 0) + rows
+        states = self.kv_bytes_per_page * num_pages + self.state_bytes_per_slot * num_slots
+        return fixed + states + max(inputs, *others, 0) + rows
 
 
 def _count(function: FunctionInfo, name: str) -> int:
@@ -175,6 +181,7 @@ class TextSession(Session):
 
     Args:
         num_pages: pages of the KV cache; `TextInfo.page_tokens` positions each. Memory is taken as pages are written.
+        num_slots: slots of state, for a model that has such (`TextInfo.state_bytes_per_slot`), and only for that.
         threads: threads that compute; the physical cores this process may use by default.
 
     Raises:
@@ -182,12 +189,18 @@ class TextSession(Session):
         UsageError: a number is out of range, or the model is no language model.
     """
 
-    def __init__(self, model: Model, *, num_pages: int, threads: int | None = None) -> None:
+    def __init__(self, model: Model, *, num_pages: int, num_slots: int = 0, threads: int | None = None) -> None:
         self.info = TextInfo.of(model.info)
         self.num_pages = num_pages
+        self.num_slots = num_slots
         if num_pages < 1:
             raise UsageError(f"num_pages is {num_pages}, but must be at least 1.")
-        super().__init__(model, {"pages": num_pages}, threads=threads)
+        if (num_slots > 0) != (self.info.state_bytes_per_slot > 0):
+            raise UsageError(
+                f"num_slots is {num_slots}, but must be {'at least 1' if self.info.state_bytes_per_slot else '0'}.",
+                why="A slot holds what recurrent layers know of a sequence.",
+            )
+        super().__init__(model, {"pages": num_pages, **({"slots": num_slots} if num_slots else {})}, threads=threads)
         self._began_anew = False
         self._processor: Session | None = None  # of the same bundle, beside one on a GPU
 
@@ -205,6 +218,8 @@ class TextSession(Session):
         rope_positions: ArrayLike | None = None,
         wanted: Collection[str] = OUTPUTS,
         layer_input: NDArray[np.float32] | None = None,
+        state_from: ArrayLike | None = None,
+        state_to: ArrayLike | None = None,
     ) -> ForwardResult:
         """Runs the model over a batch of tokens of any mixture of sequences.
 
@@ -227,6 +242,10 @@ class TextSession(Session):
             wanted: names of the outputs that will be read: others have no rows.
             layer_input: float32 (n, columns), the `layer_output` of the layers before, for a model that was opened
                 without its first layer.
+            state_from: (sequences,) the slot with each sequence's state before its first token of the batch; -1: it
+                begins here. For a model with slots, and only for that.
+            state_to: (n,) the slot that the state after each token is written to, or -1. A sequence reads before it
+                writes; it must write no slot that another one reads or writes.
 
         Raises:
             UsageError: a number is out of range; nothing was computed.
@@ -257,6 +276,7 @@ class TextSession(Session):
             num_prompt_tokens=num_prompt_tokens,
             outputs=sum(binding.OUTPUTS[name] for name in wanted) or binding.NO_OUTPUTS,
         )
+        held: list[NDArray[np.int32]] = []  # converted arrays, until the run is over
         if embeddings is not None and embeddings.shape[0]:
             places = _int32(embedded_tokens, "embedded_tokens", 1)
             _check_embeddings(embeddings, places.size, self._function_columns("embeddings"))
@@ -271,6 +291,13 @@ class TextSession(Session):
             turned_by = _int32(rope_positions, "rope_positions", 2)
             _check_rope_positions(turned_by, ids.size, self.info.rope_streams)
             batch.rope_positions = address(turned_by)
+        for name, values, count in (("state_from", state_from, table.shape[0]), ("state_to", state_to, ids.size)):
+            if values is not None:
+                slots = _int32(values, name, 1)
+                if slots.size != count:
+                    raise UsageError(f"{name} must have {count} entries, not {slots.size}.")
+                setattr(batch, name, address(slots))
+                held.append(slots)
         if layer_input is not None:
             shape = (ids.size, self.model.info.layers.columns)
             if layer_input.dtype != _F32 or layer_input.shape != shape or not layer_input.flags.c_contiguous:

@@ -54,6 +54,10 @@ static hearth_status check_sizes(const hth_text *text, const hearth_batch *batch
     if (batch->rope_positions != NULL && text->rope_streams == 0) {
         return INVALID("rope_positions is given, but tokens of this model turn by positions alone");
     }
+    if ((text->num_slots > 0) != (batch->state_from != NULL) || (text->num_slots > 0) != (batch->state_to != NULL)) {
+        return text->num_slots > 0 ? INVALID("state_from or state_to is NULL, but the model has slots of state")
+                                   : INVALID("state_from or state_to is given, but the model has no slots of state");
+    }
     if (batch->num_embeddings > 0 && (batch->embeddings == NULL || batch->embedded_tokens == NULL)) {
         return INVALID("embeddings or embedded_tokens is NULL");
     }
@@ -101,6 +105,34 @@ static hearth_status check_seen(const hearth_batch *batch, uint32_t first, uint3
     return HEARTH_OK;
 }
 
+/* Slots that a sequence reads and writes. */
+static hearth_status check_slots(const hth_text *text, const hearth_batch *batch, int32_t seq, uint32_t first,
+                                 uint32_t end) {
+    if (text->num_slots == 0) return HEARTH_OK;
+    const int32_t most = (int32_t)text->num_slots - 1, from = batch->state_from[seq];
+    if (from < -1 || from > most) return INVALID("sequence %d: state_from is %d, must be -1 to %d", seq, from, most);
+    for (uint32_t i = first; i < end; ++i) {
+        const int32_t to = batch->state_to[i];
+        if (to < -1 || to > most) return INVALID("token %u: state_to is %d, must be -1 to %d", i, to, most);
+    }
+    return HEARTH_OK;
+}
+
+/* The tokens of each sequence together, which have been checked, for what goes from one to the next. */
+static void take_runs(hearth_session *session, const hearth_batch *batch) {
+    hth_run *runs = (hth_run *)(void *)input_of(session, HTH_RUNS);
+    uint32_t num_runs = 0;
+    for (uint32_t i = 0; i < batch->num_tokens; ++i) {
+        const int32_t seq = batch->token_seq[i];
+        if (i == 0 || seq != batch->token_seq[i - 1]) {
+            runs[num_runs++] = (hth_run){.first = (int32_t)i, .from = batch->state_from[seq]};
+        }
+        ++runs[num_runs - 1].count;
+    }
+    memcpy(input_of(session, HTH_STATE_TO), batch->state_to, (size_t)batch->num_tokens * 4);
+    set_symbol(session, HTH_NUM_RUNS, num_runs);
+}
+
 /* Walks one sequence's run of tokens from `first` on, checks it and cuts it into tiles: items over all their splits. */
 static hearth_status take_run(hearth_session *session, const hearth_batch *batch, uint32_t first, uint32_t *end,
                               uint32_t *num_tiles) {
@@ -133,7 +165,8 @@ static hearth_status take_run(hearth_session *session, const hearth_batch *batch
         tile->split_end = last_seen(batch, i) / (int32_t)text->split_tokens + 1;
     }
     *end = i;
-    const hearth_status status = check_seen(batch, first, i);
+    hearth_status status = check_seen(batch, first, i);
+    if (status == HEARTH_OK) status = check_slots(text, batch, seq, first, i);
     return status == HEARTH_OK ? check_pages(session, batch, seq, batch->positions[i - 1]) : status;
 }
 
@@ -233,6 +266,7 @@ hearth_status hth_batch_take(hearth_session *session, const hearth_batch *batch)
                (size_t)n * 4);
     }
     take_rope_positions(session, batch);
+    if (text->num_slots > 0) take_runs(session, batch);
     if (batch->num_embeddings > 0) {
         const size_t rows = batch->num_embeddings;
         memcpy(session->inputs[text->inputs[HTH_EMBEDDINGS]], batch->embeddings, rows * text->hidden_size * sizeof(float));

@@ -254,6 +254,12 @@ typedef struct hearth_batch {
                                       Only for a model that has such an input */
     const float *layer_input;      /* [num_tokens][columns of layer_output]: the layer_output of the part of the model
                                       before. For a model that was opened without its first layer, and only for that */
+    const int32_t *state_from;     /* [num_seqs], for a model whose states have "slots", and only for that: the slot with
+                                      the state of each sequence before its first token of the batch; -1: it begins here,
+                                      with zeros */
+    const int32_t *state_to;       /* [num_tokens], likewise: the slot that the state after each token is written to, or
+                                      -1. A sequence reads before it writes, so it may go on in the slot that it came
+                                      from; but it may write none that another sequence of the batch reads or writes */
 } hearth_batch;
 
 /* A matrix in the session's memory: row r begins at element r * row_stride. It is overwritten by the next run of any

@@ -6,7 +6,7 @@
 #include "options.h"
 #include "session.h"
 
-_Static_assert(sizeof(hth_item) == 32 && sizeof(hth_merge) == 16, "layout of inputs");
+_Static_assert(sizeof(hth_item) == 32 && sizeof(hth_merge) == 16 && sizeof(hth_run) == 16, "layout of inputs");
 
 #define CORRUPT(...) hth_fail(HEARTH_CORRUPT, "plan.bin: text function: " __VA_ARGS__)
 
@@ -34,6 +34,8 @@ static const struct {
     [HTH_HIDDEN_TOKENS] = {"hidden_tokens", 0, true},
     [HTH_LIKELIEST_ROWS] = {"likeliest_rows", 0, true},
     [HTH_IN_PARTS] = {"in_parts", 0, true},
+    [HTH_SLOTS] = {"slots", 1, true},
+    [HTH_NUM_RUNS] = {"runs", 1, true},
 };
 
 enum { ANY_COLUMNS = -1 };
@@ -58,6 +60,8 @@ static const struct {
     [HTH_EMBEDDED_TOKENS] = {"embedded_tokens", HEARTH_I32, 1, HTH_NUM_EMBEDDINGS, 0, 0, false},
     [HTH_LAST_SEEN] = {"last_seen", HEARTH_I32, 1, HTH_TOKENS, 0, 0, true},
     [HTH_ROPE_POSITIONS] = {"rope_positions", HEARTH_I32, 2, HTH_TOKENS, 0, ANY_COLUMNS, true},
+    [HTH_RUNS] = {"runs", HEARTH_I32, 2, HTH_NUM_RUNS, 0, sizeof(hth_run) / 4, false},
+    [HTH_STATE_TO] = {"state_to", HEARTH_I32, 1, HTH_TOKENS, 0, 0, true},
 };
 
 static const struct {
@@ -87,8 +91,8 @@ static hearth_status check_states(const hth_plan *plan, const hth_text *text) {
     for (uint32_t i = 0; i < plan->header->num_states; ++i) {
         for (int s = 0; s < HTH_NUM_TEXT_SYMBOLS; ++s) {
             if (plan->states[i].symbol != text->symbols[s]) continue;
-            if (s != HTH_PAGES) return CORRUPT("state %u is counted by %s", i, symbols[s].name);
-            paged = true;
+            if (s != HTH_PAGES && s != HTH_SLOTS) return CORRUPT("state %u is counted by %s", i, symbols[s].name);
+            paged |= s == HTH_PAGES;
         }
     }
     return paged ? HEARTH_OK : CORRUPT("there is no state whose units are counted by pages");
@@ -213,6 +217,13 @@ static hearth_status check_limits(const hth_plan *plan, const hth_text *text) {
     if (text->symbols[HTH_IN_PARTS] != HTH_ABSENT && high_of(plan, text, HTH_IN_PARTS) != 1) {
         return CORRUPT("in_parts may be %u, must be 0 or 1", high_of(plan, text, HTH_IN_PARTS));
     }
+    const bool has_slots = text->symbols[HTH_SLOTS] != HTH_ABSENT;
+    if (has_slots != (text->symbols[HTH_NUM_RUNS] != HTH_ABSENT) || has_slots != (text->inputs[HTH_STATE_TO] != HTH_ABSENT)) {
+        return CORRUPT("symbols slots and runs and input state_to are not all there");
+    }
+    if (has_slots && high_of(plan, text, HTH_NUM_RUNS) != text->max_seqs) {
+        return CORRUPT("runs may be %u, sequences %u", high_of(plan, text, HTH_NUM_RUNS), text->max_seqs);
+    }
     if (text->symbols[HTH_LONGEST_TILE] != HTH_ABSENT && high_of(plan, text, HTH_LONGEST_TILE) != text->tile_tokens) {
         return CORRUPT("longest_tile may be %u, tile_tokens %u", high_of(plan, text, HTH_LONGEST_TILE),
                        text->tile_tokens);
@@ -278,6 +289,9 @@ void hth_text_begin(hearth_session *session) {
     *text = session->model->text;
     if (text->function == NULL) return;
     text->num_pages = (uint32_t)session->bounds[text->symbols[HTH_PAGES]].high;
+    if (text->symbols[HTH_SLOTS] != HTH_ABSENT) {
+        text->num_slots = (uint32_t)session->bounds[text->symbols[HTH_SLOTS]].high;
+    }
     hth_interval *stride = &session->bounds[text->symbols[HTH_BLOCK_TABLE_STRIDE]];
     if (stride->high > text->num_pages) stride->high = text->num_pages;
     text->table_stride = (uint32_t)stride->high;

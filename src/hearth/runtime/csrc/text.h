@@ -12,6 +12,11 @@ typedef struct {
     int32_t first, count, seq, split_begin, split_end, slot, zero[2];
 } hth_item;
 
+/* The tokens of one sequence in a batch, and the slot with the state before them: -1 where it is zeros. */
+typedef struct {
+    int32_t first, count, from, zero;
+} hth_run;
+
 /* A tile whose partial results, `count` slots for each split, are to be folded. */
 typedef struct {
     int32_t first, count, slot, splits;
@@ -34,6 +39,8 @@ typedef enum hth_text_symbol {
     HTH_HIDDEN_TOKENS,
     HTH_LIKELIEST_ROWS,
     HTH_IN_PARTS,
+    HTH_SLOTS,
+    HTH_NUM_RUNS,
     HTH_NUM_TEXT_SYMBOLS
 } hth_text_symbol;
 
@@ -49,6 +56,8 @@ typedef enum hth_text_input {
     HTH_EMBEDDED_TOKENS,
     HTH_LAST_SEEN,
     HTH_ROPE_POSITIONS,
+    HTH_RUNS,
+    HTH_STATE_TO,
     HTH_NUM_TEXT_INPUTS
 } hth_text_input;
 
@@ -75,6 +84,7 @@ typedef struct {
 
     /* Of a session; empty in a model. */
     uint32_t num_pages;
+    uint32_t num_slots;    /* of state; 0: the model has none */
     uint32_t table_stride; /* most pages of one sequence: of the longest context, and no more than there are */
     uint8_t *seq_seen;     /* [max_seqs], all zero between forwards */
 } hth_text;
