@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hearth.compiler import compile_model
-from hearth.runtime import Model, TextSession
+from hearth.runtime import Model, TextInfo, TextSession
 
 # Kept between runs: kernels and the C library's stubs take seconds to compile, and are named by what they are.
 CACHE = Path(__file__).resolve().parents[2] / ".cache" / "tests" / "hearth"
@@ -51,12 +51,14 @@ class Piece:
 
 @dataclass
 class Sequences:
-    """Feeds sequences to a session piece by piece. Their pages lie in no order, and none is ever in its own place."""
+    """Feeds sequences to a session piece by piece. Their pages lie in no order, and none is ever in its own place.
+    State goes from one of a sequence's two slots to the other."""
 
     session: TextSession
     count: int = 4
     pages_each: int = 8
     lengths: dict[int, int] = field(default_factory=dict)
+    slots: dict[int, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         total = self.count * self.pages_each
@@ -69,7 +71,8 @@ class Sequences:
         starts = [self.lengths.get(piece.sequence, 0) for piece in pieces]
         positions = np.concatenate([np.arange(s, s + len(p.ids)) for s, p in zip(starts, pieces, strict=True)])
         rows = np.repeat([piece.sequence for piece in pieces], [len(piece.ids) for piece in pieces])
-        result = self.session.forward(ids, positions, rows, self.table, np.arange(len(ids), dtype=np.int32))
+        everything = np.arange(len(ids), dtype=np.int32)
+        result = self.session.forward(ids, positions, rows, self.table, everything, **self._states(pieces))
         for start, piece in zip(starts, pieces, strict=True):
             self.lengths[piece.sequence] = start + len(piece.ids)
         logits = np.array(result.logits)
@@ -77,9 +80,23 @@ class Sequences:
         ends = np.cumsum([len(piece.ids) for piece in pieces])
         return np.split(logits, ends[:-1])
 
+    def _states(self, pieces: Sequence[Piece]) -> dict[str, Any]:
+        if not self.session.num_slots:
+            return {}
+        source = np.full(self.count, -1, np.int32)
+        to = np.full(sum(len(piece.ids) for piece in pieces), -1, np.int32)
+        end = 0
+        for piece in pieces:
+            end += len(piece.ids)
+            before = self.slots.get(piece.sequence, -1)
+            source[piece.sequence] = before
+            to[end - 1] = self.slots[piece.sequence] = 2 * piece.sequence + (before % 2 == 0)
+        return {"state_from": source, "state_to": to}
 
-def open_session(model: Model, threads: int = 2, pages: int = 32) -> TextSession:
-    return TextSession(model, num_pages=pages, threads=threads)
+
+def open_session(model: Model, threads: int = 2, pages: int = 32, slots: int = 8) -> TextSession:
+    has_state = TextInfo.of(model.info).state_bytes_per_slot > 0
+    return TextSession(model, num_pages=pages, num_slots=slots if has_state else 0, threads=threads)
 
 
 def relative_error(actual: NDArray[Any], expected: NDArray[Any]) -> float:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 # Architectures whose q and k heads llama.cpp wants with their two halves interleaved, and transformers does not.
 INTERLEAVED = {"llama", "granite", "granitemoe", "smollm3", "arcee", "olmo"}
 # Architectures that rotate a part of each head.
-PARTIAL = {"chatglm", "glm4", "glm4moe", "gptneox", "phi2", "stablelm", "nemotron"}
+PARTIAL = {"chatglm", "glm4", "glm4moe", "gptneox", "phi2", "stablelm", "nemotron", "qwen35"}
 # What configurations call these.
 _HIDDEN, _HEADS, _LAYERS = (
     ("hidden_size", "n_embd"),
@@ -65,13 +65,16 @@ def write_twin(
         writer.add_layer_norm_eps(_named(config, _EPSILONS, 1e-5))
     if rope:
         writer.add_rope_freq_base(rope["rope_theta"])
-    if head_dim * heads != hidden or arch in ("gemma", "gemma2", "gemma3", "qwen3", "qwen3moe"):
+    if head_dim * heads != hidden or arch in ("gemma", "gemma2", "gemma3", "qwen3", "qwen3moe", "qwen35"):
         writer.add_key_length(head_dim)
         writer.add_value_length(head_dim)
     _write_differences(writer, arch, config, rope, head_dim)
     if _named(config, _EXPERTS):
         _write_experts(writer, arch, config)
         weights = _experts_together(weights)
+    if hasattr(config, "linear_num_key_heads"):
+        _write_delta_net(writer, config)
+        weights = _in_turns(weights, config)
 
     kind = next(kind for kind, name in gguf.MODEL_ARCH_NAMES.items() if name == arch)
     names = gguf.get_tensor_name_map(kind, layers)
@@ -89,9 +92,10 @@ def write_twin(
         if arch in INTERLEAVED and (".q_proj." in name or ".k_proj." in name):
             halves = weight.reshape(heads if ".q_proj." in name else kv_heads, 2, head_dim // 2, *weight.shape[1:])
             weight = halves.swapaxes(1, 2).reshape(weight.shape)
-        if (arch.startswith("gemma") or arch == "nemotron") and name.endswith("norm.weight"):
+        offset = arch.startswith("gemma") or arch in ("nemotron", "qwen35")
+        if offset and name.endswith("norm.weight") and "linear_attn" not in name:
             weight = weight + np.float32(1)
-        small = weight.ndim < 2 or "ffn_gate_inp" in stored
+        small = weight.ndim < 2 or "ffn_gate_inp" in stored or "conv1d" in stored
         writer.add_tensor(stored, weight.astype(np.float32 if small else np.float16))
     write_file(writer)
 
@@ -206,6 +210,43 @@ def _experts_together(weights: dict[str, NDArray[np.float32]]) -> dict[str, NDAr
         else:
             together[name.replace("e_score_correction_bias", "e_score_correction.bias")] = weight
     return together | {name: np.stack(matrices) for name, matrices in single.items()}
+
+
+def _write_delta_net(writer: gguf.GGUFWriter, config: Any) -> None:
+    writer.add_ssm_conv_kernel(config.linear_conv_kernel_dim)
+    writer.add_ssm_state_size(config.linear_key_head_dim)
+    writer.add_ssm_group_count(config.linear_num_key_heads)
+    writer.add_ssm_time_step_rank(config.linear_num_value_heads)
+    writer.add_ssm_inner_size(config.linear_num_value_heads * config.linear_value_head_dim)
+    writer.add_full_attention_interval(config.layer_types.index("full_attention") + 1)
+
+
+def _in_turns(weights: dict[str, NDArray[np.float32]], config: Any) -> dict[str, NDArray[np.float32]]:
+    """Value heads of Gated DeltaNet in the order of the format: the first of each key head, then the second of each."""
+    keys, size = config.linear_num_key_heads, config.linear_value_head_dim
+    before = 2 * keys * config.linear_key_head_dim  # rows of queries and keys, which stay
+
+    def turned(weight: NDArray[np.float32], width: int) -> NDArray[np.float32]:
+        heads = weight.reshape(keys, config.linear_num_value_heads // keys, width, *weight.shape[1:])
+        return np.ascontiguousarray(heads.swapaxes(0, 1)).reshape(weight.shape)
+
+    made = {}
+    for name, weight in weights.items():
+        kind = name.rpartition("linear_attn.")[2] if "linear_attn." in name else ""
+        if kind == "conv1d.weight":
+            weight = weight[:, 0]
+        if kind in ("in_proj_qkv.weight", "conv1d.weight"):
+            weight = np.concatenate([weight[:before], turned(weight[before:], size)])
+        elif kind == "in_proj_z.weight":
+            weight = turned(weight, size)
+        elif kind == "out_proj.weight":
+            weight = np.ascontiguousarray(turned(weight.T, size).T)
+        elif kind in ("in_proj_a.weight", "in_proj_b.weight", "A_log", "dt_bias"):
+            weight = turned(weight, 1)
+        if kind == "A_log":
+            weight = -np.exp(weight)
+        made[name.replace(".dt_bias", ".dt_proj.bias")] = weight
+    return made
 
 
 def _llama3_factors(rope: dict[str, Any], head_dim: int) -> NDArray[np.float32]:

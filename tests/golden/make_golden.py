@@ -47,6 +47,7 @@ def _draw(rng: np.random.Generator, name: str, shape: tuple[int, ...], config: A
     noise = rng.standard_normal(shape)
     if name.endswith("weight") and len(shape) == 1:  # of a norm
         offset = config.model_type == "nemotron" or "gemma" in config.model_type
+        offset |= "qwen3_5" in config.model_type and "linear_attn" not in name
         values = 0.3 * noise + (0.0 if offset else 1.0)
     elif len(shape) == 1:
         values = 0.3 * noise

@@ -606,6 +606,27 @@ RECIPES = [
         ),
     ),
     Recipe(
+        "qwen3_5",
+        "Qwen3_5ForCausalLM",
+        _shape(
+            47,
+            20,
+            24,
+            3,
+            3,
+            1,
+            head_dim=16,
+            layer_types=["linear_attention", "linear_attention", "full_attention"],
+            linear_num_key_heads=2,
+            linear_num_value_heads=4,
+            linear_key_head_dim=16,
+            linear_value_head_dim=16,
+            rope_parameters=_rope(1000.0, partial_rotary_factor=0.5, mrope_section=[2, 1, 1]),
+            tie_word_embeddings=True,
+        ),
+        gguf="qwen35",
+    ),
+    Recipe(
         "mixtral",
         "MixtralForCausalLM",
         _shape(

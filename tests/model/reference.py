@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping
 
 import numpy as np
+import reference_mixers
 from numpy.typing import NDArray
 
 from hearth.checkpoint.types import Checkpoint
@@ -62,7 +63,7 @@ def forward(config: DecoderConfig, parameters: Mapping[str, Array], token_ids: N
     for index, layer in enumerate(config.layers):
         own = {name.split(".", 2)[2]: w for name, w in p.items() if name.startswith(f"layers.{index}.")}
         start = x
-        for branch, before, after in ((_attention, "attn_norm", "attn_post_norm"), (_mlp, "mlp_norm", "mlp_post_norm")):
+        for branch, before, after in ((_mixed, "attn_norm", "attn_post_norm"), (_mlp, "mlp_norm", "mlp_post_norm")):
             read = x if config.branches == "serial" else start
             before = "attn_norm" if config.branches == "parallel_shared" else before
             y = _norm(config, read, own, before) if config.norm_placement != "post" else read
@@ -74,6 +75,12 @@ def forward(config: DecoderConfig, parameters: Mapping[str, Array], token_ids: N
     logits = x @ (p["embed"] if config.tied_embeddings else p["head"]).T + p.get("head_bias", 0.0)
     logits = logits * config.logit_scale
     return _softcap(logits, config.logit_softcap)
+
+
+def _mixed(config: DecoderConfig, layer: LayerConfig, w: Mapping[str, Array], x: Array) -> Array:
+    if layer.mixer is None:
+        return _attention(config, layer, w, x)
+    return reference_mixers.mix(layer.mixer, w, x, config.norm_eps)
 
 
 def _attention(config: DecoderConfig, layer: LayerConfig, w: Mapping[str, Array], x: Array) -> Array:
@@ -96,6 +103,8 @@ def _attention(config: DecoderConfig, layer: LayerConfig, w: Mapping[str, Array]
     weights = np.exp(scores - scores.max(-1, keepdims=True))
     weights /= weights.sum(-1, keepdims=True)
     mixed = np.einsum("hij,jhd->ihd", weights, v).reshape(tokens, -1)
+    if config.attention_gate:
+        mixed = mixed / (1 + np.exp(-x @ w["attn_gate"].T))
     return mixed @ w["o"].T + w.get("o_bias", 0.0)
 
 

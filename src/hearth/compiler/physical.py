@@ -65,6 +65,12 @@ def fixed(size: Any) -> int:
     )
 
 
+def whole(size: int, what: str) -> None:
+    """Raises Unsupported where a size is not made of whole vectors, for kernels that have no columns beside these."""
+    if size % LANES:
+        raise Unsupported(f"The {what} are {size}, no multiple of {LANES}, which no published model has had so far.")
+
+
 def product(factors: Sequence[Any]) -> Any:
     """Sizes multiplied: an int where all are."""
     count: Any = 1

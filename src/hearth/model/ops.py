@@ -146,6 +146,68 @@ def ragged_attention(
     )  # fmt: skip
 
 
+def causal_conv(x: Any, w: Any, bias: Any | None, runs: Any, state_to: Any, state: Any, *, activation: str = "") -> Any:
+    """Convolution over the last tokens of each sequence, every channel for itself: x (n, c), w (taps, c), the last tap
+    the token's own, bias (c,); (n, c).
+
+    Args:
+        runs, state_to: how tokens follow each other, and which states are kept (`model/text/batch.py`).
+        state: (slots, (taps - 1) * c), what the taps before a token read, oldest first.
+        activation: of the sums: "" or `silu`.
+    """
+    args = [x, w, *([] if bias is None else [bias]), runs, state_to, state]
+    return hearth_op("causal_conv", args, x.ty, bias=bias is not None, activation=activation)
+
+
+def gated_delta(
+    qkv: Any,
+    a: Any,
+    b: Any,
+    decay: Any,
+    bias: Any,
+    runs: Any,
+    state_to: Any,
+    state: Any,
+    *,
+    key_heads: int,
+    value_heads: int,
+    key_size: int,
+    value_size: int,
+    tiled: bool = False,
+    strength: float = 1.0,
+) -> Any:
+    """The gated delta rule, a linear attention: of each head a matrix S [key][value] goes from token to token,
+
+        S = g S;  S = S + k (b (v - S^T k))^T;  o = S^T q
+
+    with g = exp(decay softplus(a + bias)) and b = strength sigmoid(b), k of length 1, and q of one over the root of its
+    size. qkv (n, 2 * key_heads * key_size + value_heads * value_size): queries, keys and values of all heads; a and b
+    (n, value_heads); decay, bias (value_heads,); (n, value_heads * value_size).
+
+    Args:
+        runs, state_to: as `causal_conv`.
+        state: (slots, value_heads * key_size * value_size).
+        tiled: value head i has key head i mod key_heads; else i // (value_heads / key_heads).
+    """
+    return hearth_op(
+        "gated_delta", [qkv, a, b, decay, bias, runs, state_to, state],
+        f32_tensor(qkv.ty.shape[0], value_heads * value_size), key_heads=key_heads, value_heads=value_heads,
+        key_size=key_size, value_size=value_size, tiled=tiled, strength=strength,
+    )  # fmt: skip
+
+
+def gated_norm(x: Any, gate: Any, weight: Any, *, size: int, epsilon: float, activation: str, before: bool) -> Any:
+    """RMSNorm over each `size` columns, and a gate: x and gate (n, c), weight (size,) or (c,); (n, c).
+
+    Args:
+        activation: of the gate: `silu`, `sigmoid`.
+        before: the gate multiplies what is normalised; else the result.
+    """
+    return hearth_op(
+        "gated_norm", [x, gate, weight], x.ty, size=size, epsilon=epsilon, activation=activation, before=before
+    )
+
+
 def ragged_pool(x: Any, starts: Any, skips: Any | None = None, *, mode: str) -> Any:
     """One vector of each of several sequences that stand one after another: x (n, d), starts i32 (s + 1,); (s, d).
 

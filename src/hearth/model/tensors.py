@@ -1,8 +1,9 @@
 """Which tensors of a checkpoint the parameters of a network are: rule tables, and their application.
 
 A rule gives for a parameter (`N` is the layer) the tensor that holds it, or `Fused` where several parameters share
-one or it is stored otherwise, or a tuple of alternatives of which the first that exists is taken. Matrices of experts
-are in one tensor, or in one for each of them: then `E` in its name is its number.
+one or it is stored otherwise, or `Made` where it is computed from the tensor, or a tuple of alternatives of which the
+first that exists is taken. Matrices of experts are in one tensor, or in one for each of them: then `E` in its name is
+its number.
 """
 
 from __future__ import annotations
@@ -28,19 +29,34 @@ class Fused:
 
     Attributes:
         groups: the tensor is made of so many groups, one after another, each of which has its share of each parameter;
-            "kv_heads": one for each head of keys and values.
+            "heads", "kv_heads": one for each head of queries, of keys and values.
         skip: so many rows before them belong to none.
         transposed: it is stored as `[in, out]`.
     """
 
     tensor: str
     parts: tuple[str, ...]
-    groups: int | Literal["kv_heads"] = 1
+    groups: int | Literal["heads", "kv_heads"] = 1
     skip: int = 0
     transposed: bool = False
 
 
-Rule = str | Fused | tuple[str | Fused, ...]
+@dataclass(frozen=True)
+class Made:
+    """A tensor that a parameter is computed from.
+
+    Attributes:
+        compute: makes the parameter, f32 in its shape, of the tensor, f32 in its own.
+        stored: the tensor's shape for the parameter's.
+    """
+
+    tensor: str
+    compute: Callable[[NDArray[np.float32]], NDArray[np.float32]]
+    stored: Callable[[tuple[int, ...]], tuple[int, ...]] = lambda shape: shape
+
+
+One = str | Fused | Made
+Rule = One | tuple[One, ...]
 Rules = Mapping[str, Rule]
 
 
@@ -71,7 +87,7 @@ def map_tensors(
     rules: Rules,
     places: Places,
     order_of: Callable[[str], NDArray[np.int64] | None] = lambda parameter: None,
-    kv_heads: int = 1,
+    heads: Mapping[str, int] | None = None,
 ) -> tuple[dict[str, Source], tuple[str, ...]]:
     """Finds each parameter's tensor and accounts for every tensor of the file.
 
@@ -80,7 +96,7 @@ def map_tensors(
         shapes: every parameter that is wanted; `layers.3.q` is looked up as `layers.N.q` in `rules`.
         rules: the family's table for this file format.
         order_of: the order of a parameter's rows in the file, where it is another.
-        kv_heads: what "kv_heads" in a rule stands for.
+        heads: what "heads" and "kv_heads" in a rule stand for.
 
     Returns:
         The source of every parameter of `shapes`, and the names of the tensors left out.
@@ -110,11 +126,14 @@ def map_tensors(
 
     for parameter, shape in shapes.items():
         rule = _find(parameter, rules, names)
+        if isinstance(rule, Made):
+            sources[parameter] = ComputedWeight((find(rule.tensor, rule.stored(shape)),), rule.compute)
+            continue
         fused = rule if isinstance(rule, Fused) else Fused(rule, (parameter.rpartition(".")[2],))
         if len(shape) == 3:
             sources[parameter] = _stack(parameter, fused, shapes, find)
             continue
-        rows, stored = _rows(parameter, fused, shapes, kv_heads)
+        rows, stored = _rows(parameter, fused, shapes, heads or {})
         tensor = find(fused.tensor, stored)
         if checkpoint.tensors[tensor].shape != stored:
             sources[parameter] = ComputedWeight((tensor,), lambda values: values[None])
@@ -144,7 +163,7 @@ def account_for(checkpoint: Checkpoint, family: str, used: Collection[str], plac
     return unused
 
 
-def _find(parameter: str, rules: Rules, names: Mapping[str, str]) -> str | Fused:
+def _find(parameter: str, rules: Rules, names: Mapping[str, str]) -> One:
     """The rule for one parameter, with its layer filled in; the first alternative that exists, or else the first."""
     scope, _, rest = parameter.partition(".")
     index, _, field = rest.partition(".")
@@ -153,21 +172,21 @@ def _find(parameter: str, rules: Rules, names: Mapping[str, str]) -> str | Fused
     if scope == "layers":
         index = f".{index}."
         alternatives = tuple(
-            replace(a, tensor=a.tensor.replace(".N.", index)) if isinstance(a, Fused) else a.replace(".N.", index)
+            a.replace(".N.", index) if isinstance(a, str) else replace(a, tensor=a.tensor.replace(".N.", index))
             for a in alternatives
         )
-    found = (a for a in alternatives if _of_expert(a.tensor if isinstance(a, Fused) else a, 0) in names)
+    found = (a for a in alternatives if _of_expert(a if isinstance(a, str) else a.tensor, 0) in names)
     return next(found, alternatives[0])
 
 
 def _rows(
-    parameter: str, rule: Fused, shapes: Mapping[str, tuple[int, ...]], kv_heads: int
+    parameter: str, rule: Fused, shapes: Mapping[str, tuple[int, ...]], heads: Mapping[str, int]
 ) -> tuple[NDArray[np.int64] | slice, tuple[int, ...]]:
     """Which rows of its tensor a parameter is, and the shape that the whole tensor must have."""
     shape = shapes[parameter]
     layer, _, field = parameter.rpartition(".")
     sizes = [shapes[f"{layer}.{part}" if layer else part][0] for part in rule.parts]
-    groups = kv_heads if rule.groups == "kv_heads" else rule.groups
+    groups = heads[rule.groups] if isinstance(rule.groups, str) else rule.groups
     before, total, own = rule.skip + sum(sizes[: rule.parts.index(field)]), sum(sizes), shape[0]
     stored = (rule.skip + total, *shape[1:])
     if rule.transposed:

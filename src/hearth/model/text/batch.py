@@ -46,6 +46,12 @@ which token of the batch each is for."""
 ROPE_POSITIONS = "rope_positions"
 """Input of a model whose tokens turn by several positions each: i32 (tokens, streams). Where keys and values lie is
 told by `positions` all the same."""
+RUNS, STATE_TO = "runs", "state_to"
+"""Inputs of a model with recurrent state: i32 (runs, 4), for each sequence its first token in the batch, how many it
+has and the slot with the state before them, -1 where it begins; and i32 (tokens,), the slot that the state after each
+token is written to, or -1."""
+SLOTS = "slots"
+"""The symbol that counts slots of recurrent state: of all layers of one sequence."""
 LAST_SEEN = "last_seen"
 """Input of a model whose tokens may see later ones: i32 (tokens,), the last position that each sees."""
 
@@ -58,11 +64,13 @@ class Extras:
         embeddings: it takes embeddings in place of tokens' own.
         ahead: some tokens see others that come after them: those of a picture see all of it.
         rope_streams: positions that a token turns by; with 1 it is the one in its sequence.
+        state: it has recurrent state.
     """
 
     embeddings: bool = False
     ahead: bool = False
     rope_streams: int = 1
+    state: bool = False
 
 
 NO_EXTRAS = Extras()
@@ -76,6 +84,8 @@ def inputs(vocab_size: int, limits: Limits, extras: Extras = NO_EXTRAS) -> tuple
         made.append(Input(LAST_SEEN, "int32"))
     if extras.rope_streams > 1:
         made.append(Input(ROPE_POSITIONS, "int32"))
+    if extras.state:
+        made += [Input(RUNS, "int32"), Input(STATE_TO, "int32")]
     if extras.embeddings:
         made += [Input(EMBEDDINGS, "float32"), Input(EMBEDDED_TOKENS, "int32")]
     return tuple(made)
@@ -103,6 +113,7 @@ def symbols(limits: Limits, extras: Extras = NO_EXTRAS, *, prompts: bool = False
     pages = (limits.max_position - 1) // PAGE_TOKENS + 1
     return {
         **({EMBEDDINGS: (0, limits.max_tokens)} if extras.embeddings else {}),
+        **({RUNS: (1, limits.max_seqs), SLOTS: (1, 2**31 - 1)} if extras.state else {}),
         "tokens": (1, limits.max_tokens),
         **({PROMPT_TOKENS: (0, limits.max_tokens)} if prompts else {}),
         "sequences": (1, limits.max_seqs),

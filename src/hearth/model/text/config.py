@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from hearth.model.text.mixers import Mixer
+
 NormPlacement = Literal["pre", "post", "pre_post"]
 Norm = Literal["rms", "layer"]
 Branches = Literal["serial", "parallel", "parallel_shared"]
@@ -49,11 +51,13 @@ class LayerConfig:
         rope: index into `DecoderConfig.ropes`, or None for a layer without position embedding (SmolLM3's NoPE).
         sliding_window: attends to this many last positions, itself included; None: to all.
         experts: its MLP is a mixture of `DecoderConfig.experts`.
+        mixer: what mixes the tokens in place of attention; None: attention.
     """
 
     rope: int | None = 0
     sliding_window: int | None = None
     experts: bool = False
+    mixer: Mixer | None = None
 
 
 @dataclass(frozen=True)
@@ -113,6 +117,7 @@ class DecoderConfig:
         embedding_norm: the embedding is normalised (BLOOM).
         qk_norm: None; `head`: RMSNorm over each head of q and k before RoPE (Qwen 3, Gemma 3), weights [head_dim];
             `full`: over the whole projection (OLMo 2), weights [heads * head_dim].
+        attention_gate: what attention gives is multiplied by the sigmoid of as many numbers of the token (Qwen 3.5).
         qkv_clip: q, k and v are cut to -c .. c (OLMo 1, MPT); None: off.
         attention_scale: multiplies q k^T.
         attention_softcap, logit_softcap: c * tanh(x / c) on attention scores and on logits (Gemma 2); None: off.
@@ -149,6 +154,7 @@ class DecoderConfig:
     qkv_bias: bool = False
     output_bias: bool = False
     mlp_bias: bool = False
+    attention_gate: bool = False
     qkv_clip: float | None = None
     attention_scale: float = 1.0
     attention_softcap: float | None = None
@@ -162,6 +168,11 @@ class DecoderConfig:
     @property
     def num_layers(self) -> int:
         return len(self.layers)
+
+    @property
+    def has_state(self) -> bool:
+        """Whether there is recurrent state beside keys and values."""
+        return any(layer.mixer is not None for layer in self.layers)
 
     @property
     def rope_streams(self) -> int:

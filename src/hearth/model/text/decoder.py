@@ -36,11 +36,14 @@ from hearth.model.text.batch import (
     LAST_SEEN,
     NO_EXTRAS,
     ROPE_POSITIONS,
+    RUNS,
     SHAPES,
+    SLOTS,
+    STATE_TO,
     Extras,
 )
 from hearth.model.text.config import DecoderConfig, ExpertsConfig, LayerConfig, RopeConfig
-from hearth.model.text.kv_cache import ITEM_BYTES, block_bytes, padded_head
+from hearth.model.text.kv_cache import ITEM_BYTES, attending, block_bytes, padded_head, slot_bytes
 from hearth.model.text.parameters import parameter_shapes, rope_parameter
 
 _ACTIVATIONS = {**ACTIVATIONS, "relu2": op.nn.relu}  # and squared
@@ -75,6 +78,10 @@ class _Builder:
         if extras.rope_streams > 1:
             self.turned_by = relax.Var(ROPE_POSITIONS, relax.TensorType([self.n, extras.rope_streams], "int32"))
             self.inputs[ROPE_POSITIONS] = self.turned_by
+        if extras.state:
+            runs = tirx.Var(RUNS, "int64")
+            self.inputs[RUNS] = relax.Var(RUNS, relax.TensorType([runs, 4], "int32"))
+            self.inputs[STATE_TO] = relax.Var(STATE_TO, relax.TensorType([self.n], "int32"))
         if self.embeddings:
             count = tirx.Var(EMBEDDINGS, "int64")
             self.inputs[EMBEDDINGS] = relax.Var(EMBEDDINGS, f32_tensor(count, config.hidden_size))
@@ -83,12 +90,15 @@ class _Builder:
         for i, rope in enumerate(config.ropes):
             self.params[rope_parameter(i)] = relax.Var(rope_parameter(i), f32_tensor(len(rope.inv_freq)))
         hp = padded_head(config.head_dim)
-        self.kv: dict[str, Any] = {}
-        for layer in range(config.num_layers):
+        self.states: dict[str, Any] = {}
+        for layer in attending(config):
             for kind in "kv":
                 name = f"layers.{layer}.{kind}_pages"
                 shape = (pages, config.num_kv_heads, block_bytes(kind, kv_dtype, hp) // ITEM_BYTES[kv_dtype])
-                self.kv[name] = relax.Var(name, relax.TensorType(shape, kv_dtype))
+                self.states[name] = relax.Var(name, relax.TensorType(shape, kv_dtype))
+        slots = tirx.Var(SLOTS, "int64")
+        for name, size in slot_bytes(config).items():
+            self.states[name] = relax.Var(name, f32_tensor(slots, size // 4))
 
     def emit(self, value: Any) -> Any:
         return self.bb.emit(value)
@@ -108,7 +118,7 @@ class _Builder:
 
     def build(self) -> Any:
         c, bb = self.c, self.bb
-        all_params = [*self.inputs.values(), *self.params.values(), *self.kv.values()]
+        all_params = [*self.inputs.values(), *self.params.values(), *self.states.values()]
         with bb.function("forward", all_params, attrs={"num_input": len(self.inputs)}):
             with bb.dataflow():
                 x = self.emit(op.take(self.params["embed"], self.inputs["token_ids"], axis=0))
@@ -145,7 +155,7 @@ class _Builder:
     def block(self, i: int, layer: LayerConfig, x: Any, tables: list[Any]) -> Any:
         c, p = self.c, f"layers.{i}."
         read = x if c.norm_placement == "post" else self.norm(x, p + "attn_norm")
-        after = self.joined(x, self.attention(i, layer, read, tables), p + "attn_post_norm")
+        after = self.joined(x, self.mixed(i, layer, read, tables), p + "attn_post_norm")
         if c.branches != "parallel_shared":
             source = x if c.branches == "parallel" else after
             read = source if c.norm_placement == "post" else self.norm(source, p + "mlp_norm")
@@ -157,6 +167,12 @@ class _Builder:
         if self.c.norm_placement != "pre":
             branch = self.norm(branch, norm)
         return self.emit(op.add(x, self.scaled(branch, self.c.residual_scale)))
+
+    def mixed(self, i: int, layer: LayerConfig, x: Any, tables: list[Any]) -> Any:
+        """What the tokens of a sequence say to each other."""
+        if layer.mixer is None:
+            return self.attention(i, layer, x, tables)
+        return layer.mixer.build(_LayerParts(self, f"layers.{i}."), x)
 
     def attention(self, i: int, layer: LayerConfig, x: Any, tables: list[Any]) -> Any:
         c, p = self.c, f"layers.{i}."
@@ -171,7 +187,7 @@ class _Builder:
         if self.ahead:
             args.append(self.inputs[LAST_SEEN])
         args += [self.inputs[name] for name in ("positions", "token_seq", "items", "merges", "block_table")]
-        args += [self.kv[p + "k_pages"], self.kv[p + "v_pages"]]
+        args += [self.states[p + "k_pages"], self.states[p + "v_pages"]]
         call = hearth_op(
             "paged_attention", args, f32_tensor(self.n, c.num_heads * c.head_dim), num_heads=c.num_heads,
             num_kv_heads=c.num_kv_heads, head_dim=c.head_dim, scale=c.attention_scale,
@@ -179,6 +195,8 @@ class _Builder:
             qk_norm=c.qk_norm or "", epsilon=c.norm_eps, ahead=self.ahead,
         )  # fmt: skip
         h = self.emit(call)
+        if c.attention_gate:
+            h = self.emit(op.multiply(h, self.emit(op.sigmoid(self.linear(x, p + "attn_gate", None)))))
         return self.linear(h, p + "o", p + "o_bias" if c.output_bias else None)
 
     def mlp(self, i: int, x: Any, kind: str = "") -> Any:
@@ -230,3 +248,24 @@ class _Builder:
     def activated(self, x: Any) -> Any:
         h = self.emit(_ACTIVATIONS[self.c.activation](x))
         return self.emit(op.multiply(h, h)) if self.c.activation == "relu2" else h
+
+
+class _LayerParts:
+    """What the mixer of a layer is built of (`mixers.Parts`)."""
+
+    def __init__(self, builder: _Builder, prefix: str) -> None:
+        self._builder, self._prefix = builder, prefix
+        self.epsilon = builder.c.norm_eps
+        self.runs, self.state_to = builder.inputs[RUNS], builder.inputs[STATE_TO]
+
+    def emit(self, value: Any) -> Any:
+        return self._builder.emit(value)
+
+    def parameter(self, name: str) -> Any:
+        return self._builder.params[self._prefix + name]
+
+    def state(self, name: str) -> Any:
+        return self._builder.states[self._prefix + name]
+
+    def linear(self, x: Any, weight: str) -> Any:
+        return self._builder.linear(x, self._prefix + weight, None)

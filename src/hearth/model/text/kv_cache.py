@@ -42,8 +42,23 @@ def padded_head(head_dim: int) -> int:
     return -(-head_dim // 16) * 16
 
 
+def attending(config: DecoderConfig) -> list[int]:
+    """The layers that have keys and values."""
+    return [i for i, layer in enumerate(config.layers) if layer.mixer is None]
+
+
+def slot_bytes(config: DecoderConfig) -> dict[str, int]:
+    """Bytes of one slot (what all layers know of one sequence) of each region of recurrent state, by its name."""
+    return {
+        f"layers.{i}.{name}": 4 * numbers
+        for i, layer in enumerate(config.layers)
+        if layer.mixer is not None
+        for name, numbers in layer.mixer.states().items()
+    }
+
+
 def kv_page_bytes(config: DecoderConfig, kv_dtype: str) -> dict[str, int]:
     """Bytes of one page (`PAGE_TOKENS` tokens) of each region of keys or values, by its name."""
     hp = padded_head(config.head_dim)
     size = {kind: config.num_kv_heads * block_bytes(kind, kv_dtype, hp) for kind in "kv"}
-    return {f"layers.{i}.{kind}_pages": size[kind] for i in range(config.num_layers) for kind in "kv"}
+    return {f"layers.{i}.{kind}_pages": size[kind] for i in attending(config) for kind in "kv"}

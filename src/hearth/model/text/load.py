@@ -87,7 +87,7 @@ def load_decoder(checkpoint: Checkpoint, *, context: int | None = None) -> Loade
         places = Places(ignored=(*ALWAYS_IGNORED, *family.ignored), elsewhere=READ_WITH_CONFIG | ranks_by)
         order = _stored_order(family, "gguf", config)
         rules = family.gguf_tensors
-        sources, unused = map_tensors(checkpoint, config.family, shapes, rules, places, order, config.num_kv_heads)
+        sources, unused = map_tensors(checkpoint, config.family, shapes, rules, places, order, _heads(config))
         return LoadedModel(config, sources, unused)
 
     refuse_quantised(str(checkpoint.path), checkpoint.config, checkpoint.tensors, checkpoint.path)
@@ -110,7 +110,7 @@ def load_decoder(checkpoint: Checkpoint, *, context: int | None = None) -> Loade
     )
     order = _stored_order(family, "safetensors", config)
     shapes = parameter_shapes(config)
-    sources, unused = map_tensors(checkpoint, config.family, shapes, rules, places, order, config.num_kv_heads)
+    sources, unused = map_tensors(checkpoint, config.family, shapes, rules, places, order, _heads(config))
     return LoadedModel(config, sources, unused, no_head)
 
 
@@ -171,6 +171,10 @@ def _stored_order(family: Family, kind: str, config: DecoderConfig) -> Callable[
         return uninterleave(shapes[parameter][0], config.head_dim, rotary_dim)
 
     return order
+
+
+def _heads(config: DecoderConfig) -> dict[str, int]:
+    return {"heads": config.num_heads, "kv_heads": config.num_kv_heads}
 
 
 def _only(rule: Rule) -> str:

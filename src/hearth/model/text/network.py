@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from hearth.model.network import TEXT_DOOR, Function, Network, Role, State
-from hearth.model.text.batch import NO_EXTRAS, PROMPT_TOKENS, Extras, Limits, inputs, symbols
+from hearth.model.text.batch import NO_EXTRAS, PROMPT_TOKENS, SLOTS, Extras, Limits, inputs, symbols
 from hearth.model.text.config import DecoderConfig
-from hearth.model.text.kv_cache import KvDtype, kv_page_bytes
+from hearth.model.text.kv_cache import KvDtype, kv_page_bytes, slot_bytes
 from hearth.model.text.load import LoadedModel
 from hearth.model.text.parameters import parameter_role, parameter_shapes, rope_parameter
 from hearth.model.weights import Source, constant, plus
@@ -31,6 +32,7 @@ def text_network(
         coarse_prompts: tokens of prompts may be computed more coarsely.
     """
     config = model.config
+    extras = replace(extras, state=config.has_state)
     limits = limits or Limits(max_position=config.max_position)
     shapes = parameter_shapes(config)
     roles: dict[str, Role] = {name: parameter_role(name) for name in shapes}
@@ -56,7 +58,10 @@ def text_network(
         shapes=shapes,
         sources=sources,
         roles=roles,
-        states=tuple(State(name, "pages", size) for name, size in kv_page_bytes(config, kv_dtype).items()),
+        states=(
+            *(State(name, "pages", size) for name, size in kv_page_bytes(config, kv_dtype).items()),
+            *(State(name, SLOTS, size) for name, size in slot_bytes(config).items()),
+        ),
         build=partial(_build, config, kv_dtype, extras),
         coarse={"tokens": PROMPT_TOKENS} if coarse_prompts else {},
     )

@@ -11,6 +11,7 @@ of the same name with `_bias`, and may have neither.
     layers.N.q_bias  .k_bias  .v_bias       [heads*head_dim] ...                           (qkv_bias)
     layers.N.q_norm  .k_norm                [head_dim] or [heads*head_dim], [kv_heads*head_dim]   (qk_norm)
     layers.N.o  .o_bias                     [hidden, heads*head_dim], [hidden]
+    layers.N.attn_gate                      [heads*head_dim, hidden]                       (attention_gate)
     layers.N.attn_post_norm                 [hidden]          norm of attention's output   (post, pre_post)
     layers.N.mlp_norm                       [hidden]          (pre, pre_post; none where branches share theirs)
     layers.N.gate  .gate_bias               [intermediate, hidden], [intermediate]         (gated)
@@ -18,7 +19,8 @@ of the same name with `_bias`, and may have neither.
     layers.N.down  .down_bias               [hidden, intermediate]
     layers.N.mlp_post_norm                  [hidden]                                       (post, pre_post)
 
-Of a layer that is a mixture of experts, in place of gate, up and down:
+Layers that mix their tokens otherwise have the parameters of that (`mixers/`) in place of q, k, v and o. Of a layer
+that is a mixture of experts, in place of gate, up and down:
 
     layers.N.router  .choice_bias           [experts, hidden], [experts]
     layers.N.gate_exps  .up_exps            [experts, intermediate, hidden] x 2            (gate: gated)
@@ -41,9 +43,10 @@ from hearth.model.text.config import DecoderConfig, ExpertsConfig
 Shapes = dict[str, tuple[int, ...]]
 
 _MLP = ("gate", "up", "down")
-_BODY = frozenset({"q", "k", "v", "o", *_MLP, *(f"{part}_shared" for part in _MLP)})
+_MIXERS = frozenset({"delta_qkv", "delta_z", "delta_out", "conv_in", "conv_out"})
+_BODY = frozenset({"q", "k", "v", "o", "attn_gate", *_MLP, *(f"{part}_shared" for part in _MLP), *_MIXERS})
 _EXPERTS = frozenset(f"{part}_exps" for part in _MLP)
-_SMALL = frozenset({"router", "shared_gate"})
+_SMALL = frozenset({"router", "shared_gate", "delta_a", "delta_b"})
 _HEAD = frozenset({"embed", "head"})
 
 
@@ -53,9 +56,9 @@ def parameter_shapes(config: DecoderConfig) -> Shapes:
     before = config.norm_placement in ("pre", "pre_post")
     after = config.norm_placement in ("post", "pre_post")
 
-    layer: Shapes = _norm(config, "attn_norm", before)
-    layer |= _attention(config) | _norm(config, "attn_post_norm", after)
-    layer |= _norm(config, "mlp_norm", before and config.branches != "parallel_shared")
+    first: Shapes = _norm(config, "attn_norm", before)
+    between = _norm(config, "attn_post_norm", after)
+    between |= _norm(config, "mlp_norm", before and config.branches != "parallel_shared")
     last = _norm(config, "mlp_post_norm", after)
 
     shapes: Shapes = {"embed": (config.vocab_size, hidden)}
@@ -63,8 +66,10 @@ def parameter_shapes(config: DecoderConfig) -> Shapes:
         shapes["position_embed"] = (config.max_position, hidden)
     shapes |= _norm(config, "embed_norm", config.embedding_norm)
     for index, made in enumerate(config.layers):
+        mixing = _attention(config) if made.mixer is None else dict(made.mixer.parameters(hidden))
         mlp = _experts(config, config.experts) if made.experts and config.experts else _mlp(config)
-        shapes |= {f"layers.{index}.{name}": shape for name, shape in (layer | mlp | last).items()}
+        layer = first | mixing | between | mlp | last
+        shapes |= {f"layers.{index}.{name}": shape for name, shape in layer.items()}
     shapes |= _norm(config, "norm")
     if not config.tied_embeddings:
         shapes["head"] = (config.vocab_size, hidden)
@@ -89,6 +94,8 @@ def _attention(config: DecoderConfig) -> Shapes:
         shapes |= {"q_norm": (head,), "k_norm": (head,)}
     elif config.qk_norm == "full":
         shapes |= {"q_norm": (q_size,), "k_norm": (kv_size,)}
+    if config.attention_gate:
+        shapes["attn_gate"] = (q_size, hidden)
     shapes["o"] = (hidden, q_size)
     return shapes | ({"o_bias": (hidden,)} if config.output_bias else {})
 

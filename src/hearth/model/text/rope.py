@@ -101,6 +101,7 @@ def make_rope(
     partial: bool = False,
     rotary_dim: int | None = None,
     sections: tuple[int, ...] = (),
+    in_turns: bool = False,
 ) -> RopeConfig:
     """Computes the rotation of one kind of layer.
 
@@ -112,6 +113,7 @@ def make_rope(
         rotary_dim: how much of a head rotates, where the family says so; None: as the parameters say.
         sections: what it assumes for an absent `mrope_section`: how many pairs, one after another, turn by each of a
             token's positions.
+        in_turns: pairs turn by time, row and column in turns, as far as a section has pairs, and by time behind.
 
     Raises:
         Unsupported: an unknown `rope_type`, or an odd number of rotated dimensions.
@@ -138,19 +140,23 @@ def make_rope(
     if not np.isfinite(inv_freq).all():
         raise parameters.corrupt("rope_theta", "a base whose frequencies are finite in f32")
     return RopeConfig(
-        tuple(float(f) for f in inv_freq), attention_factor, _streams(parameters, len(inv_freq), sections)
+        tuple(float(f) for f in inv_freq), attention_factor, _streams(parameters, len(inv_freq), sections, in_turns)
     )
 
 
-def _streams(parameters: Settings, pairs: int, assumed: tuple[int, ...]) -> tuple[int, ...]:
+def _streams(parameters: Settings, pairs: int, assumed: tuple[int, ...], in_turns: bool) -> tuple[int, ...]:
     """By which of a token's positions (time, row, column) each pair turns; none where all turn by one."""
-    if parameters.flag("mrope_interleaved"):
+    if parameters.flag("mrope_interleaved") and not in_turns:
         raise parameters.unsupported("mrope_interleaved", "Pairs of a section stand one after another.")
     given = parameters.get("mrope_section")
     counts = list(assumed) if given is None else list(given) if isinstance(given, _LISTS) else [-1]
     whole = len(counts) <= _MAX_SECTIONS and all(type(count) is int and count >= 0 for count in counts)
     if not whole or (counts and sum(counts) != pairs):
         raise parameters.corrupt("mrope_section", f"numbers of pairs that are {pairs} together")
+    if in_turns and counts:
+        most = [counts[stream] if stream < len(counts) else 0 for stream in range(ROPE_STREAMS)]
+        turns = (divmod(pair, ROPE_STREAMS) for pair in range(pairs))
+        return tuple(stream if place < most[stream] else 0 for place, stream in turns)
     return tuple(index % ROPE_STREAMS for index, count in enumerate(counts) for _ in range(count))
 
 

@@ -148,7 +148,7 @@ def _candidates(path: str, rules: Rules) -> list[_Place]:
     rule, part = rules[key], path.rpartition(".")[0]
     places = []
     for alternative in rule if isinstance(rule, tuple) else (rule,):
-        published = alternative.tensor if isinstance(alternative, Fused) else alternative
+        published = alternative if isinstance(alternative, str) else alternative.tensor
         tensor = _PLACE.sub(lambda found: str(numbers[_NUMBERS.index(found[1])] + int(found[2] or 0)), published)
         if isinstance(alternative, Fused):
             own = part.rpartition(".")[2] if leaf in ("weight", "bias") else leaf

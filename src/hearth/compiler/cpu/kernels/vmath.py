@@ -166,6 +166,17 @@ def sigmoid(k: Kernel, x: Expr, lanes: int) -> Expr:
     return one / (one + exp(k, f32(0.0, lanes) - x, lanes))
 
 
+def softplus(k: Kernel, x: Expr, lanes: int) -> Expr:
+    """log(1 + e**x), with small relative errors on both sides."""
+    one, x = f32(1.0, lanes), k.let(x, "x")
+    power = k.let(exp(k, f32(0.0, lanes) - tirx.abs(x), lanes), "power")
+    # What 1 + power rounds away is put back by the quotient: their logarithms are to each other as they are.
+    total = k.let(one + power, "total")
+    rounded = k.let(total - one, "rounded")
+    part = log(k, total, lanes) * (power / tirx.max(rounded, f32(2.0**-24, lanes)))
+    return tirx.max(x, f32(0.0, lanes)) + tirx.Select(rounded > f32(0.0, lanes), part, power)
+
+
 def softcap(k: Kernel, x: Expr, cap: float, lanes: int) -> Expr:
     """cap tanh(x / cap), with an absolute error: scores near 0 differ by it from each other anyway."""
     one = f32(1.0, lanes)
@@ -311,6 +322,7 @@ __all__ = [
     "sigmoid",
     "sin",
     "softcap",
+    "softplus",
     "tanh",
     "transpose",
 ]

@@ -12,6 +12,7 @@ from hearth.compiler.cpu.rules import (
     embedding,
     experts,
     maps,
+    mixers,
     moves,
     norms,
     paged_attention,
@@ -28,8 +29,9 @@ from hearth.compiler.cpu.rules import (
 from hearth.compiler.cpu.selection import Rule
 
 _KINDS = (
-    contractions, convolution, dense_attention, elementwise, embedding, experts, maps, moves, norms, paged_attention,
-    picks, pictures, products, ragged_attention, ragged_pool, recurrent, reductions, rotary, suppression,
+    contractions, convolution, dense_attention, elementwise, embedding, experts, maps, mixers, moves, norms,
+    paged_attention, picks, pictures, products, ragged_attention, ragged_pool, recurrent, reductions, rotary,
+    suppression,
 )  # fmt: skip
 
 RULES: Mapping[str, Rule] = {name: rule for kind in _KINDS for name, rule in kind.RULES.items()}

@@ -1,0 +1,67 @@
+"""Recurrent mixers of decoders: convolutions over the last tokens, the gated delta rule, and the norm behind it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hearth.compiler.cpu.kernels.causal_conv import BLOCK, CausalConvSpec, causal_conv
+from hearth.compiler.cpu.kernels.gated_delta import GatedDeltaSpec, gated_delta
+from hearth.compiler.cpu.kernels.gated_norm import GatedNormSpec, gated_norm
+from hearth.compiler.cpu.selection import Rule, Selection
+from hearth.compiler.passes.rewrite import Graph, arguments, attribute, attributes
+from hearth.compiler.physical import call, columns_of, stride, tensor, whole, width
+from hearth.compiler.work import Work
+
+
+def _causal_conv(graph: Graph, value: Any, s: Selection) -> Any:
+    x, w, *rest = arguments(value)
+    taps, channels = (int(size) for size in w.ty.shape)
+    whole(channels, "channels of a convolution over tokens")
+    spec = CausalConvSpec(taps, bool(attribute(value, "bias")), str(attribute(value, "activation")))
+    kernel = s.use(spec.name, lambda isa: causal_conv(spec))
+    source, offset, ldx = columns_of(graph, x)
+    runs, rows, blocks = rest[-3].ty.shape[0], value.ty_args[0].shape[0], -(-channels // BLOCK)
+    state = rest.pop()
+    y = tensor(rows, stride(channels))
+    scalars = [ldx, offset, channels, stride(channels), blocks]
+    work = Work.of("causal_conv", rows, 2 * taps * channels)
+    return call(kernel, [source, w, *rest, state], y, runs * blocks, scalars, grain=4, work=work, written=1)
+
+
+def _gated_delta(graph: Graph, value: Any, s: Selection) -> Any:
+    qkv, a, b, decay, bias, runs, state_to, state = arguments(value)
+    about = attributes(value)
+    sizes = {name: int(about[name]) for name in ("key_heads", "value_heads", "key_size", "value_size")}
+    spec = GatedDeltaSpec(**sizes, tiled=bool(about["tiled"]), strength=float(about["strength"]))
+    whole(spec.value_size, "values of a head of the gated delta rule")
+    rows, columns = value.ty_args[0].shape[0], spec.value_heads * spec.value_size
+    kernel = s.use(spec.name, lambda isa: gated_delta(spec), spec.scratch_bytes(s.most(rows)))
+    (a, at_a, lda), (b, at_b, ldb) = columns_of(graph, a), columns_of(graph, b)
+    scalars = [stride(width(qkv)), lda, at_a, ldb, at_b, stride(columns)]
+    operands = [qkv, a, b, decay, bias, runs, state_to, state]
+    # Of each number of the state: forgotten, asked by a key and by a query, and added to.
+    work = Work.of("gated_delta", rows, 7 * spec.state_size)
+    units = runs.ty.shape[0] * spec.value_heads
+    return call(kernel, operands, tensor(rows, stride(columns)), units, scalars, work=work, written=1)
+
+
+def _gated_norm(graph: Graph, value: Any, s: Selection) -> Any:
+    x, gate, weight = arguments(value)
+    about = attributes(value)
+    size, columns = int(about["size"]), width(x)
+    whole(size, "columns of a gated norm")
+    shared = width(weight) == size
+    spec = GatedNormSpec(float(about["epsilon"]), str(about["activation"]), bool(about["before"]), shared)
+    kernel = s.use(spec.name, lambda isa: gated_norm(spec))
+    gate, offset, ldz = columns_of(graph, gate)
+    rows, ld = x.ty.shape[0], stride(columns)
+    scalars = [columns // size, size, ld, ldz, offset, ld]
+    work = Work.of("gated_norm", rows, 8 * columns)
+    return call(kernel, [x, gate, weight], tensor(rows, ld), rows, scalars, grain=2, work=work)
+
+
+RULES: dict[str, Rule] = {
+    "hearth.causal_conv": _causal_conv,
+    "hearth.gated_delta": _gated_delta,
+    "hearth.gated_norm": _gated_norm,
+}

@@ -1,0 +1,46 @@
+"""What mixes the tokens of a sequence in a layer, where that is no attention: a file for each kind.
+
+A mixer keeps a state of fixed size for each sequence, whatever its length, beside the pages of keys and values of the
+layers that attend. What it declares (`Mixer`) needs no TVM; what it computes is written in logical operations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+Shape = tuple[int, ...]
+
+
+class Parts(Protocol):
+    """What a mixer is built of: the parameters and states of its layer by their names, and the batch."""
+
+    epsilon: float
+    runs: Any
+    state_to: Any
+
+    def emit(self, value: Any) -> Any:
+        """A variable of the graph with this value."""
+        ...
+
+    def parameter(self, name: str) -> Any: ...
+    def state(self, name: str) -> Any: ...
+    def linear(self, x: Any, weight: str) -> Any:
+        """x times a parameter's rows."""
+        ...
+
+
+class Mixer(Protocol):
+    """One kind of mixer, with its sizes: a frozen dataclass, so that configurations can be compared."""
+
+    def parameters(self, hidden_size: int) -> Mapping[str, Shape]:
+        """Shapes of a layer's parameters, by name behind the layer's."""
+        ...
+
+    def states(self) -> Mapping[str, int]:
+        """Numbers (f32) that a layer keeps of one sequence, by name behind the layer's."""
+        ...
+
+    def build(self, parts: Parts, x: Any) -> Any:
+        """What the mixer gives for x f32 (tokens, hidden), f32 (tokens, hidden). Needs TVM."""
+        ...

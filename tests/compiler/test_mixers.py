@@ -1,0 +1,219 @@
+"""Kernels of recurrent mixers: against numpy. A failure says that a model of this kind answers wrongly, or that an
+answer depends on how its tokens came in batches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from tests.compiler.kernel_library import KernelLibrary, build, copied, float_params, guarded
+
+from hearth.compiler.cpu.kernels.causal_conv import BLOCK, CausalConvSpec, causal_conv
+from hearth.compiler.cpu.kernels.gated_delta import GatedDeltaSpec, gated_delta
+from hearth.compiler.cpu.kernels.gated_norm import GatedNormSpec, gated_norm
+
+F32 = NDArray[np.float32]
+Int32s = NDArray[np.int32]
+
+CONVOLUTIONS = (CausalConvSpec(4, False, "silu"), CausalConvSpec(3, True, ""), CausalConvSpec(2, False, ""))
+RULES = (
+    GatedDeltaSpec(2, 2, 12, 16),  # keys that are no whole vectors
+    GatedDeltaSpec(2, 6, 37, 48),  # a block of two vectors, and one of a single
+    GatedDeltaSpec(2, 6, 16, 32, tiled=True),
+    GatedDeltaSpec(1, 3, 32, 16, strength=2.0),
+)
+NORMS = (
+    GatedNormSpec(1e-6, "silu", False, True),
+    GatedNormSpec(1e-5, "silu", True, False),
+    GatedNormSpec(1e-5, "sigmoid", False, True),
+)
+SLOTS = 5
+
+
+@pytest.fixture(scope="module", params=float_params())
+def library(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> KernelLibrary:
+    kernels = [causal_conv(spec) for spec in CONVOLUTIONS]
+    kernels += [gated_delta(spec) for spec in RULES]
+    kernels += [gated_norm(spec) for spec in NORMS]
+    return build(kernels, request.param, tmp_path_factory.mktemp("mixers"))
+
+
+@dataclass
+class Batch:
+    """Runs of tokens (first, count, slot before) and the slot behind each token."""
+
+    runs: Int32s
+    state_to: Int32s
+
+
+def batch(*runs: tuple[int, int, dict[int, int]]) -> Batch:
+    """Args: of each run how many tokens it has, the slot before, and slots behind tokens by their places in it."""
+    rows, to, first = [], [], 0
+    for count, source, kept in runs:
+        rows.append((first, count, source, 0))
+        to += [kept.get(i, -1) for i in range(count)]
+        first += count
+    return Batch(np.array(rows, np.int32), np.array(to, np.int32))
+
+
+class Conv:
+    """A convolution with its weights, run over batches of tokens."""
+
+    channels = BLOCK + 32
+
+    def __init__(self, library: KernelLibrary, spec: CausalConvSpec) -> None:
+        rng = np.random.default_rng(3)
+        self.library, self.spec = library, spec
+        self.weight = rng.standard_normal((spec.taps, self.channels)).astype(np.float32)
+        self.bias = rng.standard_normal(self.channels).astype(np.float32)
+        self.state = guarded((SLOTS, spec.taps - 1, self.channels), np.float32)
+
+    def run(self, x: F32, about: Batch) -> F32:
+        offset = 16
+        source = np.full((len(x), offset + self.channels), np.nan, np.float32)
+        source[:, offset:] = x
+        y = guarded((len(x), self.channels), np.float32)
+        bias = [copied(self.bias)] if self.spec.bias else []
+        buffers = [
+            copied(source),
+            copied(self.weight),
+            *bias,
+            copied(about.runs),
+            copied(about.state_to),
+            y,
+            self.state,
+        ]
+        blocks = -(-self.channels // BLOCK)
+        scalars = [source.shape[1], offset, self.channels, self.channels, blocks]
+        self.library.run(self.spec.name, buffers, scalars, len(about.runs) * blocks, chunk=2, scratch_bytes=64)
+        return np.array(y)
+
+    def expected(self, x: F32) -> NDArray[np.float64]:
+        padded = np.concatenate([np.zeros((self.spec.taps - 1, self.channels)), x.astype(np.float64)])
+        y = sum(padded[tap : tap + len(x)] * w for tap, w in enumerate(self.weight))
+        y = y + (self.bias if self.spec.bias else 0.0)
+        return y / (1 + np.exp(-y)) if self.spec.activation else y
+
+
+class Rule:
+    """A gated delta rule, run over batches of tokens."""
+
+    def __init__(self, library: KernelLibrary, spec: GatedDeltaSpec) -> None:
+        rng = np.random.default_rng(4)
+        self.library, self.spec = library, spec
+        self.decay = -np.exp(rng.standard_normal(spec.value_heads)).astype(np.float32)
+        self.bias = rng.standard_normal(spec.value_heads).astype(np.float32)
+        self.columns = 2 * spec.key_heads * spec.key_size + spec.value_heads * spec.value_size
+        self.state = guarded((SLOTS, spec.state_size), np.float32)
+
+    def draw(self, tokens: int) -> tuple[F32, F32, F32]:
+        """Queries, keys and values; a; b."""
+        rng = np.random.default_rng(tokens)
+        a, b = (rng.standard_normal((tokens, self.spec.value_heads)).astype(np.float32) for _ in range(2))
+        return rng.standard_normal((tokens, self.columns)).astype(np.float32), a, b
+
+    def run(self, drawn: tuple[F32, F32, F32], about: Batch) -> F32:
+        qkv, a, b = drawn
+        tokens, spec = len(qkv), self.spec
+        y = guarded((tokens, spec.value_heads * spec.value_size), np.float32)
+        buffers = [
+            *(copied(array) for array in (qkv, a, b, self.decay, self.bias, about.runs, about.state_to)), y, self.state
+        ]  # fmt: skip
+        scalars = [self.columns, spec.value_heads, 0, spec.value_heads, 0, spec.value_heads * spec.value_size]
+        units, scratch = len(about.runs) * spec.value_heads, spec.scratch_bytes(tokens)
+        self.library.run(spec.name, buffers, scalars, units, chunk=1, scratch_bytes=scratch)
+        return np.array(y)
+
+    def expected(self, drawn: tuple[F32, F32, F32]) -> NDArray[np.float64]:
+        spec = self.spec
+        qkv, a, b = (array.astype(np.float64) for array in drawn)
+        keys = spec.key_heads * spec.key_size
+        q, k = (qkv[:, i * keys : (i + 1) * keys].reshape(-1, spec.key_heads, spec.key_size) for i in (0, 1))
+        v = qkv[:, 2 * keys :].reshape(-1, spec.value_heads, spec.value_size)
+        q, k = (part / np.sqrt((part**2).sum(2, keepdims=True) + 1e-6) for part in (q, k))
+        heads = np.arange(spec.value_heads)
+        own = heads % spec.key_heads if spec.tiled else heads // (spec.value_heads // spec.key_heads)
+        decay = np.exp(self.decay * np.log1p(np.exp(a + self.bias)))
+        strength = spec.strength / (1 + np.exp(-b))
+        state, rows = np.zeros((spec.value_heads, spec.key_size, spec.value_size)), []
+        for t in range(len(qkv)):
+            state = state * decay[t][:, None, None]
+            change = strength[t][:, None] * (v[t] - np.einsum("hkv,hk->hv", state, k[t, own]))
+            state = state + k[t, own][:, :, None] * change[:, None, :]
+            rows.append(np.einsum("hkv,hk->hv", state, q[t, own]) * spec.key_size**-0.5)
+        return np.stack(rows).reshape(len(qkv), -1)
+
+
+def assert_close(actual: F32, expected: NDArray[np.float64]) -> None:
+    assert np.abs(actual - expected).max() <= 2e-6 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("spec", CONVOLUTIONS, ids=lambda spec: spec.name)
+def test_a_convolution_reads_the_tokens_before(library: KernelLibrary, spec: CausalConvSpec) -> None:
+    x = np.random.default_rng(1).standard_normal((11, Conv.channels)).astype(np.float32)
+    conv = Conv(library, spec)
+    assert_close(conv.run(x, batch((11, -1, {}))), conv.expected(x))
+
+
+@pytest.mark.parametrize("spec", CONVOLUTIONS, ids=lambda spec: spec.name)
+def test_a_convolution_goes_on_from_any_token_with_the_same_bits(library: KernelLibrary, spec: CausalConvSpec) -> None:
+    x, other = np.random.default_rng(2).standard_normal((2, 9, Conv.channels)).astype(np.float32)
+    conv = Conv(library, spec)
+    whole = conv.run(x, batch((9, -1, {0: 4, 5: 1, 8: 2})))
+    # Behind token 0 and behind token 5, side by side with another sequence that goes on in the slot it came from.
+    conv.run(other[:3], batch((3, -1, {2: 3})))
+    parts = conv.run(np.concatenate([x[1:4], other[3:], x[6:]]), batch((3, 4, {}), (6, 3, {5: 3}), (3, 1, {})))
+    assert np.array_equal(parts[:3], whole[1:4])
+    assert np.array_equal(parts[9:], whole[6:])
+    assert np.array_equal(parts[3:9], conv.run(other, batch((9, -1, {})))[3:])
+
+
+@pytest.mark.parametrize("spec", RULES, ids=lambda spec: spec.name)
+def test_the_gated_delta_rule(library: KernelLibrary, spec: GatedDeltaSpec) -> None:
+    rule = Rule(library, spec)
+    drawn = rule.draw(23)
+    assert_close(rule.run(drawn, batch((23, -1, {}))), rule.expected(drawn))
+
+
+@pytest.mark.parametrize("spec", RULES, ids=lambda spec: spec.name)
+def test_the_rule_goes_on_from_any_token_with_the_same_bits(library: KernelLibrary, spec: GatedDeltaSpec) -> None:
+    rule = Rule(library, spec)
+    drawn, other = rule.draw(9), rule.draw(10)
+    whole = rule.run(drawn, batch((9, -1, {0: 4, 5: 1, 8: 2})))
+    rule.run(tuple(array[:3] for array in other), batch((3, -1, {2: 3})))  # type: ignore[arg-type]
+    mixed = tuple(np.concatenate([x[1:4], y[3:], x[6:]]) for x, y in zip(drawn, other, strict=True))
+    parts = rule.run(mixed, batch((3, 4, {}), (7, 3, {6: 3}), (3, 1, {})))  # type: ignore[arg-type]
+    assert np.array_equal(parts[:3], whole[1:4])
+    assert np.array_equal(parts[10:], whole[6:])
+    assert np.array_equal(parts[3:10], rule.run(other, batch((10, -1, {})))[3:])
+    for at in range(9):  # token by token, in one slot
+        one = rule.run(tuple(array[at : at + 1] for array in drawn), batch((1, 0 if at else -1, {0: 0})))  # type: ignore[arg-type]
+        assert np.array_equal(one[0], whole[at])
+
+
+def test_what_is_forgotten_entirely_or_not_at_all(library: KernelLibrary) -> None:
+    """Steps of softplus far on either side: decays of 0 and 1."""
+    rule = Rule(library, RULES[0])
+    qkv, a, b = rule.draw(6)
+    a = np.where(np.arange(6)[:, None] % 2, np.float32(90.0), np.float32(-90.0)) + 0 * a
+    assert_close(rule.run((qkv, a, b), batch((6, -1, {}))), rule.expected((qkv, a, b)))
+
+
+@pytest.mark.parametrize("spec", NORMS, ids=lambda spec: spec.name)
+def test_norm_and_gate(library: KernelLibrary, spec: GatedNormSpec) -> None:
+    rng = np.random.default_rng(5)
+    parts, size, rows, offset = 3, 48, 5, 16
+    x = rng.standard_normal((rows, parts * size)).astype(np.float32)
+    z = rng.standard_normal((rows, offset + parts * size)).astype(np.float32)
+    weight = rng.standard_normal(size if spec.shared else parts * size).astype(np.float32)
+    y = guarded(x.shape, np.float32)
+    scalars = [parts, size, x.shape[1], z.shape[1], offset, x.shape[1]]
+    library.run(spec.name, [copied(x), copied(z), copied(weight), y], scalars, rows, chunk=2, scratch_bytes=64)
+    gate = z[:, offset:].astype(np.float64)
+    gate = (gate if spec.activation == "silu" else 1.0) / (1 + np.exp(-gate))
+    value = (x * gate if spec.before else x.astype(np.float64)).reshape(rows, parts, size)
+    value = value / np.sqrt((value**2).mean(2, keepdims=True) + spec.epsilon) * weight.reshape(-1, size)
+    value = value.reshape(rows, -1)
+    assert_close(np.array(y), value if spec.before else value * gate)

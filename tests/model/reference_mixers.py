@@ -1,0 +1,59 @@
+"""What mixes tokens in place of attention, in plain numpy: token by token, as the papers' formulas say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hearth.model.text.mixers.delta_net import DeltaNet
+from hearth.model.text.mixers.short_conv import ShortConv
+
+Array = NDArray[np.float64]
+
+
+def mix(mixer: Any, w: Mapping[str, Array], x: Array, epsilon: float) -> Array:
+    """(tokens, hidden) of one sequence from its start."""
+    return _MIXERS[type(mixer)](mixer, w, x, epsilon)
+
+
+def silu(x: Array) -> Array:
+    return x / (1 + np.exp(-x))
+
+
+def _causal_conv(x: Array, taps: Array, bias: Array | float = 0.0) -> Array:
+    padded = np.concatenate([np.zeros((len(taps) - 1, x.shape[1])), x])
+    return sum(padded[tap : tap + len(x)] * w for tap, w in enumerate(taps)) + bias
+
+
+def _delta_net(m: DeltaNet, w: Mapping[str, Array], x: Array, epsilon: float) -> Array:
+    qkv = silu(_causal_conv(x @ w["delta_qkv"].T, w["delta_conv"]))
+    keys = m.key_heads * m.key_size
+    q, k, v = (part.reshape(len(x), -1, size) for part, size in zip(
+        np.split(qkv, [keys, 2 * keys], axis=1), (m.key_size, m.key_size, m.value_size), strict=True
+    ))  # fmt: skip
+    q, k = (a / np.sqrt((a * a).sum(-1, keepdims=True) + 1e-6) for a in (q, k))
+    share = m.value_heads // m.key_heads
+    q, k = ((np.tile(a, (1, share, 1)) if m.tiled else np.repeat(a, share, axis=1)) for a in (q, k))
+    decay = np.exp(w["delta_decay"] * np.log1p(np.exp(x @ w["delta_a"].T + w["delta_step"])))
+    strength = m.strength / (1 + np.exp(-(x @ w["delta_b"].T)))
+    state = np.zeros((m.value_heads, m.key_size, m.value_size))
+    out = []
+    for t in range(len(x)):
+        state *= decay[t][:, None, None]
+        change = strength[t][:, None] * (v[t] - np.einsum("hkv,hk->hv", state, k[t]))
+        state += k[t][:, :, None] * change[:, None, :]
+        out.append(np.einsum("hkv,hk->hv", state, q[t]) * m.key_size**-0.5)
+    y = np.stack(out)
+    y = y / np.sqrt((y * y).mean(-1, keepdims=True) + epsilon) * w["delta_scale"]
+    return (y.reshape(len(x), -1) * silu(x @ w["delta_z"].T)) @ w["delta_out"].T
+
+
+def _short_conv(m: ShortConv, w: Mapping[str, Array], x: Array, epsilon: float) -> Array:
+    before, behind, value = np.split(x @ w["conv_in"].T, 3, axis=1)
+    return (behind * _causal_conv(before * value, w["conv_taps"], w.get("conv_bias", 0.0))) @ w["conv_out"].T
+
+
+_MIXERS: dict[type, Callable[..., Array]] = {DeltaNet: _delta_net, ShortConv: _short_conv}
