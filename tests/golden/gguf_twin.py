@@ -55,12 +55,14 @@ def write_twin(
     writer.add_block_count(layers)
     writer.add_context_length(_named(config, _POSITIONS))
     writer.add_embedding_length(hidden)
-    writer.add_feed_forward_length(_named(config, _INNER))
+    adjusted = weights.get("model.layers.0.feed_forward.w1.weight")  # LFM2
+    writer.add_feed_forward_length(_named(config, _INNER) if adjusted is None else len(adjusted))
     writer.add_head_count(heads)
     kv_heads = _kv_heads(config) or heads
-    writer.add_head_count_kv(kv_heads)
-    if hasattr(config, "rms_norm_eps"):
-        writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    recurrent = _recurrent(config)
+    writer.add_head_count_kv([0 if other else kv_heads for other in recurrent] if any(recurrent) else kv_heads)
+    if hasattr(config, "rms_norm_eps") or arch.startswith("lfm2"):
+        writer.add_layer_norm_rms_eps(_named(config, ("rms_norm_eps", "norm_eps")))
     else:
         writer.add_layer_norm_eps(_named(config, _EPSILONS, 1e-5))
     if rope:
@@ -72,6 +74,10 @@ def write_twin(
     if _named(config, _EXPERTS):
         _write_experts(writer, arch, config)
         weights = _experts_together(weights)
+    if hasattr(config, "conv_L_cache"):
+        writer.add_vocab_size(config.vocab_size)
+        writer.add_shortconv_l_cache(config.conv_L_cache)
+        weights = {name: w[:, 0] if name.endswith("conv.conv.weight") else w for name, w in weights.items()}
     if hasattr(config, "linear_num_key_heads"):
         _write_delta_net(writer, config)
         weights = _in_turns(weights, config)
@@ -95,7 +101,7 @@ def write_twin(
         offset = arch.startswith("gemma") or arch in ("nemotron", "qwen35")
         if offset and name.endswith("norm.weight") and "linear_attn" not in name:
             weight = weight + np.float32(1)
-        small = weight.ndim < 2 or "ffn_gate_inp" in stored or "conv1d" in stored
+        small = weight.ndim < 2 or "ffn_gate_inp" in stored or "conv1d" in stored or "shortconv.conv" in stored
         writer.add_tensor(stored, weight.astype(np.float32 if small else np.float16))
     write_file(writer)
 
@@ -109,6 +115,11 @@ def _kv_heads(config: Any) -> int | None:
     if config.model_type == "falcon":
         return config.num_kv_heads if config.new_decoder_architecture else 1
     return 1 if getattr(config, "multi_query", False) else getattr(config, "num_key_value_heads", None)
+
+
+def _recurrent(config: Any) -> list[bool]:
+    """Which layers are recorded as having no heads of keys and values."""
+    return [kind == "conv" for kind in getattr(config, "layer_types", None) or ()]
 
 
 def _one_after_another(weight: NDArray[np.float32], queries: int, head_dim: int) -> NDArray[np.float32]:

@@ -627,6 +627,22 @@ RECIPES = [
         gguf="qwen35",
     ),
     Recipe(
+        "lfm2",
+        "Lfm2ForCausalLM",
+        _shape(
+            53,
+            32,
+            42,
+            2,
+            2,
+            1,
+            layer_types=["conv", "full_attention"],
+            block_multiple_of=20,
+            rope_parameters=_rope(1000.0),
+        ),
+        gguf="lfm2",
+    ),
+    Recipe(
         "mixtral",
         "MixtralForCausalLM",
         _shape(

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hearth.model.text.mixers.delta_net import DeltaNet
+from hearth.model.text.mixers.mamba2 import Mamba2
 from hearth.model.text.mixers.short_conv import ShortConv
 
 Array = NDArray[np.float64]
@@ -51,9 +52,31 @@ def _delta_net(m: DeltaNet, w: Mapping[str, Array], x: Array, epsilon: float) ->
     return (y.reshape(len(x), -1) * silu(x @ w["delta_z"].T)) @ w["delta_out"].T
 
 
+def _mamba2(m: Mamba2, w: Mapping[str, Array], x: Array, epsilon: float) -> Array:
+    made = x @ w["ssm_in"].T + w.get("ssm_in_bias", 0.0)
+    gate, xbc, steps = np.split(made, [m.inner, m.inner + m.channels], axis=1)
+    xbc = silu(_causal_conv(xbc, w["ssm_conv"], w.get("ssm_conv_bias", 0.0)))
+    values, b, c = np.split(xbc, [m.inner, m.inner + m.groups * m.state], axis=1)
+    values = values.reshape(len(x), m.heads, m.columns)
+    b, c = (np.repeat(a.reshape(len(x), m.groups, m.state), m.heads // m.groups, axis=1) for a in (b, c))
+    steps = np.clip(np.log1p(np.exp(steps + w["ssm_step"])), m.least, m.most)
+    state, out = np.zeros((m.heads, m.state, m.columns)), []
+    for t in range(len(x)):
+        state *= np.exp(steps[t] * w["ssm_decay"])[:, None, None]
+        state += b[t][:, :, None] * (steps[t][:, None] * values[t])[:, None, :]
+        out.append(np.einsum("hsc,hs->hc", state, c[t]) + w["ssm_through"][:, None] * values[t])
+    y = np.stack(out).reshape(len(x), -1)
+    y = y * silu(gate) if m.gate_first or not m.normalises else y
+    if m.normalises:
+        grouped = y.reshape(len(x), m.groups, -1)
+        y = (grouped / np.sqrt((grouped**2).mean(-1, keepdims=True) + epsilon)).reshape(y.shape) * w["ssm_scale"]
+        y = y if m.gate_first else y * silu(gate)
+    return y @ w["ssm_out"].T + w.get("ssm_out_bias", 0.0)
+
+
 def _short_conv(m: ShortConv, w: Mapping[str, Array], x: Array, epsilon: float) -> Array:
     before, behind, value = np.split(x @ w["conv_in"].T, 3, axis=1)
     return (behind * _causal_conv(before * value, w["conv_taps"], w.get("conv_bias", 0.0))) @ w["conv_out"].T
 
 
-_MIXERS: dict[type, Callable[..., Array]] = {DeltaNet: _delta_net, ShortConv: _short_conv}
+_MIXERS: dict[type, Callable[..., Array]] = {DeltaNet: _delta_net, Mamba2: _mamba2, ShortConv: _short_conv}

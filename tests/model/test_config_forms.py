@@ -21,6 +21,8 @@ def as_transformers_4(config: dict[str, Any]) -> dict[str, Any]:
     old = {key: value for key, value in config.items() if key not in ("rope_parameters", "layer_types")}
     if "linear_attention" in config.get("layer_types", ()):
         old["full_attention_interval"] = config["layer_types"].index("full_attention") + 1
+    if "conv" in config.get("layer_types", ()):
+        old["full_attn_idxs"] = [i for i, kind in enumerate(config["layer_types"]) if kind == "full_attention"]
     if "text_config" in config:
         return {**old, "text_config": as_transformers_4(config["text_config"])}
     if "rope_parameters" not in config:

@@ -196,6 +196,41 @@ def gated_delta(
     )  # fmt: skip
 
 
+def selective_scan(
+    xbc: Any,
+    steps: Any,
+    decay: Any,
+    bias: Any,
+    through: Any,
+    runs: Any,
+    state_to: Any,
+    state: Any,
+    *,
+    heads: int,
+    groups: int,
+    columns: int,
+    size: int,
+    least: float = 0.0,
+    most: float | None = None,
+) -> Any:
+    """The selective scan of Mamba 2: of each head a matrix S [size][columns] goes from token to token,
+
+        S = exp(d A) S;  S = S + B (d x)^T;  y = S^T C + D x
+
+    with d = softplus(step + bias), cut to least .. most. xbc (n, heads * columns + 2 * groups * size): x of all heads,
+    B and C of all groups; steps (n, heads); decay (A, negative), bias, through (D) (heads,); (n, heads * columns).
+
+    Args:
+        runs, state_to: as `causal_conv`.
+        state: (slots, heads * columns * size).
+    """
+    return hearth_op(
+        "selective_scan", [xbc, steps, decay, bias, through, runs, state_to, state],
+        f32_tensor(xbc.ty.shape[0], heads * columns), heads=heads, groups=groups, columns=columns, size=size,
+        least=least, most=0.0 if most is None else most,
+    )  # fmt: skip
+
+
 def gated_norm(x: Any, gate: Any, weight: Any, *, size: int, epsilon: float, activation: str, before: bool) -> Any:
     """RMSNorm over each `size` columns, and a gate: x and gate (n, c), weight (size,) or (c,); (n, c).
 

@@ -267,5 +267,5 @@ class _LayerParts:
     def state(self, name: str) -> Any:
         return self._builder.states[self._prefix + name]
 
-    def linear(self, x: Any, weight: str) -> Any:
-        return self._builder.linear(x, self._prefix + weight, None)
+    def linear(self, x: Any, weight: str, bias: str | None = None) -> Any:
+        return self._builder.linear(x, self._prefix + weight, None if bias is None else self._prefix + bias)

@@ -47,6 +47,7 @@ _SAME: Mapping[str, str] = {
     "ssm.state_size": "ssm_state_size",
     "ssm.time_step_rank": "ssm_time_step_rank",
     "ssm.group_count": "ssm_group_count",
+    "shortconv.l_cache": "conv_L_cache",
     "attention.scale": "attention_scale",
     "attention.sliding_window": "sliding_window",
     "attn_logit_softcapping": "attn_logit_softcapping",
@@ -143,7 +144,9 @@ def gguf_settings(
         if key in translated:
             name = translated[key]
             spelled[name] = prefix + key
-            value = _one_for_all_layers(prefix + key, value)
+            value, by_layer = _one_for_all_layers(prefix + key, value)
+            if by_layer is not None:
+                values[f"{name}_by_layer"] = by_layer
             values[name] = None if name in _ZERO_IS_NONE and value == 0 else value
         elif key != rope_key and rope_key in _ROPE:
             scaling[_ROPE[rope_key]] = value
@@ -167,14 +170,16 @@ def gguf_settings(
     )
 
 
-def _one_for_all_layers(key: str, value: Any) -> Any:
-    """Some sizes may be lists with an entry for each layer; Hearth's layers have one size."""
+def _one_for_all_layers(key: str, value: Any) -> tuple[Any, list[Any] | None]:
+    """Some sizes may be lists with an entry for each layer; Hearth's layers have one size. Where some have none at all
+    (heads of keys, a width of the MLP), the list too, as `NAME_by_layer`: they are layers of another kind."""
     if not isinstance(value, list | tuple | np.ndarray):
-        return value
-    entries = list(value)
-    if not entries or any(entry != entries[0] for entry in entries):
+        return value, None
+    entries = [entry.item() if isinstance(entry, np.generic) else entry for entry in value]
+    sizes = [entry for entry in entries if entry != 0]
+    if not sizes or any(entry != sizes[0] for entry in sizes):
         raise Unsupported(f"The metadata key {key} differs from layer to layer.")
-    return entries[0]
+    return sizes[0], entries if len(sizes) < len(entries) else None
 
 
 def _changes_nothing(key: str, value: Any, given: Mapping[str, Any]) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hearth.model.tensors import Fused, Rules
+from hearth.model.tensors import Fused, Made, Rules
 
 HF_MODEL = "model."
 HF_LAYER = HF_MODEL + "layers.N."
@@ -53,6 +53,15 @@ LLAMA_GGUF: Rules = {
     "head": "output.weight",
     "head_bias": "output.bias",
 }
+
+
+def conv_taps(tensor: str, *, squeezed: bool = False) -> Made:
+    """A convolution over tokens, each channel for itself, which files hold as (channels, [1,] taps)."""
+    if squeezed:
+        return Made(tensor, lambda w: np.ascontiguousarray(w.T), lambda shape: shape[::-1])
+    return Made(tensor, lambda w: np.ascontiguousarray(w[:, 0].T), lambda shape: (shape[1], 1, shape[0]))
+
+
 QKV = ("q", "k", "v")
 
 

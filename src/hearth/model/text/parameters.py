@@ -43,7 +43,7 @@ from hearth.model.text.config import DecoderConfig, ExpertsConfig
 Shapes = dict[str, tuple[int, ...]]
 
 _MLP = ("gate", "up", "down")
-_MIXERS = frozenset({"delta_qkv", "delta_z", "delta_out", "conv_in", "conv_out"})
+_MIXERS = frozenset({"delta_qkv", "delta_z", "delta_out", "conv_in", "conv_out", "ssm_in", "ssm_out"})
 _BODY = frozenset({"q", "k", "v", "o", "attn_gate", *_MLP, *(f"{part}_shared" for part in _MLP), *_MIXERS})
 _EXPERTS = frozenset(f"{part}_exps" for part in _MLP)
 _SMALL = frozenset({"router", "shared_gate", "delta_a", "delta_b"})

@@ -1,4 +1,4 @@
-"""Recurrent mixers of decoders: convolutions over the last tokens, the gated delta rule, and the norm behind it."""
+"""Recurrent mixers of decoders: convolutions over tokens, the gated delta rule, selective scans, gated norms."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 from hearth.compiler.cpu.kernels.causal_conv import BLOCK, CausalConvSpec, causal_conv
 from hearth.compiler.cpu.kernels.gated_delta import GatedDeltaSpec, gated_delta
 from hearth.compiler.cpu.kernels.gated_norm import GatedNormSpec, gated_norm
+from hearth.compiler.cpu.kernels.selective_scan import SelectiveScanSpec, selective_scan
 from hearth.compiler.cpu.selection import Rule, Selection
 from hearth.compiler.passes.rewrite import Graph, arguments, attribute, attributes
 from hearth.compiler.physical import call, columns_of, stride, tensor, whole, width
@@ -45,6 +46,22 @@ def _gated_delta(graph: Graph, value: Any, s: Selection) -> Any:
     return call(kernel, operands, tensor(rows, stride(columns)), units, scalars, work=work, written=1)
 
 
+def _selective_scan(graph: Graph, value: Any, s: Selection) -> Any:
+    xbc, steps, *rates, runs, state_to, state = arguments(value)
+    about = attributes(value)
+    heads, groups, columns, size = (int(about[name]) for name in ("heads", "groups", "columns", "size"))
+    spec = SelectiveScanSpec(heads, groups, columns, size, float(about["least"]), float(about["most"]) or None)
+    whole(columns, "columns of a head of the selective scan")
+    rows, ld = value.ty_args[0].shape[0], stride(heads * columns)
+    kernel = s.use(spec.name, lambda isa: selective_scan(spec), spec.scratch_bytes(s.most(rows)))
+    steps, at, ld_steps = columns_of(graph, steps)
+    operands = [xbc, steps, *rates, runs, state_to, state]
+    # Of each number of the state: it fades, is added to and asked.
+    work = Work.of("selective_scan", rows, 5 * spec.state_size)
+    units = runs.ty.shape[0] * heads
+    return call(kernel, operands, tensor(rows, ld), units, [stride(width(xbc)), ld_steps, at, ld], work=work, written=1)
+
+
 def _gated_norm(graph: Graph, value: Any, s: Selection) -> Any:
     x, gate, weight = arguments(value)
     about = attributes(value)
@@ -64,4 +81,5 @@ RULES: dict[str, Rule] = {
     "hearth.causal_conv": _causal_conv,
     "hearth.gated_delta": _gated_delta,
     "hearth.gated_norm": _gated_norm,
+    "hearth.selective_scan": _selective_scan,
 }

@@ -27,6 +27,7 @@ from hearth.model.text.families import (
     hyperclovax,
     internlm3,
     jais2,
+    lfm2,
     llama,
     mistral,
     mixtral,
@@ -56,6 +57,7 @@ FAMILIES: tuple[Family, ...] = tuple(
     module.FAMILY
     for module in (
         llama,
+        lfm2,
         mistral,
         qwen2,
         qwen2_vl,

@@ -9,7 +9,7 @@ from hearth.model.tensors import Fused, Made, Rules
 from hearth.model.text.config import DecoderConfig, LayerConfig
 from hearth.model.text.families.base import MAX_HEAD_DIM, MAX_HEADS, Family, head_dim, llama_config, num_layers
 from hearth.model.text.mixers.delta_net import DeltaNet
-from hearth.model.text.names import HF_LAYER, LLAMA_GGUF, LLAMA_HF
+from hearth.model.text.names import HF_LAYER, LLAMA_GGUF, LLAMA_HF, conv_taps
 from hearth.model.text.rope import flat_rope_parameters, longest_context, make_rope
 
 _MAX_TAPS = 64
@@ -75,11 +75,7 @@ DELTA_HF: Rules = {
     "layers.N.delta_z": HF_LAYER + "linear_attn.in_proj_z.weight",
     "layers.N.delta_a": HF_LAYER + "linear_attn.in_proj_a.weight",
     "layers.N.delta_b": HF_LAYER + "linear_attn.in_proj_b.weight",
-    "layers.N.delta_conv": Made(
-        HF_LAYER + "linear_attn.conv1d.weight",
-        lambda w: np.ascontiguousarray(w[:, 0].T),
-        lambda shape: (shape[1], 1, shape[0]),
-    ),
+    "layers.N.delta_conv": conv_taps(HF_LAYER + "linear_attn.conv1d.weight"),
     "layers.N.delta_decay": Made(HF_LAYER + "linear_attn.A_log", lambda w: -np.exp(w)),
     "layers.N.delta_step": HF_LAYER + "linear_attn.dt_bias",
     "layers.N.delta_scale": HF_LAYER + "linear_attn.norm.weight",
@@ -90,9 +86,7 @@ DELTA_GGUF: Rules = {
     "layers.N.delta_z": "blk.N.attn_gate.weight",
     "layers.N.delta_a": "blk.N.ssm_alpha.weight",
     "layers.N.delta_b": "blk.N.ssm_beta.weight",
-    "layers.N.delta_conv": Made(
-        "blk.N.ssm_conv1d.weight", lambda w: np.ascontiguousarray(w.T), lambda shape: shape[::-1]
-    ),
+    "layers.N.delta_conv": conv_taps("blk.N.ssm_conv1d.weight", squeezed=True),
     "layers.N.delta_decay": "blk.N.ssm_a",
     "layers.N.delta_step": "blk.N.ssm_dt.bias",
     "layers.N.delta_scale": "blk.N.ssm_norm.weight",

@@ -25,8 +25,8 @@ class Parts(Protocol):
 
     def parameter(self, name: str) -> Any: ...
     def state(self, name: str) -> Any: ...
-    def linear(self, x: Any, weight: str) -> Any:
-        """x times a parameter's rows."""
+    def linear(self, x: Any, weight: str, bias: str | None = None) -> Any:
+        """x times a parameter's rows, plus another."""
         ...
 
 

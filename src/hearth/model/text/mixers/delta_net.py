@@ -1,12 +1,14 @@
 """Gated DeltaNet: linear attention that forgets and replaces (Qwen3-Next, Qwen 3.5 and later, OLMo Hybrid).
 
-layers.N.delta_qkv                      [2*key_heads*key_size + value_heads*value_size, hidden]
-layers.N.delta_conv                     [taps, rows of delta_qkv]      over the last tokens, its own last
-layers.N.delta_a  .delta_b              [value_heads, hidden] x 2      how much is forgotten, and replaced
-layers.N.delta_decay  .delta_step       [value_heads] x 2              negative; added to a
-layers.N.delta_z                        [value_heads*value_size, hidden]   gate of the output
-layers.N.delta_scale                    [value_size]                   of the norm of each head's output
-layers.N.delta_out                      [hidden, value_heads*value_size]
+Parameters of a layer:
+
+    layers.N.delta_qkv                      [2*key_heads*key_size + value_heads*value_size, hidden]
+    layers.N.delta_conv                     [taps, rows of delta_qkv]      over the last tokens, its own tap last
+    layers.N.delta_a  .delta_b              [value_heads, hidden] x 2      how much is forgotten, and replaced
+    layers.N.delta_decay  .delta_step       [value_heads] x 2              negative; added to a
+    layers.N.delta_z                        [value_heads*value_size, hidden]   gate of the output
+    layers.N.delta_scale                    [value_size]                   of the norm of each head's output
+    layers.N.delta_out                      [hidden, value_heads*value_size]
 """
 
 from __future__ import annotations
