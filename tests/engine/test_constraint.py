@@ -14,6 +14,8 @@ from toy_session import ToySession, greedy_reference
 from hearth.engine import ConstraintFailed, Engine, PromptLookup, Request, SamplingParams, TokenEvent
 from hearth.engine.sampling import Sampler
 
+pytestmark = pytest.mark.usefixtures("kind")
+
 PROMPTS = [[1, 2, 3], [4] * 9, [5, 6, 7, 8] * 6, [9]]
 GREEDY = {"temperature": 0.0}
 SETTINGS = {

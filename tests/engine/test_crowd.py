@@ -13,6 +13,8 @@ from toy_session import ToySession, greedy_reference
 
 from hearth.engine import Engine, Pace, PromptLookup, Request, SamplingParams, Speculation
 
+pytestmark = pytest.mark.usefixtures("kind")
+
 NUM_REQUESTS = 64
 STEMS = [np.random.default_rng(9).integers(0, 61, 24).tolist() for _ in range(3)]
 
@@ -78,7 +80,8 @@ class Crowd:
                 assert tokens == greedy_reference(self.session, list(request.prompt_ids), len(tokens))
         engine = self.engine
         assert engine.num_available_pages == self.session.num_pages
-        assert all(engine._pool.refs(page) == 0 for page in range(self.session.num_pages))
+        assert all(engine._memory.pages.refs(page) == 0 for page in range(self.session.num_pages))
+        assert engine._memory.states.num_available == self.session.num_slots
         assert engine._ledger.is_empty
         assert not engine._recovery._suspects
 
@@ -129,11 +132,13 @@ def test_memory_stays_flat_however_many_requests_have_come_and_gone():
         while engine.num_running or engine.num_waiting:
             engine.step()
         session.batches.clear()
+        session.wanted.clear()
         gc.collect()
 
     many()
     tracemalloc.start()
     try:
+        many()  # whatever is remembered has been since the tracing began
         many()
         before, _ = tracemalloc.get_traced_memory()
         many()

@@ -17,6 +17,8 @@ from hearth.engine import Engine, Request, SamplingParams
 from hearth.engine.embedded import Embedded
 from hearth.errors import UsageError
 
+pytestmark = pytest.mark.usefixtures("kind")
+
 PLACEHOLDER = 60
 GREEDY = SamplingParams(temperature=0.0, max_tokens=6)
 

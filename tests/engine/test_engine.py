@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from run_all import run_all
-from toy_session import ToySession, greedy_reference
+from toy_session import ToySession, greedy_reference, walk
 
 from hearth.engine import Engine, Request, SamplingParams, pages_for
 from hearth.errors import ContextFull, HearthError, NotEnoughMemory, StatesLost, UsageError
+
+pytestmark = pytest.mark.usefixtures("kind")
 
 RNG = np.random.default_rng(3)
 PROMPTS = [RNG.integers(0, 61, n).tolist() for n in (1, 3, 4, 5, 17, 40, 8)]
@@ -113,9 +115,7 @@ def test_embedding_is_the_mean_hidden_state_however_it_is_cut():
     one = Engine(ToySession(), context=100).embed(PROMPTS[4])
     cut = Engine(ToySession(), context=100, chunk_tokens=5).embed(PROMPTS[4])
     np.testing.assert_allclose(one, cut, rtol=1e-6)
-    session = ToySession()
-    table = np.arange(session.num_pages, dtype=np.int32)
-    hidden = [session._token(token, place, table) for place, token in enumerate(PROMPTS[4])]
+    hidden = [hidden for _, hidden in walk(ToySession(), PROMPTS[4], len(PROMPTS[4]))]
     np.testing.assert_allclose(one, np.mean(hidden, axis=0), rtol=1e-5, atol=1e-6)
 
 
@@ -258,7 +258,7 @@ def test_what_a_device_has_lost_is_computed_again_and_no_answer_ends(lost_at):
     ids = [engine.add(Request(prompt_ids=prompt, params=greedy(8))) for prompt in PROMPTS]
     events = [event for _ in range(lost_at) for event in engine.step()]
     session.fail_next = StatesLost("The GPU was lost.")
-    session.keys[:] = session.values[:] = np.nan
+    session.lose_everything()
     while engine.num_running or engine.num_waiting:
         events += engine.step()
     for request_id, prompt in zip(ids, PROMPTS, strict=True):

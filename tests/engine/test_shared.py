@@ -18,6 +18,8 @@ from toy_session import ToySession, greedy_reference
 from hearth.engine import Engine, Generation, Pace, PromptLookup, Request, SamplingParams, SharedEngine, Speculation
 from hearth.errors import HearthError, UsageError
 
+pytestmark = pytest.mark.usefixtures("kind")
+
 PROMPTS = [np.random.default_rng(place).integers(0, 61, 3 + 5 * place).tolist() for place in range(8)]
 CLOSED = "it was closed"
 

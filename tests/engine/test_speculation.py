@@ -12,6 +12,8 @@ from hearth.engine import DraftModel, Engine, PromptLookup, Request, SamplingPar
 from hearth.engine.draft import MAX_DRAFT
 from hearth.errors import UsageError
 
+pytestmark = pytest.mark.usefixtures("kind")
+
 RNG = np.random.default_rng(3)
 PROMPTS = [RNG.integers(0, 61, n).tolist() for n in (1, 3, 4, 5, 17, 40, 8)]
 LOOP = [5, 6, 7, 8] * 6
@@ -98,9 +100,9 @@ def test_an_oracle_saves_its_steps_and_each_token_is_an_event_of_its_own():
     assert events[-1].usage.computed_tokens == 17 + 27
 
 
-def test_a_wrong_guess_is_never_found_in_the_prefix_cache():
+def test_a_wrong_guess_is_never_found_in_the_prefix_cache(kind):
     """Pages end at 4 tokens: a guess that fills a page and is wrong must not make it findable."""
-    session = ToySession(num_pages=200)
+    session = ToySession(num_pages=200, num_slots=kind and 100)
     engine = Engine(session, context=100, speculation=Certain(garbage(5)))
     for prompt in PROMPTS:
         list(engine.generate(prompt, SamplingParams(**GREEDY, max_tokens=30)))

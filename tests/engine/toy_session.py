@@ -3,13 +3,17 @@
 Two attention layers whose keys and values live in pages and are read through the block table, so that a wrong page, a
 wrong position or a page that is still being written by another sequence gives other tokens. Pages start as NaN: what
 was never written cannot be read unnoticed. Each token is computed alone, so its result does not depend on the batch.
+
+With slots it is a model with a state too (`toy_state.py`), on which what a token sees depends, and so its keys.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from toy_state import ToyState
 
 from hearth.engine.forward import OUTPUTS
 
@@ -47,8 +51,12 @@ class ToySession:
     """Deterministic; counts what it is asked to compute."""
 
     NUM_LAYERS = 2
+    usual_slots = 0  # of a session that is not told how many; the fixture `kind` sets it
 
-    def __init__(self, num_pages: int = 64, seed: int = 7, coarse_prompts: bool = False, **info: int) -> None:
+    def __init__(
+        self, num_pages: int = 64, seed: int = 7, coarse_prompts: bool = False, num_slots: int | None = None,
+        **info: int,
+    ) -> None:  # fmt: skip
         self.info = ToyInfo(**info)
         self.coarse_prompts = coarse_prompts  # tokens of prompts are computed less exactly, as with precision="fast"
         self.num_pages = num_pages
@@ -58,6 +66,8 @@ class ToySession:
         self.position = rng.normal(size=(self.info.max_position, size))
         self.projections = rng.normal(size=(self.NUM_LAYERS, 3, size, size)) / np.sqrt(size)
         self.head = rng.normal(size=(self.info.vocab_size, size))
+        self.num_slots = self.usual_slots if num_slots is None else num_slots
+        self.state = ToyState(self.num_slots, size) if self.num_slots else None
         shape = (self.NUM_LAYERS, num_pages, self.info.page_tokens, size)
         self.keys, self.values = np.full(shape, np.nan), np.full(shape, np.nan)
         self.batches: list[list[tuple[int, int]]] = []  # of each forward: (tokens, first position) of each sequence
@@ -72,6 +82,12 @@ class ToySession:
     def num_computed(self) -> int:
         return sum(count for batch in self.batches for count, _ in batch)
 
+    def lose_everything(self) -> None:
+        """As a device that was lost."""
+        self.keys[:] = self.values[:] = np.nan
+        if self.state is not None:
+            self.state.lose_everything()
+
     def embed(self, inputs):
         """The picture `seed` with so many rows: random embeddings."""
         self.embedded.append(int(inputs["seed"]))
@@ -79,9 +95,12 @@ class ToySession:
 
     def forward(
         self, token_ids, positions, token_seq, block_table, logit_rows, num_prompt_tokens, embeddings=None,
-        embedded_tokens=(), last_seen=None, rope_positions=None, wanted=OUTPUTS,
+        embedded_tokens=(), last_seen=None, rope_positions=None, wanted=OUTPUTS, state_from=None, state_to=None,
     ):  # fmt: skip
         self._check(token_ids, positions, token_seq, block_table, logit_rows)
+        assert (state_from is not None) == (state_to is not None) == (self.state is not None)
+        if self.state is not None:
+            self.state.check(positions, token_seq, state_from, state_to)
         assert 0 <= num_prompt_tokens <= len(token_ids)
         if self.fail_next is not None and not self.fail_after_writing:
             error, self.fail_next = self.fail_next, None
@@ -92,20 +111,18 @@ class ToySession:
         if last_seen is not None:
             ends = last_seen[embedded_tokens] - positions[embedded_tokens]
             self.looked_ahead.append(ends.tolist())
+        current = {} if self.state is None else self.state.read(state_from)
         given = {} if embeddings is None else dict(zip(embedded_tokens.tolist(), embeddings, strict=True))
-        hidden = np.stack(
-            [
-                self._token(
-                    int(token),
-                    int(position),
-                    block_table[row],
-                    given.get(place),
-                    is_prompt=place < num_prompt_tokens,
-                    turned_by=rope_positions[place] if self.info.rope_streams else None,
-                )
-                for place, (token, position, row) in enumerate(zip(token_ids, positions, token_seq, strict=True))
-            ]
-        )
+        rows = []
+        for place, (token, position, row) in enumerate(zip(token_ids, positions, token_seq, strict=True)):
+            is_prompt = place < num_prompt_tokens
+            if self.state is not None:
+                current[row] = self.state.after(current[row], int(token), int(position), given.get(place), is_prompt)
+                self.state.write(state_to[place], current[row])
+            turned_by = rope_positions[place] if self.info.rope_streams else None
+            seen = (block_table[row], given.get(place), is_prompt, turned_by, current.get(row))
+            rows.append(self._token(int(token), int(position), *seen))
+        hidden = np.stack(rows)
         if self.fail_next is not None:
             error, self.fail_next = self.fail_next, None
             raise error
@@ -135,13 +152,15 @@ class ToySession:
 
     def _token(
         self, token: int, position: int, table: np.ndarray, given: np.ndarray | None = None, is_prompt: bool = True,
-        turned_by: np.ndarray | None = None,
+        turned_by: np.ndarray | None = None, state: int | None = None,
     ) -> np.ndarray:  # fmt: skip
         page_tokens = self.info.page_tokens
         where = self.position[position]
         if turned_by is not None:  # each part of a position is of another stream
             where = sum(np.roll(self.position[p], stream) for stream, p in enumerate(turned_by))
         x = (self.embedding[token] if given is None else given) + where
+        if self.state is not None:
+            x = x + self.state.seen(state)
         if self.coarse_prompts and is_prompt:
             x = np.round(x)
         page, slot = table[position // page_tokens], position % page_tokens
@@ -203,16 +222,29 @@ def greedy_reference(
         given: embeddings of some places of the prompt.
         turned_by: by what each token turns, those of the answer too.
     """
-    plain = ToySession(session.num_pages, coarse_prompts=session.coarse_prompts, **session.info.__dict__)
-    table = np.arange(plain.num_pages, dtype=np.int32)
     tokens, output = list(prompt), []
-    for position in range(len(prompt) + count - 1):
-        embedding = (given or {}).get(position)
-        hidden = plain._token(
-            tokens[position], position, table, embedding, is_prompt=position < len(prompt),
-            turned_by=None if turned_by is None else np.array(turned_by[position]),
-        )  # fmt: skip
+    for position, (plain, hidden) in enumerate(walk(session, tokens, len(prompt), given, turned_by)):
         if position == len(tokens) - 1:
             output.append(int((plain.head @ hidden).astype(np.float32).argmax()))
+            if len(output) == count:
+                break
             tokens.append(output[-1])
     return output
+
+
+def walk(
+    session: ToySession, tokens: list[int], num_prompt: int, given: dict[int, np.ndarray] | None = None,
+    turned_by: list[tuple[int, ...]] | None = None,
+) -> Iterator[tuple[ToySession, np.ndarray]]:  # fmt: skip
+    """A session of the same weights and the hidden values of one token after the other; the list may grow meanwhile."""
+    plain = ToySession(
+        session.num_pages, coarse_prompts=session.coarse_prompts, num_slots=session.num_slots, **vars(session.info)
+    )
+    table = np.arange(plain.num_pages, dtype=np.int32)
+    state = 0
+    for position, token in enumerate(tokens):
+        embedding, is_prompt = (given or {}).get(position), position < num_prompt
+        if plain.state is not None:
+            state = plain.state.after(state, token, position, embedding, is_prompt)
+        turned = None if turned_by is None else np.array(turned_by[position])
+        yield plain, plain._token(token, position, table, embedding, is_prompt, turned, state)

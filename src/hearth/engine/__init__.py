@@ -1,4 +1,4 @@
-"""Token ids in, token ids out: sequences, pages of keys and values, prefix cache, scheduler, sampling.
+"""Token ids in, token ids out: sequences, pages of keys and values, slots of state, prefix cache, scheduler, sampling.
 
 Knows nothing of text, tokenizers, files or the compiler; synchronous. An `Engine` belongs to one thread; a
 `SharedEngine` lets many take turns.
@@ -7,9 +7,9 @@ Knows nothing of text, tokenizers, files or the compiler; synchronous. An `Engin
 from hearth.engine.constraint import Constraint, ConstraintFailed
 from hearth.engine.draft import Ask, Draft, Drafter
 from hearth.engine.draft_model import DraftModel
-from hearth.engine.engine import Engine, pages_for
+from hearth.engine.engine import Engine, pages_for, slots_for
 from hearth.engine.evaluate import Scores
-from hearth.engine.forward import Forward, ForwardInfo, ForwardResult
+from hearth.engine.forward import Forward, ForwardInfo, ForwardResult, StatefulForward
 from hearth.engine.generation import Generation
 from hearth.engine.lookup import PromptLookup
 from hearth.engine.pace import Pace
@@ -40,7 +40,9 @@ __all__ = [
     "Scores",
     "SharedEngine",
     "Speculation",
+    "StatefulForward",
     "TokenEvent",
     "Usage",
     "pages_for",
+    "slots_for",
 ]

@@ -13,6 +13,7 @@ import numpy as np
 
 from hearth.engine.forward import Float32s, Forward, ForwardInfo, ForwardResult, Int32s
 from hearth.engine.scheduler import S, Slice
+from hearth.engine.states import NOWHERE
 
 
 class Batch:
@@ -21,9 +22,13 @@ class Batch:
     Args:
         info: bounds of a forward.
         table_stride: pages in a row of the block table.
+        num_slots: slots of state that the session has.
     """
 
-    def __init__(self, info: ForwardInfo, table_stride: int) -> None:
+    def __init__(self, info: ForwardInfo, table_stride: int, num_slots: int) -> None:
+        self._has_state = num_slots > 0
+        self._state_from: Int32s = np.full(info.max_seqs, NOWHERE, np.int32)
+        self._state_to: Int32s = np.full(info.max_tokens, NOWHERE, np.int32)
         self._looks_ahead = info.looks_ahead
         self._last_seen: Int32s | None = None
         self._rope_positions: Int32s = np.zeros((info.max_tokens, info.rope_streams), np.int32)
@@ -48,6 +53,8 @@ class Batch:
         prompts = sum(part.count for part in slices if part.is_prompt)
         ends = [0, prompts]  # where the next slice of a prompt begins, and the next one of other tokens
         num_rows = 0
+        if self._has_state:
+            self._state_to[:] = NOWHERE
         for row, part in enumerate(slices):
             first = ends[not part.is_prompt]
             last = first + part.count
@@ -58,6 +65,11 @@ class Batch:
                 end = first + part.count + len(part.draft)
                 self._rope_positions[first:end] = self._turned_by(part, end - first)
             self._block_table[row] = part.sequence.block_table
+            if self._has_state:
+                self._state_from[row] = part.sequence.state.after(part.start)
+                for length, slot in part.sequence.state.written.items():
+                    if part.start < length:
+                        self._state_to[first + length - part.start - 1] = slot
             if part.sequence.embedded:
                 for at, rows in part.sequence.embedded.rows(part.start, part.start + part.count, session):
                     place = first + at - part.start
@@ -86,12 +98,13 @@ class Batch:
     def _turned_by(self, part: Slice[S], count: int) -> Int32s:
         return part.sequence.embedded.rope_positions(part.start, part.start + count, self._rope_positions.shape[1])
 
-    def fill_one(self, token_ids: Int32s, start: int, block_table: Int32s, *, logits: bool) -> None:
+    def fill_one(self, token_ids: Int32s, start: int, block_table: Int32s, slot: int, *, logits: bool) -> None:
         """Lays out tokens [start, start + n) of one sequence, all of a prompt, with logits for all of them or none.
 
         Args:
             token_ids: int32 (n,).
             block_table: int32 (table_stride,).
+            slot: holds the state after the tokens before, and will hold that after these.
         """
         self._embeddings = self._last_seen = None
         count = token_ids.shape[0]
@@ -100,6 +113,9 @@ class Batch:
         self._rope_positions[:count] = self._positions[:count, None]
         self._token_seq[:count] = 0
         self._block_table[0] = block_table
+        self._state_from[0] = slot if start else NOWHERE
+        self._state_to[: count - 1] = NOWHERE
+        self._state_to[count - 1] = slot
         self._num_tokens = self._num_prompt_tokens = count
         self._num_seqs, self._num_rows = 1, count if logits else 0
         self._logit_rows[: self._num_rows] = np.arange(self._num_rows)
@@ -117,6 +133,9 @@ class Batch:
         more: dict[str, Any] = {"wanted": wanted}
         if self._rope_positions.size:
             more["rope_positions"] = self._rope_positions[: self._num_tokens]
+        if self._has_state:
+            more["state_from"] = self._state_from[: self._num_seqs]
+            more["state_to"] = self._state_to[: self._num_tokens]
         if self._embeddings is not None:
             rows, places = self._embeddings
             more |= {"embeddings": rows, "embedded_tokens": places, "last_seen": self._last_seen}

@@ -95,12 +95,16 @@ class Drawing:
             wanted: what of the result there is.
         """
         self.computed_s = time.perf_counter()
-        pool = self._scheduler.pool
+        memory = self._scheduler.memory
         for part in slices:
-            part.sequence.commit(pool, part.count)
+            part.sequence.commit(memory, part.count)
         drawing = [part for part in slices if part.wants_logits]
-        if not drawing:
-            return
+        if drawing:
+            self._draw_all(drawing, result, wanted)
+        for part in slices:
+            part.sequence.settle(memory, part.sequence.num_computed)
+
+    def _draw_all(self, drawing: list[Slice[Sequence]], result: ForwardResult, wanted: Collection[str]) -> None:
         logits, argmax = result.logits, result.argmax
         if not len(logits):  # they were not wanted: samplers that read none are given rows that have none
             logits = np.empty((len(argmax), 0), np.float32)
@@ -119,7 +123,7 @@ class Drawing:
 
         Each row of logits is that of the very same tokens without a guess, and each draw takes its random number as
         ever: so the tokens are the same. A wrong guess has left its keys and values behind the computed tokens, where
-        the next token's will overwrite them.
+        the next token's will overwrite them, and a state in a slot of its own.
 
         Args:
             rows: 1 + len(draft), and more of others.
@@ -129,7 +133,7 @@ class Drawing:
             self._draw(sequence, row, guess)
             if sequence.status is not Status.RUNNING or sequence.tokens[-1] != guess:
                 return
-            sequence.commit(self._scheduler.pool, 1)
+            sequence.commit(self._scheduler.memory, 1)
         self._draw(sequence, rows[len(draft)])
 
     def _draw(self, sequence: Sequence, row: _Row, guess: int | None = None) -> None:

@@ -20,13 +20,15 @@ from numpy.typing import ArrayLike
 
 from hearth.checkpoint.embedding import Pooling
 from hearth.engine.batch import Batch
+from hearth.engine.draft import MAX_DRAFT
 from hearth.engine.drawing import Drawing
 from hearth.engine.evaluate import Evaluator, Scores, check_ids
-from hearth.engine.forward import Float32s, Forward
+from hearth.engine.forward import Float32s, Forward, num_slots
 from hearth.engine.generation import Generation
 from hearth.engine.ledger import Ledger
+from hearth.engine.memory import DeviceMemory
 from hearth.engine.pace import Pace
-from hearth.engine.pages import PagePool, pages_for_tokens
+from hearth.engine.pages import pages_for_tokens
 from hearth.engine.params import SamplingParams
 from hearth.engine.recovery import Recovery
 from hearth.engine.scheduler import Scheduler
@@ -44,22 +46,38 @@ def pages_for(context: int, max_seqs: int = 1, *, page_tokens: int) -> int:
     return pages_for_tokens(context, page_tokens) * max_seqs
 
 
+def slots_for(max_seqs: int = 1, *, texts: int = 1, speculates: bool = False) -> int:
+    """Slots of state with which `max_seqs` sequences run at the same time and so many other texts are gone on from.
+
+    With fewer an engine still works, down to two: fewer sequences run at once, fewer guesses are verified and the texts
+    longest unused are computed again. Only for a model that has a state.
+
+    Args:
+        texts: that have ended and are remembered.
+        speculates: whether guesses are verified: each wants a slot meanwhile.
+    """
+    # Where it is or has ended, where its prompt ended, and where the last page of its answer did.
+    slots_per_text = 3
+    return slots_per_text * (max_seqs + texts) + (max(MAX_DRAFT, max_seqs) if speculates else 0)
+
+
 class Engine:
     """Generates for many requests at once over one session.
 
     Args:
-        session: the compiled model. The engine uses all of its pages; nobody else may call its `forward` meanwhile.
+        session: the compiled model. The engine uses all of its pages and slots; nobody else may call its `forward`
+            meanwhile.
         context: tokens of prompt and answer together that one sequence may have.
         eos_ids: tokens that end an answer.
         chunk_tokens: prompt tokens in one step: smaller keeps other streams smoother, larger is faster for the prompt.
             None: as many as the session takes.
-        prefix_cache: whether a request goes on from pages that earlier ones left.
+        prefix_cache: whether a request goes on from what earlier ones left.
         speculation: which guesses to verify, several tokens at once, where that is faster; changes no token. It belongs
             to this engine alone.
         pace: how many prompt tokens a step may carry while other sequences decode; None: `chunk_tokens` of them.
 
     Raises:
-        UsageError: a value is out of range.
+        UsageError: a value is out of range, or the session has too few slots.
         NotEnoughMemory: the session has not enough pages for one context.
     """
 
@@ -86,13 +104,19 @@ class Engine:
                 f"A context of {context} tokens needs {stride} pages, but the session has {session.num_pages}.",
                 hint=f"Use a context of at most {session.num_pages * info.page_tokens} tokens, or more pages.",
             )
+        slots = num_slots(session)
+        if 0 < slots < 1 + prefix_cache:
+            raise UsageError(
+                "The session has 1 slot of state: one sequence fills it, and nothing that was computed is remembered.",
+                hint=f"Open it with at least {slots_for(1)} slots, or use no prefix cache.",
+            )
         self.context = context
         self.eos_ids = frozenset(eos_ids)
         self._vocab_size = info.vocab_size
         self._max_embeddings = info.max_embeddings
-        self._pool = PagePool(session.num_pages, info.page_tokens, prefix_cache=prefix_cache)
-        self._scheduler = Scheduler(info, self._pool, chunk_tokens=chunk_tokens, pace=pace)
-        batch = Batch(info, stride)
+        self._memory = DeviceMemory(session.num_pages, info.page_tokens, slots, prefix_cache=prefix_cache)
+        self._scheduler = Scheduler(info, self._memory, chunk_tokens=chunk_tokens, pace=pace)
+        batch = Batch(info, stride, slots)
         self._evaluator = Evaluator(session, batch, self._scheduler, context=context)
         self._ledger = Ledger(
             self._scheduler, speculation, context=context, page_tokens=info.page_tokens, table_stride=stride
@@ -166,7 +190,7 @@ class Engine:
         return Generation(self, request)
 
     def cancel(self, request_id: int) -> TokenEvent | None:
-        """Ends a request now; its pages stay in the prefix cache. Returns its last event, None if it had ended."""
+        """Ends a request now; what it holds stays in the prefix cache. Returns its last event, None if it had ended."""
         sequence = self._ledger.sequences.get(request_id)
         return None if sequence is None else self._ledger.finish(sequence, "cancelled")
 
@@ -196,7 +220,7 @@ class Engine:
     @property
     def num_available_pages(self) -> int:
         """Pages that no sequence holds."""
-        return self._pool.num_available
+        return self._memory.pages.num_available
 
     # -- one step ------------------------------------------------------------------------------------------------
 

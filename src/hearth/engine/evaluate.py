@@ -1,7 +1,7 @@
 """What the model says of given tokens, with nothing drawn: `Evaluator` for logits and embeddings.
 
-Owns the pages it borrows for one call. They are never shared with the requests that are running; if there are too few,
-the youngest requests give up theirs and are computed again afterwards.
+Owns the pages, and the slot of state, that it borrows for one call. They are never shared with the requests that are
+running; if there are too few, the youngest requests give up theirs and are computed again afterwards.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from hearth.engine.forward import Float32s, Forward, Int32s
 from hearth.engine.pages import pages_for_tokens
 from hearth.engine.pooling import Pool
 from hearth.engine.scheduler import Scheduler
+from hearth.engine.states import NOWHERE
 from hearth.errors import ContextFull, Unsupported, UsageError
 
 
@@ -44,7 +45,7 @@ class Scores:
 
 
 class Evaluator:
-    """Shares session, batch and pages with an engine; an exception leaves the mending to it.
+    """Shares session, batch and memory with an engine; an exception leaves the mending to it.
 
     Args:
         context: most tokens in one call.
@@ -76,10 +77,10 @@ class Evaluator:
         info = self._session.info
         result = np.empty((tokens.shape[0], info.vocab_size), np.float32)
         chunk = min(info.max_logit_rows, self._scheduler.chunk_tokens)
-        with self._borrowed_table(tokens.shape[0]) as table:
+        with self._borrowed(tokens.shape[0]) as room:
             for start in range(0, tokens.shape[0], chunk):
                 part = tokens[start : start + chunk]
-                self._batch.fill_one(part, start, table, logits=True)
+                self._batch.fill_one(part, start, *room, logits=True)
                 result[start : start + chunk] = self._batch.run(self._session, ("logits",)).logits[: part.shape[0]]
         return result
 
@@ -90,10 +91,10 @@ class Evaluator:
         own = np.zeros(count, np.float32)
         ids, logprobs = np.zeros((count, top), np.int32), np.zeros((count, top), np.float32)
         chunk = min(info.max_logit_rows, self._scheduler.chunk_tokens)
-        with self._borrowed_table(count) as table:
+        with self._borrowed(count) as room:
             for start in range(0, count - 1, chunk):
                 part = tokens[start : start + chunk]
-                self._batch.fill_one(part, start, table, logits=True)
+                self._batch.fill_one(part, start, *room, logits=True)
                 targets = tokens[start + 1 : start + 1 + part.shape[0]]
                 rows = self._batch.run(self._session, ("logits",)).logits[: targets.shape[0]].astype(np.float64)
                 highest = rows.max(axis=1, keepdims=True)
@@ -111,10 +112,10 @@ class Evaluator:
         """float32 (len(pooling) * hidden_size,), pooled over the tokens but the first `skip`."""
         pool = Pool(self._session.info.hidden_size, skip)
         chunk = self._scheduler.chunk_tokens
-        with self._borrowed_table(tokens.shape[0]) as table:
+        with self._borrowed(tokens.shape[0]) as room:
             for start in range(0, tokens.shape[0], chunk):
                 part = tokens[start : start + chunk]
-                self._batch.fill_one(part, start, table, logits=False)
+                self._batch.fill_one(part, start, *room, logits=False)
                 hidden = self._batch.run(self._session, ("hidden",)).hidden[: part.shape[0]]
                 if hidden.shape[0] != part.shape[0]:
                     raise Unsupported("This bundle gives no hidden states.", hint="Compile the model anew.")
@@ -122,14 +123,18 @@ class Evaluator:
         return pool.result(pooling)
 
     @contextmanager
-    def _borrowed_table(self, num_tokens: int) -> Iterator[Int32s]:
-        """A row of a block table, int32 (table_stride,), with pages for so many tokens until the block ends."""
-        pool = self._scheduler.pool
+    def _borrowed(self, num_tokens: int) -> Iterator[tuple[Int32s, int]]:
+        """Until the block ends: a row of a block table, int32 (table_stride,), with pages for so many tokens; and a
+        slot, NOWHERE where the model has no state."""
+        memory = self._scheduler.memory
+        pool, states = memory.pages, memory.states
         needed = pages_for_tokens(num_tokens, pool.page_tokens)
-        while pool.num_available < needed:  # the engine saw to it that all pages suffice
+        while pool.num_available < needed or not memory.has_slot:  # the engine saw to it that all pages suffice
             self._scheduler.preempt_youngest()
         pages = [pool.allocate() for _ in range(needed)]
+        slots = [states.allocate()] if states.num_slots else []
         table: Int32s = np.full(pages_for_tokens(self._context, pool.page_tokens), -1, np.int32)
         table[:needed] = pages
-        yield table
+        yield table, slots[0] if slots else NOWHERE
         pool.release(pages)
+        states.release(slots)

@@ -1,4 +1,4 @@
-"""What the engine asks of a compiled model: one ragged forward over paged keys and values.
+"""What the engine asks of a compiled model: one ragged forward over paged keys and values, and slots of state.
 
 Owns the Protocols only. `hearth.runtime.TextSession` satisfies them, and so does the small numpy model of the tests;
 the engine knows neither. Nothing here says how a model computes.
@@ -159,3 +159,35 @@ class Forward(Protocol):
             out: float32 (vocab_size,), overwritten; may be `logits` itself.
         """
         ...
+
+
+class StatefulForward(Forward, Protocol):
+    """A compiled model with layers that keep, beside pages of keys and values, a state of fixed size for each sequence.
+
+    A slot holds the state of all these layers after some token of some sequence.
+    """
+
+    @property
+    def num_slots(self) -> int:
+        """Slots of state the session has; 0: the model has no state."""
+        ...
+
+    def forward(
+        self, *args: Any, state_from: Int32s | None = None, state_to: Int32s | None = None, **kwargs: Any
+    ) -> ForwardResult:
+        """As `Forward.forward`; both are given if and only if there are slots.
+
+        Within one forward the kernel of a sequence reads its slot before it writes any, so that it may be the same.
+        But no two sequences write one slot, and none writes one that another reads.
+
+        Args:
+            state_from: int32 (num_seqs,), for each row of `block_table` the slot with the sequence's state before its
+                first token in this batch; -1: the sequence begins, its state is zero.
+            state_to: int32 (num_tokens,), the slot to which the state after each token is written; -1: to none.
+        """
+        ...
+
+
+def num_slots(session: Forward) -> int:
+    """Slots of state that a session has: none where it knows of no state."""
+    return getattr(session, "num_slots", 0)

@@ -23,17 +23,19 @@ def pages_for_tokens(num_tokens: int, page_tokens: int) -> int:
 
 @dataclass(frozen=True)
 class Prefix:
-    """Pages that hold the beginning of a token list already.
+    """What holds the beginning of a token list already.
 
     Attributes:
         shared: full pages, in order.
         taken: page after them of which the first tokens are right and which the finder would have to itself.
         num_tokens: tokens that need not be computed again.
+        slot: the checkpoint after these tokens, of a model with state (`states.py`).
     """
 
     shared: tuple[int, ...] = ()
     taken: int | None = None
     num_tokens: int = 0
+    slot: int | None = None
 
     @property
     def pages(self) -> tuple[int, ...]:
@@ -82,8 +84,9 @@ class PagePool(CountedPool):
         if self.prefix_cache and self._refs[page] == 1 and page not in self._index:
             self._index.add_tail(page, chain, index, num_tokens)
 
-    def find(self, chain: HashChain) -> Prefix:
-        """The longest known beginning of the chain's tokens, but for the last token: its logits are still wanted."""
+    def find_full(self, chain: HashChain) -> list[int]:
+        """The full pages of the longest known beginning of the chain's tokens, but for the last token: its logits are
+        still wanted."""
         limit = len(chain.tokens) - 1
         shared: list[int] = []
         while (len(shared) + 1) * self.page_tokens <= limit:
@@ -91,6 +94,16 @@ class PagePool(CountedPool):
             if page is None:
                 break
             shared.append(page)
+        return shared
+
+    def find_tail(self, chain: HashChain, index: int, num_tokens: int) -> int | None:
+        """The page that was left with exactly the first tokens of block `index` of the chain."""
+        return self._index.find_whole_tail(chain, index, num_tokens)
+
+    def find(self, chain: HashChain) -> Prefix:
+        """The longest known beginning of the chain's tokens, but for the last token: its logits are still wanted."""
+        limit = len(chain.tokens) - 1
+        shared = self.find_full(chain)
         index = len(shared)
         rest = min(limit - index * self.page_tokens, self.page_tokens)
         if rest <= 0:

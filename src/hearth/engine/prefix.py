@@ -51,6 +51,11 @@ class HashChain:
         """What the tokens of block `index`, or its first `num_tokens`, stand for (`EmbeddedTokens.marks`)."""
         return self._embedded.marks(*self._range(index, num_tokens)) if self._embedded else b""
 
+    def beginning(self, num_tokens: int) -> tuple[bytes, bytes]:
+        """The first tokens, and what they stand for, as bytes: equal only where both are."""
+        marks = self._embedded.marks(0, num_tokens) if self._embedded else b""
+        return self.tokens[:num_tokens].tobytes(), marks
+
     def _range(self, index: int, num_tokens: int | None) -> tuple[int, int]:
         start = index * self.page_tokens
         return start, start + (self.page_tokens if num_tokens is None else num_tokens)
@@ -129,6 +134,15 @@ class PrefixIndex:
             if longer and entry.begins_with(chain, index, common):
                 best = (page, common)
         return best
+
+    def find_whole_tail(self, chain: HashChain, index: int, num_tokens: int) -> int | None:
+        """The tail that is the first `num_tokens` tokens of block `index` of the chain, and no more."""
+        size = num_tokens * array("i").itemsize
+        for page in self._tails.get(chain.digest(index), ()):
+            entry = self._entries[page]
+            if len(entry.tokens) == size and entry.begins_with(chain, index, num_tokens):
+                return page
+        return None
 
     def rebuild(self) -> None:
         """Makes the look-up tables anew from the entries: an interrupt may have fallen between two of their updates."""

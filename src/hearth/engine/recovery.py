@@ -109,14 +109,14 @@ class Recovery:
         """
         failed = isinstance(error, Exception)
         for sequence in dropped:
-            sequence.leave_pages(self._scheduler.pool, spoiled=failed)
+            sequence.leave(self._scheduler.memory, spoiled=failed)
         if self._speculation is not None:
             self._speculation.reset()
         ids = {sequence.id for sequence in dropped}
         unfinished = self._ledger.sequences
         self._scheduler.restart_everything(s for s in unfinished.values() if s.id not in ids)
         if isinstance(error, StatesLost):
-            self._scheduler.pool.forget_everything()
+            self._scheduler.memory.forget_everything()
         for sequence in dropped:
             if sequence.id not in unfinished:
                 continue  # its last event has been told

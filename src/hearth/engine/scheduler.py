@@ -5,10 +5,11 @@ Owns the queue and the order; knows nothing of the forward itself, of logits or 
 1. every running sequence that waits for its next token gets it: streams never starve behind a long prompt;
 2. sequences in the middle of their prompt go on, oldest first, up to `chunk_tokens` in all, or as many as `pace.py`
    allows so that the others' next tokens are not late;
-3. waiting sequences are admitted first come, first served, while there is room in the chunk and in the pages.
+3. waiting sequences are admitted first come, first served, while there is room in the chunk and on the device.
 
 If the pages do not suffice, the youngest running sequence gives up its own and waits at the head of the queue; it is
-computed again later (cheaply, as far as the prefix cache still has it).
+computed again later (cheaply, as far as the prefix cache still has it). Slots of state always suffice for those that
+run: each has one of its own, and what is left of them is for checkpoints.
 """
 
 from __future__ import annotations
@@ -20,9 +21,10 @@ from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 from hearth.engine.forward import ForwardInfo
+from hearth.engine.memory import DeviceMemory
 from hearth.engine.pace import Pace
 from hearth.engine.paged import PagedTokens
-from hearth.engine.pages import PagePool, pages_for_tokens
+from hearth.engine.pages import pages_for_tokens
 from hearth.engine.sequence import Sequence, Status
 
 S = TypeVar("S", bound=PagedTokens)
@@ -57,22 +59,24 @@ class Scheduler:
 
     Args:
         info: bounds of a forward.
-        pool: pages; must be able to hold the longest sequence alone.
+        memory: pages and slots; must be able to hold the longest sequence alone.
         chunk_tokens: prompt tokens in one step.
         pace: how many of them while others decode; None: all.
 
     Attributes:
-        max_running: sequences that hold pages at the same time.
+        max_running: sequences that hold something at the same time.
     """
 
-    def __init__(self, info: ForwardInfo, pool: PagePool, *, chunk_tokens: int, pace: Pace | None = None) -> None:
-        self.pool = pool
+    def __init__(self, info: ForwardInfo, memory: DeviceMemory, *, chunk_tokens: int, pace: Pace | None = None) -> None:
+        self.memory = memory
         self.chunk_tokens = chunk_tokens
         self._pace = pace
         self.max_tokens = info.max_tokens
         self._looks_ahead = info.looks_ahead
         # Each running sequence may want one token and one row of logits in the same step.
         self.max_running = min(info.max_seqs, info.max_logit_rows, info.max_tokens)
+        if memory.states.num_slots:
+            self.max_running = min(self.max_running, memory.states.num_slots)
         self.waiting: deque[Sequence] = deque()
         self.running: list[Sequence] = []  # oldest admitted first
 
@@ -80,17 +84,17 @@ class Scheduler:
         self.waiting.append(sequence)
 
     def remove(self, sequence: Sequence, *, spoiled: bool = False) -> None:
-        """Takes a sequence out for good and gives its pages back."""
+        """Takes a sequence out for good and gives back what it holds."""
         if sequence in self.running:
             self.running.remove(sequence)
-            sequence.give_up_pages(self.pool, spoiled=spoiled)
+            sequence.give_up(self.memory, spoiled=spoiled)
         elif sequence in self.waiting:
             self.waiting.remove(sequence)
         sequence.status = Status.FINISHED
 
     def restart(self, sequence: Sequence) -> None:
-        """A running sequence gives up its pages and waits at the head of the queue to be computed again."""
-        sequence.give_up_pages(self.pool)
+        """A running sequence gives up what it holds and waits at the head of the queue to be computed again."""
+        sequence.give_up(self.memory)
         self.running.remove(sequence)
         sequence.status = Status.WAITING
         self.waiting.appendleft(sequence)
@@ -102,16 +106,16 @@ class Scheduler:
         return victim
 
     def restart_everything(self, sequences: Iterable[Sequence]) -> None:
-        """These are all sequences there are, and none of them holds a page: the mending after an interrupted step."""
+        """These are all sequences there are, and none of them holds anything: the mending after an interrupted step."""
         self.running = []
         self.waiting = deque(sequences)
         for sequence in self.waiting:
-            sequence.forget_pages()
+            sequence.forget()
             sequence.status = Status.WAITING
-        self.pool.release_everything()
+        self.memory.release_everything()
 
     def schedule(self) -> list[Slice[Sequence]]:
-        """The next step's slices, with pages allocated for all their tokens; empty if there is nothing to do."""
+        """The next step's slices, with pages and slots for all their tokens; empty if there is nothing to do."""
         slices: dict[int, Slice[Sequence]] = {}  # by sequence id; in the order of the batch
         num_waiting = len(self.waiting)
         for sequence in tuple(self.running):
@@ -124,7 +128,12 @@ class Scheduler:
                 budget -= self._place(sequence, count, slices) if count else 0
         if len(self.waiting) == num_waiting:  # else one has just been preempted: there is no room for another
             self._admit(budget, slices)
-        return list(slices.values())
+        return [self._prepared(part) for part in slices.values()]
+
+    def _prepared(self, part: Slice[Sequence]) -> Slice[Sequence]:
+        """The slice, once everybody has what it needs: what is left of the slots may be for checkpoints."""
+        part.sequence.prepare(self.memory, part.start, part.start + part.count)
+        return part
 
     def _pace_limit(self, decoding: int) -> int:
         limit = None if self._pace is None else self._pace.limit(decoding)
@@ -134,37 +143,42 @@ class Scheduler:
         """The next step of one unfinished sequence, as if there were no other; it counts as the oldest meanwhile."""
         if sequence.status is Status.WAITING:
             self.waiting.remove(sequence)
-            sequence.start(self.pool, self.pool.find(sequence.chain))
+            while not self.memory.has_slot:
+                self.preempt_youngest()
+            sequence.start(self.memory, self.memory.find(sequence.chain))
             self.running.insert(0, sequence)
         slices: dict[int, Slice[Sequence]] = {}
         self._place(sequence, self._next_tokens(sequence, self.chunk_tokens, slices), slices)
-        return slices[sequence.id]
+        return self._prepared(slices[sequence.id])
 
     def with_draft(self, part: Slice[Sequence], draft: Seq[int]) -> Slice[Sequence]:
-        """The same slice and as much of the draft as there are pages for. A guess never takes a page from a sequence
-        that may want it for a token."""
-        sequence, page_tokens = part.sequence, self.pool.page_tokens
-        spare = max(0, self.pool.num_available - len(self.running) + 1)
+        """The same slice and as much of the draft as there are pages and slots for. A guess never takes them from a
+        sequence that may want them for a token."""
+        sequence, pages = part.sequence, self.memory.pages
+        page_tokens = pages.page_tokens
+        spare = max(0, pages.num_available - len(self.running) + 1)
         room = (len(sequence.pages) + spare) * page_tokens - len(sequence.tokens)
         draft = draft[:room]
+        draft = draft[: sequence.state.guess(self.memory.states, len(sequence.tokens), len(draft))]
         for _ in range(pages_for_tokens(len(sequence.tokens) + len(draft), page_tokens) - len(sequence.pages)):
-            sequence.add_page(self.pool.allocate())
+            sequence.add_page(pages.allocate())
         return replace(part, draft=draft) if draft else part
 
     def _admit(self, budget: int, slices: dict[int, Slice[Sequence]]) -> None:
-        page_tokens = self.pool.page_tokens
+        pages = self.memory.pages
+        page_tokens = pages.page_tokens
         # Pages that the running sequences will yet want for the tokens they have: not to be promised twice.
         promised = sum(max(0, pages_for_tokens(len(s.tokens) + 1, page_tokens) - len(s.pages)) for s in self.running)
         while self.waiting and budget > 0 and len(self.running) < self.max_running:
             sequence = self.waiting[0]
-            prefix = self.pool.find(sequence.chain)
+            prefix = self.memory.find(sequence.chain)
             # A page of the prefix that is idle now counts as available, but will not be any more.
-            room = self.pool.num_available - sum(map(self.pool.is_idle, prefix.pages)) - promised
+            room = pages.num_available - sum(map(pages.is_idle, prefix.pages)) - promised
             wanted = pages_for_tokens(len(sequence.tokens) + 1, page_tokens) - len(prefix.pages)
-            if wanted > room and self.running:
+            if (wanted > room or not self.memory.has_slot) and self.running:
                 return
             self.waiting.popleft()
-            sequence.start(self.pool, prefix)
+            sequence.start(self.memory, prefix)
             self.running.append(sequence)
             count = self._next_tokens(sequence, budget, slices)
             budget -= self._place(sequence, count, slices) if count else budget
@@ -191,13 +205,14 @@ class Scheduler:
         """
         prompt = sequence.num_prompt_tokens - sequence.num_computed
         count = min(count, prompt) if prompt > 0 else count
-        needed = pages_for_tokens(sequence.num_computed + count, self.pool.page_tokens) - len(sequence.pages)
-        while needed > self.pool.num_available and len(self.running) > 1:
+        pages = self.memory.pages
+        needed = pages_for_tokens(sequence.num_computed + count, pages.page_tokens) - len(sequence.pages)
+        while needed > pages.num_available and len(self.running) > 1:
             victim = self.preempt_youngest()
             slices.pop(victim.id, None)
             if victim is sequence:
                 return 0
         for _ in range(needed):
-            sequence.add_page(self.pool.allocate())
+            sequence.add_page(pages.allocate())
         slices[sequence.id] = Slice(sequence, sequence.num_computed, count)
         return count

@@ -13,8 +13,9 @@ from typing import Literal
 
 from hearth.engine.constraint import Constraint
 from hearth.engine.embedded import NONE, Embedded, EmbeddedTokens, check_embedded
+from hearth.engine.memory import DeviceMemory
 from hearth.engine.paged import PagedTokens
-from hearth.engine.pages import PagePool, Prefix
+from hearth.engine.pages import Prefix
 from hearth.engine.params import SamplingParams
 from hearth.engine.prefix import HashChain
 from hearth.engine.sampling import Sampler
@@ -25,7 +26,7 @@ Overflow = Literal["stop", "slide"]
 
 
 class Status(Enum):
-    WAITING = "waiting"  # holds no pages
+    WAITING = "waiting"  # holds neither pages nor slots
     RUNNING = "running"
     FINISHED = "finished"
 
@@ -78,11 +79,11 @@ class Usage:
 
     Attributes:
         prompt_tokens: as given.
-        cached_tokens: of the prompt, found in pages that earlier requests left.
+        cached_tokens: of the prompt, found in what earlier requests left.
         computed_tokens: went through the model, whether of prompt or answer, recomputation included; guesses that did
             not come true are not.
         output_tokens: drawn.
-        preemptions: times the sequence had to give up its pages to an older one.
+        preemptions: times the sequence had to give up what it held to an older one.
         drafted_tokens: guesses that went through the model besides, to be verified.
         accepted_tokens: of these, the ones that came true: each saved a step.
     """
@@ -140,6 +141,7 @@ class Sequence(PagedTokens):
             page_tokens=page_tokens,
             table_stride=table_stride,
             embedded=EmbeddedTokens(request.embedded) if request.embedded else NONE,
+            keep_tokens=request.keep_tokens,
         )
         self.id = sequence_id
         self.request = request
@@ -169,15 +171,15 @@ class Sequence(PagedTokens):
             accepted_tokens=self.accepted_tokens,
         )
 
-    def start(self, pool: PagePool, prefix: Prefix) -> None:
-        super().start(pool, prefix)
+    def start(self, memory: DeviceMemory, prefix: Prefix) -> None:
+        super().start(memory, prefix)
         if not self._was_admitted:
             self.cached_tokens = prefix.num_tokens
         self._was_admitted = True
         self.status = Status.RUNNING
 
-    def commit(self, pool: PagePool, count: int) -> None:
-        super().commit(pool, count)
+    def commit(self, memory: DeviceMemory, count: int) -> None:
+        super().commit(memory, count)
         self.computed_tokens += count
 
     def append(self, token: int) -> None:
@@ -187,7 +189,7 @@ class Sequence(PagedTokens):
     def slide(self, context: int) -> int:
         """Drops the older half of the tokens after `keep_tokens`, so that they fill half of what the context leaves.
 
-        The sequence must hold no pages: every token kept gets a new position, and positions are baked into the keys.
+        The sequence must hold nothing: every token kept gets a new position, and positions are baked into the keys.
 
         Returns:
             How many tokens were dropped.

@@ -59,13 +59,14 @@ class Stepping:
         """The next step of one sequence, as if there were no other. Returns whether it has drawn a token."""
         part = self._scheduler.schedule_alone(sequence)
         draws = part.wants_logits
-        self._batch.fill([part], self._session)
-        self._drawing.take([part], *self._computed([part]))
+        wanted = self._lay_out([part])
+        self._drawing.take([part], *self._computed([part], wanted))
         return draws
 
-    def _computed(self, slices: list[Slice[Sequence]]) -> tuple[ForwardResult, tuple[str, ...]]:
+    def _computed(
+        self, slices: list[Slice[Sequence]], wanted: tuple[str, ...]
+    ) -> tuple[ForwardResult, tuple[str, ...]]:
         """What the batch gives that was laid out, as far as it takes to draw, and what that is."""
-        wanted = outputs_read(slices, self._session.info.likeliest)
         result = self._batch.run(self._session, wanted)
         if "likeliest" in wanted and not is_enough(slices, result):
             # Very seldom: more tokens are as likely as each other than a forward tells.
@@ -73,11 +74,21 @@ class Stepping:
             result = self._batch.run(self._session, wanted)
         return result, wanted
 
+    def _lay_out(self, slices: list[Slice[Sequence]]) -> tuple[str, ...]:
+        """Fills the batch and returns what of its forward is read. Only a batch that can be computed once more, should
+        they not be enough, may tell the likeliest tokens alone: one in which no state is written over."""
+        wanted = outputs_read(slices, self._session.info.likeliest)
+        states = self._scheduler.memory.states
+        if "likeliest" in wanted and not all(part.sequence.state.spare_source(states) for part in slices):
+            wanted = outputs_read(slices, 0)
+        self._batch.fill(slices, self._session)
+        return wanted
+
     def _forward(self, slices: list[Slice[Sequence]], speculation: Speculation | None = None) -> None:
         """Computes the slices, tells the pace of it, and draws."""
-        self._batch.fill(slices, self._session)
+        wanted = self._lay_out(slices)
         begin = time.perf_counter_ns()
-        result, wanted = self._computed(slices)
+        result, wanted = self._computed(slices, wanted)
         taken_ns = time.perf_counter_ns() - begin
         if speculation is not None:
             speculation.observe(self._batch.num_rows, taken_ns)
