@@ -103,8 +103,8 @@ class LLM(Asking):
             say otherwise.
         max_seqs: requests whose keys and values have room for a full context each at the same time. None: one, and
             room for more as far as the model was compiled for and an eighth of the free memory holds.
-        kv_bytes: memory for keys and values, but at least one full context; None: as `max_seqs` says. With less than
-            all requests want, some wait for room, or give it up and are computed again.
+        kv_bytes: memory for keys and values and recurrent state, but at least one full context; None: as `max_seqs`
+            says. With less than all requests want, some wait for room, or give it up and are computed again.
         speculate: "lookup" guesses tokens from the text so far and verifies several at once, where that is faster;
             "off" never guesses. The answers are the same.
         draft: a small model with the same tokenizer that guesses instead; named as `model` is.
@@ -272,7 +272,8 @@ class LLM(Asking):
     @property
     def info(self) -> LLMInfo:
         """What this model is and needs."""
-        described = self._parts.session.info
+        session = self._parts.session
+        described = session.info
         chosen = self._requests.template_so_far
         has_own = self._texts.tokenizer is not None and self._texts.tokenizer.spec.chat_template
         template = chosen.template.name if chosen else ("own" if has_own else None)
@@ -284,9 +285,9 @@ class LLM(Asking):
             hidden_size=described.hidden_size,
             context=self._engine.context,
             max_position=described.max_position,
-            threads=self._parts.session.threads,
+            threads=session.threads,
             weights_bytes=self._parts.model.info.weights_bytes,
-            session_bytes=described.session_bytes(self._parts.session.num_pages, self._parts.session.threads),
+            session_bytes=described.session_bytes(session.num_pages, session.threads, session.num_slots),
             template=template,
             sampling=self._requests.defaults(),
             device=self._parts.placement,

@@ -25,7 +25,7 @@ from hearth.prepare import (
     check_device,
     check_gpu_layers,
     choose_context,
-    choose_pages,
+    choose_room,
     open_model,
     place,
     prepare,
@@ -202,8 +202,8 @@ def _with_engine(
         kv_bytes=asked.kv_bytes,
         free_bytes=free,
     )
-    num_pages = choose_pages(info, context, max_seqs=asked.max_seqs, kv_bytes=asked.kv_bytes, free_bytes=free)
-    session = text_session(model, num_pages=num_pages, threads=threads)
+    room = choose_room(info, context, max_seqs=asked.max_seqs, kv_bytes=asked.kv_bytes, free_bytes=free)
+    session = text_session(model, num_pages=room.pages, num_slots=room.slots, threads=threads)
     guesser = open_guesser(
         asked.speculate,
         draft,

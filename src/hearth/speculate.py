@@ -10,7 +10,7 @@ from typing import Literal
 
 from hearth.chat.tokenizer import Tokenizer
 from hearth.checkpoint.tokenizer_files import load_tokenizer
-from hearth.engine import DraftModel, PromptLookup, Speculation, pages_for
+from hearth.engine import DraftModel, PromptLookup, Speculation, pages_for, slots_for
 from hearth.errors import UsageError
 from hearth.prepare import Opened, ProgressCallback, open_model, prepare, start_loading
 from hearth.runtime import Model, TextInfo, TextSession, require
@@ -67,10 +67,11 @@ def open_guesser(
         info = TextInfo.of(model.info)
         context = min(context, info.max_position)
         num_pages = pages_for(context, max_seqs, page_tokens=info.page_tokens)
-        require(
-            info.session_bytes(num_pages, threads), f"The draft model {draft.name} at a context of {context} tokens"
-        )
-        session = TextSession(model, num_pages=num_pages, threads=threads)
+        # Its guesses stand in slots of their own until they are verified.
+        num_slots = slots_for(max_seqs, texts=0, speculates=True) if info.state_bytes_per_slot else 0
+        needed = info.session_bytes(num_pages, threads, num_slots)
+        require(needed, f"The draft model {draft.name} at a context of {context} tokens")
+        session = TextSession(model, num_pages=num_pages, num_slots=num_slots, threads=threads)
         return Guesser(Speculation(DraftModel(session, context=context, vocab_size=vocab_size)), model)
     except BaseException:
         model.close()

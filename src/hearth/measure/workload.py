@@ -55,9 +55,12 @@ class Workload:
         num_pages = max(pages_for(tokens + 1, count, page_tokens=info.page_tokens) for tokens, count in longest)
         tokens, count = max(longest, key=lambda run: run[0] * run[1])
         what = f"A context of {tokens} tokens" + (f" for {count} sequences" if count > 1 else "")
-        require(info.session_bytes(num_pages, threads), what, hint="Measure a shorter context or fewer sequences.")
+        # Nothing is remembered, so that each sequence has its state in one slot.
+        num_slots = max(count for _, count in longest) if info.state_bytes_per_slot else 0
+        needed = info.session_bytes(num_pages, threads, num_slots)
+        require(needed, what, hint="Measure a shorter context or fewer sequences.")
         self.info = info
-        self.session = text_session(llm.model, num_pages=num_pages, threads=threads)
+        self.session = text_session(llm.model, num_pages=num_pages, num_slots=num_slots, threads=threads)
         self.session.clear_states()
         self.kv_bytes = num_pages * info.kv_bytes_per_page
         self._random = np.random.default_rng(_SEED)
@@ -125,7 +128,7 @@ class _Watched:
 
     def __init__(self, session: TextSession | SplitTextSession, info: TextInfo, on_forward: OnForward | None) -> None:
         self.info = info
-        self.num_pages = session.num_pages
+        self.num_pages, self.num_slots = session.num_pages, session.num_slots
         self.assumes = False
         self.left = 0.0
         self.apply_mask = session.apply_mask
@@ -136,7 +139,7 @@ class _Watched:
     def forward(
         self, token_ids: Any, positions: Any, token_seq: Any, block_table: Any, logit_rows: Any, num_prompt_tokens: int,
         embeddings: Any = None, embedded_tokens: Any = (), last_seen: Any = None,
-        rope_positions: Any = None, wanted: Collection[str] = OUTPUTS,
+        rope_positions: Any = None, wanted: Collection[str] = OUTPUTS, **state: Any,
     ) -> ForwardResult | _Assumed:  # fmt: skip
         if self.assumes:
             rows = len(logit_rows)
@@ -146,9 +149,9 @@ class _Watched:
         arrays = (token_ids, positions, token_seq, block_table, logit_rows, num_prompt_tokens)
         more = (embeddings, embedded_tokens, last_seen, rope_positions, wanted)
         if self._on_forward is None:
-            return self._session.forward(*arrays, *more)
+            return self._session.forward(*arrays, *more, **state)
         begin = time.perf_counter()
-        result = self._session.forward(*arrays, *more)
+        result = self._session.forward(*arrays, *more, **state)
         seconds = time.perf_counter() - begin
         firsts = np.flatnonzero(np.diff(token_seq, prepend=-1))
         counts = np.diff(firsts, append=len(token_seq))

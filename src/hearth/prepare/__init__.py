@@ -5,7 +5,7 @@
 """
 
 from hearth.prepare.bundles import prepare
-from hearth.prepare.context import choose_context, choose_pages
+from hearth.prepare.context import choose_context, choose_room
 from hearth.prepare.finding import fetch, inspector, preparer_of
 from hearth.prepare.known_answers import known_answers, with_known_answers
 from hearth.prepare.loading import open_model, start_loading, start_placed
@@ -29,7 +29,7 @@ __all__ = [
     "check_device",
     "check_gpu_layers",
     "choose_context",
-    "choose_pages",
+    "choose_room",
     "compile_progress",
     "fetch",
     "hub_progress",

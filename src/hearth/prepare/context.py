@@ -1,8 +1,10 @@
-"""How many tokens a sequence of a language model may have, and the pages of keys and values for them."""
+"""How many tokens a sequence of a language model may have, and the room for what is kept of them."""
 
 from __future__ import annotations
 
-from hearth.engine import pages_for
+from dataclasses import dataclass
+
+from hearth.engine import pages_for, slots_for
 from hearth.errors import UsageError
 from hearth.fit import LEAST_CONTEXT
 from hearth.runtime import TextInfo, require_within
@@ -13,11 +15,23 @@ _SPARE_SHARE = 8
 """This part of the free memory may hold keys and values of more requests than the one that must have room."""
 
 
-def choose_pages(
+@dataclass(frozen=True)
+class Room:
+    """What a session keeps of its sequences: pages of keys and values, and slots of recurrent state."""
+
+    pages: int
+    slots: int
+
+    def session_bytes(self, info: TextInfo, threads: int) -> int:
+        """Memory that a session needs beside the weights."""
+        return info.session_bytes(self.pages, threads, self.slots)
+
+
+def choose_room(
     info: TextInfo, context: int, *, max_seqs: int | None, kv_bytes: int | None, free_bytes: int | None
-) -> int:
-    """Pages of keys and values for `max_seqs` sequences of a full context; fewer, but enough for one of them, where
-    `kv_bytes` do not hold so many.
+) -> Room:
+    """Room for `max_seqs` sequences of a full context; less, but enough for one of them, where `kv_bytes` do not hold
+    so many.
 
     Args:
         max_seqs: None: as many as the model was compiled for, in `kv_bytes` or else a small part of the free memory.
@@ -25,10 +39,25 @@ def choose_pages(
     """
     if max_seqs is None and kv_bytes is None:
         kv_bytes = (free_bytes or 0) // _SPARE_SHARE
-    full = pages_for(context, info.max_seqs if max_seqs is None else max_seqs, page_tokens=info.page_tokens)
+    count = info.max_seqs if max_seqs is None else max_seqs
+    slots = _choose_slots(info, count, kv_bytes)
+    full = pages_for(context, count, page_tokens=info.page_tokens)
+    if kv_bytes is None:
+        return Room(full, slots)
+    left_bytes = kv_bytes - slots * info.state_bytes_per_slot
+    return Room(
+        min(full, max(pages_for(context, page_tokens=info.page_tokens), left_bytes // info.kv_bytes_per_page)), slots
+    )
+
+
+def _choose_slots(info: TextInfo, max_seqs: int, kv_bytes: int | None) -> int:
+    """Slots of state: guesses too are kept in some, and texts that may go on; all in half of `kv_bytes`."""
+    if not info.state_bytes_per_slot:
+        return 0
+    full = slots_for(max_seqs, texts=max_seqs, speculates=True)
     if kv_bytes is None:
         return full
-    return min(full, max(pages_for(context, page_tokens=info.page_tokens), kv_bytes // info.kv_bytes_per_page))
+    return min(full, max(slots_for(1), kv_bytes // 2 // info.state_bytes_per_slot))
 
 
 def choose_context(
@@ -40,7 +69,7 @@ def choose_context(
     Args:
         wanted: by the user; None: what the model has, up to `MAX_DEFAULT_CONTEXT` and what half of the free
             memory holds.
-        kv_bytes, free_bytes: as `choose_pages`.
+        kv_bytes, free_bytes: as `choose_room`.
 
     Raises:
         UsageError: `wanted` or `max_seqs` is out of range.
@@ -55,9 +84,8 @@ def choose_context(
         )
 
     def needed(tokens: int) -> int:
-        return info.session_bytes(
-            choose_pages(info, tokens, max_seqs=max_seqs, kv_bytes=kv_bytes, free_bytes=free_bytes), threads
-        )
+        room = choose_room(info, tokens, max_seqs=max_seqs, kv_bytes=kv_bytes, free_bytes=free_bytes)
+        return room.session_bytes(info, threads)
 
     def halved(tokens: int, limit_bytes: int) -> int:
         while tokens > LEAST_CONTEXT and needed(tokens) > limit_bytes:

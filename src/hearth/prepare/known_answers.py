@@ -84,7 +84,7 @@ def known_answers(bundle: Bundle) -> str | None:
             return None
         calls = _calls(info)
         num_pages = max(len(call.pages) for call in calls)
-        with TextSession(model, num_pages=num_pages) as session:
+        with TextSession(model, num_pages=num_pages, num_slots=info.lone_slots) as session:
             told = [_told(call, _logits(session, call)) for call in calls]
     answers = {"format": FORMAT_VERSION, "pages": num_pages, "calls": told}
     return json.dumps(answers) + "\n"
@@ -123,5 +123,6 @@ def _logits(session: TextSession, call: _Call) -> NDArray[np.float32]:
     count = len(call.tokens)
     positions = np.arange(call.position, call.position + count, dtype=np.int32)
     sequences, wanted = np.zeros(count, np.int32), np.arange(count - call.rows, count, dtype=np.int32)
-    result = session.forward(call.tokens, positions, sequences, call.pages[None], wanted, wanted=("logits",))
+    state = session.info.lone_state(call.position, count)
+    result = session.forward(call.tokens, positions, sequences, call.pages[None], wanted, wanted=("logits",), **state)
     return np.array(result.logits)

@@ -135,14 +135,15 @@ def _lap(model: Model, *, rounds: int) -> _Lap:
     positions = np.arange(ends[-1], dtype=np.int32)
     pages = -(-int(ends[-1]) // info.page_tokens)
     table = np.arange(pages, dtype=np.int32)[None]
-    with TextSession(model, num_pages=pages) as session:
+    with TextSession(model, num_pages=pages, num_slots=info.lone_slots) as session:
 
         def call(number: int) -> Float32s:
             here = slice(ends[number] - counts[number], ends[number])
             rows, last = np.zeros(counts[number], np.int32), np.array([counts[number] - 1], np.int32)
             given = None if states is None else states[here]
+            state = info.lone_state(here.start, counts[number])
             result = session.forward(
-                ids[here], positions[here], rows, table, last, wanted=("logits",), layer_input=given
+                ids[here], positions[here], rows, table, last, wanted=("logits",), layer_input=given, **state
             )
             return np.array(result.logits[0])
 

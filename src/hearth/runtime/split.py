@@ -216,9 +216,9 @@ class SplitTextSession:
 
 
 def text_session(
-    model: Model | SplitModel, *, num_pages: int, threads: int | None = None
+    model: Model | SplitModel, *, num_pages: int, num_slots: int = 0, threads: int | None = None
 ) -> TextSession | SplitTextSession:
     """A session of a language model, be it whole or in two parts. Raises as these."""
     if isinstance(model, SplitModel):
-        return SplitTextSession(model, num_pages=num_pages, threads=threads)
-    return TextSession(model, num_pages=num_pages, threads=threads)
+        return SplitTextSession(model, num_pages=num_pages, num_slots=num_slots, threads=threads)
+    return TextSession(model, num_pages=num_pages, num_slots=num_slots, threads=threads)

@@ -115,6 +115,20 @@ class TextInfo:
             _function=function,
         )
 
+    def lone_state(self, start: int, count: int) -> dict[str, Any]:
+        """The `state_from` and `state_to` of a forward of one sequence alone, which has `start` tokens before these
+        `count` and keeps its state in the first slot. Nothing where the model has no state."""
+        if not self.state_bytes_per_slot:
+            return {}
+        to = np.full(count, -1, np.int32)
+        to[-1] = 0
+        return {"state_from": np.array([0 if start else -1], np.int32), "state_to": to}
+
+    @property
+    def lone_slots(self) -> int:
+        """Slots that one sequence alone wants."""
+        return int(self.state_bytes_per_slot > 0)
+
     def session_bytes(self, num_pages: int, threads: int, num_slots: int = 0) -> int:
         """Memory that a session needs beside the weights once all its pages and slots are in use; a few KiB too much at
         most."""

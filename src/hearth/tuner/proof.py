@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from hearth.engine import pages_for
 from hearth.errors import HearthError
-from hearth.runtime import Model, TextInfo, TextSession, require
+from hearth.runtime import ForwardResult, Model, TextInfo, TextSession, require
 from hearth.tuner.decide import Gain, gain, undisturbed, weighted
 
 _PROMPTS = (3, 33, 160)
@@ -56,7 +56,10 @@ def prove(untuned: Path, tuned: Path, *, threads: int, told: Callable[[str], Non
         info = TextInfo.of(first.info)
         tokens = min(max(_PROMPTS) + _STEPS, info.max_position)
         pages = pages_for(tokens, 1, page_tokens=info.page_tokens)
-        runs = [_Run(TextSession(model, num_pages=pages, threads=threads), tokens) for model in (first, second)]
+        runs = [
+            _Run(TextSession(model, num_pages=pages, num_slots=info.lone_slots, threads=threads), tokens)
+            for model in (first, second)
+        ]
         report("comparing tokens")
         random = np.random.default_rng(_SEED)
         compared = 0
@@ -80,16 +83,21 @@ class _Run:
         """Logits after the last tokens of `ids`, which stand at `position` and after."""
         n = len(ids)
         rows = np.arange(max(0, n - self._max_rows), n, dtype=np.int32)
-        where = np.arange(position, position + n, dtype=np.int32)
-        return self._session.forward(ids, where, np.zeros(n, np.int32), self._table, rows).logits
+        return self._forward(ids, position, rows).logits
 
     def timed(self, ids: NDArray[np.int32], position: int) -> float:
         """Seconds for the same, the logits of the last token alone wanted."""
         n = len(ids)
-        where, last = np.arange(position, position + n, dtype=np.int32), np.array([n - 1], np.int32)
+        last = np.array([n - 1], np.int32)
         begin = time.perf_counter()
-        self._session.forward(ids, where, np.zeros(n, np.int32), self._table, last)
+        self._forward(ids, position, last)
         return time.perf_counter() - begin
+
+    def _forward(self, ids: NDArray[np.int32], position: int, rows: NDArray[np.int32]) -> ForwardResult:
+        n = len(ids)
+        where = np.arange(position, position + n, dtype=np.int32)
+        state = self._session.info.lone_state(position, n)
+        return self._session.forward(ids, where, np.zeros(n, np.int32), self._table, rows, **state)
 
 
 def _same(first: _Run, second: _Run, ids: NDArray[np.int32]) -> int:
