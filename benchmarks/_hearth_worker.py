@@ -14,7 +14,7 @@ import numpy as np
 from _worker import Forward, Job, serve
 
 from hearth.bundle import BatchShape, read_costs
-from hearth.engine import Engine, Request, SamplingParams, pages_for
+from hearth.engine import Engine, Request, SamplingParams, pages_for, slots_for
 from hearth.prepare import Opened, open_model, prepare
 from hearth.runtime import TextInfo, TextSession
 from hearth.runtime.limits import compute_peak, read_bandwidth
@@ -94,7 +94,8 @@ class Hearth:
         info = self._info
         context = min(self._job.context + SPARE_TOKENS, info.max_position)
         num_pages = pages_for(context, num_seqs, page_tokens=info.page_tokens)
-        session = TextSession(self._model, num_pages=num_pages, threads=self._job.threads)
+        num_slots = slots_for(num_seqs) if info.state_bytes_per_slot else 0
+        session = TextSession(self._model, num_pages=num_pages, num_slots=num_slots, threads=self._job.threads)
         # Prompts to be timed are new from their first token on, so the prefix cache only helps those that are not.
         self._engine = Engine(session, context=context, chunk_tokens=min(self._job.chunk, info.max_tokens))
 

@@ -90,7 +90,9 @@ class LlamaCpp:
             same += 1
         memory = llama_cpp.llama_get_memory(self._context)
         if not llama_cpp.llama_memory_seq_rm(memory, sequence, same, -1):
-            raise RuntimeError("llama.cpp cannot shorten a sequence")
+            same = 0  # a recurrent state cannot go back to an earlier token
+            if not llama_cpp.llama_memory_seq_rm(memory, sequence, -1, -1):
+                raise RuntimeError("llama.cpp cannot empty a sequence")
         del held[same:]
         for first in range(same, len(prompt), self._job.chunk):
             part = prompt[first : first + self._job.chunk]

@@ -22,6 +22,7 @@ from pathlib import Path
 import gguf_blocks
 import gguf_file
 import numpy as np
+from recurrent_shapes import ConvShape, DeltaShape
 
 PIECE_BYTES = 32 << 20
 
@@ -46,6 +47,10 @@ class Shape:
     pre_tokenizer: str  # tokenizer.ggml.pre
     qkv_bias: bool = False
     llama3_rope: bool = False  # rope_scaling of type llama3, factor 32, 1..4, 8192
+    rotary_dim: int | None = None  # of a head; None: all of it
+    recurrent: DeltaShape | ConvShape | None = None  # in most layers, in place of attention; GGUF only
+    gated_attention: bool = False
+    head_norms: bool = False
 
 
 SHAPES = {
@@ -64,6 +69,24 @@ SHAPES = {
         intermediate_size=1536, vocab_size=49152, rope_theta=100000.0, norm_eps=1e-5, max_position=8192,
         bos_id=1, eos_id=2, pre_tokenizer="smollm",
     ),
+    "qwen3.5-0.8b": Shape(
+        architecture="qwen35", hidden_size=1024, num_layers=24, num_heads=8, num_kv_heads=2, head_dim=256,
+        intermediate_size=3584, vocab_size=248320, rope_theta=10000000.0, norm_eps=1e-6, max_position=262144,
+        bos_id=248044, eos_id=248046, pre_tokenizer="qwen35", rotary_dim=64, gated_attention=True, head_norms=True,
+        recurrent=DeltaShape(key_heads=16, value_heads=16, size=128, taps=4, every=4),
+    ),
+    "qwen3.5-4b": Shape(
+        architecture="qwen35", hidden_size=2560, num_layers=32, num_heads=16, num_kv_heads=4, head_dim=256,
+        intermediate_size=9216, vocab_size=248320, rope_theta=10000000.0, norm_eps=1e-6, max_position=262144,
+        bos_id=248044, eos_id=248046, pre_tokenizer="qwen35", rotary_dim=64, gated_attention=True, head_norms=True,
+        recurrent=DeltaShape(key_heads=16, value_heads=32, size=128, taps=4, every=4),
+    ),
+    "lfm2-1.2b": Shape(
+        architecture="lfm2", hidden_size=2048, num_layers=16, num_heads=32, num_kv_heads=8, head_dim=64,
+        intermediate_size=8192, vocab_size=65536, rope_theta=1000000.0, norm_eps=1e-5, max_position=128000,
+        bos_id=1, eos_id=7, pre_tokenizer="lfm2", head_norms=True,
+        recurrent=ConvShape(taps=3, attending=(2, 5, 8, 10, 12, 14)),
+    ),
 }  # fmt: skip
 
 GGUF_FORMATS = ("f16", "q8_0", "q4_0", "q4_k", "q4_k_m", "q5_k", "q6_k")
@@ -81,28 +104,46 @@ class Tensor:
 
 
 def tensors_of(shape: Shape) -> Iterator[Tensor]:
-    """All tensors, in the order of the files. The head is the embedding: all three models tie them."""
+    """All tensors, in the order of the files. The head is the embedding: all these models tie them."""
     hidden, inner = shape.hidden_size, shape.intermediate_size
-    queries, keys = shape.num_heads * shape.head_dim, shape.num_kv_heads * shape.head_dim
     yield Tensor("token_embd.weight", "model.embed_tokens.weight", (shape.vocab_size, hidden))
     for layer in range(shape.num_layers):
         blk, model = f"blk.{layer}.", f"model.layers.{layer}."
         yield Tensor(blk + "attn_norm.weight", model + "input_layernorm.weight", (hidden,), is_norm=True)
-        for letter, rows in (("q", queries), ("k", keys), ("v", keys)):
-            yield Tensor(f"{blk}attn_{letter}.weight", f"{model}self_attn.{letter}_proj.weight", (rows, hidden))
-            if shape.qkv_bias:
-                yield Tensor(f"{blk}attn_{letter}.bias", f"{model}self_attn.{letter}_proj.bias", (rows,))
-        yield Tensor(blk + "attn_output.weight", model + "self_attn.o_proj.weight", (hidden, queries))
-        yield Tensor(blk + "ffn_norm.weight", model + "post_attention_layernorm.weight", (hidden,), is_norm=True)
+        yield from mixing_tensors(shape, layer, blk, model)
+        # Qwen 3.5 has the norm before the MLP under the name that others give to one behind attention.
+        before_mlp = "post_attention_norm.weight" if shape.architecture == "qwen35" else "ffn_norm.weight"
+        yield Tensor(blk + before_mlp, model + "post_attention_layernorm.weight", (hidden,), is_norm=True)
         yield Tensor(blk + "ffn_gate.weight", model + "mlp.gate_proj.weight", (inner, hidden))
         yield Tensor(blk + "ffn_up.weight", model + "mlp.up_proj.weight", (inner, hidden))
         yield Tensor(blk + "ffn_down.weight", model + "mlp.down_proj.weight", (hidden, inner))
-    yield Tensor("output_norm.weight", "model.norm.weight", (hidden,), is_norm=True)
+    last = "token_embd_norm.weight" if shape.architecture == "lfm2" else "output_norm.weight"
+    yield Tensor(last, "model.norm.weight", (hidden,), is_norm=True)
+
+
+def mixing_tensors(shape: Shape, layer: int, blk: str, model: str) -> Iterator[Tensor]:
+    """Attention, or what a layer has in its place."""
+    hidden, recurrent = shape.hidden_size, shape.recurrent
+    if recurrent is not None and not recurrent.attends(layer):
+        for name, size in recurrent.parts(hidden):
+            yield Tensor(blk + name, "", size, is_norm=name.endswith("norm.weight"))
+        return
+    queries, keys = shape.num_heads * shape.head_dim, shape.num_kv_heads * shape.head_dim
+    for letter, rows in (("q", queries * (1 + shape.gated_attention)), ("k", keys), ("v", keys)):
+        yield Tensor(f"{blk}attn_{letter}.weight", f"{model}self_attn.{letter}_proj.weight", (rows, hidden))
+        if shape.qkv_bias:
+            yield Tensor(f"{blk}attn_{letter}.bias", f"{model}self_attn.{letter}_proj.bias", (rows,))
+    if shape.head_norms:
+        for letter in "qk":
+            yield Tensor(f"{blk}attn_{letter}_norm.weight", "", (shape.head_dim,), is_norm=True)
+    yield Tensor(blk + "attn_output.weight", model + "self_attn.o_proj.weight", (hidden, queries))
 
 
 def vector(tensor: Tensor, rng: np.random.Generator) -> np.ndarray:
-    """f32: norm weights around 1, biases around 0."""
-    values = rng.standard_normal(tensor.shape[0], np.float32)
+    """f32: norm weights around 1, rates of decay below 0, all else around 0."""
+    values = rng.standard_normal(tensor.shape, np.float32)
+    if tensor.gguf_name.endswith("ssm_a"):
+        return -np.exp(values)
     return 1 + 0.1 * values if tensor.is_norm else 0.1 * values
 
 
@@ -116,15 +157,15 @@ def gguf_type(tensor: Tensor, wanted: str, num_layers: int, *, pure: bool) -> st
     projections of half the layers. A row that is no multiple of 256 cannot be a k-quant, and falls back to the next
     larger format of blocks of 32.
     """
-    if len(tensor.shape) == 1:
+    if len(tensor.shape) == 1 or "conv1d" in tensor.gguf_name or "shortconv.conv" in tensor.gguf_name:
         return "f32"
     kind = wanted.removesuffix("_m")
     if tensor.gguf_name == "token_embd.weight":
         if wanted.startswith(("q4", "q5")) and not pure:
             kind = "q6_k"
     elif wanted == "q4_k_m" and not pure:
-        _, layer, what, _ = tensor.gguf_name.split(".")
-        if what in ("attn_v", "ffn_down") and has_more_bits(int(layer), num_layers):
+        _, layer, what, *_ = tensor.gguf_name.split(".")
+        if what in ("attn_v", "attn_qkv", "ffn_down") and has_more_bits(int(layer), num_layers):
             kind = "q6_k"
     if tensor.shape[1] % gguf_blocks.BLOCKS[kind].columns:
         kind = {"q4_k": "q5_0", "q5_k": "q5_1", "q6_k": "q8_0"}[kind]
@@ -146,6 +187,18 @@ def rope_factors(shape: Shape) -> np.ndarray:
     return (1 / ((1 - smooth) / factor + smooth)).astype(np.float32)
 
 
+def of_layers(shape: Shape) -> dict[str, object]:
+    """Metadata that depends on what layers are."""
+    if shape.recurrent is None:
+        return {"attention.head_count_kv": np.uint32(shape.num_kv_heads)}
+    about = shape.recurrent.metadata(shape.num_layers, shape.num_kv_heads)
+    if shape.num_heads * shape.head_dim != shape.hidden_size:
+        about |= dict.fromkeys(("attention.key_length", "attention.value_length"), np.uint32(shape.head_dim))
+    if shape.architecture == "qwen35":
+        about["rope.dimension_sections"] = [np.int32(size) for size in (11, 11, 10, 0)]
+    return about
+
+
 def gguf_metadata(shape: Shape, name: str, wanted: str) -> list[tuple[str, object]]:
     arch, uint32 = shape.architecture, np.uint32
     file_type = {"f16": 1, "q4_0": 2, "q8_0": 7, "q4_k": 14, "q4_k_m": 15, "q5_k": 16, "q6_k": 18}[wanted]
@@ -160,10 +213,10 @@ def gguf_metadata(shape: Shape, name: str, wanted: str) -> list[tuple[str, objec
         (f"{arch}.block_count", uint32(shape.num_layers)),
         (f"{arch}.feed_forward_length", uint32(shape.intermediate_size)),
         (f"{arch}.attention.head_count", uint32(shape.num_heads)),
-        (f"{arch}.attention.head_count_kv", uint32(shape.num_kv_heads)),
+        *((f"{arch}.{key}", value) for key, value in of_layers(shape).items()),
         (f"{arch}.attention.layer_norm_rms_epsilon", np.float32(shape.norm_eps)),
         (f"{arch}.rope.freq_base", np.float32(shape.rope_theta)),
-        (f"{arch}.rope.dimension_count", uint32(shape.head_dim)),
+        (f"{arch}.rope.dimension_count", uint32(shape.rotary_dim or shape.head_dim)),
         (f"{arch}.vocab_size", uint32(shape.vocab_size)),
         ("tokenizer.ggml.model", "gpt2"),
         ("tokenizer.ggml.pre", shape.pre_tokenizer),
@@ -306,6 +359,8 @@ def main() -> int:
     parser.add_argument("--force", action="store_true", help="make files anew that are there already")
     arguments = parser.parse_args()
     names = list(SHAPES) if not arguments.shape or "all" in arguments.shape else arguments.shape
+    if any(SHAPES[name].recurrent for name in names) and set(HF_FORMATS).intersection(arguments.format or ()):
+        parser.error("hybrid models are made as GGUF files alone")
     formats = arguments.format or ["q4_0"]
     if "all" in formats:
         formats = [*GGUF_FORMATS, *HF_FORMATS]

@@ -71,7 +71,7 @@ def test_a_hugging_face_folder_is_one_that_hearth_reads(shapes, tmp_path, name, 
 
 
 def test_both_forms_of_a_model_have_the_same_configuration(shapes, tmp_path):
-    for name in shapes.SHAPES:
+    for name in (name for name, shape in shapes.SHAPES.items() if shape.recurrent is None):
         shapes.write_gguf(tmp_path / "model.gguf", name, "f16", pure=False, seed=0)
         shapes.write_hf(tmp_path / name, name, "hf-f16", seed=0)
         one, two = (load_family(open_checkpoint(path)).config for path in (tmp_path / "model.gguf", tmp_path / name))

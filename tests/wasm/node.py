@@ -89,7 +89,7 @@ class NodeSession:
         options = json.dumps({"threads": threads, **({"isa": isa} if isa else {})})
         command = [NODE, str(HERE / "session.mjs"), str(folder), str(pages), options]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self.num_pages = pages
+        self.num_pages, self.num_slots = pages, 0
         about = self._read()
         self.info: dict[str, Any] = about["info"]
         self.device: dict[str, Any] = about["device"]
