@@ -258,7 +258,6 @@ def test_what_a_device_has_lost_is_computed_again_and_no_answer_ends(lost_at):
     ids = [engine.add(Request(prompt_ids=prompt, params=greedy(8))) for prompt in PROMPTS]
     events = [event for _ in range(lost_at) for event in engine.step()]
     session.fail_next = StatesLost("The GPU was lost.")
-    session.lose_everything()
     while engine.num_running or engine.num_waiting:
         events += engine.step()
     for request_id, prompt in zip(ids, PROMPTS, strict=True):

@@ -187,6 +187,46 @@ def test_fewer_slots_than_sequences_make_them_wait():
     assert max(map(len, session.batches)) == 2
 
 
+@pytest.mark.parametrize("steps", range(1, 9))
+def test_who_comes_while_a_checkpoint_is_being_left_waits_for_its_slot(steps):
+    """The answer that runs has just filled a page: for one step it reads one slot and writes another one."""
+    session = toy(num_slots=3, page_tokens=4)
+    engine = Engine(session, context=100)
+    got: dict[int, list[int]] = {}
+    prompts = [tokens(6), tokens(7), tokens(2)]
+    for prompt in prompts:
+        got[engine.add(Request(prompt_ids=prompt, params=greedy(20)))] = []
+        for _ in range((steps, 0, 100)[len(got) - 1]):
+            for event in engine.step():
+                got[event.id].append(event.token)
+    assert list(got.values()) == [greedy_reference(session, prompt, 20) for prompt in prompts]
+
+
+def test_the_only_slot_left_is_written_over_by_who_goes_on_from_it():
+    session = toy(num_slots=2)
+    engine = Engine(session, context=100)
+    text = tokens(32)
+    ask(engine, session, text, 1)
+    other = tokens(3)
+    answer = engine.generate(other, greedy(9))
+    begun = [next(answer).token]
+    assert ask(engine, session, [*text, 1, 2], 9)[1].cached_tokens == 32
+    assert [*begun, *(event.token for event in answer)] == greedy_reference(session, other, 9)
+
+
+def test_logits_take_a_slot_from_the_youngest_if_need_be():
+    session = toy(num_slots=2)
+    engine = Engine(session, context=100)
+    prompts = [tokens(20), tokens(30)]
+    answers = [engine.generate(prompt, greedy(9)) for prompt in prompts]
+    got = [[next(answer).token] for answer in answers]
+    text = tokens(40)
+    assert engine.logits(text).argmax(axis=1)[-1] == greedy_reference(session, text, 1)[0]
+    for prompt, begun, answer, preemptions in zip(prompts, got, answers, (0, 1), strict=True):
+        assert [*begun, *(event.token for event in answer)] == greedy_reference(session, prompt, 9)
+        assert answer.usage.preemptions == preemptions
+
+
 def test_several_go_on_from_one_checkpoint_at_the_same_time():
     session = toy(num_slots=8, max_seqs=8)
     engine = Engine(session, context=400)
@@ -269,7 +309,7 @@ def test_a_state_that_an_interrupt_may_have_left_half_written_is_not_found(after
 
 def test_a_text_that_failed_leaves_no_checkpoint():
     session = toy()
-    engine = Engine(session, context=400)
+    engine = Engine(session, context=400, chunk_tokens=50)
     prompt = tokens(60)
     session.poison_token = 60
     bias = {"logit_bias": {60: -100.0}, "logprobs": 0}
@@ -277,8 +317,26 @@ def test_a_text_that_failed_leaves_no_checkpoint():
     with pytest.raises(Exception, match="NaN"):
         list(failed)
     session.poison_token = None
+    assert len(session.batches) == 2, "the end of its last full page was in the first one"
     assert not engine._memory.states._index._entries
     assert ask(engine, session, [*prompt, 60])[1].cached_tokens == 0
+
+
+@pytest.mark.parametrize("num_slots", [2, 3, 12])
+def test_a_forward_that_tells_too_few_of_the_likeliest_is_run_again_from_the_same_states(num_slots):
+    """Where there is no slot for the second time, whole rows are read the first time."""
+    requests = [Request(prompt_ids=tokens(20), params=SamplingParams(seed=5, top_k=5, max_tokens=30)) for _ in range(2)]
+
+    def drawn(likeliest: int) -> tuple[list[list[int | None]], set[tuple[str, ...]]]:
+        session = toy(num_slots, likeliest=likeliest)
+        session.head[3:40] = session.head[2] = 10 * session.head[2]  # many are as likely as each other
+        events = run_all(Engine(session, context=100), requests)
+        return [_ids(of_one) for of_one in events], set(session.wanted[2:])
+
+    answers, wanted = drawn(12)
+    assert answers == drawn(0)[0]
+    assert (("argmax", "likeliest") in wanted) == (num_slots == 12)
+    assert ("argmax", "logits") in wanted
 
 
 def test_without_prefix_cache_one_slot_for_each_is_enough():

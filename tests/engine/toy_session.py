@@ -16,6 +16,7 @@ import numpy as np
 from toy_state import ToyState
 
 from hearth.engine.forward import OUTPUTS
+from hearth.errors import StatesLost
 
 
 @dataclass(frozen=True)
@@ -82,11 +83,15 @@ class ToySession:
     def num_computed(self) -> int:
         return sum(count for batch in self.batches for count, _ in batch)
 
-    def lose_everything(self) -> None:
-        """As a device that was lost."""
-        self.keys[:] = self.values[:] = np.nan
-        if self.state is not None:
-            self.state.lose_everything()
+    def _fail(self) -> None:
+        """Raises what it was told to raise; where that is StatesLost, nothing is left."""
+        error, self.fail_next = self.fail_next, None
+        if isinstance(error, StatesLost):
+            self.keys[:] = self.values[:] = np.nan
+            if self.state is not None:
+                self.state.lose_everything()
+        if error is not None:
+            raise error
 
     def embed(self, inputs):
         """The picture `seed` with so many rows: random embeddings."""
@@ -102,9 +107,8 @@ class ToySession:
         if self.state is not None:
             self.state.check(positions, token_seq, state_from, state_to)
         assert 0 <= num_prompt_tokens <= len(token_ids)
-        if self.fail_next is not None and not self.fail_after_writing:
-            error, self.fail_next = self.fail_next, None
-            raise error
+        if not self.fail_after_writing:
+            self._fail()
         if self.info.rope_streams:
             assert rope_positions.shape == (len(token_ids), self.info.rope_streams)
             assert rope_positions.dtype == np.int32
@@ -123,9 +127,7 @@ class ToySession:
             seen = (block_table[row], given.get(place), is_prompt, turned_by, current.get(row))
             rows.append(self._token(int(token), int(position), *seen))
         hidden = np.stack(rows)
-        if self.fail_next is not None:
-            error, self.fail_next = self.fail_next, None
-            raise error
+        self._fail()
         logits = np.zeros((len(logit_rows), self.info.vocab_size), np.float32)
         for row, token in enumerate(logit_rows):
             logits[row] = self.head @ hidden[token]

@@ -117,7 +117,6 @@ class HeldState:
         own = slot
         if not states.may_be_written(slot):
             own = states.allocate() if spare is None else spare
-        # The last first, as `release` wants it: what is known of the beginning stays the longest.
         states.release([other for other in rest if other != own])
         # In this order: after an interrupt in between, `after` still tells the right slot of `length`.
         self._source, self._own = slot, own
@@ -142,8 +141,9 @@ class HeldState:
         self._source = self._own = NOWHERE
 
     def _held(self) -> list[int]:
-        """Every slot held, once; in the order of the tokens."""
-        slots = [self._source, *(self._written[length] for length in sorted(self._written)), self._own]
+        """Every slot held, once: the last tokens' first, which `StatePool.release` gives back as what was used last. No
+        checkpoint needs another one before it, and texts are gone on from at their ends."""
+        slots = [self._own, *(self._written[length] for length in sorted(self._written)[::-1]), self._source]
         return [slot for slot in dict.fromkeys(slots) if slot != NOWHERE]
 
     def _publish_before(self, states: StatePool, chain: HashChain, length: int, landmarks: Landmarks) -> None:
