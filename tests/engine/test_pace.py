@@ -76,6 +76,7 @@ def test_the_pace_follows_a_machine_that_changes():
     assert slow < 30
 
 
+@pytest.mark.usefixtures("kind")
 def test_paced_prompts_give_the_same_tokens_and_every_stream_goes_on():
     session = ToySession(num_pages=200)
     engine = Engine(session, context=300, pace=Pace())

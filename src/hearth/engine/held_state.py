@@ -65,17 +65,16 @@ class HeldState:
         """
         if not states.num_slots:
             return
-        source = NOWHERE
-        if checkpoint is not None:
-            source = checkpoint
-            states.hold(source)
-            alone = alone or states.num_available == 0  # then nobody else reads it (`DeviceMemory.has_slot`)
-        if source == NOWHERE or not alone:
-            own = states.allocate()
+        if checkpoint is None:
+            self._own = states.allocate()
+            return
+        states.hold(checkpoint)
+        if alone or states.num_available == 0:  # then nobody else reads it either, see `DeviceMemory.has_slot`
+            states.forget([checkpoint])
+            self._own = checkpoint
         else:
-            states.forget([source])
-            own = source
-        self._source, self._own, self._length = source, own, length
+            self._own = states.allocate()
+        self._source, self._length = checkpoint, length
 
     def prepare(self, states: StatePool, chain: HashChain, start: int, stop: int, landmarks: Landmarks) -> None:
         """The next forward computes tokens [start, stop)."""
