@@ -28,6 +28,16 @@ def silu(k: GpuKernel, x: Expr, lanes: int) -> Expr:
     return x / (f32(1.0, lanes) + exp(f32(0.0, lanes) - x, lanes))
 
 
+def softplus(k: GpuKernel, x: Expr, lanes: int) -> Expr:
+    """log(1 + e**x), with small relative errors on both sides: WGSL promises a logarithm near 1 absolutely alone."""
+    x, vector = k.let(x, "x"), vec("float32", lanes)
+    power = k.let(exp(f32(0.0, lanes) - builtin("abs", vector, x), lanes), "power")
+    # log(1 + p) = 2 artanh(s), of which s is 1/3 at most.
+    s = k.let(power / (power + f32(2.0, lanes)), "s")
+    series = _horner(k, k.let(s * s, "square"), tuple(2.0 / n for n in range(15, 0, -2)), lanes)
+    return builtin("max", vector, x, f32(0.0, lanes)) + s * series
+
+
 def gelu_tanh(k: GpuKernel, x: Expr, lanes: int) -> Expr:
     """0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))), written as x * sigmoid(2 ...)."""
     x = k.let(x, "x")
@@ -68,4 +78,4 @@ ACTIVATIONS: dict[str, Callable[[GpuKernel, Expr, int], Expr]] = {
     "relu": relu,
 }
 
-__all__ = ["ACTIVATIONS", "exp", "sigmoid", "softcap"]
+__all__ = ["ACTIVATIONS", "exp", "sigmoid", "softcap", "softplus"]
