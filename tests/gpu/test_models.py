@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.compiler.compiled import Piece, Sequences, compile_exact, compile_here
+from tests.compiler.compiled import Piece, Sequences, compile_exact, compile_here, open_session
 from tests.gpu.software import software_gpu
 
 from golden import CASES, Case
@@ -23,7 +23,7 @@ from hearth.bundle import GPU_PLAN
 from hearth.checkpoint import open_checkpoint
 from hearth.engine import Engine, SamplingParams
 from hearth.model import load_family
-from hearth.runtime import Model, SplitModel, SplitTextSession, TextSession
+from hearth.runtime import Model, SplitModel, SplitTextSession, TextInfo, TextSession
 
 TOLERANCE = 1e-4  # of the largest logit
 
@@ -34,21 +34,24 @@ def sessions(folder: Path, pages: int = 32) -> Iterator[tuple[Sequences, Sequenc
     with (
         Model(folder) as cpu,
         Model(folder, device=software_gpu(folder)) as gpu,
-        TextSession(cpu, num_pages=pages, threads=2) as here,
-        TextSession(gpu, num_pages=pages) as there,
+        open_session(cpu, pages=pages) as here,
+        open_session(gpu, pages=pages) as there,
     ):
         yield Sequences(here), Sequences(there)
 
 
 @contextmanager
 def parts(folder: Path, first: str, second: str, pages: int = 32) -> Iterator[SplitTextSession]:
-    """The model with all layers but the last on one device, the last on another."""
+    """The model with all layers but the last on one device, the last on another. Where layers have recurrent state only
+    the first is on the one, so that both have such layers."""
     with Model(folder) as whole:
         count = whole.info.layers.count
+        has_state = TextInfo.of(whole.info).state_bytes_per_slot > 0
+    cut = 1 if has_state else count - 1
     with (
-        Model(folder, device=first, layers=(0, count - 1)) as a,
-        Model(folder, device=second, layers=(count - 1, count)) as b,
-        SplitTextSession(SplitModel(a, b), num_pages=pages, threads=2) as split,
+        Model(folder, device=first, layers=(0, cut)) as a,
+        Model(folder, device=second, layers=(cut, count)) as b,
+        SplitTextSession(SplitModel(a, b), num_pages=pages, num_slots=8 if has_state else 0, threads=2) as split,
     ):
         yield split
 
