@@ -116,7 +116,7 @@ def test_keys_and_values_of_a_format_give_on_a_gpu_what_they_give_on_the_cpu(kv:
 
 
 # One of each way in which heads and norms lie in such files: behind that a GPU gets the same of all.
-GGUF = [case for case in COMPUTED if case.name in ("llama3", "gemma3", "glm4", "gpt2", "falcon-groups")]
+GGUF = [case for case in COMPUTED if case.name in ("llama3", "gemma3", "glm4", "gpt2", "falcon-groups", "qwen3_5")]
 
 
 @pytest.mark.parametrize("case", GGUF, ids=lambda case: case.name)

@@ -7,12 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.compiler.compiled import Float32s, Piece, Sequences, compile_exact, open_session, relative_error
+from tests.compiler.compiled import (
+    Float32s,
+    Piece,
+    Sequences,
+    compile_exact,
+    compile_here,
+    open_session,
+    relative_error,
+)
 from tests.gpu.software import software_gpu
-from tests.gpu.test_models import TOLERANCE
+from tests.gpu.test_models import TOLERANCE, assert_same, sessions
 
 from golden import CASES
 from hearth.errors import DeviceError
@@ -88,3 +97,20 @@ def test_a_sequence_goes_on_from_any_state_that_was_kept(session: TextSession) -
 def test_slots_that_no_gpu_can_bind_are_refused(model: Model) -> None:
     with pytest.raises(DeviceError, match="take fewer slots"):
         TextSession(model, num_pages=8, num_slots=2**30)
+
+
+def test_what_a_decoded_token_costs_is_counted(session: TextSession) -> None:
+    """Of a recurrent layer: a product of all that it reads, convolution, rule, norm, product; the two of the MLP."""
+    fed(Sequences(session), 0, [12, 13])
+    counters = session.read_counters()
+    recurrent, attending, around = 2 * 7, 9, 4
+    assert counters.dispatches == recurrent + attending + around
+    assert (counters.passes, counters.submits) == (1, 1)
+
+
+def test_weights_of_several_formats_are_several_products(tmp_path: Path) -> None:
+    """What says how much is forgotten stays in 32-bit floats."""
+    folder = compile_here(CASE.path, tmp_path / "bundle", quant="q8", head="q8", precision="high")
+    with sessions(folder) as (here, there):
+        assert_same([fed(here, 0, [12, 13])], [fed(there, 0, [12, 13])])
+        assert there.session.read_counters().dispatches == 2 * 8 + 9 + 4

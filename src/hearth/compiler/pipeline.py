@@ -21,6 +21,7 @@ from hearth.compiler.passes.fuse import (
     fuse_embedding_scale,
     fuse_gated_mlp,
     fuse_logits,
+    fuse_mixer_inputs,
     fuse_qkv,
     fuse_residual,
 )
@@ -70,6 +71,7 @@ def logical(network: Network, formats: Mapping[str, Format], dump: Dump | None =
         ("multiply_pixels", multiply_pixels),
         ("fuse_embedding_scale", lambda m: fuse_embedding_scale(m, parameters)),
         ("fuse_qkv", lambda m: fuse_qkv(m, parameters)),
+        ("fuse_mixer_inputs", lambda m: fuse_mixer_inputs(m, parameters)),
         ("fuse_gated_mlp", lambda m: fuse_gated_mlp(m, parameters)),
         ("fuse_activation", fuse_activation),
         ("fuse_residual", fuse_residual),

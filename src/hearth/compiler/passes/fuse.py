@@ -1,6 +1,7 @@
 """Fusions on the logical graph: fewer, larger products, and what follows a product done in its epilogue.
 
 q, k, v                      -> one product, split by columns
+what recurrent mixers read   -> one product for each number format, split by columns
 act(gate) * up               -> one product of interleaved rows with the activation in its epilogue
                                 (where the formats of gate and up differ: a map after two products)
 act(product)                 -> the activation in the product's epilogue
@@ -14,6 +15,7 @@ scale * embedding            -> the lookup scales
 
 from __future__ import annotations
 
+from itertools import accumulate
 from typing import Any
 
 from tvm import relax
@@ -33,6 +35,7 @@ from hearth.compiler.passes.rewrite import (
 )
 from hearth.compiler.symbolic import same_shape
 from hearth.model.ops import f32_tensor, hearth_op
+from hearth.quant.formats import LANES
 
 # Attentions that take q, k and v out of one activation's columns.
 _READS_COLUMNS = ("hearth.paged_attention", "hearth.ragged_attention", "hearth.attention", "hearth.window_attention")
@@ -64,6 +67,52 @@ def fuse_qkv(module: Any, parameters: Parameters) -> Any:
         return with_arguments(value, [*qkv, *args[3:]])
 
     return rewrite(module, rule)
+
+
+_MIXED_COLUMNS = {"hearth.causal_conv": (0,), "hearth.gated_delta": (1, 2), "hearth.gated_norm": (1,)}
+"""Operations of recurrent mixers, and which of their operands may be columns of a wider activation."""
+
+
+def fuse_mixer_inputs(module: Any, parameters: Parameters) -> Any:
+    """The products of one input that feed recurrent mixers become one for each of their formats."""
+    groups: dict[Any, list[list[Any]]] = {}
+    parts: dict[Any, Any] = {}
+
+    def begin(graph: Graph) -> None:
+        """Notes the weights of each input that go together."""
+        groups.clear()
+        read = [arguments(v)[i] for _, v in graph.bindings for i in _MIXED_COLUMNS.get(operation(v), ())]
+        for var in read:
+            product = graph.value(var)
+            if not is_op(product, "hearth.linear") or attribute(product, "bias") or not graph.only_use(var):
+                continue
+            x, w = arguments(product)
+            known = groups.setdefault(x, [])
+            group = next((each for each in known if parameters.same_format([each[0], w])), None)
+            if group is None:
+                known.append([w])
+            else:
+                group.append(w)
+
+    def rule(graph: Graph, value: Any) -> Any:
+        if not is_op(value, "hearth.linear"):
+            return None
+        x, w, *_ = arguments(value)
+        group = next((each for each in groups.get(x, []) if w in each), [])
+        if len(group) < 2:
+            return None
+        if w not in parts:
+            # Columns that are no whole vectors stand behind all others, which so begin with one.
+            order = sorted(group, key=lambda each: int(each.ty.shape[0]) % LANES > 0)
+            widths = [int(each.ty.shape[0]) for each in order]
+            merged = graph.add_param(parameters.merge(order, "mixer_in", "dense"))
+            out = f32_tensor(value.ty.shape[0], sum(widths))
+            together = graph.emit(hearth_op("linear", [x, merged], out, bias=False))
+            split = graph.emit(op.split(together, list(accumulate(widths))[:-1], axis=1))
+            parts.update({each: relax.TupleGetItem(split, i) for i, each in enumerate(order)})
+        return parts[w]
+
+    return rewrite(module, rule, begin)
 
 
 _GATED = {"hearth.linear": "gate_up", "hearth.expert_linear": "gate_up_exps"}
