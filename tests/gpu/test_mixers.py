@@ -258,6 +258,27 @@ def test_what_a_head_all_but_keeps_is_kept_over_many_tokens() -> None:
     assert_close(y, wanted, 2e-5)
 
 
+@pytest.mark.parametrize("delta", [DELTAS[0], DELTAS[1], DELTAS[3]], ids=lambda delta: delta.spec.name)
+def test_the_rule_and_the_norm_behind_it_in_one_step_have_the_bits_of_two(delta: Delta) -> None:
+    s, columns = delta.spec, delta.spec.value_heads * delta.spec.value_size
+    norm = GatedNormSpec(1e-6, "silu", before=False, shared=True)
+    rng = np.random.default_rng(4)
+    z, weight = rng.normal(size=(80, 16 + columns)).astype(np.float32), rng.normal(size=s.value_size).astype(np.float32)
+    kept = delta.as_kept(rng.normal(size=(SLOTS, s.value_heads, s.key_size, s.value_size)) * 0.2)
+    y, wanted_state = delta.run(BATCH, kept)
+    scalars = [s.value_heads, s.value_size, columns, 16 + columns, 16, columns]
+    operands = [y, z, weight, np.full_like(y, np.nan)]
+    *_, wanted = run_kernel(gated_norm(norm), operands, scalars, 80 * s.value_heads)
+    runs, state_to = arrays(BATCH)
+    qkv, ab, gates = padded(delta.qkv), padded(delta.ab), np.concatenate([delta.gates, weight])
+    scalars = [qkv.shape[1], ab.shape[1], 3, ab.shape[1], 3 + s.value_heads, columns, 16 + columns, 16]
+    operands = [qkv, ab, gates, runs, state_to, z, np.full_like(y, np.nan), kept]
+    kernel = gated_delta(replace(s, norm=norm))
+    *_, found, state = run_kernel(kernel, operands, scalars, len(runs) * s.value_heads)
+    np.testing.assert_array_equal(found, wanted)
+    np.testing.assert_array_equal(state, wanted_state)
+
+
 # -- gated_norm
 
 

@@ -6,11 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from hearth.compiler.gpu.kernels import vmath
-from hearth.compiler.gpu.kernels.builder import Expr, GpuKernel, div, dot, f32, mod, splat
-from hearth.compiler.gpu.kernels.norms import inverse_rms, row_total
+from hearth.compiler.gpu.kernels.builder import Expr, GpuKernel, Memory, div, dot, f32, i32, mod, splat
+from hearth.compiler.gpu.kernels.norms import inverse_rms
 from hearth.compiler.physical import in_name
 
 THREADS = 64
+_TOGETHER = 8
+"""Of the sums of as many invocations, one more sum: THREADS of them in two steps."""
 _GATES: dict[str, Callable[[GpuKernel, Expr, int], Expr]] = {
     "silu": vmath.silu,
     "sigmoid": lambda k, x, lanes: vmath.sigmoid(x, lanes),
@@ -50,18 +52,50 @@ def gated_norm(spec: GatedNormSpec) -> GpuKernel:
     row, first = k.let(div(k.group, parts), "row"), k.let(mod(k.group, parts) * quads, "first")
 
     def gate(i: Expr) -> Expr:
-        return _GATES[spec.activation](k, k.let(z.load(row * ldz + offset + first + i), "z"), 4)
+        return gated(k, spec, z.load(row * ldz + offset + first + i))
 
     def normed(i: Expr) -> Expr:
         value = x.load(row * ldx + first + i)
-        return k.let(value * gate(i) if spec.before else value, "x")
+        return value * gate(i) if spec.before else value
 
-    squares = k.register("float32", f32(0.0))
-    with k.loop(k.thread, quads, THREADS) as i:
-        value = normed(i)
-        squares.set(squares.get() + dot(value, value))
-    factor = inverse_rms(k, row_total(k, squares), size, spec.epsilon)
+    factor = Squares(k).factor(normed, quads, size, spec.epsilon)
     with k.loop(k.thread, quads, THREADS) as i:
         value = normed(i) * splat(factor) * weight.load(i if spec.shared else first + i)
         k.store(y, row * ld + first + i, value if spec.before else value * gate(i))
     return k
+
+
+def gated(k: GpuKernel, spec: GatedNormSpec, z: Expr) -> Expr:
+    """What a gate multiplies four columns by."""
+    return _GATES[spec.activation](k, k.let(z, "z"), 4)
+
+
+class Squares:
+    """Sums of the squares of parts, in an order that does not depend on how many invocations a workgroup has."""
+
+    def __init__(self, k: GpuKernel) -> None:
+        """Declares the memory."""
+        assert k.threads >= _TOGETHER
+        self.k = k
+        self._own, self._sums = k.workgroup(THREADS, "float32", "squares"), k.workgroup(_TOGETHER, "float32", "sums")
+
+    def factor(self, load: Callable[[Expr], Expr], quads: Expr, size: Expr, epsilon: float) -> Expr:
+        """What the norm multiplies a part by whose vectors `load` gives; all invocations have to be here."""
+        k = self.k
+        with k.loop(k.thread, THREADS, k.threads) as own:
+            squares = k.register("float32", f32(0.0))
+            with k.loop(own, quads, THREADS) as i:
+                value = k.let(load(i), "value")
+                squares.set(squares.get() + dot(value, value))
+            k.store(self._own, own, squares.get())
+        k.barrier()
+        with k.when(k.thread < _TOGETHER):
+            k.store(self._sums, k.thread, self._sum(self._own, k.thread, THREADS, _TOGETHER))
+        k.barrier()
+        return inverse_rms(k, self._sum(self._sums, i32(0), _TOGETHER, 1), size, epsilon)
+
+    def _sum(self, memory: Memory, first: Expr, end: int, step: int) -> Expr:
+        total = self.k.register("float32", memory.load(first))
+        for i in range(step, end, step):
+            total.set(total.get() + memory.load(first + i))
+        return self.k.let(total.get(), "total")

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
+from tvm import tirx
+
+from hearth.compiler.gpu.kernels.attention import FEW_TOKENS
 from hearth.compiler.gpu.kernels.causal_conv import CHANNELS, CausalConvSpec, causal_conv
 from hearth.compiler.gpu.kernels.gated_delta import GatedDeltaSpec, gated_delta
 from hearth.compiler.gpu.kernels.gated_norm import GatedNormSpec, gated_norm
-from hearth.compiler.gpu.selection import GpuSelection, Rule, ceil_div
-from hearth.compiler.passes.rewrite import Graph, arguments, attribute, attributes
+from hearth.compiler.gpu.selection import GpuSelection, Rule, ceil_div, more_than, one
+from hearth.compiler.passes.rewrite import Graph, arguments, attribute, attributes, is_op
 from hearth.compiler.physical import call, columns_of, stride, tensor, whole, width
 from hearth.compiler.work import Work
+from hearth.model.text.batch import LONGEST_TILE
+
+_LONGEST = tirx.Var(LONGEST_TILE, "int64")
+_MOST_HELD = 32
+"""Vectors of a state that an invocation may hold in registers: half of what GPUs have for each where they are busy."""
 
 
 def _causal_conv(graph: Graph, value: Any, s: GpuSelection) -> Any:
@@ -30,40 +38,90 @@ def _causal_conv(graph: Graph, value: Any, s: GpuSelection) -> Any:
     )  # fmt: skip
 
 
-def _gated_delta(graph: Graph, value: Any, s: GpuSelection) -> Any:
-    qkv, a, b, decay, bias, runs, state_to, state = arguments(value)
+def _delta_spec(value: Any, norm: GatedNormSpec | None = None) -> GatedDeltaSpec:
     about = attributes(value)
-    sizes = {name: int(about[name]) for name in ("key_heads", "value_heads", "key_size", "value_size")}
-    spec = GatedDeltaSpec(**sizes, tiled=bool(about["tiled"]), strength=float(about["strength"]))
+    return GatedDeltaSpec(
+        int(about["key_heads"]), int(about["value_heads"]), int(about["key_size"]), int(about["value_size"]),
+        tiled=bool(about["tiled"]), strength=float(about["strength"]), norm=norm,
+    )  # fmt: skip
+
+
+def _norm_spec(value: Any) -> GatedNormSpec:
+    about = attributes(value)
+    shared = width(arguments(value)[2]) == int(about["size"])
+    return GatedNormSpec(float(about["epsilon"]), str(about["activation"]), bool(about["before"]), shared)
+
+
+def _norm_within(graph: Graph, delta: Any) -> Any:
+    """The gated norm behind a rule that can be a part of its step; None: there is none."""
+    for _, value in graph.bindings:
+        if not is_op(value, "hearth.gated_norm") or not delta.same_as(graph.value(arguments(value)[0])):
+            continue
+        spec = _norm_spec(value)
+        rule = _delta_spec(delta, spec)
+        a, b = (columns_of(graph, x)[0] for x in arguments(delta)[1:3])
+        fits = spec.shared and not spec.before and int(attribute(value, "size")) == rule.value_size
+        if fits and a.same_as(b) and graph.only_use(arguments(value)[0]) and rule.holds <= _MOST_HELD:
+            return value
+    return None
+
+
+def _delta_step(graph: Graph, delta: Any, norm: Any, units: Any, s: GpuSelection, *, within: bool) -> Any:
+    """One step of the rule, with the norm behind it or without.
+
+    Args:
+        norm: what `_norm_within` says.
+        units: of each head.
+        within: the norm is a part of this step.
+    """
+    qkv, a, b, decay, bias, runs, state_to, state = arguments(delta)
+    spec = _delta_spec(delta, _norm_spec(norm) if within else None)
     whole(spec.value_size, "values of a head of the gated delta rule")
     kernel = s.use(spec.name, lambda: [gated_delta(spec)])
-    rows, columns = value.ty_args[0].shape[0], spec.value_heads * spec.value_size
+    rows, columns = delta.ty_args[0].shape[0], spec.value_heads * spec.value_size
     (a, at_a, lda), (b, at_b, ldb) = columns_of(graph, a), columns_of(graph, b)
     # As one, they leave a buffer to others.
-    gates = graph.add_param(s.parameters.merge([decay, bias], "delta_gates", "dense"))
+    key = ("delta_gates", graph, decay)
+    if key not in s.kept:
+        gates = [decay, bias, *([] if norm is None else [arguments(norm)[2]])]
+        s.kept[key] = graph.add_param(s.parameters.merge(gates, "delta_gates", "dense"))
+    operands, scalars = [s.kept[key], runs, state_to], [stride(width(qkv)), lda, at_a, ldb, at_b, columns]
+    if within:
+        z, at_z, ldz = columns_of(graph, arguments(norm)[1])
+        whole(at_z, "columns before those of a gate")
+        operands, scalars = [qkv, a, *operands, z], [*scalars, ldz, at_z]
+    else:
+        operands = [qkv, a, b, *operands]
     # Of each number of the state: forgotten, asked by a key and by a query, and added to.
-    work = Work.of("gated_delta", rows, 7 * spec.state_size)
-    units = runs.ty.shape[0] * (spec.value_heads * spec.blocks)
-    return call(
-        kernel, [qkv, a, b, gates, runs, state_to, state], tensor(rows, columns), units,
-        [stride(width(qkv)), lda, at_a, ldb, at_b, columns], work=work, written=1,
-    )  # fmt: skip
+    work = Work.of("gated_delta", rows, 7 * spec.state_size + (8 * columns if within else 0))
+    units = runs.ty.shape[0] * (units * (spec.value_heads * spec.groups))
+    return call(kernel, [*operands, state], tensor(rows, columns), units, scalars, work=work, written=1)
+
+
+def _gated_delta(graph: Graph, value: Any, s: GpuSelection) -> Any:
+    """Where the norm can be a part of it, only of many tokens: `_gated_norm` has the step for few."""
+    norm = _norm_within(graph, value)
+    units = one() if norm is None else more_than(_LONGEST, FEW_TOKENS)
+    return _delta_step(graph, value, norm, units, s, within=False)
 
 
 def _gated_norm(graph: Graph, value: Any, s: GpuSelection) -> Any:
     x, gate, weight = arguments(value)
-    about = attributes(value)
-    size, columns = int(about["size"]), width(x)
+    size, columns, spec = int(attribute(value, "size")), width(x), _norm_spec(value)
     gate, offset, ldz = columns_of(graph, gate)
     whole(size, "columns of a gated norm")
     whole(offset, "columns before those of a gate")
-    shared = width(weight) == size
-    spec = GatedNormSpec(float(about["epsilon"]), str(about["activation"]), bool(about["before"]), shared)
     kernel = s.use(spec.name, lambda: [gated_norm(spec)])
     rows, parts = x.ty.shape[0], columns // size
+    units, operands, in_place = rows * parts, [x, gate, weight], False
+    delta = graph.value(x)
+    if is_op(delta, "hearth.gated_delta") and _norm_within(graph, delta) is not None:
+        many = more_than(_LONGEST, FEW_TOKENS)
+        made = graph.emit(_delta_step(graph, delta, value, one() - many, s, within=True))
+        units, operands, in_place = units * many, [*operands, made], True
     work = Work.of("gated_norm", rows, 8 * columns)
     scalars = [parts, size, columns, ldz, offset, columns]
-    return call(kernel, [x, gate, weight], tensor(rows, columns), rows * parts, scalars, work=work)
+    return call(kernel, operands, tensor(rows, columns), units, scalars, work=work, in_place=in_place)
 
 
 RULES: dict[str, Rule] = {
