@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 # Architectures whose q and k heads llama.cpp wants with their two halves interleaved, and transformers does not.
-INTERLEAVED = {"llama", "granite", "granitemoe", "smollm3", "arcee", "olmo"}
+INTERLEAVED = {"llama", "granite", "granitemoe", "granitehybrid", "smollm3", "arcee", "olmo"}
 # Architectures that rotate a part of each head.
 PARTIAL = {"chatglm", "glm4", "glm4moe", "gptneox", "phi2", "stablelm", "nemotron", "qwen35"}
 # What configurations call these.
@@ -25,6 +25,8 @@ _HIDDEN, _HEADS, _LAYERS = (
     ("num_attention_heads", "n_head"),
     ("num_hidden_layers", "n_layer"),
 )
+# Matrices that are stored in f32.
+_EXACT = ("ffn_gate_inp", "conv1d", "shortconv.conv", "ssm_a", "ssm_d", "ssm_norm")
 _POSITIONS = ("max_position_embeddings", "n_positions")
 _INNER = ("intermediate_size", "n_inner", "ffn_hidden_size")
 _EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts")
@@ -73,7 +75,7 @@ def write_twin(
     _write_differences(writer, arch, config, rope, head_dim)
     if _named(config, _EXPERTS):
         _write_experts(writer, arch, config)
-        weights = _experts_together(weights)
+    weights = _experts_together(weights, alone=not _named(config, _EXPERTS))
     if hasattr(config, "conv_L_cache"):
         writer.add_vocab_size(config.vocab_size)
         writer.add_shortconv_l_cache(config.conv_L_cache)
@@ -81,6 +83,9 @@ def write_twin(
     if hasattr(config, "linear_num_key_heads"):
         _write_delta_net(writer, config)
         weights = _in_turns(weights, config)
+    if hasattr(config, "mamba_n_heads"):
+        _write_mamba2(writer, config)
+        weights = _mamba2_tensors(weights, config.mamba_n_groups)
 
     kind = next(kind for kind, name in gguf.MODEL_ARCH_NAMES.items() if name == arch)
     names = gguf.get_tensor_name_map(kind, layers)
@@ -101,7 +106,7 @@ def write_twin(
         offset = arch.startswith("gemma") or arch in ("nemotron", "qwen35")
         if offset and name.endswith("norm.weight") and "linear_attn" not in name:
             weight = weight + np.float32(1)
-        small = weight.ndim < 2 or "ffn_gate_inp" in stored or "conv1d" in stored or "shortconv.conv" in stored
+        small = weight.ndim < 2 or any(kind in stored for kind in _EXACT)
         writer.add_tensor(stored, weight.astype(np.float32 if small else np.float16))
     write_file(writer)
 
@@ -119,7 +124,8 @@ def _kv_heads(config: Any) -> int | None:
 
 def _recurrent(config: Any) -> list[bool]:
     """Which layers are recorded as having no heads of keys and values."""
-    return [kind == "conv" for kind in getattr(config, "layer_types", None) or ()]
+    others = ("conv", "linear_attention") if hasattr(config, "mamba_n_heads") else ("conv",)
+    return [kind in others for kind in getattr(config, "layer_types", None) or ()]
 
 
 def _one_after_another(weight: NDArray[np.float32], queries: int, head_dim: int) -> NDArray[np.float32]:
@@ -147,6 +153,13 @@ def _write_differences(writer: gguf.GGUFWriter, arch: str, config: Any, rope: di
         writer.add_clamp_kqv(config.clip_qkv)
     if arch in ("command-r", "cohere2"):
         writer.add_logit_scale(config.logit_scale)
+    if hasattr(config, "attention_multiplier"):
+        writer.add_attention_scale(config.attention_multiplier)
+        writer.add_embedding_scale(config.embedding_multiplier)
+        writer.add_residual_scale(config.residual_multiplier)
+        writer.add_logit_scale(config.logits_scaling)
+    if arch == "granitehybrid":
+        writer.add_rope_scaling_finetuned(config.position_embedding_type == "rope")
     if not rope:
         return
     if rope["rope_type"] in ("linear", "yarn"):
@@ -179,11 +192,6 @@ def _write_differences(writer: gguf.GGUFWriter, arch: str, config: Any, rope: di
         writer.add_rope_scaling_attn_factors(math.sqrt(1 + math.log(scale) / math.log(original)))
         writer.add_tensor("rope_factors_long.weight", np.array(rope["long_factor"], np.float32))
         writer.add_tensor("rope_factors_short.weight", np.array(rope["short_factor"], np.float32))
-    if arch in ("granite", "granitemoe"):
-        writer.add_attention_scale(config.attention_multiplier)
-        writer.add_embedding_scale(config.embedding_multiplier)
-        writer.add_residual_scale(config.residual_multiplier)
-        writer.add_logit_scale(config.logits_scaling)
 
 
 def _write_experts(writer: gguf.GGUFWriter, arch: str, config: Any) -> None:
@@ -205,8 +213,8 @@ def _write_experts(writer: gguf.GGUFWriter, arch: str, config: Any) -> None:
         writer.add_leading_dense_block_count(config.first_k_dense_replace)
 
 
-def _experts_together(weights: dict[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
-    """One tensor for all experts; of a fused gate and up, two."""
+def _experts_together(weights: dict[str, NDArray[np.float32]], alone: bool) -> dict[str, NDArray[np.float32]]:
+    """One tensor for all experts; of a fused gate and up, two. `alone`: what is beside experts has none beside it."""
     together: dict[str, NDArray[np.float32]] = {}
     single: dict[str, list[NDArray[np.float32]]] = {}
     for name, weight in weights.items():
@@ -214,10 +222,10 @@ def _experts_together(weights: dict[str, NDArray[np.float32]]) -> dict[str, NDAr
         if part := re.fullmatch(r"(.*\.experts\.)\d+\.(.*)", name):
             single.setdefault(part[1] + part[2], []).append(weight)
         elif name.endswith("_linear.weight"):
-            kind = "shexp" if "shared_mlp" in name else "exps"
+            kind = ("" if alone else "_shexp") if "shared_mlp" in name else "_exps"
             parts = ("down",) if "output_linear" in name else ("gate", "up")
             for part_name, half in zip(parts, np.split(weight, len(parts), axis=-2), strict=True):
-                together[f"blk.{layer}.ffn_{part_name}_{kind}.weight"] = half
+                together[f"blk.{layer}.ffn_{part_name}{kind}.weight"] = half
         else:
             together[name.replace("e_score_correction_bias", "e_score_correction.bias")] = weight
     return together | {name: np.stack(matrices) for name, matrices in single.items()}
@@ -230,6 +238,31 @@ def _write_delta_net(writer: gguf.GGUFWriter, config: Any) -> None:
     writer.add_ssm_time_step_rank(config.linear_num_value_heads)
     writer.add_ssm_inner_size(config.linear_num_value_heads * config.linear_value_head_dim)
     writer.add_full_attention_interval(config.layer_types.index("full_attention") + 1)
+
+
+def _write_mamba2(writer: gguf.GGUFWriter, config: Any) -> None:
+    writer.add_ssm_conv_kernel(config.mamba_d_conv)
+    writer.add_ssm_state_size(config.mamba_d_state)
+    writer.add_ssm_group_count(config.mamba_n_groups)
+    writer.add_ssm_time_step_rank(config.mamba_n_heads)
+    writer.add_ssm_inner_size(config.mamba_n_heads * config.mamba_d_head)
+
+
+def _mamba2_tensors(weights: dict[str, NDArray[np.float32]], groups: int) -> dict[str, NDArray[np.float32]]:
+    """Tensors of Mamba 2 in the shapes of the format."""
+    made = {}
+    for name, weight in weights.items():
+        kind = name.rpartition("mamba.")[2] if "mamba." in name else ""
+        if kind == "conv1d.weight":
+            weight = weight[:, 0]
+        elif kind == "A_log":
+            weight = -np.exp(weight)[:, None]
+        elif kind == "D":
+            weight = weight[:, None]
+        elif kind == "norm.weight":
+            weight = weight.reshape(groups, -1)
+        made[name.replace(".dt_bias", ".dt_proj.bias")] = weight
+    return made
 
 
 def _in_turns(weights: dict[str, NDArray[np.float32]], config: Any) -> dict[str, NDArray[np.float32]]:

@@ -60,6 +60,16 @@ _LONGROPE = _rope(
 )
 
 
+def _mamba(heads: int, state: int, groups: int = 1) -> dict[str, Any]:
+    """Layers of Mamba 2, as most configurations call their sizes."""
+    return {
+        "mamba_n_heads": heads,
+        "mamba_d_head": 16,
+        "mamba_d_state": state,
+        "mamba_n_groups": groups,
+    }
+
+
 def _gpt(vocab: int, hidden: int, layers: int, heads: int, **more: Any) -> dict[str, Any]:
     """In the names of GPT-2 and its kin."""
     return {
@@ -723,6 +733,53 @@ RECIPES = [
             rope_parameters=_rope(1000.0),
         ),
         gguf="granitemoe",
+    ),
+    Recipe(
+        "granitemoehybrid",
+        "GraniteMoeHybridForCausalLM",
+        _shape(
+            53,
+            24,
+            28,
+            3,
+            3,
+            1,
+            layer_types=["linear_attention", "full_attention", "linear_attention"],
+            num_local_experts=0,
+            num_experts_per_tok=0,
+            shared_intermediate_size=28,
+            embedding_multiplier=3.0,
+            logits_scaling=2.0,
+            residual_multiplier=0.3,
+            attention_multiplier=0.3,
+            **_mamba(3, 8, groups=3),
+            tie_word_embeddings=True,
+        ),
+        gguf="granitehybrid",
+    ),
+    Recipe(
+        "granitemoehybrid-experts",
+        "GraniteMoeHybridForCausalLM",
+        _shape(
+            53,
+            24,
+            12,
+            2,
+            3,
+            1,
+            layer_types=["linear_attention", "full_attention"],
+            num_local_experts=5,
+            num_experts_per_tok=2,
+            shared_intermediate_size=20,
+            embedding_multiplier=2.0,
+            logits_scaling=2.0,
+            residual_multiplier=0.5,
+            attention_multiplier=0.3,
+            position_embedding_type="rope",
+            rope_parameters=_rope(1000.0),
+            **_mamba(3, 16),
+        ),
+        gguf="granitehybrid",
     ),
     Recipe(
         "glm4_moe",

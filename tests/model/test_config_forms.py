@@ -19,10 +19,14 @@ from hearth.model.weights import tensors_of
 def as_transformers_4(config: dict[str, Any]) -> dict[str, Any]:
     """A configuration of transformers 5 as transformers 4 wrote it: RoPE spread over several keys, no layer_types."""
     old = {key: value for key, value in config.items() if key not in ("rope_parameters", "layer_types")}
-    if "linear_attention" in config.get("layer_types", ()):
+    if "linear_num_key_heads" in config:
         old["full_attention_interval"] = config["layer_types"].index("full_attention") + 1
     if "conv" in config.get("layer_types", ()):
         old["full_attn_idxs"] = [i for i, kind in enumerate(config["layer_types"]) if kind == "full_attention"]
+    if "mamba_n_heads" in config:
+        old["layer_types"] = [
+            {"linear_attention": "mamba", "full_attention": "attention"}[kind] for kind in config["layer_types"]
+        ]
     if "text_config" in config:
         return {**old, "text_config": as_transformers_4(config["text_config"])}
     if "rope_parameters" not in config:

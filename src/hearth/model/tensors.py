@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from math import prod
 from typing import Literal
 
 import numpy as np
@@ -47,12 +48,12 @@ class Made:
 
     Attributes:
         compute: makes the parameter, f32 in its shape, of the tensor, f32 in its own.
-        stored: the tensor's shape for the parameter's.
+        stored: the tensor's shape for the parameter's; None: any that has as many numbers.
     """
 
     tensor: str
     compute: Callable[[NDArray[np.float32]], NDArray[np.float32]]
-    stored: Callable[[tuple[int, ...]], tuple[int, ...]] = lambda shape: shape
+    stored: Callable[[tuple[int, ...]], tuple[int, ...]] | None = lambda shape: shape
 
 
 One = str | Fused | Made
@@ -127,7 +128,8 @@ def map_tensors(
     for parameter, shape in shapes.items():
         rule = _find(parameter, rules, names)
         if isinstance(rule, Made):
-            sources[parameter] = ComputedWeight((find(rule.tensor, rule.stored(shape)),), rule.compute)
+            stored = rule.stored(shape) if rule.stored else _as_it_lies(checkpoint, names.get(rule.tensor), shape)
+            sources[parameter] = ComputedWeight((find(rule.tensor, stored),), rule.compute)
             continue
         fused = rule if isinstance(rule, Fused) else Fused(rule, (parameter.rpartition(".")[2],))
         if len(shape) == 3:
@@ -161,6 +163,12 @@ def account_for(checkpoint: Checkpoint, family: str, used: Collection[str], plac
                 why="Leaving it out could change what the model computes.",
             )
     return unused
+
+
+def _as_it_lies(checkpoint: Checkpoint, tensor: str | None, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape of a tensor with as many numbers as this shape has; this one, if it has another number of them."""
+    own = checkpoint.tensors[tensor].shape if tensor else shape
+    return own if prod(own) == prod(shape) else shape
 
 
 def _find(parameter: str, rules: Rules, names: Mapping[str, str]) -> One:

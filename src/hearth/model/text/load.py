@@ -74,9 +74,8 @@ def load_decoder(checkpoint: Checkpoint, *, context: int | None = None) -> Loade
     if checkpoint.kind == "gguf":
         read_elsewhere = {"classifier.output_labels"} if ranks_by else ()
         settings = gguf_settings(checkpoint, defaults=family.assumed("gguf"), context=context, harmless=read_elsewhere)
-        family.refuse_unknown(settings)
         config = replace(
-            family.configure(settings),
+            family.read(settings),
             qkv_bias=settings.flag("qkv_bias"),
             output_bias=settings.flag("output_bias"),
             mlp_bias=settings.flag("mlp_bias"),
@@ -123,9 +122,7 @@ def load_decoder_config(config: Mapping[str, Any], model_type: str, *, context: 
     family = _family_of(model_type, "safetensors")
     refuse_other_heads("The model", config)
     refuse_quantised("The model", config)
-    settings = _json_settings(config, family, context)
-    family.refuse_unknown(settings)
-    return family.configure(settings)
+    return family.read(_json_settings(config, family, context))
 
 
 def _family_of(architecture: str, kind: str) -> Family:
@@ -165,8 +162,8 @@ def _stored_order(family: Family, kind: str, config: DecoderConfig) -> Callable[
     rotary_dims = {rope.rotary_dim for rope in config.ropes}
 
     def order(parameter: str) -> NDArray[np.int64] | None:
-        if kind not in family.interleaved or parameter.rpartition(".")[2] not in ROTATED:
-            return None
+        if kind not in family.interleaved or not rotary_dims or parameter.rpartition(".")[2] not in ROTATED:
+            return None  # without rotation any order of q is right in which k is, too
         (rotary_dim,) = rotary_dims
         return uninterleave(shapes[parameter][0], config.head_dim, rotary_dim)
 

@@ -55,6 +55,7 @@ _SAME: Mapping[str, str] = {
     "embedding_scale": "embedding_multiplier",
     "residual_scale": "residual_multiplier",
     "logit_scale": "logits_scaling",
+    "rope.scaling.finetuned": "rope_finetuned",
     "rope.freq_base": "rope_theta",
     "rope.freq_base_swa": "rope_local_base_freq",
     "rope.local.freq_base": "rope_local_base_freq",  # as Ollama's converter calls it
@@ -88,7 +89,6 @@ _ROPE: Mapping[str, str] = {
 _HARMLESS = {
     "vocab_size",
     "tensor_data_layout",
-    "rope.scaling.finetuned",
     "pooling_type",  # what follows the model: checkpoint.sentence_modules
 }
 _HARMLESS_BEGINNINGS = ("vision.", "mm.")
@@ -223,14 +223,17 @@ def _facts_of_tensors(checkpoint: Checkpoint) -> dict[str, Any]:
     embedding = checkpoint.tensors.get("token_embd.weight")
     if embedding is None or len(embedding.shape) != 2:
         raise CorruptFile(f"{checkpoint.path.name} has no embedding matrix 'token_embd.weight'.")
+    # Of a layer that attends, or has an MLP: the first may be another.
+    layers = {name.split(".", 2)[-1] for name in checkpoint.tensors if name.startswith("blk.")}
     return {
         "vocab_size": embedding.shape[0],
         "tie_word_embeddings": "output.weight" not in checkpoint.tensors,
-        "qkv_bias": not {"blk.0.attn_q.bias", "blk.0.attn_qkv.bias"}.isdisjoint(checkpoint.tensors),
-        "output_bias": "blk.0.attn_output.bias" in checkpoint.tensors,
-        "mlp_bias": "blk.0.ffn_up.bias" in checkpoint.tensors,
-        "attn_norm_2": "blk.0.attn_norm_2.weight" in checkpoint.tensors,
-        "norm_bias": "blk.0.attn_norm.bias" in checkpoint.tensors,
+        "qkv_bias": not {"attn_q.bias", "attn_qkv.bias"}.isdisjoint(layers),
+        "output_bias": "attn_output.bias" in layers,
+        "mlp_bias": "ffn_up.bias" in layers,
+        "attn_norm_2": "attn_norm_2.weight" in layers,
+        "norm_bias": "attn_norm.bias" in layers,
         "head_bias": "output.bias" in checkpoint.tensors,
-        "qk_norm": "blk.0.attn_q_norm.weight" in checkpoint.tensors,
+        "qk_norm": "attn_q_norm.weight" in layers,
+        "use_conv_bias": "ssm_conv1d.bias" in layers,
     }

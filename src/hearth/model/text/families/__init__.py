@@ -23,6 +23,7 @@ from hearth.model.text.families import (
     gptj,
     granite,
     granitemoe,
+    granitemoehybrid,
     helium,
     hyperclovax,
     internlm3,
@@ -103,6 +104,7 @@ FAMILIES: tuple[Family, ...] = tuple(
         qwen3_moe,
         olmoe,
         granitemoe,
+        granitemoehybrid,
         glm4_moe,
         flex_olmo,
     )

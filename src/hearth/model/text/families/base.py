@@ -15,7 +15,7 @@ from hearth.model.text.config import Activation, DecoderConfig, LayerConfig, Rop
 from hearth.model.text.names import LLAMA_GGUF, LLAMA_HF
 from hearth.model.text.rope import flat_rope_parameters, longest_context, make_rope, rope_of_kind
 
-MAX_LAYERS, MAX_HEADS, MAX_HEAD_DIM = 1000, 4096, 1024
+MAX_LAYERS, MAX_HEADS, MAX_HEAD_DIM, MAX_TAPS = 1000, 4096, 1024, 64
 
 ACTIVATIONS: Mapping[str, Activation] = {
     "silu": "silu",
@@ -113,7 +113,15 @@ class Family:
             return {**LLAMA_DEFAULTS_IN_BOTH, **self.gguf_defaults}
         return {**LLAMA_DEFAULTS_IN_BOTH, **LLAMA_DEFAULTS, **self.defaults}
 
-    def refuse_unknown(self, settings: Settings) -> None:
+    def read(self, settings: Settings) -> DecoderConfig:
+        """What a configuration of this family says. Raises Unsupported for what Hearth does not compute."""
+        self._refuse_unknown(settings)
+        config = self.configure(settings)
+        if all(layer.mixer is not None for layer in config.layers):
+            raise settings.unsupported("layer_types", "Hearth does not run models of which no layer attends.")
+        return config
+
+    def _refuse_unknown(self, settings: Settings) -> None:
         """Raises Unsupported for a setting that changes the result and that this family does not compute."""
         honoured = self.honours | (self.gguf_honours if settings.kind == "gguf" else frozenset())
         for key, off in CHANGES_THE_RESULT.items():
@@ -233,6 +241,41 @@ def layer_kinds(settings: Settings, *, default: str | list[str]) -> list[str]:
         if kind not in ("full_attention", "sliding_attention"):
             raise settings.unsupported("layer_types", f"Unknown kind of layer {shown(kind)}.")
     return kinds
+
+
+_OLD_KINDS = {"mamba": "linear_attention", "attention": "full_attention"}
+"""What transformers 4 called them."""
+
+
+def hybrid_kinds(settings: Settings, other: str = "linear_attention", attending: str = "") -> list[Any] | None:
+    """The kinds of layers of which only some attend: `layer_types`, in the words of transformers 5; by the list of
+    those that attend; of a GGUF file by whether a layer has heads of keys. None: it is not said.
+
+    Args:
+        other: what a layer is that does not attend.
+        attending: key of the list.
+    """
+    count = num_layers(settings)
+    kinds = settings.sequence("layer_types", length=count)
+    if kinds is not None:
+        return [_OLD_KINDS.get(kind, kind) if isinstance(kind, str) else kind for kind in kinds]
+    if settings.kind == "gguf":
+        heads = settings.sequence("num_key_value_heads_by_layer", length=count) or [1] * count
+        return ["full_attention" if number else other for number in heads]
+    those = settings.get(attending)
+    if not isinstance(those, list | tuple | None):
+        raise settings.corrupt(attending, "a list of layers")
+    return None if those is None else ["full_attention" if index in those else other for index in range(count)]
+
+
+def layers_by_kind(
+    settings: Settings, kinds: Sequence[Any], known: Mapping[str, LayerConfig]
+) -> tuple[LayerConfig, ...]:
+    """Layers of the given kinds. Raises Unsupported for one that is not known."""
+    for kind in kinds:
+        if not isinstance(kind, str) or kind not in known:
+            raise settings.unsupported("layer_types", f"Unknown kind of layer {shown(kind)}.")
+    return tuple(known[kind] for kind in kinds)
 
 
 def windowed_layers(

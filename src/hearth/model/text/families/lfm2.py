@@ -2,14 +2,20 @@
 
 from typing import Any
 
-from hearth.model.settings import Settings, shown
+from hearth.model.settings import Settings
 from hearth.model.tensors import Rules
 from hearth.model.text.config import DecoderConfig, LayerConfig
-from hearth.model.text.families.base import Family, llama_config, num_layers
+from hearth.model.text.families.base import (
+    MAX_TAPS,
+    Family,
+    hybrid_kinds,
+    layers_by_kind,
+    llama_config,
+    num_layers,
+)
 from hearth.model.text.mixers.short_conv import ShortConv
 from hearth.model.text.names import HF_LAYER, LLAMA_GGUF, LLAMA_HF, conv_taps
 
-_MAX_TAPS = 64
 _PARTS = ("gate", "down", "up")
 
 
@@ -26,24 +32,11 @@ LFM2_ARITHMETIC: dict[str, Any] = {
 
 def lfm2_layers(settings: Settings) -> tuple[LayerConfig, ...]:
     """Which layers attend: `layer_types`, `full_attn_idxs`, or those of a GGUF file that have heads of keys."""
-    count = num_layers(settings)
-    kinds = settings.sequence("layer_types", length=count)
-    if kinds is None and settings.kind == "gguf":
-        heads = settings.sequence("num_key_value_heads_by_layer", length=count) or [1] * count
-        kinds = ["full_attention" if number else "conv" for number in heads]
-    elif kinds is None:
-        attending = settings.get("full_attn_idxs")
-        if not isinstance(attending, list | tuple | None):
-            raise settings.corrupt("full_attn_idxs", "a list of layers")
-        kinds = ["conv" if attending is not None and i not in attending else "full_attention" for i in range(count)]
+    kinds = hybrid_kinds(settings, "conv", "full_attn_idxs") or ["full_attention"] * num_layers(settings)
     mixer = ShortConv(
-        settings.count("hidden_size"), settings.count("conv_L_cache", most=_MAX_TAPS), settings.flag("conv_bias")
+        settings.count("hidden_size"), settings.count("conv_L_cache", most=MAX_TAPS), settings.flag("conv_bias")
     )
-    known = {"full_attention": LayerConfig(), "conv": LayerConfig(None, mixer=mixer)}
-    for kind in kinds:
-        if kind not in known:
-            raise settings.unsupported("layer_types", f"Unknown kind of layer {shown(kind)}.")
-    return tuple(known[kind] for kind in kinds)
+    return layers_by_kind(settings, kinds, {"full_attention": LayerConfig(), "conv": LayerConfig(None, mixer=mixer)})
 
 
 def _inner_size(settings: Settings) -> int:

@@ -4,15 +4,22 @@ from typing import Any
 
 import numpy as np
 
-from hearth.model.settings import Settings, shown
+from hearth.model.settings import Settings
 from hearth.model.tensors import Fused, Made, Rules
 from hearth.model.text.config import DecoderConfig, LayerConfig
-from hearth.model.text.families.base import MAX_HEAD_DIM, MAX_HEADS, Family, head_dim, llama_config, num_layers
+from hearth.model.text.families.base import (
+    MAX_HEAD_DIM,
+    MAX_HEADS,
+    MAX_TAPS,
+    Family,
+    head_dim,
+    layers_by_kind,
+    llama_config,
+    num_layers,
+)
 from hearth.model.text.mixers.delta_net import DeltaNet
 from hearth.model.text.names import HF_LAYER, LLAMA_GGUF, LLAMA_HF, conv_taps
 from hearth.model.text.rope import flat_rope_parameters, longest_context, make_rope
-
-_MAX_TAPS = 64
 
 
 def configure(settings: Settings) -> DecoderConfig:
@@ -41,10 +48,7 @@ def _layers(settings: Settings) -> tuple[LayerConfig, ...]:
     if kinds is None:
         kinds = ["linear_attention" if (index + 1) % every else "full_attention" for index in range(count)]
     known = {"full_attention": LayerConfig(), "linear_attention": LayerConfig(None, mixer=delta_net(settings))}
-    for kind in kinds:
-        if kind not in known:
-            raise settings.unsupported("layer_types", f"Unknown kind of layer {shown(kind)}.")
-    return tuple(known[kind] for kind in kinds)
+    return layers_by_kind(settings, kinds, known)
 
 
 def delta_net(settings: Settings) -> DeltaNet:
@@ -64,7 +68,7 @@ def delta_net(settings: Settings) -> DeltaNet:
         values,
         settings.count("ssm_state_size", most=MAX_HEAD_DIM),
         size,
-        settings.count("ssm_conv_kernel", most=_MAX_TAPS),
+        settings.count("ssm_conv_kernel", most=MAX_TAPS),
         # GGUF files have the value heads of all key heads in turns.
         tiled=settings.kind == "gguf",
     )
