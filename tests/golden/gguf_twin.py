@@ -17,8 +17,11 @@ from numpy.typing import NDArray
 
 # Architectures whose q and k heads llama.cpp wants with their two halves interleaved, and transformers does not.
 INTERLEAVED = {"llama", "granite", "granitemoe", "granitehybrid", "smollm3", "arcee", "olmo"}
+# Architectures with layers of Gated DeltaNet, and those of them that have its value heads in turns.
+GATED_DELTA = {"qwen3next", "qwen35", "qwen35moe"}
+IN_TURNS = {"qwen35", "qwen35moe"}
 # Architectures that rotate a part of each head.
-PARTIAL = {"chatglm", "glm4", "glm4moe", "gptneox", "phi2", "stablelm", "nemotron", "qwen35"}
+PARTIAL = {"chatglm", "glm4", "glm4moe", "gptneox", "phi2", "stablelm", "nemotron"} | GATED_DELTA
 # What configurations call these.
 _HIDDEN, _HEADS, _LAYERS = (
     ("hidden_size", "n_embd"),
@@ -26,7 +29,7 @@ _HIDDEN, _HEADS, _LAYERS = (
     ("num_hidden_layers", "n_layer"),
 )
 # Matrices that are stored in f32.
-_EXACT = ("ffn_gate_inp", "conv1d", "shortconv.conv", "ssm_a", "ssm_d", "ssm_norm")
+_EXACT = ("ffn_gate_inp", "conv1d", "shortconv.conv", "ssm_norm")
 _POSITIONS = ("max_position_embeddings", "n_positions")
 _INNER = ("intermediate_size", "n_inner", "ffn_hidden_size")
 _EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts")
@@ -58,7 +61,8 @@ def write_twin(
     writer.add_context_length(_named(config, _POSITIONS))
     writer.add_embedding_length(hidden)
     adjusted = weights.get("model.layers.0.feed_forward.w1.weight")  # LFM2
-    writer.add_feed_forward_length(_named(config, _INNER) if adjusted is None else len(adjusted))
+    if _named(config, _INNER) is not None:
+        writer.add_feed_forward_length(_named(config, _INNER) if adjusted is None else len(adjusted))
     writer.add_head_count(heads)
     kv_heads = _kv_heads(config) or heads
     recurrent = _recurrent(config)
@@ -69,7 +73,7 @@ def write_twin(
         writer.add_layer_norm_eps(_named(config, _EPSILONS, 1e-5))
     if rope:
         writer.add_rope_freq_base(rope["rope_theta"])
-    if head_dim * heads != hidden or arch in ("gemma", "gemma2", "gemma3", "qwen3", "qwen3moe", "qwen35"):
+    if head_dim * heads != hidden or arch in {"gemma", "gemma2", "gemma3", "qwen3", "qwen3moe", *GATED_DELTA}:
         writer.add_key_length(head_dim)
         writer.add_value_length(head_dim)
     _write_differences(writer, arch, config, rope, head_dim)
@@ -82,7 +86,8 @@ def write_twin(
         weights = {name: w[:, 0] if name.endswith("conv.conv.weight") else w for name, w in weights.items()}
     if hasattr(config, "linear_num_key_heads"):
         _write_delta_net(writer, config)
-        weights = _in_turns(weights, config)
+        weights = _in_turns(weights, config) if arch in IN_TURNS else _apart(weights, config)
+        weights = _delta_net_tensors(weights)
     if hasattr(config, "mamba_n_heads"):
         _write_mamba2(writer, config)
         weights = _mamba2_tensors(weights, config.mamba_n_groups)
@@ -103,10 +108,10 @@ def write_twin(
         if arch in INTERLEAVED and (".q_proj." in name or ".k_proj." in name):
             halves = weight.reshape(heads if ".q_proj." in name else kv_heads, 2, head_dim // 2, *weight.shape[1:])
             weight = halves.swapaxes(1, 2).reshape(weight.shape)
-        offset = arch.startswith("gemma") or arch in ("nemotron", "qwen35")
+        offset = arch.startswith("gemma") or arch in {"nemotron", *GATED_DELTA}
         if offset and name.endswith("norm.weight") and "linear_attn" not in name:
             weight = weight + np.float32(1)
-        small = weight.ndim < 2 or any(kind in stored for kind in _EXACT)
+        small = weight.ndim < 2 or not stored.endswith(".weight") or any(kind in stored for kind in _EXACT)
         writer.add_tensor(stored, weight.astype(np.float32 if small else np.float16))
     write_file(writer)
 
@@ -221,6 +226,11 @@ def _experts_together(weights: dict[str, NDArray[np.float32]], alone: bool) -> d
         layer = name.split(".")[2] if ".layers." in name else ""
         if part := re.fullmatch(r"(.*\.experts\.)\d+\.(.*)", name):
             single.setdefault(part[1] + part[2], []).append(weight)
+        elif name.endswith("experts.gate_up_proj"):
+            for part_name, half in zip(("gate", "up"), np.split(weight, 2, axis=1), strict=True):
+                together[f"blk.{layer}.ffn_{part_name}_exps.weight"] = half
+        elif name.endswith("experts.down_proj"):
+            together[name + ".weight"] = weight
         elif name.endswith("_linear.weight"):
             kind = ("" if alone else "_shexp") if "shared_mlp" in name else "_exps"
             parts = ("down",) if "output_linear" in name else ("gate", "up")
@@ -277,8 +287,6 @@ def _in_turns(weights: dict[str, NDArray[np.float32]], config: Any) -> dict[str,
     made = {}
     for name, weight in weights.items():
         kind = name.rpartition("linear_attn.")[2] if "linear_attn." in name else ""
-        if kind == "conv1d.weight":
-            weight = weight[:, 0]
         if kind in ("in_proj_qkv.weight", "conv1d.weight"):
             weight = np.concatenate([weight[:before], turned(weight[before:], size)])
         elif kind == "in_proj_z.weight":
@@ -287,7 +295,33 @@ def _in_turns(weights: dict[str, NDArray[np.float32]], config: Any) -> dict[str,
             weight = np.ascontiguousarray(turned(weight.T, size).T)
         elif kind in ("in_proj_a.weight", "in_proj_b.weight", "A_log", "dt_bias"):
             weight = turned(weight, 1)
-        if kind == "A_log":
+        made[name] = weight
+    return made
+
+
+def _apart(weights: dict[str, NDArray[np.float32]], config: Any) -> dict[str, NDArray[np.float32]]:
+    """Queries, keys and values of all key heads, and the gates, of which each key head has its own together."""
+    keys, size = config.linear_num_key_heads, config.linear_key_head_dim
+    made = {}
+    for name, weight in weights.items():
+        if not name.endswith("in_proj_qkvz.weight"):
+            made[name] = weight
+            continue
+        heads = weight.reshape(keys, -1, weight.shape[1])
+        values = (heads.shape[1] - 2 * size) // 2
+        parts = np.split(heads, np.cumsum([size, size, values]), axis=1)
+        q, k, v, z = (part.reshape(-1, weight.shape[1]) for part in parts)
+        made[name.replace("qkvz", "qkv")], made[name.replace("qkvz", "z")] = np.concatenate([q, k, v]), z
+    return made
+
+
+def _delta_net_tensors(weights: dict[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
+    """Tensors of Gated DeltaNet in the shapes of the format."""
+    made = {}
+    for name, weight in weights.items():
+        if name.endswith("conv1d.weight"):
+            weight = weight[:, 0]
+        elif name.endswith("A_log"):
             weight = -np.exp(weight)
         made[name.replace(".dt_bias", ".dt_proj.bias")] = weight
     return made

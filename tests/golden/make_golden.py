@@ -47,7 +47,7 @@ def _draw(rng: np.random.Generator, name: str, shape: tuple[int, ...], config: A
     noise = rng.standard_normal(shape)
     if name.endswith("weight") and len(shape) == 1:  # of a norm
         offset = config.model_type == "nemotron" or "gemma" in config.model_type
-        offset |= "qwen3_5" in config.model_type and "linear_attn" not in name
+        offset |= config.model_type.startswith(("qwen3_5", "qwen3_next")) and "linear_attn" not in name
         values = 0.3 * noise + (0.0 if offset else 1.0)
     elif len(shape) == 1:
         values = 0.3 * noise
@@ -64,11 +64,11 @@ def reference_logits(model: torch.nn.Module, token_ids: NDArray[np.int32]) -> ND
     return output.logits[0].numpy()
 
 
-def state(model: torch.nn.Module) -> dict[str, NDArray[np.float32]]:
+def state(model: torch.nn.Module, *, as_computed: bool = False) -> dict[str, NDArray[np.float32]]:
     """The weights as transformers would save them: a tied head is not saved."""
     tied = set(getattr(model, "_tied_weights_keys", None) or {}) if model.config.tie_word_embeddings else set()
     # Experts are stored one by one, and computed as one tensor.
-    stored = revert_weight_conversion(model, model.state_dict())
+    stored = model.state_dict() if as_computed else revert_weight_conversion(model, model.state_dict())
     return {name: np.ascontiguousarray(value.numpy()) for name, value in stored.items() if name not in tied}
 
 
@@ -85,7 +85,7 @@ def make(recipe: Recipe) -> None:
     model = build_model(recipe)
     token_ids = token_ids_of(recipe)
     logits = reference_logits(model, token_ids)
-    weights = state(model)
+    weights = state(model, as_computed=recipe.as_computed)
     save_file({k: v.astype(np.float16) for k, v in weights.items()}, folder / "model.safetensors", {"format": "pt"})
     model.config.save_pretrained(folder)
     np.savez_compressed(folder / "expected.npz", token_ids=token_ids, logits=logits)

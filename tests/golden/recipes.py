@@ -20,6 +20,7 @@ class Recipe:
         config: what differs from the class's defaults.
         tokens: length of the prompt.
         context: what `load_family` is asked for, in tokens.
+        as_computed: the file has the tensors of transformers' classes, where these write others.
         gguf: architecture of the GGUF twin; None where the format has no way to say what the model does.
     """
 
@@ -28,14 +29,18 @@ class Recipe:
     config: dict[str, Any]
     tokens: int = 34
     context: int | None = None
+    as_computed: bool = False
     gguf: str | None = None
 
 
-def _shape(vocab: int, hidden: int, inner: int, layers: int, heads: int, kv_heads: int, **more: Any) -> dict[str, Any]:
+def _shape(
+    vocab: int, hidden: int, inner: int | None, layers: int, heads: int, kv_heads: int, **more: Any
+) -> dict[str, Any]:
+    """`inner`: None where all layers are mixtures, whose experts have a size of their own."""
     return {
         "vocab_size": vocab,
         "hidden_size": hidden,
-        "intermediate_size": inner,
+        **({"intermediate_size": inner} if inner else {}),
         "num_hidden_layers": layers,
         "num_attention_heads": heads,
         "num_key_value_heads": kv_heads,
@@ -58,6 +63,15 @@ _LONGROPE = _rope(
     short_factor=[1.0, 1.05, 1.1, 1.2, 1.3, 1.5, 1.7, 2.0],
     long_factor=[1.0, 1.3, 1.9, 2.7, 4.1, 6.0, 9.5, 13.0],
 )
+
+
+def _delta_net(key_heads: int, value_heads: int) -> dict[str, Any]:
+    return {
+        "linear_num_key_heads": key_heads,
+        "linear_num_value_heads": value_heads,
+        "linear_key_head_dim": 16,
+        "linear_value_head_dim": 16,
+    }
 
 
 def _mamba(heads: int, state: int, groups: int = 1) -> dict[str, Any]:
@@ -627,14 +641,54 @@ RECIPES = [
             1,
             head_dim=16,
             layer_types=["linear_attention", "linear_attention", "full_attention"],
-            linear_num_key_heads=2,
-            linear_num_value_heads=4,
-            linear_key_head_dim=16,
-            linear_value_head_dim=16,
+            **_delta_net(2, 4),
             rope_parameters=_rope(1000.0, partial_rotary_factor=0.5, mrope_section=[2, 1, 1]),
             tie_word_embeddings=True,
         ),
         gguf="qwen35",
+    ),
+    Recipe(
+        "qwen3_5_moe",
+        "Qwen3_5MoeForCausalLM",
+        _shape(
+            47,
+            20,
+            None,
+            2,
+            3,
+            1,
+            head_dim=16,
+            layer_types=["linear_attention", "full_attention"],
+            **_delta_net(2, 4),
+            num_experts=5,
+            num_experts_per_tok=2,
+            moe_intermediate_size=12,
+            shared_expert_intermediate_size=8,
+            rope_parameters=_rope(1000.0, partial_rotary_factor=0.5, mrope_section=[2, 1, 1]),
+        ),
+        as_computed=True,
+        gguf="qwen35moe",
+    ),
+    Recipe(
+        "qwen3_next",
+        "Qwen3NextForCausalLM",
+        _shape(
+            47,
+            20,
+            24,
+            2,
+            3,
+            1,
+            head_dim=16,
+            layer_types=["linear_attention", "full_attention"],
+            **_delta_net(2, 6),
+            num_experts=4,
+            num_experts_per_tok=3,
+            moe_intermediate_size=8,
+            shared_expert_intermediate_size=12,
+            rope_parameters=_rope(1000.0, partial_rotary_factor=0.5),
+        ),
+        gguf="qwen3next",
     ),
     Recipe(
         "lfm2",

@@ -12,11 +12,22 @@ import numpy as np
 import reference_mixers
 from numpy.typing import NDArray
 
+from golden import Case
 from hearth.checkpoint.types import Checkpoint
-from hearth.model import DecoderConfig, ExpertsConfig, LayerConfig, LoadedModel, RopeConfig
+from hearth.model import DecoderConfig, ExpertsConfig, LayerConfig, LoadedModel, RopeConfig, load_family
 from hearth.model.weights import ComputedWeight, StackedWeight, WeightSource
 
 Array = NDArray[np.float64]
+
+
+def error_of(checkpoint: Checkpoint, case: Case) -> float:
+    """How far a golden model, in whatever form, is from what transformers computes: the largest difference of two
+    logits, as a share of the largest logit."""
+    model = load_family(checkpoint, context=case.context)
+    expected = case.expected_logits()
+    actual = forward(model.config, read_parameters(checkpoint, model), case.token_ids)
+    assert actual.shape == expected.shape
+    return float(np.abs(actual - expected).max() / np.abs(expected).max())
 
 
 def read_tensor(checkpoint: Checkpoint, name: str) -> Array:

@@ -9,8 +9,9 @@ its number.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
+from itertools import pairwise
 from math import prod
 from typing import Literal
 
@@ -30,14 +31,17 @@ class Fused:
 
     Attributes:
         groups: the tensor is made of so many groups, one after another, each of which has its share of each parameter;
-            "heads", "kv_heads": one for each head of queries, of keys and values.
+            "heads", "kv_heads", "key_heads": one for each head of queries, of keys and values, of a mixer's keys.
+        runs: of a parameter that is several runs of rows, of each of which groups have a share: how long these are but
+            the last, as `groups` by what the model calls it.
         skip: so many rows before them belong to none.
         transposed: it is stored as `[in, out]`.
     """
 
     tensor: str
     parts: tuple[str, ...]
-    groups: int | Literal["heads", "kv_heads"] = 1
+    groups: int | Literal["heads", "kv_heads", "key_heads"] = 1
+    runs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     skip: int = 0
     transposed: bool = False
 
@@ -59,6 +63,11 @@ class Made:
 One = str | Fused | Made
 Rule = One | tuple[One, ...]
 Rules = Mapping[str, Rule]
+
+
+def either(*rules: Rule) -> Rule:
+    """The first of these whose tensor exists."""
+    return tuple(one for rule in rules for one in (rule if isinstance(rule, tuple) else (rule,)))
 
 
 @dataclass(frozen=True)
@@ -88,7 +97,7 @@ def map_tensors(
     rules: Rules,
     places: Places,
     order_of: Callable[[str], NDArray[np.int64] | None] = lambda parameter: None,
-    heads: Mapping[str, int] | None = None,
+    counts: Mapping[str, int] | None = None,
 ) -> tuple[dict[str, Source], tuple[str, ...]]:
     """Finds each parameter's tensor and accounts for every tensor of the file.
 
@@ -97,7 +106,7 @@ def map_tensors(
         shapes: every parameter that is wanted; `layers.3.q` is looked up as `layers.N.q` in `rules`.
         rules: the family's table for this file format.
         order_of: the order of a parameter's rows in the file, where it is another.
-        heads: what "heads" and "kv_heads" in a rule stand for.
+        counts: what names of numbers in a rule stand for.
 
     Returns:
         The source of every parameter of `shapes`, and the names of the tensors left out.
@@ -135,7 +144,7 @@ def map_tensors(
         if len(shape) == 3:
             sources[parameter] = _stack(parameter, fused, shapes, find)
             continue
-        rows, stored = _rows(parameter, fused, shapes, heads or {})
+        rows, stored = _rows(parameter, fused, shapes, counts or {})
         tensor = find(fused.tensor, stored)
         if checkpoint.tensors[tensor].shape != stored:
             sources[parameter] = ComputedWeight((tensor,), lambda values: values[None])
@@ -188,23 +197,27 @@ def _find(parameter: str, rules: Rules, names: Mapping[str, str]) -> One:
 
 
 def _rows(
-    parameter: str, rule: Fused, shapes: Mapping[str, tuple[int, ...]], heads: Mapping[str, int]
+    parameter: str, rule: Fused, shapes: Mapping[str, tuple[int, ...]], counts: Mapping[str, int]
 ) -> tuple[NDArray[np.int64] | slice, tuple[int, ...]]:
     """Which rows of its tensor a parameter is, and the shape that the whole tensor must have."""
     shape = shapes[parameter]
-    layer, _, field = parameter.rpartition(".")
+    layer, _, own_name = parameter.rpartition(".")
     sizes = [shapes[f"{layer}.{part}" if layer else part][0] for part in rule.parts]
-    groups = heads[rule.groups] if isinstance(rule.groups, str) else rule.groups
-    before, total, own = rule.skip + sum(sizes[: rule.parts.index(field)]), sum(sizes), shape[0]
+    groups = counts[rule.groups] if isinstance(rule.groups, str) else rule.groups
+    before, total, own = rule.skip + sum(sizes[: rule.parts.index(own_name)]), sum(sizes), shape[0]
     stored = (rule.skip + total, *shape[1:])
     if rule.transposed:
         stored = stored[::-1]
     if groups == 1:
         return slice(before, before + own), stored
-    if any(size % groups for size in sizes):
+    runs = [counts[name] for name in rule.runs.get(own_name, ())]
+    runs.append(own - sum(runs))
+    if any(size % groups for size in (*sizes, *runs)):
         raise Unsupported(f"The rows of {rule.tensor!r} are no {groups} groups.")
-    starts = np.arange(groups, dtype=np.int64)[:, None] * (total // groups) + before // groups
-    return (starts + np.arange(own // groups, dtype=np.int64)).reshape(-1), stored
+    starts = np.arange(groups, dtype=np.int64)[:, None] * (total // groups)
+    shares = np.cumsum([before, *runs]) // groups
+    parts = [(starts + np.arange(a, b, dtype=np.int64)).reshape(-1) for a, b in pairwise(shares)]
+    return np.concatenate(parts), stored
 
 
 def _of_expert(tensor: str, expert: int) -> str:

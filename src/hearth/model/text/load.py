@@ -20,6 +20,7 @@ from hearth.model.tensors import Places, Rule, map_tensors
 from hearth.model.text.config import DecoderConfig
 from hearth.model.text.families import FAMILIES, Family
 from hearth.model.text.metadata import gguf_settings
+from hearth.model.text.mixers.delta_net import DeltaNet
 from hearth.model.text.names import ALWAYS_IGNORED, HF_MODEL, READ_WITH_CONFIG, ROTATED, uninterleave
 from hearth.model.text.parameters import parameter_shapes
 from hearth.model.weights import Source
@@ -86,7 +87,7 @@ def load_decoder(checkpoint: Checkpoint, *, context: int | None = None) -> Loade
         places = Places(ignored=(*ALWAYS_IGNORED, *family.ignored), elsewhere=READ_WITH_CONFIG | ranks_by)
         order = _stored_order(family, "gguf", config)
         rules = family.gguf_tensors
-        sources, unused = map_tensors(checkpoint, config.family, shapes, rules, places, order, _heads(config))
+        sources, unused = map_tensors(checkpoint, config.family, shapes, rules, places, order, _counts(config))
         return LoadedModel(config, sources, unused)
 
     refuse_quantised(str(checkpoint.path), checkpoint.config, checkpoint.tensors, checkpoint.path)
@@ -109,7 +110,7 @@ def load_decoder(checkpoint: Checkpoint, *, context: int | None = None) -> Loade
     )
     order = _stored_order(family, "safetensors", config)
     shapes = parameter_shapes(config)
-    sources, unused = map_tensors(checkpoint, config.family, shapes, rules, places, order, _heads(config))
+    sources, unused = map_tensors(checkpoint, config.family, shapes, rules, places, order, _counts(config))
     return LoadedModel(config, sources, unused, no_head)
 
 
@@ -170,8 +171,13 @@ def _stored_order(family: Family, kind: str, config: DecoderConfig) -> Callable[
     return order
 
 
-def _heads(config: DecoderConfig) -> dict[str, int]:
-    return {"heads": config.num_heads, "kv_heads": config.num_kv_heads}
+def _counts(config: DecoderConfig) -> dict[str, int]:
+    """Numbers by which rules divide the rows of tensors."""
+    counts = {"heads": config.num_heads, "kv_heads": config.num_kv_heads}
+    mixers = (layer.mixer for layer in config.layers if isinstance(layer.mixer, DeltaNet))
+    if mixer := next(mixers, None):
+        counts |= {"key_heads": mixer.key_heads, "key_columns": mixer.key_heads * mixer.key_size}
+    return counts
 
 
 def _only(rule: Rule) -> str:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from hearth.model.settings import MAX_SIZE, Settings
-from hearth.model.tensors import Fused, Rules
+from hearth.model.tensors import Fused, Rules, either
 from hearth.model.text.config import ExpertsConfig, LayerConfig, Scores
 from hearth.model.text.families.base import full_layers
 from hearth.model.text.names import HF_LAYER, LLAMA_GGUF, LLAMA_HF
@@ -46,6 +46,16 @@ def halves(tensor: str, kind: str) -> Rules:
     """Rules for the gate and the up of experts (or of what is beside them) that are one matrix: half of it each."""
     parts = (f"gate_{kind}", f"up_{kind}")
     return {f"layers.N.{part}": Fused(tensor, parts) for part in parts}
+
+
+FUSED_EXPERTS_HF: Rules = {
+    name: either(rule, EXPERTS_HF[name])
+    for name, rule in (
+        *halves(HF_LAYER + "mlp.experts.gate_up_proj", "exps").items(),
+        ("layers.N.down_exps", HF_LAYER + "mlp.experts.down_proj"),
+    )
+}
+"""All experts in one tensor, as they are computed, or each in its own."""
 
 
 def experts_config(settings: Settings, **differences: Any) -> ExpertsConfig:

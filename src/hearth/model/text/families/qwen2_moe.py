@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from hearth.model.settings import Settings
+from hearth.model.tensors import Rules
 from hearth.model.text.config import DecoderConfig, LayerConfig
 from hearth.model.text.families.base import Family, llama_config
 from hearth.model.text.families.mixture import (
@@ -23,7 +24,7 @@ def configure(settings: Settings) -> DecoderConfig:
     return llama_config(
         settings,
         "qwen2_moe",
-        layers=qwen_moe_layers(settings),
+        layers=some_with_experts(settings, qwen_layers(settings)),
         experts=experts_config(settings, shared_gate=True),
         qkv_bias=settings.flag("qkv_bias"),
         output_bias=False,
@@ -31,18 +32,21 @@ def configure(settings: Settings) -> DecoderConfig:
     )
 
 
-def qwen_moe_layers(settings: Settings) -> tuple[LayerConfig, ...]:
+def some_with_experts(settings: Settings, layers: tuple[LayerConfig, ...]) -> tuple[LayerConfig, ...]:
     """Every so many layers are mixtures, but for those that are not to be."""
     step = settings.optional_count("decoder_sparse_step") or 1
     dense = settings.get("mlp_only_layers") or []
     if not isinstance(dense, list | tuple):
         raise settings.corrupt("mlp_only_layers", "a list of layers")
     return tuple(
-        replace(layer, experts=index not in dense and (index + 1) % step == 0)
-        for index, layer in enumerate(qwen_layers(settings))
+        replace(layer, experts=index not in dense and (index + 1) % step == 0) for index, layer in enumerate(layers)
     )
 
 
+GATED_SHARED_HF: Rules = {
+    **shared_hf("mlp.shared_expert"),
+    "layers.N.shared_gate": HF_LAYER + "mlp.shared_expert_gate.weight",
+}
 QWEN_MOE_DEFAULTS: dict[str, Any] = {**QWEN_DEFAULTS, "num_experts_per_tok": 4, "moe_intermediate_size": 1408}
 
 FAMILY = Family(
@@ -59,10 +63,6 @@ FAMILY = Family(
     },
     keys=EXPERT_KEYS,
     honours=EXPERTS,
-    hf_tensors={
-        **EXPERTS_HF,
-        **shared_hf("mlp.shared_expert"),
-        "layers.N.shared_gate": HF_LAYER + "mlp.shared_expert_gate.weight",
-    },
+    hf_tensors={**EXPERTS_HF, **GATED_SHARED_HF},
     gguf_tensors=EXPERTS_GGUF,
 )

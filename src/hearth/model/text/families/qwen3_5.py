@@ -26,11 +26,13 @@ def configure(settings: Settings) -> DecoderConfig:
     return llama_config(settings, "qwen3_5", **qwen3_5_arithmetic(settings))
 
 
-def qwen3_5_arithmetic(settings: Settings) -> dict[str, Any]:
-    """What all models of this kind have that Llama has not."""
+def qwen3_5_arithmetic(settings: Settings, *, tiled: bool | None = None) -> dict[str, Any]:
+    """What all models of this kind have that Llama has not. `tiled`: of `DeltaNet`; None: as the format has it."""
+    # GGUF files have the value heads of all key heads in turns.
+    tiled = settings.kind == "gguf" if tiled is None else tiled
     parameters = flat_rope_parameters(settings)
     return {
-        "layers": _layers(settings),
+        "layers": _layers(settings, tiled),
         # A quarter of each head rotates, of a picture's tokens by time, row and column in turns.
         "ropes": (make_rope(parameters, head_dim=head_dim(settings), partial=True, in_turns=True),),
         "max_position": longest_context(parameters),
@@ -41,17 +43,17 @@ def qwen3_5_arithmetic(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _layers(settings: Settings) -> tuple[LayerConfig, ...]:
+def _layers(settings: Settings, tiled: bool) -> tuple[LayerConfig, ...]:
     count = num_layers(settings) - (settings.optional_count("num_nextn_predict_layers") or 0)
     every = settings.count("full_attention_interval")
     kinds = settings.sequence("layer_types", length=count)
     if kinds is None:
         kinds = ["linear_attention" if (index + 1) % every else "full_attention" for index in range(count)]
-    known = {"full_attention": LayerConfig(), "linear_attention": LayerConfig(None, mixer=delta_net(settings))}
+    known = {"full_attention": LayerConfig(), "linear_attention": LayerConfig(None, mixer=delta_net(settings, tiled))}
     return layers_by_kind(settings, kinds, known)
 
 
-def delta_net(settings: Settings) -> DeltaNet:
+def delta_net(settings: Settings, tiled: bool) -> DeltaNet:
     """The mixer of the layers that do not attend."""
     keys, values = (settings.count(key, most=MAX_HEADS) for key in ("ssm_group_count", "ssm_time_step_rank"))
     if values % keys:
@@ -69,8 +71,7 @@ def delta_net(settings: Settings) -> DeltaNet:
         settings.count("ssm_state_size", most=MAX_HEAD_DIM),
         size,
         settings.count("ssm_conv_kernel", most=MAX_TAPS),
-        # GGUF files have the value heads of all key heads in turns.
-        tiled=settings.kind == "gguf",
+        tiled,
     )
 
 

@@ -4,7 +4,8 @@ from hearth.model.settings import Settings
 from hearth.model.text.config import DecoderConfig
 from hearth.model.text.families.base import Family, llama_config
 from hearth.model.text.families.mixture import EXPERT_KEYS, EXPERTS, EXPERTS_GGUF, EXPERTS_HF, experts_config
-from hearth.model.text.families.qwen2_moe import QWEN_MOE_DEFAULTS, qwen_moe_layers
+from hearth.model.text.families.qwen2 import qwen_layers
+from hearth.model.text.families.qwen2_moe import QWEN_MOE_DEFAULTS, some_with_experts
 
 
 def configure(settings: Settings) -> DecoderConfig:
@@ -12,7 +13,7 @@ def configure(settings: Settings) -> DecoderConfig:
     return llama_config(
         settings,
         "qwen3_moe",
-        layers=qwen_moe_layers(settings),
+        layers=some_with_experts(settings, qwen_layers(settings)),
         experts=experts_config(settings, shared_size=0),
         qk_norm="head",
         mlp_bias=False,
