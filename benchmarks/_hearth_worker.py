@@ -94,7 +94,7 @@ class Hearth:
         info = self._info
         context = min(self._job.context + SPARE_TOKENS, info.max_position)
         num_pages = pages_for(context, num_seqs, page_tokens=info.page_tokens)
-        num_slots = slots_for(num_seqs) if info.state_bytes_per_slot else 0
+        num_slots = slots_for(num_seqs) if info.has_state else 0
         session = TextSession(self._model, num_pages=num_pages, num_slots=num_slots, threads=self._job.threads)
         # Prompts to be timed are new from their first token on, so the prefix cache only helps those that are not.
         self._engine = Engine(session, context=context, chunk_tokens=min(self._job.chunk, info.max_tokens))

@@ -68,7 +68,7 @@ def open_guesser(
         context = min(context, info.max_position)
         num_pages = pages_for(context, max_seqs, page_tokens=info.page_tokens)
         # Its guesses stand in slots of their own until they are verified.
-        num_slots = slots_for(max_seqs, texts=0, speculates=True) if info.state_bytes_per_slot else 0
+        num_slots = slots_for(max_seqs, texts=0, speculates=True) if info.has_state else 0
         needed = info.session_bytes(num_pages, threads, num_slots)
         require(needed, f"The draft model {draft.name} at a context of {context} tokens")
         session = TextSession(model, num_pages=num_pages, num_slots=num_slots, threads=threads)

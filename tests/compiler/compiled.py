@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hearth.compiler import compile_model
-from hearth.runtime import Model, TextInfo, TextSession
+from hearth.runtime import Model, SplitModel, SplitTextSession, TextInfo, TextSession, text_session
 
 # Kept between runs: kernels and the C library's stubs take seconds to compile, and are named by what they are.
 CACHE = Path(__file__).resolve().parents[2] / ".cache" / "tests" / "hearth"
@@ -54,7 +54,7 @@ class Sequences:
     """Feeds sequences to a session piece by piece. Their pages lie in no order, and none is ever in its own place.
     State goes from one of a sequence's two slots to the other."""
 
-    session: TextSession
+    session: TextSession | SplitTextSession
     count: int = 4
     pages_each: int = 8
     lengths: dict[int, int] = field(default_factory=dict)
@@ -94,9 +94,11 @@ class Sequences:
         return {"state_from": source, "state_to": to}
 
 
-def open_session(model: Model, threads: int = 2, pages: int = 32, slots: int = 8) -> TextSession:
-    has_state = TextInfo.of(model.info).state_bytes_per_slot > 0
-    return TextSession(model, num_pages=pages, num_slots=slots if has_state else 0, threads=threads)
+def open_session(
+    model: Model | SplitModel, threads: int = 2, pages: int = 32, slots: int = 8
+) -> TextSession | SplitTextSession:
+    has_state = TextInfo.of(model.info).has_state
+    return text_session(model, num_pages=pages, num_slots=slots if has_state else 0, threads=threads)
 
 
 def relative_error(actual: NDArray[Any], expected: NDArray[Any]) -> float:

@@ -14,7 +14,7 @@ from golden import CASES, Case
 from hearth.bundle import GPU_PLAN, open_bundle
 from hearth.checkpoint import open_checkpoint
 from hearth.model import load_family
-from hearth.runtime import Model, SplitModel, SplitTextSession
+from hearth.runtime import Model, SplitModel
 
 MIXTURES = [case for case in CASES if load_family(open_checkpoint(case.path)).config.experts is not None]
 CASE = next(case for case in MIXTURES if case.name == "qwen2_moe")  # with an MLP beside the experts
@@ -59,7 +59,7 @@ def test_a_mixture_in_two_parts(case: Case, tmp_path: Path) -> None:
     with (
         Model(folder, layers=(0, count - 1)) as first,
         Model(folder, layers=(count - 1, count)) as second,
-        SplitTextSession(SplitModel(first, second), num_pages=32, threads=2) as split,
+        open_session(SplitModel(first, second)) as split,
     ):
         assert np.array_equal(Sequences(split).run([Piece(0, case.token_ids)])[0], expected)
 

@@ -46,7 +46,7 @@ def parts(folder: Path, first: str, second: str, pages: int = 32) -> Iterator[Sp
     the first is on the one, so that both have such layers."""
     with Model(folder) as whole:
         count = whole.info.layers.count
-        has_state = TextInfo.of(whole.info).state_bytes_per_slot > 0
+        has_state = TextInfo.of(whole.info).has_state
     cut = 1 if has_state else count - 1
     with (
         Model(folder, device=first, layers=(0, cut)) as a,

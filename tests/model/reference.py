@@ -9,8 +9,8 @@ import math
 from collections.abc import Mapping
 
 import numpy as np
-import reference_mixers
 from numpy.typing import NDArray
+from tests.model import reference_mixers
 
 from golden import Case
 from hearth.checkpoint.types import Checkpoint

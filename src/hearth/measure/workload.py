@@ -56,7 +56,7 @@ class Workload:
         tokens, count = max(longest, key=lambda run: run[0] * run[1])
         what = f"A context of {tokens} tokens" + (f" for {count} sequences" if count > 1 else "")
         # Nothing is remembered, so that each sequence has its state in one slot.
-        num_slots = max(count for _, count in longest) if info.state_bytes_per_slot else 0
+        num_slots = max(count for _, count in longest) if info.has_state else 0
         needed = info.session_bytes(num_pages, threads, num_slots)
         require(needed, what, hint="Measure a shorter context or fewer sequences.")
         self.info = info

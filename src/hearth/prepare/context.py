@@ -52,7 +52,7 @@ def choose_room(
 
 def _choose_slots(info: TextInfo, max_seqs: int, kv_bytes: int | None) -> int:
     """Slots of state: guesses too are kept in some, and texts that may go on; all in half of `kv_bytes`."""
-    if not info.state_bytes_per_slot:
+    if not info.has_state:
         return 0
     full = slots_for(max_seqs, texts=max_seqs, speculates=True)
     if kv_bytes is None:

@@ -47,8 +47,8 @@ class TextInfo:
         max_position: positions are below this.
         max_block_table_stride: pages of the longest sequence.
         kv_bytes_per_page: memory for one page, all layers together.
-        state_bytes_per_slot: memory for the state of one sequence behind one of its tokens, all layers together; 0: the
-            model has no state beside pages.
+        has_state: some layers keep a recurrent state of each sequence, beside pages.
+        state_bytes_per_slot: memory for that behind one token of one sequence, all layers together.
         max_embeddings: most tokens in one forward whose embeddings the caller gives; 0: the model takes tokens only.
         looks_ahead: tokens may see later ones of the same forward.
         rope_streams: positions that a token turns by, where they need not be its own in the sequence; 0: it turns by
@@ -70,6 +70,7 @@ class TextInfo:
     max_position: int
     max_block_table_stride: int
     kv_bytes_per_page: int
+    has_state: bool
     state_bytes_per_slot: int
     max_embeddings: int
     looks_ahead: bool
@@ -104,6 +105,7 @@ class TextInfo:
             max_position=_count(function, "positions"),
             max_block_table_stride=most["block_table_stride"],
             kv_bytes_per_page=info.unit_bytes("pages"),
+            has_state="state_to" in function.inputs,
             state_bytes_per_slot=info.unit_bytes("slots"),
             max_embeddings=most["embeddings"] if "embeddings" in function.inputs else 0,
             looks_ahead="last_seen" in function.inputs,
@@ -118,7 +120,7 @@ class TextInfo:
     def lone_state(self, start: int, count: int) -> dict[str, Any]:
         """The `state_from` and `state_to` of a forward of one sequence alone, which has `start` tokens before these
         `count` and keeps its state in the first slot. Nothing where the model has no state."""
-        if not self.state_bytes_per_slot:
+        if not self.has_state:
             return {}
         to = np.full(count, -1, np.int32)
         to[-1] = 0
@@ -127,7 +129,7 @@ class TextInfo:
     @property
     def lone_slots(self) -> int:
         """Slots that one sequence alone wants."""
-        return int(self.state_bytes_per_slot > 0)
+        return int(self.has_state)
 
     def session_bytes(self, num_pages: int, threads: int, num_slots: int = 0) -> int:
         """Memory that a session needs beside the weights once all its pages and slots are in use; a few KiB too much at
@@ -195,7 +197,7 @@ class TextSession(Session):
 
     Args:
         num_pages: pages of the KV cache; `TextInfo.page_tokens` positions each. Memory is taken as pages are written.
-        num_slots: slots of state, for a model that has such (`TextInfo.state_bytes_per_slot`), and only for that.
+        num_slots: slots of state, for a model that has such (`TextInfo.has_state`), and only for that.
         threads: threads that compute; the physical cores this process may use by default.
 
     Raises:
@@ -209,9 +211,9 @@ class TextSession(Session):
         self.num_slots = num_slots
         if num_pages < 1:
             raise UsageError(f"num_pages is {num_pages}, but must be at least 1.")
-        if (num_slots > 0) != (self.info.state_bytes_per_slot > 0):
+        if (num_slots > 0) != self.info.has_state:
             raise UsageError(
-                f"num_slots is {num_slots}, but must be {'at least 1' if self.info.state_bytes_per_slot else '0'}.",
+                f"num_slots is {num_slots}, but must be {'at least 1' if self.info.has_state else '0'}.",
                 why="A slot holds what recurrent layers know of a sequence.",
             )
         super().__init__(model, {"pages": num_pages, **({"slots": num_slots} if num_slots else {})}, threads=threads)
