@@ -12,7 +12,9 @@ import pytest
 
 from checkpoint.builders import gguf_bytes
 from checkpoint.splitting import split
+from hearth import sizes
 from hearth.checkpoint import open_checkpoint
+from hearth.engine import slots_for
 from hearth.errors import HearthError, NotEnoughMemory, Unsupported
 from hearth.hub import preview, pull, resolve
 from hearth.model import load_family
@@ -244,3 +246,12 @@ def test_the_size_that_is_foretold_is_that_of_the_bundle(starter: Any, cache: Pa
     size = size_of(model.config, lambda p: checkpoint.tensors[model.sources[p].tensor].dtype, "safetensors")
     assert size.kv_bytes_per_token == made.language.kv_bytes_per_token
     assert size.weights_bytes == pytest.approx(made.facts.weights_bytes, rel=0.02)
+
+
+def test_the_memory_of_recurrent_state_is_what_an_engine_keeps_at_least():
+    assert slots_for(1) == sizes.KEPT_STATES
+    model = load_family(open_checkpoint(GOLDEN / "qwen3_5"))
+    size = size_of(model.config, lambda p: "f16", "safetensors")
+    # Of two layers three taps of queries, keys and values, and a matrix for each of four heads; one layer attends.
+    assert size.state_bytes == slots_for(1) * 2 * 4 * (3 * 128 + 4 * 16 * 16)
+    assert size.kv_bytes_per_token == 2 * 2 * 16

@@ -11,11 +11,15 @@ from hearth.checkpoint.types import SourceKind
 from hearth.model.encoder import parameters as encoder_parameters
 from hearth.model.encoder.config import EncoderConfig
 from hearth.model.text.config import DecoderConfig
-from hearth.model.text.kv_cache import KV_DTYPES, PAGE_TOKENS, block_bytes
+from hearth.model.text.kv_cache import KV_DTYPES, PAGE_TOKENS, attending, block_bytes, slot_bytes
 from hearth.model.text.parameters import parameter_role, parameter_shapes
 from hearth.model.vision.part import Part
 from hearth.quant import choose_format, packed_size
 from hearth.quant.formats import Format, round_up
+
+KEPT_STATES = 6
+"""Recurrent states that an engine has of one sequence at least (`engine.slots_for`): where it is, and where it or the
+text before may be gone on from."""
 
 
 @dataclass(frozen=True)
@@ -25,16 +29,18 @@ class ModelSize:
     Attributes:
         weights_bytes: of all packed weights.
         kv_bytes_per_token: of keys and values, all layers together.
+        state_bytes: of recurrent state, of one sequence and what is kept of it.
         formats: the number formats of the body, and of embedding and head, for people.
     """
 
     weights_bytes: int
     kv_bytes_per_token: int
     formats: str
+    state_bytes: int = 0
 
     def memory_bytes(self, context: int) -> int:
-        """With keys and values of `context` tokens; the workspace adds some ten MiB."""
-        return self.weights_bytes + context * self.kv_bytes_per_token
+        """With keys and values of `context` tokens and the state; the workspace adds some ten MiB."""
+        return self.weights_bytes + context * self.kv_bytes_per_token + self.state_bytes
 
 
 def size_of(
@@ -73,7 +79,8 @@ def size_of(
     names = ", ".join(name for name, _ in body.most_common())
     head_names = ", ".join(name for name, _ in ends.most_common())
     total += 0 if sight is None else sight_bytes(sight, quant)
-    return ModelSize(total, kv_bytes_per_token(config, kv), f"{names}; embedding and head {head_names}")
+    formats = f"{names}; embedding and head {head_names}"
+    return ModelSize(total, kv_bytes_per_token(config, kv), formats, kept_state_bytes(sum(slot_bytes(config).values())))
 
 
 def sight_bytes(sight: Part, quant: str | None) -> int:
@@ -135,4 +142,13 @@ def kv_bytes_per_token(config: DecoderConfig, kv: str = "f16") -> int:
     """Memory of keys and values of one token, all layers together."""
     hp = round_up(config.head_dim, 16)
     page_bytes = sum(block_bytes(kind, KV_DTYPES[kv], hp) for kind in ("k", "v"))
-    return page_bytes * config.num_kv_heads * len(config.layers) // PAGE_TOKENS
+    return page_bytes * config.num_kv_heads * len(attending(config)) // PAGE_TOKENS
+
+
+def kept_state_bytes(slot_bytes: int) -> int:
+    """Memory of the recurrent state of one sequence, with what is kept to go on from.
+
+    Args:
+        slot_bytes: of the state behind one of its tokens.
+    """
+    return slot_bytes * KEPT_STATES

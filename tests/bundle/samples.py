@@ -43,6 +43,7 @@ def manifest(**changes: object) -> Manifest:
             vocab_size=512,
             context_max=8192,
             kv_bytes_per_token=256,
+            state_bytes=0,
             sees=False,
         ),
         "files": {},

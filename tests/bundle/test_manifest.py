@@ -52,7 +52,7 @@ def test_a_bundle_for_webassembly_has_a_module_for_each_instruction_set() -> Non
 @pytest.mark.parametrize("version", [1, 4, 99])
 def test_other_format_version_is_no_damage(version: int) -> None:
     """Another Hearth may have other fields: the message is about versions, not about them, and says what to do."""
-    said = rf"format {version}; this Hearth reads format 6.*Compile the model again: hearth compile"
+    said = rf"format {version}; this Hearth reads format 7.*Compile the model again: hearth compile"
     with pytest.raises(BundleMismatch, match=said):
         Manifest.from_json(f'{{"format_version": {version}, "something": "new"}}')
 

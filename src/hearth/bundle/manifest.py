@@ -16,9 +16,9 @@ from typing import Any, NoReturn, get_args, get_origin, get_type_hints
 from hearth.errors import BundleMismatch, CorruptFile
 from hearth.model.kinds import refuse_bundle
 
-FORMAT_VERSION = 6
+FORMAT_VERSION = 7
 """Of the bundle folder and its manifest."""
-ABI_VERSION = 4
+ABI_VERSION = 5
 """Of the C API in `hearth.h`, which a bundle's library carries."""
 
 MANIFEST = "manifest.json"
@@ -91,6 +91,7 @@ class TextFacts:
         vocab_size: columns of the logits.
         context_max: tokens that it can hold at most, as compiled.
         kv_bytes_per_token: of the KV cache, all layers.
+        state_bytes: of the recurrent state of one sequence, all layers; 0: it has none.
         sees: it takes pictures.
     """
 
@@ -101,6 +102,7 @@ class TextFacts:
     vocab_size: int
     context_max: int
     kv_bytes_per_token: int
+    state_bytes: int
     sees: bool
 
 

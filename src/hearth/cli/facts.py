@@ -99,7 +99,8 @@ def _of_text(about: TextDescription) -> Facts:
         (
             "memory",
             f"{format_bytes(about.memory_bytes)} with {about.context} tokens of context: weights"
-            f" {format_bytes(about.weights_bytes)}, keys and values {format_bytes(about.kv_bytes)}",
+            f" {format_bytes(about.weights_bytes)}, keys and values {format_bytes(about.kv_bytes)}"
+            + (f", recurrent state {format_bytes(about.state_bytes)}" if about.state_bytes else ""),
         ),
     ]
 

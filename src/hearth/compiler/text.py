@@ -21,6 +21,7 @@ from hearth.compiler.vision import default_quant, vision_formats
 from hearth.image.sight import SightSpec, read_cutting, save_sight
 from hearth.model import LoadedModel, load_family
 from hearth.model.kinds import TEXT
+from hearth.model.text.batch import SLOTS
 from hearth.model.text.kv_cache import KV_DTYPES, PAGE_TOKENS, KvFormat, kv_format
 from hearth.model.text.parameters import parameter_role
 from hearth.model.vlm.model import LoadedSight
@@ -134,6 +135,7 @@ def text_job(
             vocab_size=config.vocab_size,
             context_max=config.max_position,
             kv_bytes_per_token=plan.state_bytes("pages") // PAGE_TOKENS,
+            state_bytes=plan.state_bytes(SLOTS),
             sees=spec is not None,
         )
 

@@ -25,7 +25,7 @@ from hearth.model.text.parameters import active_parameters
 from hearth.model.vision import load_vision
 from hearth.model.weights import tensor_type, tensors_of
 from hearth.prepare import ANY_KIND, preparer_of
-from hearth.sizes import encoder_size, network_size, size_of
+from hearth.sizes import encoder_size, kept_state_bytes, network_size, size_of
 
 
 def describe(
@@ -70,6 +70,7 @@ def _text(source: Source, *, context: int | None, quant: str | None, head: str |
         context=size,
         weights_bytes=needed.weights_bytes,
         kv_bytes=size * needed.kv_bytes_per_token,
+        state_bytes=needed.state_bytes,
         chat_template=None if tokenizer is None else bool(tokenizer.chat_template or tokenizer.named_templates),
         sees=loaded.sight is not None,
         active_parameters=active_parameters(config),
@@ -215,6 +216,7 @@ def _text_bundle(source: Source, bundle: Bundle, context: int | None, common: di
         context_max=text.context_max,
         context=size,
         kv_bytes=size * text.kv_bytes_per_token,
+        state_bytes=kept_state_bytes(text.state_bytes),
         chat_template=None if bundle.tokenizer is None else True,
         sees=text.sees,
     )

@@ -104,7 +104,7 @@ def _of_text(remote: Remote, context: int | None, quant: str | None, head: str |
         formats=size.formats,
         context_max=inside.config.max_position,
         context=tokens,
-        files=_files(remote, tokens * size.kv_bytes_per_token),
+        files=_files(remote, tokens * size.kv_bytes_per_token + size.state_bytes),
     )
 
 
@@ -144,10 +144,10 @@ def _described(remote: Remote, made_for: KindName | None, memory_bytes: int, **k
     )
 
 
-def _files(remote: Remote, kv_bytes: int) -> tuple[RemoteFileLine, ...]:
+def _files(remote: Remote, kept_bytes: int) -> tuple[RemoteFileLine, ...]:
     lines = []
     for file in remote.selection.choices:
-        fit: str | None = verdict(in_memory(file.path, file.size_bytes) + kv_bytes)
+        fit: str | None = verdict(in_memory(file.path, file.size_bytes) + kept_bytes)
         if not is_complete(file):
             fit = "not all parts of it are there"
         elif not is_readable(file.path):

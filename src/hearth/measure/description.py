@@ -45,6 +45,7 @@ class TextDescription(Description):
         context_max: tokens that its authors made it for.
         context: tokens that the memory is for.
         kv_bytes: memory of keys and values of `context` tokens.
+        state_bytes: memory of recurrent state, with what is kept to go on from; 0: it has none.
         chat_template: whether it has one of its own; None where it has no tokenizer.
         sees: whether it takes pictures.
         active_parameters: numbers that one token meets, where these are not all (experts); else None.
@@ -55,13 +56,14 @@ class TextDescription(Description):
     context_max: int
     context: int
     kv_bytes: int
+    state_bytes: int
     chat_template: bool | None
     sees: bool
     active_parameters: int | None = None
 
     @property
     def memory_bytes(self) -> int:
-        return self.weights_bytes + self.kv_bytes
+        return self.weights_bytes + self.kv_bytes + self.state_bytes
 
 
 @dataclass(frozen=True, kw_only=True)

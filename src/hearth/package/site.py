@@ -35,7 +35,7 @@ from hearth.bundle.failures import storage_errors
 from hearth.bundle.manifest import MANIFEST
 from hearth.bundle.unfinished import ClaimedFolder, clear_unfinished
 from hearth.bundle.writer import discard
-from hearth.errors import BundleMismatch, StorageError, TokenizerMissing
+from hearth.errors import BundleMismatch, StorageError, TokenizerMissing, Unsupported
 from hearth.package.chunks import CHUNK_BYTES, write_chunks
 
 MODEL = "model.json"
@@ -118,7 +118,11 @@ def write_site(bundle: Bundle, destination: Path, *, chunk_bytes: int = CHUNK_BY
 
 def _require_chat(bundle: Bundle) -> None:
     manifest = bundle.manifest
-    _ = manifest.language
+    if manifest.language.state_bytes:
+        raise Unsupported(
+            f"{manifest.source_name} has recurrent layers, which pages do not run yet.",
+            hint="Take a model whose layers all attend, such as Qwen 3, or serve this one: hearth serve.",
+        )
     if manifest.target != "wasm32":
         raise BundleMismatch(
             f"The bundle of {manifest.source_name} is for {manifest.target}.",

@@ -22,7 +22,7 @@ from hearth.errors import (
     UsageError,
 )
 
-ABI_VERSION = 4
+ABI_VERSION = 5
 
 OK, INVALID, CORRUPT, MEMORY, IO, MISMATCH, CANCELLED, INTERNAL, DEVICE = range(9)
 

@@ -670,14 +670,15 @@ function _t(t) {
 	}
 	if (typeof n != "object" || !n || !("format_version" in n)) throw new e("corrupt", `${gt} is no manifest of a bundle: it names no format.`);
 	let r = [n.format_version, n.abi_version];
-	if (r[0] !== 6 || r[1] !== 4) throw new e("mismatch", `This bundle has format ${r.join(", runtime ")}.`, {
-		why: "This package reads format 6, runtime 4.",
+	if (r[0] !== 7 || r[1] !== 5) throw new e("mismatch", `This bundle has format ${r.join(", runtime ")}.`, {
+		why: "This package reads format 7, runtime 5.",
 		hint: "Compile the model with the Hearth that this package came with."
 	});
 	if (n.target !== "wasm32") throw new e("mismatch", `The bundle of ${n.source_name} is for ${n.target}.`, {
 		why: "A page runs WebAssembly.",
 		hint: `Compile it for that: hearth compile ${n.source_name} --target wasm32`
 	});
+	if ((n.text?.state_bytes ?? 0) > 0) throw new e("mismatch", `${n.source_name} has recurrent layers, which pages do not run yet.`);
 	return n;
 }
 var vt = (e) => `libhearth-${e.name}.wasm`, yt = class {

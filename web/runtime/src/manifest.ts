@@ -3,8 +3,8 @@
 import { HearthError } from "./errors.ts";
 
 /** Of the bundle's folder and of hearth.h: `hearth.bundle.manifest` has the same. */
-export const FORMAT_VERSION = 6;
-export const ABI_VERSION = 4;
+export const FORMAT_VERSION = 7;
+export const ABI_VERSION = 5;
 
 export const PLAN = "plan.bin";
 export const GPU_PLAN = "gpu_plan.bin";
@@ -26,6 +26,8 @@ export interface TextFacts {
   readonly vocab_size: number;
   readonly context_max: number;
   readonly kv_bytes_per_token: number;
+  /** Of the recurrent state of one sequence; 0: it has none. */
+  readonly state_bytes: number;
 }
 
 export interface Manifest {
@@ -64,6 +66,9 @@ export function readManifest(text: string): Manifest {
       why: "A page runs WebAssembly.",
       hint: `Compile it for that: hearth compile ${manifest.source_name} --target wasm32`,
     });
+  }
+  if ((manifest.text?.state_bytes ?? 0) > 0) {
+    throw new HearthError("mismatch", `${manifest.source_name} has recurrent layers, which pages do not run yet.`);
   }
   return manifest;
 }

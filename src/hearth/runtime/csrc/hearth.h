@@ -42,7 +42,7 @@ extern "C" {
 #endif
 
 /* Changes whenever a caller compiled against the old header could not use the new library. */
-#define HEARTH_ABI_VERSION 4u
+#define HEARTH_ABI_VERSION 5u
 
 typedef enum hearth_status {
     HEARTH_OK = 0,
