@@ -9,7 +9,7 @@ knows, so going on never has to wait for one. Around a forward:
    guesses that did not come true are free.
 
 If the state itself is worth remembering it becomes a checkpoint, which is only read from then on, and the sequence
-writes another slot. Nothing here does anything where a model has no state.
+writes another slot. Where a model has no state, a sequence holds none and is not limited by that.
 """
 
 from __future__ import annotations
@@ -78,8 +78,6 @@ class HeldState:
 
     def prepare(self, states: StatePool, chain: HashChain, start: int, stop: int, landmarks: Landmarks) -> None:
         """The next forward computes tokens [start, stop)."""
-        if not states.num_slots:
-            return
         written = {stop: self._own}
         for length in landmarks.between(start, stop) if states.prefix_cache else ():
             room = states.num_available if length in landmarks.ends else states.num_spare
@@ -106,8 +104,6 @@ class HeldState:
 
     def settle(self, states: StatePool, chain: HashChain, length: int, landmarks: Landmarks) -> None:
         """The forward is done, and the text goes on after its first `length` tokens, of which the state is known."""
-        if not self._written:
-            return
         self._publish_before(states, chain, length, landmarks)
         slot = self.after(length)
         rest = [other for other in self._held() if other != slot]
@@ -124,7 +120,7 @@ class HeldState:
 
     def leave(self, states: StatePool, chain: HashChain, length: int, landmarks: Landmarks) -> None:
         """The sequence ends after so many computed tokens: others may go on from there."""
-        if length and states.num_slots and self.has(length):
+        if length and self.has(length):
             self._publish_before(states, chain, length, landmarks)
             states.publish(self.after(length), chain, length, lasting=True)
 

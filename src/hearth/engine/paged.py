@@ -77,7 +77,8 @@ class PagedTokens:
 
     def prepare(self, memory: DeviceMemory, start: int, stop: int) -> None:
         """The next forward computes tokens [start, stop), and there are pages for them."""
-        self.state.prepare(memory.states, self.chain, start, stop, self.landmarks)
+        if memory.states.num_slots:
+            self.state.prepare(memory.states, self.chain, start, stop, self.landmarks)
 
     def add_page(self, page: int) -> None:
         self.block_table[len(self.pages)] = page
@@ -93,7 +94,8 @@ class PagedTokens:
 
     def settle(self, memory: DeviceMemory, length: int) -> None:
         """All of the forward that is kept is committed: the next one goes on after the first `length` tokens."""
-        self.state.settle(memory.states, self.chain, length, self.landmarks)
+        if self.state.written:  # else there is no state, or all has been given up meanwhile
+            self.state.settle(memory.states, self.chain, length, self.landmarks)
 
     def leave(self, memory: DeviceMemory, *, spoiled: bool = False) -> None:
         """Tells the prefix cache what is held, right before it is released: nothing if that is `spoiled`."""
@@ -104,7 +106,8 @@ class PagedTokens:
         full, tail = divmod(self.num_computed, memory.pages.page_tokens)
         if tail:
             memory.pages.publish_tail(self.pages[full], self.chain, full, tail)
-        self.state.leave(memory.states, self.chain, self.num_computed, self.landmarks)
+        if memory.states.num_slots:
+            self.state.leave(memory.states, self.chain, self.num_computed, self.landmarks)
 
     def give_up(self, memory: DeviceMemory, *, spoiled: bool = False) -> None:
         """Releases all pages and slots. What they hold stays in the prefix cache unless it is `spoiled`."""
