@@ -1,7 +1,7 @@
 """The state of the toy model: a number for each slot, with the whole text before it in it.
 
 One token more, less or another one, an older state or one of another text is another number, and so another answer. It
-checks what the contract asks of the engine (`StatefulForward`): no slot is read that was never written, none is written
+checks what the contract asks of the engine (`Forward`): no slot is read that was never written, none is written
 twice, or while another sequence reads it.
 """
 

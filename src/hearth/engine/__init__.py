@@ -9,7 +9,7 @@ from hearth.engine.draft import Ask, Draft, Drafter
 from hearth.engine.draft_model import DraftModel
 from hearth.engine.engine import Engine, pages_for, slots_for
 from hearth.engine.evaluate import Scores
-from hearth.engine.forward import Forward, ForwardInfo, ForwardResult, StatefulForward
+from hearth.engine.forward import Forward, ForwardInfo, ForwardResult
 from hearth.engine.generation import Generation
 from hearth.engine.lookup import PromptLookup
 from hearth.engine.pace import Pace
@@ -40,7 +40,6 @@ __all__ = [
     "Scores",
     "SharedEngine",
     "Speculation",
-    "StatefulForward",
     "TokenEvent",
     "Usage",
     "pages_for",

@@ -15,7 +15,7 @@ from collections.abc import Sequence as Seq
 
 from hearth.engine.batch import Batch
 from hearth.engine.draft import Ask, Draft
-from hearth.engine.forward import Forward, num_slots
+from hearth.engine.forward import Forward
 from hearth.engine.memory import DeviceMemory
 from hearth.engine.paged import PagedTokens
 from hearth.engine.pages import Prefix, pages_for_tokens
@@ -51,7 +51,7 @@ class DraftModel:
         self._vocab_size = vocab_size
         self._table_stride = min(pages_for_tokens(context, info.page_tokens), session.num_pages)
         self._context = min(context, self._table_stride * info.page_tokens)
-        slots = num_slots(session)
+        slots = session.num_slots
         self._memory = DeviceMemory(session.num_pages, info.page_tokens, slots)
         self._batch = Batch(info, self._table_stride, slots)
         self._max_asks = min(info.max_seqs, info.max_logit_rows, info.max_tokens)

@@ -23,7 +23,7 @@ from hearth.engine.batch import Batch
 from hearth.engine.draft import MAX_DRAFT
 from hearth.engine.drawing import Drawing
 from hearth.engine.evaluate import Evaluator, Scores, check_ids
-from hearth.engine.forward import Float32s, Forward, num_slots
+from hearth.engine.forward import Float32s, Forward
 from hearth.engine.generation import Generation
 from hearth.engine.ledger import Ledger
 from hearth.engine.memory import DeviceMemory
@@ -104,7 +104,7 @@ class Engine:
                 f"A context of {context} tokens needs {stride} pages, but the session has {session.num_pages}.",
                 hint=f"Use a context of at most {session.num_pages * info.page_tokens} tokens, or more pages.",
             )
-        slots = num_slots(session)
+        slots = session.num_slots
         if 0 < slots < 1 + prefix_cache:
             raise UsageError(
                 "The session has 1 slot of state: one sequence fills it, and nothing that was computed is remembered.",

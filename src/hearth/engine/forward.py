@@ -101,12 +101,17 @@ class ForwardResult(Protocol):
 
 
 class Forward(Protocol):
-    """A compiled model with its paged keys and values."""
+    """A compiled model with its paged keys and values, and slots of state: what layers that do not attend, or not to
+    everything, know of a sequence after one of its tokens."""
 
     @property
     def info(self) -> ForwardInfo: ...
     @property
     def num_pages(self) -> int: ...
+    @property
+    def num_slots(self) -> int:
+        """Slots of state the session has; 0: the model has no state."""
+        ...
 
     def forward(
         self,
@@ -121,6 +126,9 @@ class Forward(Protocol):
         last_seen: Int32s | None = None,
         rope_positions: Int32s | None = None,
         wanted: Collection[str] = OUTPUTS,
+        *,
+        state_from: Int32s | None = None,
+        state_to: Int32s | None = None,
     ) -> ForwardResult:
         """Computes a ragged batch: writes the keys and values of every token into its page, then attends.
 
@@ -142,6 +150,12 @@ class Forward(Protocol):
             rope_positions: int32 (num_tokens, rope_streams), what each token turns by. None: its position. Only for a
                 model that has such streams.
             wanted: what of the result will be read.
+            state_from: int32 (num_seqs,), for each row of `block_table` the slot with the sequence's state before its
+                first token in this batch; -1: the sequence begins, its state is zero. Given, as the next, if and only
+                if there are slots.
+            state_to: int32 (num_tokens,), the slot to which the state after each token is written; -1: to none. The
+                kernel of a sequence reads its slot before it writes any, so that it may be the same. But no two
+                sequences write one slot, and none writes one that another reads.
         """
         ...
 
@@ -159,35 +173,3 @@ class Forward(Protocol):
             out: float32 (vocab_size,), overwritten; may be `logits` itself.
         """
         ...
-
-
-class StatefulForward(Forward, Protocol):
-    """A compiled model with layers that keep, beside pages of keys and values, a state of fixed size for each sequence.
-
-    A slot holds the state of all these layers after some token of some sequence.
-    """
-
-    @property
-    def num_slots(self) -> int:
-        """Slots of state the session has; 0: the model has no state."""
-        ...
-
-    def forward(
-        self, *args: Any, state_from: Int32s | None = None, state_to: Int32s | None = None, **kwargs: Any
-    ) -> ForwardResult:
-        """As `Forward.forward`; both are given if and only if there are slots.
-
-        Within one forward the kernel of a sequence reads its slot before it writes any, so that it may be the same.
-        But no two sequences write one slot, and none writes one that another reads.
-
-        Args:
-            state_from: int32 (num_seqs,), for each row of `block_table` the slot with the sequence's state before its
-                first token in this batch; -1: the sequence begins, its state is zero.
-            state_to: int32 (num_tokens,), the slot to which the state after each token is written; -1: to none.
-        """
-        ...
-
-
-def num_slots(session: Forward) -> int:
-    """Slots of state that a session has: none where it knows of no state."""
-    return getattr(session, "num_slots", 0)
