@@ -20,9 +20,7 @@ from tests.gpu.software import software_gpu
 
 from golden import CASES, Case
 from hearth.bundle import GPU_PLAN
-from hearth.checkpoint import open_checkpoint
 from hearth.engine import Engine, SamplingParams
-from hearth.model import load_family
 from hearth.runtime import Model, SplitModel, SplitTextSession, TextInfo, TextSession
 
 TOLERANCE = 1e-4  # of the largest logit
@@ -78,11 +76,7 @@ def batches(vocab: int) -> list[list[Piece]]:
     ]
 
 
-# Mixtures of experts are computed by processors alone.
-COMPUTED = [case for case in CASES if load_family(open_checkpoint(case.path)).config.experts is None]
-
-
-@pytest.mark.parametrize("case", COMPUTED, ids=[case.name for case in COMPUTED])
+@pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
 def test_a_family_computes_on_a_gpu_what_it_computes_on_the_cpu(case: Case, tmp_path: Path) -> None:
     folder = compile_exact(case.path, tmp_path / "bundle", context=case.context)
     assert (folder / GPU_PLAN).is_file()
@@ -116,7 +110,7 @@ def test_keys_and_values_of_a_format_give_on_a_gpu_what_they_give_on_the_cpu(kv:
 
 
 # One of each way in which heads and norms lie in such files: behind that a GPU gets the same of all.
-GGUF = [case for case in COMPUTED if case.name in ("llama3", "gemma3", "glm4", "gpt2", "falcon-groups", "qwen3_5")]
+GGUF = [case for case in CASES if case.name in ("llama3", "gemma3", "glm4", "gpt2", "falcon-groups", "qwen3_5")]
 
 
 @pytest.mark.parametrize("case", GGUF, ids=lambda case: case.name)

@@ -1,6 +1,7 @@
 """What stands before a product disappears into it: a norm, or the choice of rows, that only products have use of.
 
-`hearth.linear(x, w, ...)` becomes `hearth.product(x, [gain], [numbers], w, ...)`, as does `hearth.logits`.
+`hearth.linear(x, w, ...)` becomes `hearth.product(x, [gain], [numbers], w, ...)`, as does `hearth.logits`; and
+`hearth.expert_linear(x, w, ...)` becomes `hearth.expert_product(x, [gain], w, ...)`.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ import tvm
 from hearth.compiler.passes.rewrite import Graph, arguments, attributes, is_op, operation, rewrite
 from hearth.model.ops import hearth_op
 
-_PRODUCTS = {"hearth.linear": "", "hearth.logits": "logits"}
+_PRODUCTS = {"hearth.linear": "", "hearth.logits": "logits", "hearth.expert_linear": ""}
+_EXPERTS = "hearth.expert_linear"
 
 
 def fold_into_products(module: Any) -> Any:
@@ -35,7 +37,7 @@ def fold_into_products(module: Any) -> Any:
         if _PRODUCTS[operation(value)]:
             attrs["epilogue"] = _PRODUCTS[operation(value)]
         numbers, gain = [], []
-        if _picks_rows(graph, graph.value(x)):
+        if operation(value) != _EXPERTS and _picks_rows(graph, graph.value(x)):
             x, numbers = graph.value(x).args
             numbers, attrs["gather"] = [numbers], True
         source = graph.value(x)
@@ -45,7 +47,8 @@ def fold_into_products(module: Any) -> Any:
             attrs["norm"] = float(source.attrs.epsilon)
         out = value.ty_args[0]
         types = list(out.fields) if isinstance(out, tvm.ir.TupleType) else out
-        return hearth_op("product", [x, *gain, *numbers, w, *rest], types, **attrs)
+        name = "expert_product" if operation(value) == _EXPERTS else "product"
+        return hearth_op(name, [x, *gain, *numbers, w, *rest], types, **attrs)
 
     return rewrite(module, rule)
 

@@ -19,20 +19,25 @@ from hearth.compiler.gpu.kernels.activations import Activations
 from hearth.compiler.gpu.kernels.builder import (
     Expr,
     GpuKernel,
+    Memory,
     Register,
     div,
     dot,
     f32,
     fma,
+    i32,
     lane,
     mod,
     splat,
 )
+from hearth.compiler.gpu.kernels.experts import TILE_FIELDS
 from hearth.compiler.gpu.kernels.meeting import Meeting
 from hearth.compiler.gpu.kernels.product_output import QUARTERS, BlockSquares, Largest, Noted, Output, ProductSpec
 from hearth.compiler.gpu.kernels.weights import OCTETS, Group, Octet, Weight
 from hearth.quant.formats import PLANE_COLUMNS
 
+# With so many blocks of outputs there are workgroups enough, so that each may be small and sum up most by itself.
+_MANY_BLOCKS, _SOME_BLOCKS = 512, 256
 _MEETING_BYTES = 8 << 10  # of workgroup memory, for sums that meet
 
 
@@ -42,59 +47,76 @@ class FewRowsSpec:
     rows: of activations that a workgroup multiplies, at most.
     threads: invocations of a workgroup: 64, 128 or 256.
     weights: parts of the weight, each a buffer.
+    experts: the weight is a stack of matrices, and rows are those of pairs (`experts.py`): of one pair, or of several
+        of one expert.
     """
 
     product: ProductSpec
     rows: int = 1
     threads: int = 64
     weights: int = 1
+    experts: bool = False
 
     @property
     def name(self) -> str:
         name = f"rows{self.rows}x{self.threads}_{self.product.name}"
-        return f"{name}_of{self.weights}" if self.weights > 1 else name
+        return "_".join([name, *(["experts"] * self.experts), *([f"of{self.weights}"] * (self.weights > 1))])
+
+
+def threads_for(blocks: int) -> int:
+    """Invocations of a workgroup, for so many blocks of outputs: the fewer there are, the more must share one. As many
+    for one row as for a few, so that a row has the same bits among others."""
+    return 64 if blocks >= _MANY_BLOCKS else 128 if blocks >= _SOME_BLOCKS else 256
 
 
 def few_rows(spec: FewRowsSpec) -> GpuKernel:
     """Y = X W^T and what follows.
 
-    Buffers: W, packed, in parts of `height` blocks of 16 rows; those of `Activations`; those of `Output`. Scalars:
-    those of `Activations`; blocks: column blocks in a row of W; height; those of `Output`. Units: blocks of 16 outputs
-    times ceil(m / rows).
+    Buffers: W, packed, in parts of `height` blocks of 16 rows; those of `Activations`; [with experts `whose`: for one
+    row the expert of each pair i32 [m], else i32 [m][TILE_FIELDS]]; those of `Output`. Scalars: those of `Activations`;
+    blocks: column blocks in a row of W; height; those of `Output`; [with experts those of `_of_experts`].
+    Units: blocks of 16 outputs times ceil(m / rows); with experts m is how many pairs or tiles there are: times m.
     """
     k = GpuKernel(spec.name, threads=spec.threads)
     product = spec.product
     weights = Weight.parts(k, "W", product.fmt, lanes=4, count=spec.weights)
     x = Activations(k, product)
+    whose = k.buffer("whose", "int32") if spec.experts else None
     output = Output(k, product)
     x.scalars()
     height = Weight.scalars_of(weights)
     output.scalars()
 
-    tiles = k.let(div(x.m + (spec.rows - 1), spec.rows), "tiles")
-    block, first_row = k.let(div(k.group, tiles), "block"), k.let(mod(k.group, tiles) * spec.rows, "first")
+    at = _of_rows(k, spec, x) if whose is None else _of_experts(k, spec, x, whose)
+    block, first_row, end = at.block, at.first_row, at.end
     quarter, slot = k.let(mod(k.thread, QUARTERS), "quarter"), k.let(div(k.thread, QUARTERS), "slot")
     if product.carried is not None:
         assert spec.rows == 1
         x.carry(k.let(tirx.And(tirx.EQ(output.first + block, 0), tirx.EQ(quarter, 0)), "leaves"))
-    rows = _Rows(x, [x.start(first_row + i) for i in range(spec.rows)])
+    rows = _Rows(x, [x.start(row) for row in at.sources])
     sums = [[_zeros(k) for _ in range(product.parts)] for _ in range(spec.rows)]
+    stored_here: Expr = first_row < end
     for number, weight in enumerate(weights):
         weight.place(quarter)
-        first_block = k.let(block * product.parts - height * number, "first_block")
+        first_block = k.let((at.matrix + block) * product.parts - at.begin - height * number, "first_block")
         # A workgroup's outputs are of one part.
         there = tirx.And(first_block >= 0, first_block < height)
-        with k.when(there) if len(weights) > 1 else nullcontext():
+        if spec.experts:
+            there = tirx.And(there, stored_here)
+        with k.when(there) if spec.experts or len(weights) > 1 else nullcontext():
             starts = [weight.start(first_block + part) for part in range(product.parts)]
             groups = div(x.columns + (PLANE_COLUMNS - 1), PLANE_COLUMNS)
             with k.loop(slot, groups, spec.threads // QUARTERS) as index:
                 _multiply_group(k, spec, [weight.group(start, index) for start in starts], rows, index, sums)
+    if spec.experts:
+        of_step = (at.matrix + block) * product.parts - at.begin
+        end = k.let(tirx.Select(tirx.And(of_step >= 0, of_step < height * len(weights)), end, first_row), "end")
 
     i = k.let(div(k.thread, QUARTERS), "i")
     totals, square = _meet(k, sums, rows.squares, i, quarter)
     quarters = Noted(k, output, spec.rows * QUARTERS) if product.epilogue == "logits" else None
     squares = BlockSquares(k, output, spec.rows * QUARTERS) if product.notes_squares else None
-    with k.when(tirx.And(k.thread < spec.rows * QUARTERS, first_row + i < x.m)):
+    with k.when(tirx.And(k.thread < spec.rows * QUARTERS, first_row + i < end)):
         values = [total.get() for total in totals]
         if square is not None:
             factor = x.factor(square.get())
@@ -110,13 +132,55 @@ def few_rows(spec: FewRowsSpec) -> GpuKernel:
             squares.note(k.thread, block, quarter, stored)
     if quarters is not None:
         k.barrier()
-        with k.when(tirx.And(k.thread < spec.rows, first_row + k.thread < x.m)):
+        with k.when(tirx.And(k.thread < spec.rows, first_row + k.thread < end)):
             quarters.meet(k.thread * QUARTERS, QUARTERS).store(first_row + k.thread, block)
     if squares is not None:
         k.barrier()
-        with k.when(tirx.And(k.thread < spec.rows, first_row + k.thread < x.m)):
+        with k.when(tirx.And(k.thread < spec.rows, first_row + k.thread < end)):
             squares.store(k.thread * QUARTERS, first_row + k.thread, block)
     return k
+
+
+@dataclass(frozen=True)
+class _Place:
+    """What a workgroup makes.
+
+    Attributes:
+        block: of 16 outputs of the matrix.
+        first_row, end: of the output.
+        sources: rows of the activations that they are made of.
+        matrix: blocks of outputs before those of the matrix, in a stack.
+        begin: blocks of weights before those that the step is given.
+    """
+
+    block: Expr
+    first_row: Expr
+    end: Expr
+    sources: list[Expr]
+    matrix: Expr
+    begin: Expr
+
+
+def _of_rows(k: GpuKernel, spec: FewRowsSpec, x: Activations) -> _Place:
+    tiles = k.let(div(x.m + (spec.rows - 1), spec.rows), "tiles")
+    block, first_row = k.let(div(k.group, tiles), "block"), k.let(mod(k.group, tiles) * spec.rows, "first")
+    return _Place(block, first_row, x.m, [first_row + i for i in range(spec.rows)], i32(0), i32(0))
+
+
+def _of_experts(k: GpuKernel, spec: FewRowsSpec, x: Activations, whose: Memory) -> _Place:
+    """Scalars: units: blocks of 16 outputs of an expert; begin: blocks of 16 rows of the stack before those that are
+    given; used: of one row, pairs of a row of X."""
+    units, begin, used = (k.scalar(name) for name in ("units_of_expert", "begin", "used"))
+    block, tile = k.let(div(k.group, x.m), "block"), k.let(mod(k.group, x.m), "tile")
+    if spec.rows == 1:
+        expert, first_row, end = whose.load(tile), tile, tile + 1
+        sources = [div(tile, used)]
+    else:
+        fields = [k.let(whose.load(tile * TILE_FIELDS + i), "field") for i in range(TILE_FIELDS)]
+        expert, first_row, end = fields
+        sources = [first_row + i for i in range(spec.rows)]
+    x.m = k.let(tirx.max(end, 1), "last")  # rows behind a tile's last one are that again
+    return _Place(block, first_row, end, sources, k.let(expert * units, "matrix"), begin)
 
 
 def _meet(

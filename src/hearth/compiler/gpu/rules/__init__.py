@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from hearth.compiler.gpu.rules import elementwise, embedding, likeliest, mixers, moves, norms, paged_attention, products
+from hearth.compiler.gpu.rules import (
+    elementwise,
+    embedding,
+    experts,
+    likeliest,
+    mixers,
+    moves,
+    norms,
+    paged_attention,
+    products,
+)
 from hearth.compiler.gpu.selection import GpuSelection, Rule
 from hearth.compiler.passes.rewrite import Graph
 
-_KINDS = (elementwise, embedding, likeliest, mixers, moves, norms, paged_attention, products)
+_KINDS = (elementwise, embedding, experts, likeliest, mixers, moves, norms, paged_attention, products)
 
 RULES: Mapping[str, Rule] = {name: rule for kind in _KINDS for name, rule in kind.RULES.items()}
 """By the name of the operation, as `passes.rewrite.operation` gives it."""

@@ -42,9 +42,10 @@ def together(parts: list[Part], most: int) -> list[list[Part]]:
 
 
 def parts_of(packed: Packed) -> list[Part]:
-    """The parts of a packed matrix: each but the last has whole tiles, so that all begin where buffers may be bound."""
+    """The parts of a packed matrix, or of a stack of them: each but the last has whole tiles, so that all begin where
+    buffers may be bound."""
     assert packed.k is not None, packed.name
-    height, block_bytes = round_up(packed.n, LANES) // LANES, packed.fmt.row_block_bytes(packed.k)
+    height, block_bytes = packed.stack * (round_up(packed.n, LANES) // LANES), packed.fmt.row_block_bytes(packed.k)
     if height * block_bytes <= MAX_BINDING_BYTES:
         return [Part(0, height, None, height * block_bytes)]
     step = MAX_BINDING_BYTES // block_bytes // TILE_BLOCKS * TILE_BLOCKS

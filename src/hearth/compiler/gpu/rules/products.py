@@ -11,7 +11,7 @@ from tvm import relax
 from hearth.compiler.gpu.carry import carried_norm, may_carry
 from hearth.compiler.gpu.features import MAX_STORAGE_BUFFERS
 from hearth.compiler.gpu.kernels.argmax import argmax_variants
-from hearth.compiler.gpu.kernels.few_rows import FewRowsSpec, few_rows
+from hearth.compiler.gpu.kernels.few_rows import FewRowsSpec, few_rows, threads_for
 from hearth.compiler.gpu.kernels.many_rows import ManyRowsSpec, many_rows
 from hearth.compiler.gpu.kernels.product_output import Carried, ProductSpec
 from hearth.compiler.gpu.kernels.rotate import RotateSpec, rotate
@@ -33,9 +33,6 @@ from hearth.compiler.physical import call, like, rows, stride, tensor, width
 from hearth.compiler.symbolic import bounds
 from hearth.compiler.work import Work, role
 from hearth.quant.formats import LANES, round_up
-
-# With so many blocks of outputs there are workgroups enough, so that each may be small and sum up most by itself.
-_MANY_BLOCKS, _SOME_BLOCKS = 512, 256
 
 
 def _product(graph: Graph, value: Any, s: GpuSelection) -> Any:
@@ -183,10 +180,7 @@ def _kernels(how: _Product, num_results: int, s: GpuSelection) -> Iterator[_Chos
     def few(spec: ProductSpec, rows_at_once: int, parts: list[Part], units: Any) -> _Chosen:
         """`units`: for each block of outputs."""
         blocks = sum(part.height for part in parts) // spec.parts
-        # The fewer blocks there are, the more invocations must share one; as many for one row as for a few, so that a
-        # row has the same bits among others.
-        threads = 64 if blocks >= _MANY_BLOCKS else 128 if blocks >= _SOME_BLOCKS else 256
-        made = FewRowsSpec(spec, rows_at_once, threads, len(parts))
+        made = FewRowsSpec(spec, rows_at_once, threads_for(blocks), len(parts))
         return _Chosen(spec, parts, s.use(made.name, lambda: [few_rows(made)]), units * blocks)
 
     for parts in together(all_parts, room):
