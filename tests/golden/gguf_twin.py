@@ -208,6 +208,9 @@ def _write_experts(writer: gguf.GGUFWriter, arch: str, config: Any) -> None:
     beside = _named(config, ("shared_expert_intermediate_size", "shared_intermediate_size"))
     if beside:
         writer.add_expert_shared_feed_forward_length(beside)
+    if arch == "lfm2moe":
+        writer.add_expert_gating_func(gguf.ExpertGatingFuncType.SIGMOID)
+        writer.add_leading_dense_block_count(config.num_dense_layers)
     if arch == "glm4moe":
         writer.add_expert_shared_count(shared)
         writer.add_expert_gating_func(gguf.ExpertGatingFuncType.SIGMOID)
@@ -225,7 +228,8 @@ def _experts_together(weights: dict[str, NDArray[np.float32]], alone: bool) -> d
     for name, weight in weights.items():
         layer = name.split(".")[2] if ".layers." in name else ""
         if part := re.fullmatch(r"(.*\.experts\.)\d+\.(.*)", name):
-            single.setdefault(part[1] + part[2], []).append(weight)
+            merged = (part[1] + part[2]).replace("model.layers", "layers" if "feed_forward" in name else "model.layers")
+            single.setdefault(merged, []).append(weight)
         elif name.endswith("experts.gate_up_proj"):
             for part_name, half in zip(("gate", "up"), np.split(weight, 2, axis=1), strict=True):
                 together[f"blk.{layer}.ffn_{part_name}_exps.weight"] = half
@@ -237,7 +241,8 @@ def _experts_together(weights: dict[str, NDArray[np.float32]], alone: bool) -> d
             for part_name, half in zip(parts, np.split(weight, len(parts), axis=-2), strict=True):
                 together[f"blk.{layer}.ffn_{part_name}{kind}.weight"] = half
         else:
-            together[name.replace("e_score_correction_bias", "e_score_correction.bias")] = weight
+            name = name.replace("e_score_correction_bias", "e_score_correction.bias")
+            together[re.sub(r"expert_bias$", "expert_bias.bias", name)] = weight
     return together | {name: np.stack(matrices) for name, matrices in single.items()}
 
 

@@ -36,7 +36,7 @@ def build_model(recipe: Recipe) -> torch.nn.Module:
         for name, parameter in sorted(model.named_parameters()):
             parameter.copy_(torch.from_numpy(_draw(rng, name, tuple(parameter.shape), config)))
         for name, buffer in sorted(model.named_buffers()):
-            if name.endswith("e_score_correction_bias"):
+            if name.endswith(("e_score_correction_bias", "expert_bias")):
                 buffer.copy_(torch.from_numpy(_draw(rng, name, tuple(buffer.shape), config)))
         model.tie_weights()
     return model

@@ -23,7 +23,7 @@ def as_transformers_4(config: dict[str, Any]) -> dict[str, Any]:
         old["full_attention_interval"] = config["layer_types"].index("full_attention") + 1
     if "conv" in config.get("layer_types", ()):
         old["full_attn_idxs"] = [i for i, kind in enumerate(config["layer_types"]) if kind == "full_attention"]
-    if "mamba_n_heads" in config:
+    if "mamba_n_heads" in config and "layer_types" in config:
         old["layer_types"] = [
             {"linear_attention": "mamba", "full_attention": "attention"}[kind] for kind in config["layer_types"]
         ]

@@ -2,6 +2,7 @@
 
 from hearth.model.text.families import (
     arcee,
+    bamba,
     codegen,
     cohere,
     cohere2,
@@ -29,6 +30,7 @@ from hearth.model.text.families import (
     internlm3,
     jais2,
     lfm2,
+    lfm2_moe,
     llama,
     mistral,
     mixtral,
@@ -109,6 +111,8 @@ FAMILIES: tuple[Family, ...] = tuple(
         olmoe,
         granitemoe,
         granitemoehybrid,
+        lfm2_moe,
+        bamba,
         glm4_moe,
         flex_olmo,
     )

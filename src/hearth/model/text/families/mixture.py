@@ -93,13 +93,18 @@ def sigmoid_experts(settings: Settings) -> dict[str, Any]:
     """As DeepSeek 3 has them: sigmoids with a correction for the choice, experts for all tokens, the first layers
     without."""
     experts = experts_config(settings, scores="sigmoid", choice_bias=True, shared_size=shared_size(settings))
-    dense = settings.get("first_k_dense_replace") or 0
-    if isinstance(dense, bool) or not isinstance(dense, int) or dense < 0:
-        raise settings.corrupt("first_k_dense_replace", "a number of layers")
     layers = full_layers(settings)
     if settings.kind == "gguf":  # which counts the layers that predict further tokens
         layers = layers[: len(layers) - (settings.optional_count("num_nextn_predict_layers") or 0)]
-    return {"layers": with_experts(layers, first=dense), "experts": experts}
+    return {"layers": with_experts(layers, first=first_dense(settings)), "experts": experts}
+
+
+def first_dense(settings: Settings) -> int:
+    """How many layers there are before the first that is a mixture."""
+    dense = settings.get("first_k_dense_replace") or 0
+    if isinstance(dense, bool) or not isinstance(dense, int) or dense < 0:
+        raise settings.corrupt("first_k_dense_replace", "a number of layers")
+    return dense
 
 
 def shared_size(settings: Settings) -> int:
