@@ -74,7 +74,9 @@ def forward(config: DecoderConfig, parameters: Mapping[str, Array], token_ids: N
     for index, layer in enumerate(config.layers):
         own = {name.split(".", 2)[2]: w for name, w in p.items() if name.startswith(f"layers.{index}.")}
         start = x
-        for branch, before, after in ((_mixed, "attn_norm", "attn_post_norm"), (_mlp, "mlp_norm", "mlp_post_norm")):
+        branches = ((_mixed, "attn_norm", "attn_post_norm"),) if layer.mixes else ()
+        branches += ((_mlp, "mlp_norm", "mlp_post_norm"),) if layer.feed_forward else ()
+        for branch, before, after in branches:
             read = x if config.branches == "serial" else start
             before = "attn_norm" if config.branches == "parallel_shared" else before
             y = _norm(config, read, own, before) if config.norm_placement != "post" else read
@@ -89,9 +91,8 @@ def forward(config: DecoderConfig, parameters: Mapping[str, Array], token_ids: N
 
 
 def _mixed(config: DecoderConfig, layer: LayerConfig, w: Mapping[str, Array], x: Array) -> Array:
-    if layer.mixer is None:
-        return _attention(config, layer, w, x)
-    return reference_mixers.mix(layer.mixer, w, x, config.norm_eps)
+    attended = _attention(config, layer, w, x) if layer.attends else 0.0
+    return attended + (reference_mixers.mix(layer.mixer, w, x, config.norm_eps) if layer.mixer else 0.0)
 
 
 def _attention(config: DecoderConfig, layer: LayerConfig, w: Mapping[str, Array], x: Array) -> Array:

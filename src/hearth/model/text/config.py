@@ -50,14 +50,24 @@ class LayerConfig:
     Attributes:
         rope: index into `DecoderConfig.ropes`, or None for a layer without position embedding (SmolLM3's NoPE).
         sliding_window: attends to this many last positions, itself included; None: to all.
+        attends: it has attention.
+        mixer: what mixes the tokens in place of attention; where there are both, they read the same and what they give
+            is added up (Falcon-H1).
+        feed_forward: it has an MLP; there are layers that only mix, and layers that have nothing else (Nemotron-H).
         experts: its MLP is a mixture of `DecoderConfig.experts`.
-        mixer: what mixes the tokens in place of attention; None: attention.
     """
 
     rope: int | None = 0
     sliding_window: int | None = None
-    experts: bool = False
+    attends: bool = True
     mixer: Mixer | None = None
+    feed_forward: bool = True
+    experts: bool = False
+
+    @property
+    def mixes(self) -> bool:
+        """Whether its tokens learn of each other."""
+        return self.attends or self.mixer is not None
 
 
 @dataclass(frozen=True)

@@ -154,8 +154,12 @@ class _Builder:
 
     def block(self, i: int, layer: LayerConfig, x: Any, tables: list[Any]) -> Any:
         c, p = self.c, f"layers.{i}."
-        read = x if c.norm_placement == "post" else self.norm(x, p + "attn_norm")
-        after = self.joined(x, self.mixed(i, layer, read, tables), p + "attn_post_norm")
+        after = x
+        if layer.mixes:
+            read = x if c.norm_placement == "post" else self.norm(x, p + "attn_norm")
+            after = self.joined(x, self.mixed(i, layer, read, tables), p + "attn_post_norm")
+        if not layer.feed_forward:
+            return after
         if c.branches != "parallel_shared":
             source = x if c.branches == "parallel" else after
             read = source if c.norm_placement == "post" else self.norm(source, p + "mlp_norm")
@@ -170,9 +174,11 @@ class _Builder:
 
     def mixed(self, i: int, layer: LayerConfig, x: Any, tables: list[Any]) -> Any:
         """What the tokens of a sequence say to each other."""
+        attended = self.attention(i, layer, x, tables) if layer.attends else None
         if layer.mixer is None:
-            return self.attention(i, layer, x, tables)
-        return layer.mixer.build(_LayerParts(self, f"layers.{i}."), x)
+            return attended
+        mixed = layer.mixer.build(_LayerParts(self, f"layers.{i}."), x)
+        return mixed if attended is None else self.emit(op.add(mixed, attended))
 
     def attention(self, i: int, layer: LayerConfig, x: Any, tables: list[Any]) -> Any:
         c, p = self.c, f"layers.{i}."

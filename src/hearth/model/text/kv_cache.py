@@ -44,7 +44,7 @@ def padded_head(head_dim: int) -> int:
 
 def attending(config: DecoderConfig) -> list[int]:
     """The layers that have keys and values."""
-    return [i for i, layer in enumerate(config.layers) if layer.mixer is None]
+    return [i for i, layer in enumerate(config.layers) if layer.attends]
 
 
 def slot_bytes(config: DecoderConfig) -> dict[str, int]:

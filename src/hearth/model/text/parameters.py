@@ -19,8 +19,9 @@ of the same name with `_bias`, and may have neither.
     layers.N.down  .down_bias               [hidden, intermediate]
     layers.N.mlp_post_norm                  [hidden]                                       (post, pre_post)
 
-Layers that mix their tokens otherwise have the parameters of that (`mixers/`) in place of q, k, v and o. Of a layer
-that is a mixture of experts, in place of gate, up and down:
+Layers that mix their tokens otherwise have the parameters of that (`mixers/`) in place of q, k, v and o, or beside
+them; those that do not mix or have no MLP, nothing of it. Of a layer that is a mixture of experts, in place of gate, up
+and down:
 
     layers.N.router  .choice_bias           [experts, hidden], [experts]
     layers.N.gate_exps  .up_exps            [experts, intermediate, hidden] x 2            (gate: gated)
@@ -56,20 +57,22 @@ def parameter_shapes(config: DecoderConfig) -> Shapes:
     before = config.norm_placement in ("pre", "pre_post")
     after = config.norm_placement in ("post", "pre_post")
 
-    first: Shapes = _norm(config, "attn_norm", before)
-    between = _norm(config, "attn_post_norm", after)
-    between |= _norm(config, "mlp_norm", before and config.branches != "parallel_shared")
-    last = _norm(config, "mlp_post_norm", after)
-
     shapes: Shapes = {"embed": (config.vocab_size, hidden)}
     if config.position_table:
         shapes["position_embed"] = (config.max_position, hidden)
     shapes |= _norm(config, "embed_norm", config.embedding_norm)
-    for index, made in enumerate(config.layers):
-        mixing = _attention(config) if made.mixer is None else dict(made.mixer.parameters(hidden))
-        mlp = _experts(config, config.experts) if made.experts and config.experts else _mlp(config)
-        layer = first | mixing | between | mlp | last
-        shapes |= {f"layers.{index}.{name}": shape for name, shape in layer.items()}
+    for index, layer in enumerate(config.layers):
+        own: Shapes = {}
+        if layer.mixes:
+            own |= _norm(config, "attn_norm", before)
+            own |= _attention(config) if layer.attends else {}
+            own |= dict(layer.mixer.parameters(hidden)) if layer.mixer else {}
+            own |= _norm(config, "attn_post_norm", after)
+        if layer.feed_forward:
+            own |= _norm(config, "mlp_norm", before and config.branches != "parallel_shared")
+            own |= _experts(config, config.experts) if layer.experts and config.experts else _mlp(config)
+            own |= _norm(config, "mlp_post_norm", after)
+        shapes |= {f"layers.{index}.{name}": shape for name, shape in own.items()}
     shapes |= _norm(config, "norm")
     if not config.tied_embeddings:
         shapes["head"] = (config.vocab_size, hidden)

@@ -9,6 +9,7 @@ from hearth.model.text.families.base import (
     llama_config,
     num_layers,
     partial_rope,
+    recurrent,
 )
 from hearth.model.text.families.mamba_common import MAMBA2_DEFAULTS, MAMBA2_KEYS, mamba2, mamba2_hf
 from hearth.model.text.names import HF_LAYER, LLAMA_HF
@@ -16,7 +17,7 @@ from hearth.model.text.names import HF_LAYER, LLAMA_HF
 
 def configure(settings: Settings) -> DecoderConfig:
     kinds = hybrid_kinds(settings, attending="attn_layer_indices") or ["linear_attention"] * num_layers(settings)
-    known = {"full_attention": LayerConfig(), "linear_attention": LayerConfig(None, mixer=mamba2(settings))}
+    known = {"full_attention": LayerConfig(), "linear_attention": recurrent(mamba2(settings))}
     layers = layers_by_kind(settings, kinds, known)
     return llama_config(settings, "bamba", layers=layers, ropes=(partial_rope(settings),))
 

@@ -12,6 +12,7 @@ from typing import Any
 from hearth.model.settings import MAX_POSITIONS, Settings, shown
 from hearth.model.tensors import Rules
 from hearth.model.text.config import Activation, DecoderConfig, LayerConfig, RopeConfig
+from hearth.model.text.mixers import Mixer
 from hearth.model.text.names import LLAMA_GGUF, LLAMA_HF
 from hearth.model.text.rope import flat_rope_parameters, longest_context, make_rope, rope_of_kind
 
@@ -117,7 +118,7 @@ class Family:
         """What a configuration of this family says. Raises Unsupported for what Hearth does not compute."""
         self._refuse_unknown(settings)
         config = self.configure(settings)
-        if all(layer.mixer is not None for layer in config.layers):
+        if not any(layer.attends for layer in config.layers):
             raise settings.unsupported("layer_types", "Hearth does not run models of which no layer attends.")
         return config
 
@@ -241,6 +242,11 @@ def layer_kinds(settings: Settings, *, default: str | list[str]) -> list[str]:
         if kind not in ("full_attention", "sliding_attention"):
             raise settings.unsupported("layer_types", f"Unknown kind of layer {shown(kind)}.")
     return kinds
+
+
+def recurrent(mixer: Mixer) -> LayerConfig:
+    """A layer that has this in place of attention."""
+    return LayerConfig(None, attends=False, mixer=mixer)
 
 
 _OLD_KINDS = {"mamba": "linear_attention", "attention": "full_attention"}

@@ -10,6 +10,7 @@ from hearth.model.text.families.base import (
     layers_by_kind,
     llama_config,
     num_layers,
+    recurrent,
 )
 from hearth.model.text.families.granite import FACTORS, granite_factors
 from hearth.model.text.families.granitemoe import HF as GRANITEMOE_HF
@@ -22,7 +23,7 @@ def configure(settings: Settings) -> DecoderConfig:
     rotates = _rotates(settings)
     attends = LayerConfig() if rotates else LayerConfig(None)
     kinds = hybrid_kinds(settings) or ["linear_attention"] * num_layers(settings)
-    known = {"full_attention": attends, "linear_attention": LayerConfig(None, mixer=mamba2(settings))}
+    known = {"full_attention": attends, "linear_attention": recurrent(mamba2(settings))}
     layers = layers_by_kind(settings, kinds, known)
     differences: dict[str, Any] = granite_factors(settings) | ({} if rotates else {"ropes": ()})
     if settings.get("num_experts") == 0:

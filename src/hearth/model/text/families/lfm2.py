@@ -12,6 +12,7 @@ from hearth.model.text.families.base import (
     layers_by_kind,
     llama_config,
     num_layers,
+    recurrent,
 )
 from hearth.model.text.mixers.short_conv import ShortConv
 from hearth.model.text.names import HF_LAYER, LLAMA_GGUF, LLAMA_HF, conv_taps
@@ -36,7 +37,7 @@ def lfm2_layers(settings: Settings) -> tuple[LayerConfig, ...]:
     mixer = ShortConv(
         settings.count("hidden_size"), settings.count("conv_L_cache", most=MAX_TAPS), settings.flag("conv_bias")
     )
-    return layers_by_kind(settings, kinds, {"full_attention": LayerConfig(), "conv": LayerConfig(None, mixer=mixer)})
+    return layers_by_kind(settings, kinds, {"full_attention": LayerConfig(), "conv": recurrent(mixer)})
 
 
 def _inner_size(settings: Settings) -> int:

@@ -16,6 +16,7 @@ from hearth.model.text.families.base import (
     layers_by_kind,
     llama_config,
     num_layers,
+    recurrent,
 )
 from hearth.model.text.mixers.delta_net import DeltaNet
 from hearth.model.text.names import HF_LAYER, LLAMA_GGUF, LLAMA_HF, conv_taps
@@ -49,7 +50,7 @@ def _layers(settings: Settings, tiled: bool) -> tuple[LayerConfig, ...]:
     kinds = settings.sequence("layer_types", length=count)
     if kinds is None:
         kinds = ["linear_attention" if (index + 1) % every else "full_attention" for index in range(count)]
-    known = {"full_attention": LayerConfig(), "linear_attention": LayerConfig(None, mixer=delta_net(settings, tiled))}
+    known = {"full_attention": LayerConfig(), "linear_attention": recurrent(delta_net(settings, tiled))}
     return layers_by_kind(settings, kinds, known)
 
 
