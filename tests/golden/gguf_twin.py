@@ -15,8 +15,10 @@ import gguf
 import numpy as np
 from numpy.typing import NDArray
 
+# Architectures of which each layer is one thing.
+NEMOTRON_H = {"nemotron_h", "nemotron_h_moe"}
 # Architectures whose q and k heads llama.cpp wants with their two halves interleaved, and transformers does not.
-INTERLEAVED = {"llama", "granite", "granitemoe", "granitehybrid", "smollm3", "arcee", "olmo"}
+INTERLEAVED = {"llama", "granite", "granitemoe", "granitehybrid", "smollm3", "arcee", "olmo"} | NEMOTRON_H
 # Architectures with layers of Gated DeltaNet, and those of them that have its value heads in turns.
 GATED_DELTA = {"qwen3next", "qwen35", "qwen35moe"}
 IN_TURNS = {"qwen35", "qwen35moe"}
@@ -32,7 +34,10 @@ _HIDDEN, _HEADS, _LAYERS = (
 _EXACT = ("ffn_gate_inp", "conv1d", "shortconv.conv", "ssm_norm")
 _POSITIONS = ("max_position_embeddings", "n_positions")
 _INNER = ("intermediate_size", "n_inner", "ffn_hidden_size")
+_KINDS = ("layers_block_type", "layer_types")
+_MAMBA_HEADS, _MAMBA_GROUPS = ("mamba_n_heads", "mamba_num_heads"), ("mamba_n_groups", "n_groups")
 _EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts")
+_SHARED = ("shared_expert_intermediate_size", "shared_intermediate_size", "moe_shared_expert_intermediate_size")
 _EPSILONS = ("layer_norm_eps", "layer_norm_epsilon", "norm_epsilon", "norm_eps")
 
 
@@ -47,7 +52,8 @@ def write_twin(
         weights: by the names that transformers gives them.
         runnable: adds what llama.cpp wants to see before it runs a model that has no tokenizer.
     """
-    hidden, heads, layers = (_named(config, names) for names in (_HIDDEN, _HEADS, _LAYERS))
+    hidden, heads = (_named(config, names) for names in (_HIDDEN, _HEADS))
+    layers = _named(config, _LAYERS) or len(_named(config, _KINDS))
     head_dim = getattr(config, "head_dim", None) or hidden // heads
     rope = getattr(config, "rope_parameters", None) or {}
     rope = rope.get("full_attention", rope)
@@ -61,7 +67,10 @@ def write_twin(
     writer.add_context_length(_named(config, _POSITIONS))
     writer.add_embedding_length(hidden)
     adjusted = weights.get("model.layers.0.feed_forward.w1.weight")  # LFM2
-    if _named(config, _INNER) is not None:
+    if arch in NEMOTRON_H:
+        width = config.intermediate_size if arch == "nemotron_h" else config.moe_intermediate_size
+        writer.add_feed_forward_length([width if kind in ("mlp", "moe") else 0 for kind in _named(config, _KINDS)])
+    elif _named(config, _INNER) is not None:
         writer.add_feed_forward_length(_named(config, _INNER) if adjusted is None else len(adjusted))
     writer.add_head_count(heads)
     kv_heads = _kv_heads(config) or heads
@@ -73,11 +82,19 @@ def write_twin(
         writer.add_layer_norm_eps(_named(config, _EPSILONS, 1e-5))
     if rope:
         writer.add_rope_freq_base(rope["rope_theta"])
-    if head_dim * heads != hidden or arch in {"gemma", "gemma2", "gemma3", "qwen3", "qwen3moe", *GATED_DELTA}:
+    if head_dim * heads != hidden or arch in {
+        "gemma",
+        "gemma2",
+        "gemma3",
+        "qwen3",
+        "qwen3moe",
+        *GATED_DELTA,
+        *NEMOTRON_H,
+    }:
         writer.add_key_length(head_dim)
         writer.add_value_length(head_dim)
     _write_differences(writer, arch, config, rope, head_dim)
-    if _named(config, _EXPERTS):
+    if _named(config, _EXPERTS) and arch != "nemotron_h":
         _write_experts(writer, arch, config)
     weights = _experts_together(weights, alone=not _named(config, _EXPERTS))
     if hasattr(config, "conv_L_cache"):
@@ -88,9 +105,9 @@ def write_twin(
         _write_delta_net(writer, config)
         weights = _in_turns(weights, config) if arch in IN_TURNS else _apart(weights, config)
         weights = _delta_net_tensors(weights)
-    if hasattr(config, "mamba_n_heads"):
+    if _named(config, _MAMBA_HEADS):
         _write_mamba2(writer, config)
-        weights = _mamba2_tensors(weights, config.mamba_n_groups)
+        weights = _mamba2_tensors(weights, _named(config, _MAMBA_GROUPS))
 
     kind = next(kind for kind, name in gguf.MODEL_ARCH_NAMES.items() if name == arch)
     names = gguf.get_tensor_name_map(kind, layers)
@@ -129,8 +146,8 @@ def _kv_heads(config: Any) -> int | None:
 
 def _recurrent(config: Any) -> list[bool]:
     """Which layers are recorded as having no heads of keys and values."""
-    others = ("conv", "linear_attention") if hasattr(config, "mamba_n_heads") else ("conv",)
-    return [kind in others for kind in getattr(config, "layer_types", None) or ()]
+    others = ("conv", "linear_attention", "mlp", "moe") if _named(config, _MAMBA_HEADS) else ("conv",)
+    return [kind in others for kind in _named(config, _KINDS) or ()]
 
 
 def _one_after_another(weight: NDArray[np.float32], queries: int, head_dim: int) -> NDArray[np.float32]:
@@ -205,12 +222,17 @@ def _write_experts(writer: gguf.GGUFWriter, arch: str, config: Any) -> None:
     inner, shared = (getattr(config, key, None) for key in ("moe_intermediate_size", "n_shared_experts"))
     if inner:
         writer.add_expert_feed_forward_length(inner)
-    beside = _named(config, ("shared_expert_intermediate_size", "shared_intermediate_size"))
+    beside = _named(config, _SHARED)
     if beside:
         writer.add_expert_shared_feed_forward_length(beside)
     if arch == "lfm2moe":
         writer.add_expert_gating_func(gguf.ExpertGatingFuncType.SIGMOID)
         writer.add_leading_dense_block_count(config.num_dense_layers)
+    if arch == "nemotron_h_moe":
+        writer.add_expert_shared_count(shared)
+        writer.add_expert_weights_norm(config.norm_topk_prob)
+        writer.add_expert_weights_scale(config.routed_scaling_factor)
+        writer.add_expert_group_count(config.n_group)
     if arch == "glm4moe":
         writer.add_expert_shared_count(shared)
         writer.add_expert_gating_func(gguf.ExpertGatingFuncType.SIGMOID)
@@ -228,7 +250,8 @@ def _experts_together(weights: dict[str, NDArray[np.float32]], alone: bool) -> d
     for name, weight in weights.items():
         layer = name.split(".")[2] if ".layers." in name else ""
         if part := re.fullmatch(r"(.*\.experts\.)\d+\.(.*)", name):
-            merged = (part[1] + part[2]).replace("model.layers", "layers" if "feed_forward" in name else "model.layers")
+            merged = re.sub(r"^model\.(.*feed_forward)", r"\1", part[1] + part[2])
+            merged = re.sub(r"^backbone\.(.*)mixer", r"model.\1mlp", merged)
             single.setdefault(merged, []).append(weight)
         elif name.endswith("experts.gate_up_proj"):
             for part_name, half in zip(("gate", "up"), np.split(weight, 2, axis=1), strict=True):
@@ -256,18 +279,19 @@ def _write_delta_net(writer: gguf.GGUFWriter, config: Any) -> None:
 
 
 def _write_mamba2(writer: gguf.GGUFWriter, config: Any) -> None:
-    writer.add_ssm_conv_kernel(config.mamba_d_conv)
-    writer.add_ssm_state_size(config.mamba_d_state)
-    writer.add_ssm_group_count(config.mamba_n_groups)
-    writer.add_ssm_time_step_rank(config.mamba_n_heads)
-    writer.add_ssm_inner_size(config.mamba_n_heads * config.mamba_d_head)
+    heads = _named(config, _MAMBA_HEADS)
+    writer.add_ssm_conv_kernel(_named(config, ("mamba_d_conv", "conv_kernel")))
+    writer.add_ssm_state_size(_named(config, ("mamba_d_state", "ssm_state_size")))
+    writer.add_ssm_group_count(_named(config, _MAMBA_GROUPS))
+    writer.add_ssm_time_step_rank(heads)
+    writer.add_ssm_inner_size(heads * _named(config, ("mamba_d_head", "mamba_head_dim")))
 
 
 def _mamba2_tensors(weights: dict[str, NDArray[np.float32]], groups: int) -> dict[str, NDArray[np.float32]]:
     """Tensors of Mamba 2 in the shapes of the format."""
     made = {}
     for name, weight in weights.items():
-        kind = name.rpartition("mamba.")[2] if "mamba." in name else ""
+        kind = name.rpartition("mixer." if "mixer." in name else "mamba.")[2]
         if kind == "conv1d.weight":
             weight = weight[:, 0]
         elif kind == "A_log":

@@ -84,6 +84,11 @@ def _mamba(heads: int, state: int, groups: int = 1) -> dict[str, Any]:
     }
 
 
+def _nemotron_h(layers: list[str], **more: Any) -> dict[str, Any]:
+    shape = _shape(53, 24, 20, len(layers), 3, 1, head_dim=16, layers_block_type=layers, **more)
+    return shape | {"mamba_num_heads": 4, "mamba_head_dim": 16, "n_groups": 2, "ssm_state_size": 8}
+
+
 def _gpt(vocab: int, hidden: int, layers: int, heads: int, **more: Any) -> dict[str, Any]:
     """In the names of GPT-2 and its kin."""
     return {
@@ -738,6 +743,37 @@ RECIPES = [
             attn_layer_indices=[1],
             rope_parameters=_rope(1000.0),
             **_mamba(3, 8, groups=3),
+        ),
+    ),
+    Recipe(
+        "nemotron_h",
+        "NemotronHForCausalLM",
+        _nemotron_h(["linear_attention", "mlp", "full_attention", "linear_attention"]),
+        gguf="nemotron_h",
+    ),
+    Recipe(
+        "nemotron_h-experts",
+        "NemotronHForCausalLM",
+        _nemotron_h(
+            ["linear_attention", "moe", "full_attention"],
+            n_routed_experts=5,
+            num_experts_per_tok=2,
+            moe_intermediate_size=12,
+            moe_shared_expert_intermediate_size=20,
+            routed_scaling_factor=1.5,
+        ),
+        gguf="nemotron_h_moe",
+    ),
+    Recipe(
+        "nemotron_h-latent",
+        "NemotronHForCausalLM",
+        _nemotron_h(
+            ["linear_attention", "moe", "full_attention", "mlp"],
+            n_routed_experts=4,
+            num_experts_per_tok=3,
+            moe_intermediate_size=12,
+            moe_shared_expert_intermediate_size=8,
+            moe_latent_size=8,
         ),
     ),
     Recipe(

@@ -126,14 +126,20 @@ def _mlp(config: DecoderConfig, layer: LayerConfig, w: Mapping[str, Array], x: A
     experts = config.experts
     assert experts is not None
     weights = _expert_weights(experts, x @ w["router"].T, w.get("choice_bias"))
-    out = np.zeros_like(x)
+    read = x @ w["latent_down"].T if experts.latent_size else x
+    out = np.zeros_like(read)
     for expert in range(experts.count):
-        own = {name: w[f"{name}_exps"][expert] for name in ("gate", "up", "down") if f"{name}_exps" in w}
-        out += weights[:, expert, None] * _feed_forward(config, own, x)
+        out += weights[:, expert, None] * _feed_forward(config, _of(w, "_exps", expert), read)
+    out = out @ w["latent_up"].T if experts.latent_size else out
     if experts.shared_size:
-        shared = _feed_forward(config, {name: w[f"{name}_shared"] for name in ("gate", "up", "down")}, x)
+        shared = _feed_forward(config, _of(w, "_shared"), x)
         out += shared / (1 + np.exp(-x @ w["shared_gate"].T)) if experts.shared_gate else shared
     return out
+
+
+def _of(w: Mapping[str, Array], kind: str, *expert: int) -> dict[str, Array]:
+    """The MLP of an expert, or what is beside them."""
+    return {name: w[name + kind][expert] for name in ("gate", "up", "down") if name + kind in w}
 
 
 def _expert_weights(experts: ExpertsConfig, logits: Array, bias: Array | None) -> Array:

@@ -40,6 +40,8 @@ def tensor(edited: Edited, name: str) -> np.ndarray:
         ),
         ("granitemoehybrid", {"time_step_limit": [0.5, 0.1]}, CorruptFile, "time_step_limit.*smaller one first"),
         ("granitemoehybrid", {"position_embedding_type": "alibi"}, Unsupported, "position_embedding_type = 'alibi'"),
+        ("nemotron_h", {"layers_block_type": None}, CorruptFile, "layers_block_type.*kind of each layer"),
+        ("nemotron_h", {"layers_block_type": ["mamba", "attention", "conv"]}, Unsupported, "kind of layer 'conv'"),
         ("qwen3_next", {"linear_num_value_heads": 5}, CorruptFile, "value_heads = 5.*multiple of the 2 key heads"),
     ],
 )
@@ -50,6 +52,14 @@ def test_layers_that_do_not_run_are_named(
     edited.config |= change
     with pytest.raises(error, match=message):
         load_family(edited)
+
+
+def test_kinds_of_layers_may_be_letters() -> None:
+    """As published configurations of Nemotron-H have them."""
+    edited = Edited("nemotron_h")
+    del edited.config["layers_block_type"]
+    edited.config["hybrid_override_pattern"] = "M-*M"
+    assert load_family(edited).config == load_family(Edited("nemotron_h")).config
 
 
 def test_size_of_a_head_may_follow_from_the_others() -> None:

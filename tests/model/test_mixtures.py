@@ -45,10 +45,10 @@ def test_layers_that_predict_further_tokens_are_left_out() -> None:
     """GLM-4.5 has one behind its last, which GGUF files count as a layer."""
     edited = Edited("glm4_moe", gguf=True)
     edited.config |= {"glm4moe.block_count": 3, "glm4moe.nextn_predict_layers": 1}
-    edited.add("blk.46.nextn.eh_proj.weight", np.ones((24, 48), np.float16))
+    edited.add("blk.2.nextn.eh_proj.weight", np.ones((24, 48), np.float16))
     model = load_family(edited)
     assert len(model.config.layers) == 2
-    assert model.unused == ("blk.46.nextn.eh_proj.weight",)
+    assert model.unused == ("blk.2.nextn.eh_proj.weight",)
 
 
 def test_a_token_meets_the_chosen_experts_alone() -> None:

@@ -90,6 +90,8 @@ class ExpertsConfig:
         scale: multiplies the weights.
         shared_size: width of an MLP beside the experts, which computes every token; 0: none.
         shared_gate: what that computes is multiplied by the sigmoid of one more number of the token (Qwen 2).
+        latent_size: width of what experts read and write, between a product before all of them and one behind
+            (Nemotron 3 Super); 0: they read the token itself.
     """
 
     count: int
@@ -103,6 +105,7 @@ class ExpertsConfig:
     scale: float = 1.0
     shared_size: int = 0
     shared_gate: bool = False
+    latent_size: int = 0
 
 
 @dataclass(frozen=True)

@@ -241,8 +241,11 @@ class _Builder:
             w = self.params[f"{p}{name}_exps"]
             return self.emit(expert_linear(x, w, order, starts, *whose, used=used, rows=self.n * used))
 
-        h = self.feed_forward(x, lambda x, name: multiplied(x, name, tokens), multiplied)
+        read = self.linear(x, p + "latent_down", None) if experts.latent_size else x
+        h = self.feed_forward(read, lambda x, name: multiplied(x, name, tokens), multiplied)
         together = self.emit(combine_experts(h, places, weights))
+        if experts.latent_size:
+            together = self.linear(together, p + "latent_up", None)
         if not experts.shared_size:
             return together
         shared = self.mlp(i, x, "_shared")

@@ -19,6 +19,7 @@ from hearth.model.settings import Settings, shown
 from hearth.model.tensors import Places, Rule, map_tensors
 from hearth.model.text.config import DecoderConfig
 from hearth.model.text.families import FAMILIES, Family
+from hearth.model.text.families.base import num_layers
 from hearth.model.text.metadata import gguf_settings
 from hearth.model.text.mixers.delta_net import DeltaNet
 from hearth.model.text.names import ALWAYS_IGNORED, HF_MODEL, READ_WITH_CONFIG, ROTATED, uninterleave
@@ -84,7 +85,9 @@ def load_decoder(checkpoint: Checkpoint, *, context: int | None = None) -> Loade
             head_bias=settings.flag("head_bias"),
         )
         shapes = parameter_shapes(config)
-        places = Places(ignored=(*ALWAYS_IGNORED, *family.ignored), elsewhere=READ_WITH_CONFIG | ranks_by)
+        # Of the layers that are counted, those behind the model's own predict further tokens.
+        beyond = (f"blk.{layer}.*" for layer in range(config.num_layers, num_layers(settings)))
+        places = Places(ignored=(*ALWAYS_IGNORED, *family.ignored, *beyond), elsewhere=READ_WITH_CONFIG | ranks_by)
         order = _stored_order(family, "gguf", config)
         rules = family.gguf_tensors
         sources, unused = map_tensors(checkpoint, config.family, shapes, rules, places, order, _counts(config))

@@ -38,6 +38,7 @@ _SAME: Mapping[str, str] = {
     "expert_weights_scale": "routed_scaling_factor",
     "expert_group_count": "n_group",
     "expert_group_used_count": "topk_group",
+    "moe_latent_size": "moe_latent_size",
     "leading_dense_block_count": "first_k_dense_replace",
     "nextn_predict_layers": "num_nextn_predict_layers",
     "use_parallel_residual": "use_parallel_residual",

@@ -24,8 +24,9 @@ them; those that do not mix or have no MLP, nothing of it. Of a layer that is a 
 and down:
 
     layers.N.router  .choice_bias           [experts, hidden], [experts]
-    layers.N.gate_exps  .up_exps            [experts, intermediate, hidden] x 2            (gate: gated)
-    layers.N.down_exps                      [experts, hidden, intermediate]
+    layers.N.latent_down  .latent_up        [latent, hidden], [hidden, latent]             (latent_size)
+    layers.N.gate_exps  .up_exps            [experts, intermediate, hidden or latent] x 2  (gate: gated)
+    layers.N.down_exps                      [experts, hidden or latent, intermediate]
     layers.N.gate_shared  .up_shared        [shared, hidden] x 2                           (shared_size)
     layers.N.down_shared                    [hidden, shared]
     layers.N.shared_gate                    [1, hidden]                                    (shared_gate)
@@ -45,7 +46,8 @@ Shapes = dict[str, tuple[int, ...]]
 
 _MLP = ("gate", "up", "down")
 _MIXERS = frozenset({"delta_qkv", "delta_z", "delta_out", "conv_in", "conv_out", "ssm_in", "ssm_out"})
-_BODY = frozenset({"q", "k", "v", "o", "attn_gate", *_MLP, *(f"{part}_shared" for part in _MLP), *_MIXERS})
+_LATENT = frozenset({"latent_down", "latent_up"})
+_BODY = frozenset({"q", "k", "v", "o", "attn_gate", *_LATENT, *_MLP, *(f"{part}_shared" for part in _MLP), *_MIXERS})
 _EXPERTS = frozenset(f"{part}_exps" for part in _MLP)
 _SMALL = frozenset({"router", "shared_gate", "delta_a", "delta_b"})
 _HEAD = frozenset({"embed", "head"})
@@ -119,8 +121,11 @@ def _experts(config: DecoderConfig, experts: ExpertsConfig) -> Shapes:
     shapes: Shapes = {"router": (count, hidden)}
     if experts.choice_bias:
         shapes["choice_bias"] = (count,)
-    shapes |= {f"{name}_exps": (count, inner, hidden) for name in into}
-    shapes["down_exps"] = (count, hidden, inner)
+    if experts.latent_size:
+        shapes |= {"latent_down": (experts.latent_size, hidden), "latent_up": (hidden, experts.latent_size)}
+    read = experts.latent_size or hidden
+    shapes |= {f"{name}_exps": (count, inner, read) for name in into}
+    shapes["down_exps"] = (count, read, inner)
     if experts.shared_size:
         shapes |= {f"{name}_shared": (experts.shared_size, hidden) for name in into}
         shapes["down_shared"] = (hidden, experts.shared_size)

@@ -35,6 +35,7 @@ from hearth.model.text.families import (
     mistral,
     mixtral,
     nemotron,
+    nemotron_h,
     olmo,
     olmo2,
     olmo3,
@@ -113,6 +114,7 @@ FAMILIES: tuple[Family, ...] = tuple(
         granitemoehybrid,
         lfm2_moe,
         bamba,
+        nemotron_h,
         glm4_moe,
         flex_olmo,
     )

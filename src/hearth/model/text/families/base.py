@@ -176,6 +176,14 @@ def num_layers(settings: Settings) -> int:
     return settings.count("num_hidden_layers", most=MAX_LAYERS)
 
 
+def own_layers(settings: Settings) -> int:
+    """Layers without those that predict further tokens, which GGUF files count."""
+    further = settings.optional_count("num_nextn_predict_layers", most=MAX_LAYERS) if settings.kind == "gguf" else None
+    if further and further >= num_layers(settings):
+        raise settings.corrupt("num_nextn_predict_layers", "fewer layers than there are")
+    return num_layers(settings) - (further or 0)
+
+
 def head_dim(settings: Settings) -> int:
     given = settings.optional_count("head_dim", most=MAX_HEAD_DIM)
     if given is not None:
@@ -264,7 +272,7 @@ def hybrid_kinds(settings: Settings, other: str = "linear_attention", attending:
     count = num_layers(settings)
     kinds = settings.sequence("layer_types", length=count)
     if kinds is not None:
-        return [_OLD_KINDS.get(kind, kind) if isinstance(kind, str) else kind for kind in kinds]
+        return kinds_by_new_names(kinds)
     if settings.kind == "gguf":
         heads = settings.sequence("num_key_value_heads_by_layer", length=count) or [1] * count
         return ["full_attention" if number else other for number in heads]
@@ -272,6 +280,11 @@ def hybrid_kinds(settings: Settings, other: str = "linear_attention", attending:
     if not isinstance(those, list | tuple | None):
         raise settings.corrupt(attending, "a list of layers")
     return None if those is None else ["full_attention" if index in those else other for index in range(count)]
+
+
+def kinds_by_new_names(kinds: Sequence[Any]) -> list[Any]:
+    """Kinds of layers as transformers 5 calls them."""
+    return [_OLD_KINDS.get(kind, kind) if isinstance(kind, str) else kind for kind in kinds]
 
 
 def layers_by_kind(

@@ -42,5 +42,5 @@ FAMILY = Family(
     hf_tensors=SIGMOID_HF,
     gguf_tensors={**EXPERTS_GGUF, "layers.N.mlp_norm": "blk.N.post_attention_norm.weight"},
     # Layers behind the last one of GLM-4.5 Air and of GLM-4.5, which predict a further token.
-    ignored=("model.layers.46.*", "model.layers.92.*", "blk.46.*", "blk.92.*"),
+    ignored=("model.layers.46.*", "model.layers.92.*"),
 )

@@ -9,7 +9,7 @@ from typing import Any
 from hearth.model.settings import MAX_SIZE, Settings
 from hearth.model.tensors import Fused, Rules, either
 from hearth.model.text.config import ExpertsConfig, LayerConfig, Scores
-from hearth.model.text.families.base import full_layers
+from hearth.model.text.families.base import full_layers, own_layers
 from hearth.model.text.names import HF_LAYER, LLAMA_GGUF, LLAMA_HF
 
 EXPERTS = frozenset({"num_experts", "num_nextn_predict_layers"})
@@ -93,9 +93,7 @@ def sigmoid_experts(settings: Settings) -> dict[str, Any]:
     """As DeepSeek 3 has them: sigmoids with a correction for the choice, experts for all tokens, the first layers
     without."""
     experts = experts_config(settings, scores="sigmoid", choice_bias=True, shared_size=shared_size(settings))
-    layers = full_layers(settings)
-    if settings.kind == "gguf":  # which counts the layers that predict further tokens
-        layers = layers[: len(layers) - (settings.optional_count("num_nextn_predict_layers") or 0)]
+    layers = full_layers(settings)[: own_layers(settings)]
     return {"layers": with_experts(layers, first=first_dense(settings)), "experts": experts}
 
 

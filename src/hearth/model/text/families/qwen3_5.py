@@ -15,7 +15,7 @@ from hearth.model.text.families.base import (
     head_dim,
     layers_by_kind,
     llama_config,
-    num_layers,
+    own_layers,
     recurrent,
 )
 from hearth.model.text.mixers.delta_net import DeltaNet
@@ -45,7 +45,7 @@ def qwen3_5_arithmetic(settings: Settings, *, tiled: bool | None = None) -> dict
 
 
 def _layers(settings: Settings, tiled: bool) -> tuple[LayerConfig, ...]:
-    count = num_layers(settings) - (settings.optional_count("num_nextn_predict_layers") or 0)
+    count = own_layers(settings)
     every = settings.count("full_attention_interval")
     kinds = settings.sequence("layer_types", length=count)
     if kinds is None:
