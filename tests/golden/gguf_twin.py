@@ -107,6 +107,7 @@ def write_twin(
         weights = _delta_net_tensors(weights)
     if _named(config, _MAMBA_HEADS):
         _write_mamba2(writer, config)
+        weights = _with_factors(weights, config) if arch == "falcon-h1" else weights
         weights = _mamba2_tensors(weights, _named(config, _MAMBA_GROUPS))
 
     kind = next(kind for kind, name in gguf.MODEL_ARCH_NAMES.items() if name == arch)
@@ -302,6 +303,27 @@ def _mamba2_tensors(weights: dict[str, NDArray[np.float32]], groups: int) -> dic
             weight = weight.reshape(groups, -1)
         made[name.replace(".dt_bias", ".dt_proj.bias")] = weight
     return made
+
+
+def _with_factors(weights: dict[str, NDArray[np.float32]], config: Any) -> dict[str, NDArray[np.float32]]:
+    """Weights of Falcon-H1 times what its configuration multiplies what comes of them by."""
+    inner, state = config.mamba_d_ssm, config.mamba_n_groups * config.mamba_d_state
+    rows = np.repeat(config.ssm_multipliers, [inner, inner, state, state, config.mamba_n_heads])[:, None]
+    factors = {
+        "down_proj": config.mlp_multipliers[1],
+        "gate_proj": config.mlp_multipliers[0],
+        "k_proj": config.key_multiplier * config.attention_in_multiplier,
+        "q_proj": config.attention_in_multiplier,
+        "v_proj": config.attention_in_multiplier,
+        "o_proj": config.attention_out_multiplier,
+        "out_proj": config.ssm_out_multiplier,
+        "in_proj": config.ssm_in_multiplier * rows,
+        "lm_head": config.lm_head_multiplier,
+        "embed_tokens": config.embedding_multiplier,
+    }
+    return {
+        name: (weight * factors.get(name.split(".")[-2], 1.0)).astype(np.float32) for name, weight in weights.items()
+    }
 
 
 def _in_turns(weights: dict[str, NDArray[np.float32]], config: Any) -> dict[str, NDArray[np.float32]]:

@@ -89,6 +89,32 @@ def _nemotron_h(layers: list[str], **more: Any) -> dict[str, Any]:
     return shape | {"mamba_num_heads": 4, "mamba_head_dim": 16, "n_groups": 2, "ssm_state_size": 8}
 
 
+def _falcon_h1(vocab: int, **more: Any) -> dict[str, Any]:
+    """With powers of two for factors: GGUF files have the products with weights, which f16 then holds exactly."""
+    return _shape(
+        vocab,
+        24,
+        20,
+        2,
+        3,
+        1,
+        head_dim=16,
+        mamba_d_ssm=32,
+        **_mamba(2, 8, groups=2),
+        embedding_multiplier=2.0,
+        lm_head_multiplier=0.5,
+        key_multiplier=0.5,
+        attention_in_multiplier=2.0,
+        attention_out_multiplier=0.25,
+        ssm_in_multiplier=0.5,
+        ssm_out_multiplier=0.25,
+        mlp_multipliers=[0.5, 2.0],
+        ssm_multipliers=[0.5, 2.0, 4.0, 0.25, 1.0],
+        rope_parameters=_rope(1000.0),
+        **more,
+    )
+
+
 def _gpt(vocab: int, hidden: int, layers: int, heads: int, **more: Any) -> dict[str, Any]:
     """In the names of GPT-2 and its kin."""
     return {
@@ -744,6 +770,18 @@ RECIPES = [
             rope_parameters=_rope(1000.0),
             **_mamba(3, 8, groups=3),
         ),
+    ),
+    Recipe(
+        "falcon_h1",
+        "FalconH1ForCausalLM",
+        _falcon_h1(53),
+        gguf="falcon-h1",
+    ),
+    Recipe(
+        "falcon_h1-norm",
+        "FalconH1ForCausalLM",
+        _falcon_h1(47, mamba_rms_norm=True, mamba_norm_before_gate=False),
+        gguf="falcon-h1",
     ),
     Recipe(
         "nemotron_h",

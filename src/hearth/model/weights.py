@@ -78,6 +78,14 @@ def plus(source: Source, offset: float) -> Source:
     return ComputedWeight((source.tensor,), lambda weight: weight + np.float32(offset))
 
 
+def times(source: Source, factor: NDArray[np.float32]) -> Source:
+    """A parameter that a file holds without what it is multiplied by: one number, or one for each row."""
+    assert isinstance(source, WeightSource)
+    assert source.rows is None
+    assert source.order is None
+    return ComputedWeight((source.tensor,), lambda weight: (weight.T * factor).T)
+
+
 def constant(values: object) -> ComputedWeight:
     """A parameter that is in no file: frequencies, position tables. `values`: whatever numpy makes an array of."""
     return ComputedWeight((), lambda: np.asarray(values, np.float32))

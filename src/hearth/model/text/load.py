@@ -24,7 +24,7 @@ from hearth.model.text.metadata import gguf_settings
 from hearth.model.text.mixers.delta_net import DeltaNet
 from hearth.model.text.names import ALWAYS_IGNORED, HF_MODEL, READ_WITH_CONFIG, ROTATED, uninterleave
 from hearth.model.text.parameters import parameter_shapes
-from hearth.model.weights import Source
+from hearth.model.weights import Source, times
 
 if TYPE_CHECKING:
     from hearth.model.vlm.model import LoadedSight
@@ -114,6 +114,11 @@ def load_decoder(checkpoint: Checkpoint, *, context: int | None = None) -> Loade
     order = _stored_order(family, "safetensors", config)
     shapes = parameter_shapes(config)
     sources, unused = map_tensors(checkpoint, config.family, shapes, rules, places, order, _counts(config))
+    if family.factors:
+        factors = family.factors(_json_settings(checkpoint.config, family, context))
+        for name in sources:
+            if (last := name.rpartition(".")[2]) in factors:
+                sources[name] = times(sources[name], factors[last])
     return LoadedModel(config, sources, unused, no_head)
 
 

@@ -237,5 +237,6 @@ def _facts_of_tensors(checkpoint: Checkpoint) -> dict[str, Any]:
         "head_bias": "output.bias" in checkpoint.tensors,
         "qk_norm": "attn_q_norm.weight" in layers,
         "use_conv_bias": "ssm_conv1d.bias" in layers,
+        "mamba_rms_norm": "ssm_norm.weight" in layers,
         "use_expert_bias": "exp_probs_b.bias" in layers,
     }

@@ -9,6 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from hearth.model.settings import MAX_POSITIONS, Settings, shown
 from hearth.model.tensors import Rules
 from hearth.model.text.config import Activation, DecoderConfig, LayerConfig, RopeConfig
@@ -87,6 +90,8 @@ class Family:
         hf_tensors, gguf_tensors: where each parameter is.
         hf_prefixes: beginnings of tensor names and what they stand for.
         ignored: tensors that are no part of the text model, as `fnmatch` patterns.
+        factors: what parameters of layers are multiplied by when they are read, by their names (one number, or one for
+            each row); GGUF files have it in their weights.
         text_config: the configuration may be an inner object of this name (models that also see).
         interleaved: kinds of files ("safetensors", "gguf") in which the halves of what rotates of each q and k head are
             interleaved.
@@ -105,6 +110,7 @@ class Family:
     gguf_tensors: Rules = field(default_factory=lambda: LLAMA_GGUF)
     hf_prefixes: tuple[tuple[str, str], ...] = ()
     ignored: tuple[str, ...] = ()
+    factors: Callable[[Settings], Mapping[str, NDArray[np.float32]]] | None = None
     text_config: str | None = None
     interleaved: frozenset[str] = frozenset()
 

@@ -16,6 +16,7 @@ MAMBA2_KEYS = {
     "mamba_n_heads": "ssm_time_step_rank",
     "mamba_num_heads": "ssm_time_step_rank",
     "mamba_d_head": "mamba_head_dim",
+    "mamba_d_ssm": "ssm_inner_size",
     "mamba_n_groups": "ssm_group_count",
     "n_groups": "ssm_group_count",
     "mamba_d_state": "ssm_state_size",
@@ -57,12 +58,12 @@ def mamba2(settings: Settings, **differences: Any) -> Mamba2:
 
 def _columns(settings: Settings, heads: int) -> int:
     """Numbers of a head: as given, or the share of each in all."""
-    if settings.kind == "gguf":
-        key, inner = "ssm_inner_size", settings.count("ssm_inner_size")
-    elif settings.get("mamba_head_dim") in (None, "auto"):
-        key, inner = "mamba_expand", settings.count("mamba_expand", most=64) * settings.count("hidden_size")
-    else:
+    if settings.kind != "gguf" and settings.get("mamba_head_dim") not in (None, "auto"):
         return settings.count("mamba_head_dim", most=MAX_HEAD_DIM)
+    if settings.get("ssm_inner_size") is not None:
+        key, inner = "ssm_inner_size", settings.count("ssm_inner_size")
+    else:
+        key, inner = "mamba_expand", settings.count("mamba_expand", most=64) * settings.count("hidden_size")
     if inner % heads:
         raise settings.corrupt(key, f"one that gives each of the {heads} heads as many numbers")
     return inner // heads
