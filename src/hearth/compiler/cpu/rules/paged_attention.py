@@ -9,6 +9,7 @@ from tvm import relax
 from hearth.compiler.cpu.kernels.attention import AttentionSpec, attention, attention_merge, partial_width
 from hearth.compiler.cpu.kernels.rope import RopeSpec, rope_append, rope_table
 from hearth.compiler.cpu.selection import Rule, Selection
+from hearth.compiler.paged_attention import AttentionOperands
 from hearth.compiler.passes.rewrite import Graph, arguments, attribute, dtype_of
 from hearth.compiler.physical import call, columns_of, stride, tensor
 from hearth.compiler.rope_table import RopeTableSpec
@@ -32,33 +33,28 @@ def _paged_attention(graph: Graph, value: Any, s: Selection) -> Any:
     heads, kv_heads = int(attribute(value, "num_heads")), int(attribute(value, "num_kv_heads"))
     head_dim, window = int(attribute(value, "head_dim")), int(attribute(value, "window"))
     rotates, norm = bool(attribute(value, "rope")), str(attribute(value, "qk_norm")) or None
-    q, k, v, *rest = arguments(value)
-    tables, rest = (rest[:2], rest[2:]) if rotates else ([], rest)
-    norms, rest = (rest[:2], rest[2:]) if norm else ([], rest)
-    ahead = bool(attribute(value, "ahead"))
-    last_seen, rest = ([rest[0]], rest[1:]) if ahead else ([], rest)
-    positions, token_seq, items, merges, block_table, k_pages, v_pages = rest
-    sources, offsets, strides = zip(*(columns_of(graph, x) for x in (q, k, v)), strict=True)
-    n, seq_stride = q.ty.shape[0], block_table.ty.shape[1]
-    group, hp, kv_dtype = heads // kv_heads, padded_head(head_dim), dtype_of(k_pages.ty)
+    o = AttentionOperands.of(value)
+    sources, offsets, strides = zip(*(columns_of(graph, x) for x in (o.q, o.k, o.v)), strict=True)
+    n, seq_stride = o.q.ty.shape[0], o.block_table.ty.shape[1]
+    group, hp, kv_dtype = heads // kv_heads, padded_head(head_dim), dtype_of(o.k_pages.ty)
 
     dims = key_group(hp) if kv_dtype == "int8" else 0
     epsilon, scale = float(attribute(value, "epsilon")), float(attribute(value, "scale"))
     rope = RopeSpec(rotates, norm, epsilon, scale, kv_dtype, dims)  # type: ignore[arg-type]
-    half = int(tables[0].ty.shape[1]) if rotates else 0
+    half = int(o.tables[0].ty.shape[1]) if rotates else 0
     append = s.use(rope.name, lambda isa: rope_append(rope), scratch_bytes=4 * hp)
     scalars = [*strides, *offsets, group, kv_heads, head_dim, hp, half, n, seq_stride, PAGE_TOKENS]
     # The pages are written by this step and read by the next; that the rotated q comes from here orders the two.
     rotated = graph.emit(
         call(
             append,
-            [*sources, *tables, *norms, positions, token_seq, block_table, k_pages, v_pages],
+            [*sources, *o.tables, *o.norms, o.positions, o.token_seq, o.block_table, o.k_pages, o.v_pages],
             tensor(kv_heads, n, group, hp), n * kv_heads, scalars, written=2,
             work=Work.of("rope", n, 3 * (heads + kv_heads) * head_dim, appends=True),
         )
     )  # fmt: skip
     softcap = float(attribute(value, "softcap")) or None
-    spec = AttentionSpec(window or None, softcap, TILE_TOKENS, SPLIT_TOKENS, group, hp, kv_dtype, ahead)
+    spec = AttentionSpec(window or None, softcap, TILE_TOKENS, SPLIT_TOKENS, group, hp, kv_dtype, bool(o.last_seen))
     kernel = s.use(spec.name, lambda isa: attention(isa, spec, PAGE_TOKENS), spec.scratch_bytes())
     merge = s.use("", lambda isa: attention_merge(spec))
     ld = stride(heads * head_dim)
@@ -67,8 +63,8 @@ def _paged_attention(graph: Graph, value: Any, s: Selection) -> Any:
     parts = graph.emit(
         call(
             kernel,
-            [rotated, k_pages, v_pages, items, positions, *last_seen, block_table],
-            [partials, out], items.ty.shape[0] * kv_heads, [kv_heads, head_dim, n, seq_stride, ld],
+            [rotated, o.k_pages, o.v_pages, o.items, o.positions, *o.last_seen, o.block_table],
+            [partials, out], o.items.ty.shape[0] * kv_heads, [kv_heads, head_dim, n, seq_stride, ld],
             # A product with the key, a product with the value.
             work=Work("attention", pair_operations=4 * heads * head_dim, window=window),
         )
@@ -76,8 +72,8 @@ def _paged_attention(graph: Graph, value: Any, s: Selection) -> Any:
     left, done = (graph.emit(relax.TupleGetItem(parts, i)) for i in range(2))
     return call(
         merge,
-        [left, merges, done],
-        out, merges.ty.shape[0] * kv_heads, [kv_heads, head_dim, ld], in_place=True,
+        [left, o.merges, done],
+        out, o.merges.ty.shape[0] * kv_heads, [kv_heads, head_dim, ld], in_place=True,
         work=Work("attention_merge"),
     )  # fmt: skip
 

@@ -27,46 +27,13 @@ from hearth.compiler.gpu.kernels.attention_tile import tile_name, tile_parts, ti
 from hearth.compiler.gpu.kernels.tokens import PLACE_FIELDS, TokenTablesSpec, token_tables
 from hearth.compiler.gpu.kernels.tokens import THREADS as TABLE_THREADS
 from hearth.compiler.gpu.selection import GpuSelection, Rule, ceil_div, more_than
+from hearth.compiler.paged_attention import AttentionOperands
 from hearth.compiler.passes.rewrite import Graph, arguments, attribute, dtype_of, is_op
 from hearth.compiler.physical import call, columns_of, stride, tensor
 from hearth.compiler.rope_table import RopeTableSpec
 from hearth.compiler.work import Work
 from hearth.model.text.batch import LONGEST_TILE, SPLIT_TOKENS
 from hearth.model.text.kv_cache import padded_head
-
-
-@dataclass(frozen=True)
-class _Operands:
-    """What a `hearth.paged_attention` is given; lists are empty where it has none."""
-
-    q: Any
-    k: Any
-    v: Any
-    tables: list[Any]
-    norms: list[Any]
-    last_seen: list[Any]
-    positions: Any
-    token_seq: Any
-    items: Any
-    merges: Any
-    block_table: Any
-    k_pages: Any
-    v_pages: Any
-
-    @classmethod
-    def of(cls, value: Any) -> _Operands:
-        rest = arguments(value)
-
-        def taken(count: int) -> list[Any]:
-            nonlocal rest
-            some, rest = rest[:count], rest[count:]
-            return some
-
-        q, k, v = taken(3)
-        tables = taken(2 if attribute(value, "rope") else 0)
-        norms = taken(2 if attribute(value, "qk_norm") else 0)
-        last_seen = taken(1 if attribute(value, "ahead") else 0)
-        return cls(q, k, v, tables, norms, last_seen, *rest)
 
 
 @dataclass(frozen=True)
@@ -86,7 +53,7 @@ def make_tables(graph: Graph, s: GpuSelection) -> None:
     if value is None:
         return
     ropes = [value for _, value in graph.bindings if is_op(value, "hearth.rope_table")]
-    first, o = True, _Operands.of(value)
+    first, o = True, AttentionOperands.of(value)
     while first or ropes:
         count = len(ropes)
         while not (spec := _tables_spec(ropes[:count], places=first, ahead=bool(o.last_seen))).fits:
@@ -105,7 +72,7 @@ def _tables_spec(ropes: list[Any], *, places: bool, ahead: bool) -> TokenTablesS
     return TokenTablesSpec(tuple(specs), places, ahead)
 
 
-def _make_tables(graph: Graph, spec: TokenTablesSpec, ropes: list[Any], o: _Operands, s: GpuSelection) -> None:
+def _make_tables(graph: Graph, spec: TokenTablesSpec, ropes: list[Any], o: AttentionOperands, s: GpuSelection) -> None:
     tokens = o.positions.ty.shape[0]
     halves = [int(arguments(value)[1].ty.shape[0]) for value in ropes]
     pairs = max(sum(halves), 1)
@@ -134,7 +101,7 @@ def _rope_table(graph: Graph, value: Any, s: GpuSelection) -> Any:
     return relax.Tuple([table, table])
 
 
-def _rotation(graph: Graph, o: _Operands, s: GpuSelection) -> _Rotation | None:
+def _rotation(graph: Graph, o: AttentionOperands, s: GpuSelection) -> _Rotation | None:
     """Of a layer that has one."""
     if not o.tables:
         return None
@@ -143,7 +110,7 @@ def _rotation(graph: Graph, o: _Operands, s: GpuSelection) -> _Rotation | None:
     return found
 
 
-def _append(graph: Graph, value: Any, o: _Operands, s: GpuSelection) -> tuple[Any, Any, Any]:
+def _append(graph: Graph, value: Any, o: AttentionOperands, s: GpuSelection) -> tuple[Any, Any, Any]:
     """The rotated queries, and the pages, to which keys and values are appended: by one step where one product has left
     all of them."""
     heads, kv_heads = int(attribute(value, "num_heads")), int(attribute(value, "num_kv_heads"))
@@ -183,7 +150,7 @@ def _append(graph: Graph, value: Any, o: _Operands, s: GpuSelection) -> tuple[An
 
 
 def _paged_attention(graph: Graph, value: Any, s: GpuSelection) -> Any:
-    o = _Operands.of(value)
+    o = AttentionOperands.of(value)
     heads, kv_heads = int(attribute(value, "num_heads")), int(attribute(value, "num_kv_heads"))
     head_dim, window = int(attribute(value, "head_dim")), int(attribute(value, "window"))
     n, group, hp = o.q.ty.shape[0], heads // kv_heads, padded_head(head_dim)
