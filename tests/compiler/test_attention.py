@@ -33,12 +33,14 @@ class Head:
     softcap: float | None = None
     kv_dtype: str = "float32"
     kv_heads: int = 2
+    sinks: bool = False
 
     @property
     def spec(self) -> AttentionSpec:
+        hp = round_up(self.head_dim, 16)
         return AttentionSpec(
-            self.window, self.softcap, TILE, SPLIT, self.group, round_up(self.head_dim, 16), self.kv_dtype
-        )
+            self.window, self.softcap, TILE, SPLIT, self.group, hp, self.kv_dtype, sinks=self.sinks
+        )  # fmt: skip
 
     @property
     def name(self) -> str:
@@ -60,6 +62,8 @@ HEADS = [
     Head(3, 64, kv_dtype="int8"),
     Head(4, 128, window=200, kv_dtype="int8"),
     Head(1, 80, softcap=5.0, kv_dtype="int8"),
+    Head(3, 64, sinks=True),
+    Head(8, 20, window=33, kv_dtype="int8", sinks=True),
 ]
 
 
@@ -103,6 +107,8 @@ class Context:
             self.values.append(v)
             q = rng.standard_normal((length, head.kv_heads, head.group, head.head_dim)) * 3 / np.sqrt(head.head_dim)
             self.queries.append(q.astype(np.float32))
+        # Some far above all scores, some far below.
+        self.sinks = (3 * rng.standard_normal(head.kv_heads * head.group)).astype(np.float32)
 
     def _numbers(self, rng: np.random.Generator, *shape: int) -> NDArray[np.float32]:
         return rng.standard_normal((*shape, self.head.head_dim)).astype(np.float32)
@@ -148,7 +154,8 @@ class Context:
         partials = guarded((slots, head.kv_heads, head.group, partial_width(self.hp)), np.float32)
         buffers = [
             copied(q), self.k_pages.memory, self.v_pages.memory, copied(np.array(items, np.int32)),
-            copied(np.array(positions, np.int32)), copied(self.table), partials, out,
+            copied(np.array(positions, np.int32)), copied(self.table), *self._own_sinks(),
+            partials, out,
         ]  # fmt: skip
         kernels.library.run(
             kernels.kernels[spec].name,
@@ -161,7 +168,7 @@ class Context:
         if merges:
             kernels.library.run(
                 kernels.merges[spec].name,
-                [partials, copied(np.array(merges, np.int32)), out],
+                [partials, copied(np.array(merges, np.int32)), *self._own_sinks(), out],
                 [head.kv_heads, head.head_dim, ld],
                 len(merges) * head.kv_heads,
                 chunk=chunk,
@@ -169,6 +176,9 @@ class Context:
             )
         ends = np.cumsum([end - start for _, start, end in batch])[:-1]
         return [np.array(part) for part in np.split(out[:, : heads * head.head_dim], ends)]
+
+    def _own_sinks(self) -> list[NDArray[np.float32]]:
+        return [copied(self.sinks)] if self.head.sinks else []
 
     def expected(self, sequence: int, start: int, end: int) -> NDArray[np.float64]:
         head = self.head
@@ -181,8 +191,10 @@ class Context:
         if head.window:
             visible &= seen > position - head.window
         scores = np.where(visible[:, None, None], scores, -np.inf)
-        weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
-        weights /= weights.sum(axis=-1, keepdims=True)
+        highest = scores.max(axis=-1, keepdims=True)
+        weights = np.exp(scores - highest)
+        sinks = np.exp(self.sinks.reshape(1, head.kv_heads, head.group, 1) - highest) if head.sinks else 0.0
+        weights /= weights.sum(axis=-1, keepdims=True) + sinks
         return np.einsum("tkgs,skd->tkgd", weights, self.values[sequence].astype(np.float64)).reshape(end - start, -1)
 
 

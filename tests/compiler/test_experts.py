@@ -147,6 +147,10 @@ def test_what_experts_computed_becomes_one_row(around: KernelLibrary, add: bool)
 PRODUCTS = (("q4", "int8"), ("q8", "int8"), ("q5_1", "int8"), ("q6_k", "int8"), ("q4", "float32"), ("f16", "float32"))
 
 
+STORE = ("store", False)
+"""The kind of product that has a bias here."""
+
+
 def product_params() -> list[Any]:
     params = []
     for isa in (*isa_params(), *emulated_params()):
@@ -168,8 +172,11 @@ class Products:
 @pytest.fixture(scope="module", params=product_params())
 def products(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Products:
     isa, fmt, kind = request.param
-    wanted = [("gated", True), ("store", False)]
-    specs = {key: ExpertProductSpec(MatmulSpec(fmt, isa, activations=kind, epilogue=key[0]), key[1]) for key in wanted}
+    wanted = [("gated", True), STORE]
+    specs = {
+        key: ExpertProductSpec(MatmulSpec(fmt, isa, activations=kind, bias=key == STORE, epilogue=key[0]), key[1])
+        for key in wanted
+    }
     library = build([expert_product(s) for s in specs.values()], isa, tmp_path_factory.mktemp("products"))
     return Products(library, fmt, kind, {key: spec.name for key, spec in specs.items()})
 
@@ -187,7 +194,7 @@ def weights_of(fmt: Format, count: int, n: int, k: int) -> tuple[NDArray[np.uint
 
 def run_product(
     products: Products, key: tuple[str, bool], packed: NDArray[np.uint8], shape: tuple[int, int, int], x: F32,
-    ids: Ids, chunk: int,
+    ids: Ids, chunk: int, bias: F32 | None = None,
 ) -> F32:  # fmt: skip
     """Rows of the result in the order of the tokens' choices."""
     count, n, k = shape
@@ -196,6 +203,7 @@ def run_product(
     units = round_up(n, 16) // 16 // (2 if key[0] == "gated" else 1)
     y = guarded((ids.size, 16 * units), np.float32)
     rows = [copied(tokens)] if key[1] else []
+    rows += [] if bias is None else [copied(np.pad(bias, ((0, 0), (0, -n % 16))))]
     buffers = [copied(packed), *prepared(x, kp, products.kind).buffers, copied(experts), copied(starts), *rows, y]
     scalars = [kp // products.fmt.block_columns, kp, 16 * units, units]
     products.library.run(products.names[key], buffers, scalars, min(ids.size, count) * units, chunk=chunk)
@@ -208,13 +216,14 @@ def test_tokens_meet_their_experts(products: Products, tokens: int) -> None:
     ids = chosen_ids(tokens, count, used)
     packed, exact = weights_of(products.fmt, count, n, k)
     x = np.random.default_rng(tokens).standard_normal((tokens * used, k)).astype(np.float32)
-    y = run_product(products, ("store", False), packed, (count, n, k), x, ids, chunk=4)[:, :n]
+    bias = np.random.default_rng(9).standard_normal((count, n)).astype(np.float32)
+    y = run_product(products, STORE, packed, (count, n, k), x, ids, chunk=4, bias=bias)[:, :n]
     kp = round_up(k, products.fmt.column_multiple)
     values = prepared(x, kp, products.kind).values
     _, _, _, places = ordered(ids, count)
     for pair, (expert, place) in enumerate(zip(ids.reshape(-1), places.reshape(-1), strict=True)):
-        size = np.abs(values[place]) @ np.abs(exact[expert]).T
-        assert (np.abs(y[pair] - values[place] @ exact[expert].T) <= 1e-5 * size).all(), pair
+        size = np.abs(values[place]) @ np.abs(exact[expert]).T + np.abs(bias[expert])
+        assert (np.abs(y[pair] - values[place] @ exact[expert].T - bias[expert]) <= 1e-5 * size).all(), pair
 
 
 def test_a_token_has_the_same_bits_in_any_batch(products: Products) -> None:

@@ -121,6 +121,7 @@ def write_twin(
             weight = _one_after_another(weight, heads // kv_heads, head_dim)
         if name.endswith("shared_expert_gate.weight"):
             weight = weight[0]
+        name += ".weight" if name.endswith(".sinks") else ""
         stored = name if name.startswith("blk.") else names.get_name(name, try_suffixes=(".weight", ".bias"))
         assert stored is not None, name
         if arch in INTERLEAVED and (".q_proj." in name or ".k_proj." in name):
@@ -221,8 +222,8 @@ def _write_experts(writer: gguf.GGUFWriter, arch: str, config: Any) -> None:
     writer.add_expert_count(_named(config, _EXPERTS))
     writer.add_expert_used_count(config.num_experts_per_tok)
     inner, shared = (getattr(config, key, None) for key in ("moe_intermediate_size", "n_shared_experts"))
-    if inner:
-        writer.add_expert_feed_forward_length(inner)
+    if inner or arch == "gpt-oss":
+        writer.add_expert_feed_forward_length(inner or config.intermediate_size)
     beside = _named(config, _SHARED)
     if beside:
         writer.add_expert_shared_feed_forward_length(beside)
@@ -248,12 +249,15 @@ def _experts_together(weights: dict[str, NDArray[np.float32]], alone: bool) -> d
     """One tensor for all experts; of a fused gate and up, two. `alone`: what is beside experts has none beside it."""
     together: dict[str, NDArray[np.float32]] = {}
     single: dict[str, list[NDArray[np.float32]]] = {}
+    turned = any(name.endswith("gate_up_proj_bias") for name in weights)
     for name, weight in weights.items():
         layer = name.split(".")[2] if ".layers." in name else ""
         if part := re.fullmatch(r"(.*\.experts\.)\d+\.(.*)", name):
             merged = re.sub(r"^model\.(.*feed_forward)", r"\1", part[1] + part[2])
             merged = re.sub(r"^backbone\.(.*)mixer", r"model.\1mlp", merged)
             single.setdefault(merged, []).append(weight)
+        elif turned and ".mlp.experts." in name:
+            together |= _turned_experts(name, f"blk.{layer}.ffn_", weight)
         elif name.endswith("experts.gate_up_proj"):
             for part_name, half in zip(("gate", "up"), np.split(weight, 2, axis=1), strict=True):
                 together[f"blk.{layer}.ffn_{part_name}_exps.weight"] = half
@@ -268,6 +272,15 @@ def _experts_together(weights: dict[str, NDArray[np.float32]], alone: bool) -> d
             name = name.replace("e_score_correction_bias", "e_score_correction.bias")
             together[re.sub(r"expert_bias$", "expert_bias.bias", name)] = weight
     return together | {name: np.stack(matrices) for name, matrices in single.items()}
+
+
+def _turned_experts(name: str, stem: str, weight: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+    """Of gpt-oss, which has matrices as [in, out], and gate and up in turn."""
+    own = "bias" if name.endswith("_bias") else "weight"
+    weight = weight if own == "bias" else weight.swapaxes(1, 2)
+    if ".down_proj" in name:
+        return {f"{stem}down_exps.{own}": weight}
+    return {f"{stem}{part}_exps.{own}": weight[:, first::2] for first, part in enumerate(("gate", "up"))}
 
 
 def _write_delta_net(writer: gguf.GGUFWriter, config: Any) -> None:

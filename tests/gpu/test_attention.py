@@ -39,6 +39,7 @@ class Head:
     kv_heads: int = 2
     ahead: bool = False
     tile: int = 16
+    sinks: bool = False
 
     @property
     def hp(self) -> int:
@@ -46,7 +47,7 @@ class Head:
 
     @property
     def spec(self) -> AttentionSpec:
-        return AttentionSpec(self.group, self.hp, self.kv_dtype, SPLIT, self.softcap)
+        return AttentionSpec(self.group, self.hp, self.kv_dtype, SPLIT, self.softcap, self.sinks)
 
 
 HEADS = [
@@ -61,6 +62,8 @@ HEADS = [
     Head(4, 48, window=200, softcap=2.5, kv_dtype="int8"),
     Head(4, 64, kv_dtype="float16", ahead=True),
     Head(1, 64, kv_dtype="float16", tile=64),
+    Head(3, 20, kv_dtype="float16", window=33, sinks=True),
+    Head(8, 64, kv_heads=1, kv_dtype="int8", sinks=True),
 ]
 
 
@@ -90,9 +93,20 @@ class Context:
             self.values.append(v)
             q = rng.standard_normal((length, head.kv_heads, head.group, head.head_dim)) * 3 / np.sqrt(head.head_dim)
             self.queries.append(q.astype(np.float32))
+        # Some far above all scores, some far below.
+        self.sinks = (3 * rng.standard_normal((head.kv_heads, head.group))).astype(np.float32)
 
     def _padded(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.pad(values, [*[(0, 0)] * (values.ndim - 1), (0, self.head.hp - self.head.head_dim)])
+
+    def _rows(self, queries: NDArray[np.float32]) -> NDArray[np.float32]:
+        """As kernels have them: padded, and each with its sink, where there are sinks."""
+        rows = self._padded(queries)
+        if not self.head.sinks:
+            return rows
+        behind = np.zeros((*rows.shape[:-1], 4), np.float32)
+        behind[..., 0] = self.sinks
+        return np.concatenate([rows, behind], axis=-1)
 
     def last_seen(self, position: int, end: int) -> int:
         """With `ahead` tokens see to the end of their eight, as far as the batch goes."""
@@ -122,7 +136,7 @@ class Context:
                 merges.append([at, count, slots, splits])
                 slots += splits * count
             places += [[0, p, self.last_seen(p, end), sequence] for p in range(start, end)]
-            queries.append(self._padded(self.queries[sequence][start:end]))
+            queries.append(self._rows(self.queries[sequence][start:end]))
         q = np.concatenate(queries).transpose(1, 0, 2, 3)  # (kv head, token, group, hp)
         tokens, heads = len(places), head.kv_heads * head.group
         ld = -(-heads * head.head_dim // 16) * 16
@@ -134,8 +148,9 @@ class Context:
             buffers = [q, self.k_pages.memory, self.v_pages.memory, *inputs, partials, out]
             *_, partials, out = run_kernel(kernel, buffers, [*scalars, parts], len(items) * head.kv_heads * parts)
         if merges:
-            merge = attention_merge(head.group, head.hp)
-            buffers = [partials, np.array(merges, np.int32), out]
+            merge = attention_merge(head.group, head.hp, sinks=head.sinks)
+            own = [self.sinks.reshape(-1)] if head.sinks else []
+            buffers = [partials, np.array(merges, np.int32), *own, out]
             *_, out = run_kernel(merge, buffers, [head.kv_heads, head.head_dim, ld], len(merges) * head.kv_heads)
         ends = np.cumsum([end - start for _, start, end in batch])[:-1]
         assert np.isnan(out[:, heads * head.head_dim :]).all()
@@ -159,8 +174,10 @@ class Context:
         if head.window:
             visible &= seen > position - head.window
         scores = np.where(visible[:, None, None], scores, -np.inf)
-        weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
-        weights /= weights.sum(axis=-1, keepdims=True)
+        highest = scores.max(axis=-1, keepdims=True)
+        weights = np.exp(scores - highest)
+        sinks = np.exp(self.sinks[:, :, None] - highest) if head.sinks else 0.0
+        weights /= weights.sum(axis=-1, keepdims=True) + sinks
         return np.einsum("tkgs,skd->tkgd", weights, self.values[sequence]).reshape(end - start, -1)
 
 

@@ -77,13 +77,15 @@ class Head:
     norm: Literal["head", "full"] | None = None
     kv_dtype: KvDtype = "float16"
     merged: bool = True
+    sinks: bool = False
 
     @property
     def hp(self) -> int:
         return -(-self.head_dim // 16) * 16
 
     def spec(self, heads: Literal["qkv", "q", "kv"]) -> AppendSpec:
-        return AppendSpec(heads, self.hp, self.rotary is not None, self.norm, 1e-5, 0.125, self.kv_dtype)
+        sinks = self.sinks and heads != "kv"
+        return AppendSpec(heads, self.hp, self.rotary is not None, self.norm, 1e-5, 0.125, self.kv_dtype, sinks)
 
 
 HEADS = [
@@ -95,6 +97,8 @@ HEADS = [
     Head(1, 48, rotary=48, norm="head", kv_dtype="int8"),
     Head(2, 64, rotary=64, norm="head", merged=False),
     Head(2, 96, rotary=64, kv_dtype="int8", merged=False),
+    Head(3, 20, rotary=20, kv_dtype="int8", sinks=True),
+    Head(2, 64, rotary=64, norm="head", merged=False, sinks=True),
 ]
 # (sequence, first position, end): a lone even and a lone odd token, chunks that begin and end in the middle of pages.
 BATCH = [(0, 6, 7), (2, 3, 21), (1, 33, 34), (3, 16, 18)]
@@ -157,13 +161,14 @@ def test_heads_are_normed_rotated_and_appended(head: Head) -> None:
         if p.groups:
             p.scales()[...] = 3  # those of other tokens stay, though two share a word
     before = [np.array(p.numbers()) for p in pages]
-    q_out = np.full((head.kv_heads, tokens, head.group, head.hp), np.nan, np.float32)
+    q_out = np.full((head.kv_heads, tokens, head.group, head.hp + 4 * head.sinks), np.nan, np.float32)
+    sinks = rng.standard_normal(heads).astype(np.float32)
     tables = [table] if half else []
 
     def run(which: Literal["qkv", "q", "kv"], sources: list[np.ndarray], norms: list[np.ndarray], offsets: list[int]):
         spec = head.spec(which)
         has_q, appends = which != "kv", which != "q"
-        buffers = [*sources, *tables, *(norms if head.norm else [])]
+        buffers = [*sources, *tables, *(norms if head.norm else []), *([sinks] if spec.sinks else [])]
         buffers += [places] if appends else []
         buffers += [q_out] if has_q else []
         buffers += [p.memory for p in pages] if appends else []
@@ -197,6 +202,9 @@ def test_heads_are_normed_rotated_and_appended(head: Head) -> None:
     scale = 0.125 / ((32 if head.hp % 32 == 0 else 16) if head.kv_dtype == "int8" else 1)
     wanted_q = _turned(_expected(q, head, q_norm, cos, sin), head) * scale
     wanted_q = wanted_q.reshape(tokens, head.kv_heads, head.group, head.hp).transpose(1, 0, 2, 3)
+    q_out, behind = np.split(q_out, [head.hp], axis=-1)
+    if head.sinks:
+        np.testing.assert_array_equal(behind[..., 0].swapaxes(0, 1).reshape(tokens, heads), np.tile(sinks, (tokens, 1)))
     largest = np.abs(wanted_q).max(axis=(2, 3), keepdims=True)
     assert (np.abs(q_out - wanted_q) <= 1e-6 * largest).all()
 

@@ -15,7 +15,7 @@ from tests.model import reference_mixers
 from golden import Case
 from hearth.checkpoint.types import Checkpoint
 from hearth.model import DecoderConfig, ExpertsConfig, LayerConfig, LoadedModel, RopeConfig, load_family
-from hearth.model.weights import ComputedWeight, StackedWeight, WeightSource
+from hearth.model.weights import ColumnsSource, ComputedWeight, StackedWeight, WeightSource
 
 Array = NDArray[np.float64]
 
@@ -49,9 +49,15 @@ def read_parameters(checkpoint: Checkpoint, model: LoadedModel) -> dict[str, Arr
             parameters[name] = source.compute(*tensors).astype(np.float64)
             continue
         stacked = isinstance(source, StackedWeight)
-        parts = [_read_rows(checkpoint, part) for part in (source.parts if stacked else [source])]
+        parts = [_read_part(checkpoint, part) for part in (source.parts if stacked else [source])]
         parameters[name] = np.stack(parts) if stacked else parts[0]
     return parameters
+
+
+def _read_part(checkpoint: Checkpoint, source: WeightSource | ColumnsSource) -> Array:
+    if isinstance(source, ColumnsSource):
+        return read_tensor(checkpoint, source.tensor)[source.number][:, source.columns].T
+    return _read_rows(checkpoint, source)
 
 
 def _read_rows(checkpoint: Checkpoint, source: WeightSource) -> Array:
@@ -112,8 +118,10 @@ def _attention(config: DecoderConfig, layer: LayerConfig, w: Mapping[str, Array]
     distance = np.arange(tokens)[:, None] - np.arange(tokens)[None, :]
     visible = (distance >= 0) & (distance < (layer.sliding_window or tokens))
     scores = np.where(visible, scores, -np.inf)
-    weights = np.exp(scores - scores.max(-1, keepdims=True))
-    weights /= weights.sum(-1, keepdims=True)
+    highest = scores.max(-1, keepdims=True)
+    weights = np.exp(scores - highest)
+    sinks = np.exp(w["sinks"][:, None, None] - highest) if config.attention_sinks else 0.0
+    weights /= weights.sum(-1, keepdims=True) + sinks
     mixed = np.einsum("hij,jhd->ihd", weights, v).reshape(tokens, -1)
     if config.attention_gate:
         mixed = mixed / (1 + np.exp(-x @ w["attn_gate"].T))
@@ -125,7 +133,7 @@ def _mlp(config: DecoderConfig, layer: LayerConfig, w: Mapping[str, Array], x: A
         return _feed_forward(config, w, x)
     experts = config.experts
     assert experts is not None
-    weights = _expert_weights(experts, x @ w["router"].T, w.get("choice_bias"))
+    weights = _expert_weights(experts, x @ w["router"].T + w.get("router_bias", 0.0), w.get("choice_bias"))
     read = x @ w["latent_down"].T if experts.latent_size else x
     out = np.zeros_like(read)
     for expert in range(experts.count):
@@ -139,7 +147,9 @@ def _mlp(config: DecoderConfig, layer: LayerConfig, w: Mapping[str, Array], x: A
 
 def _of(w: Mapping[str, Array], kind: str, *expert: int) -> dict[str, Array]:
     """The MLP of an expert, or what is beside them."""
-    return {name: w[name + kind][expert] for name in ("gate", "up", "down") if name + kind in w}
+    names = [name + bias for name in ("gate", "up", "down") for bias in ("", "_bias")]
+    stored = {name: name.replace("_bias", "") + kind + ("_bias" if "_bias" in name else "") for name in names}
+    return {name: w[own][expert] for name, own in stored.items() if own in w}
 
 
 def _expert_weights(experts: ExpertsConfig, logits: Array, bias: Array | None) -> Array:
@@ -172,7 +182,9 @@ def _expert_weights(experts: ExpertsConfig, logits: Array, bias: Array | None) -
 def _feed_forward(config: DecoderConfig, w: Mapping[str, Array], x: Array) -> Array:
     up = x @ w["up"].T + w.get("up_bias", 0.0)
     if config.mlp == "gated":
-        h = _activated(config, x @ w["gate"].T + w.get("gate_bias", 0.0)) * up
+        most = config.mlp_clamp or np.inf
+        gate = np.minimum(x @ w["gate"].T + w.get("gate_bias", 0.0), most)
+        h = _activated(config, gate) * (np.clip(up, -most, most) + config.up_offset)
     else:
         h = _activated(config, up)
     return h @ w["down"].T + w.get("down_bias", 0.0)
@@ -181,6 +193,8 @@ def _feed_forward(config: DecoderConfig, w: Mapping[str, Array], x: Array) -> Ar
 def _activated(config: DecoderConfig, x: Array) -> Array:
     if config.activation == "silu":
         return x / (1 + np.exp(-x))
+    if config.activation == "quick_gelu":
+        return x / (1 + np.exp(-1.702 * x))
     if config.activation == "gelu_tanh":
         return 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
     if config.activation == "gelu":

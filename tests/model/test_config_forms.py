@@ -230,6 +230,17 @@ def test_gguf_zero_means_no_window():
     assert set(load_family(edited).config.layers) == {LayerConfig()}
 
 
+def test_frequencies_of_gpt_oss_are_its_authors_in_a_gguf_file_too():
+    """Which has no way to say that the ramp is not rounded to whole pairs; llama.cpp rounds it."""
+    folder, file = Edited("gpt_oss"), Edited("gpt_oss", gguf=True)
+    folder.config["rope_parameters"] = {**folder.config["rope_parameters"], "rope_theta": 1000.0}
+    file.config["gpt-oss.rope.freq_base"] = 1000.0
+    (expected,), (found,) = (load_family(edited).config.ropes for edited in (folder, file))
+    assert found == expected
+    folder.config["rope_parameters"]["truncate"] = True
+    assert load_family(folder).config.ropes != (expected,)
+
+
 def test_fused_tensors_are_split_by_rows():
     model = load_family(open_checkpoint(BY_NAME["phi3-short"].path))
     assert [model.sources[f"layers.1.{part}"].rows for part in ("q", "k", "v")] == [(0, 60), (60, 80), (80, 100)]

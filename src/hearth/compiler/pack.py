@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from hearth.checkpoint.types import Checkpoint
 from hearth.compiler.parameters import Packed, Parameters
 from hearth.compiler.plan import Plan
-from hearth.model.weights import ComputedWeight, Source, StackedWeight
+from hearth.model.weights import ColumnsSource, ComputedWeight, Source, StackedWeight
 from hearth.quant.blocks import Blocks
 from hearth.quant.formats import LANES, round_up
 from hearth.quant.source import RotatedRows, RoundedRows, Rows, RowSource, read_f32, read_tensor
@@ -98,6 +98,11 @@ def _row_source(name: str, source: Source, checkpoint: Checkpoint, number: int =
         part = source.parts[number]
         info = checkpoint.tensors[part.tensor]
         shape = (prod(info.shape[:-1]), info.shape[-1])
+        if isinstance(part, ColumnsSource):
+            own = (part.number * info.shape[1], (part.number + 1) * info.shape[1])
+            stored = read_f32(RowSource(name, info.dtype, checkpoint.raw(part.tensor), shape, own))
+            turned = np.ascontiguousarray(stored[:, part.columns].T)
+            return RowSource(name, "f32", turned.reshape(-1).view(np.uint8), turned.shape)
         return RowSource(name, info.dtype, checkpoint.raw(part.tensor), shape, part.rows, part.order)
     if isinstance(source, ComputedWeight):
         values = _computed(source, checkpoint)

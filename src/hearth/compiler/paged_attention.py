@@ -15,6 +15,7 @@ class AttentionOperands:
     Attributes:
         tables: cos and sin of the rotation.
         norms: weights of the norms of q and of k.
+        sinks: logits that join the softmax's denominator alone, one for each head.
     """
 
     q: Any
@@ -22,6 +23,7 @@ class AttentionOperands:
     v: Any
     tables: list[Any]
     norms: list[Any]
+    sinks: list[Any]
     last_seen: list[Any]
     positions: Any
     token_seq: Any
@@ -43,5 +45,6 @@ class AttentionOperands:
         q, k, v = taken(3)
         tables = taken(2 if attribute(value, "rope") else 0)
         norms = taken(2 if attribute(value, "qk_norm") else 0)
+        sinks = taken(1 if attribute(value, "sinks") else 0)
         last_seen = taken(1 if attribute(value, "ahead") else 0)
-        return cls(q, k, v, tables, norms, last_seen, *rest)
+        return cls(q, k, v, tables, norms, sinks, last_seen, *rest)

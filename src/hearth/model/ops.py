@@ -393,17 +393,28 @@ def order_experts(ids: Any, experts: int) -> Any:
     return hearth_op("order_experts", [ids], [relax.TensorType(shape, "int32") for shape in shapes])
 
 
-def expert_linear(x: Any, w: Any, experts: Any, starts: Any, tokens: Any | None = None, *, used: int, rows: Any) -> Any:
-    """x w[expert]^T for each place, its expert being what `order_experts` says: x (rows, K), w (experts, N, K);
-    (rows, N).
+def expert_linear(
+    x: Any,
+    w: Any,
+    experts: Any,
+    starts: Any,
+    tokens: Any | None = None,
+    bias: Any | None = None,
+    *,
+    used: int,
+    rows: Any,
+) -> Any:
+    """x w[expert]^T + bias[expert] for each place, its expert being what `order_experts` says: x (rows, K),
+    w (experts, N, K), bias (experts, N); (rows, N).
 
     Args:
         tokens: x has a row for each token, and this says whose each place is.
         used: experts of a token.
     """
-    args = [x, w, experts, starts] + ([] if tokens is None else [tokens])
+    args = [x, w, experts, starts, *([] if tokens is None else [tokens]), *([] if bias is None else [bias])]
     out = f32_tensor(rows, w.ty.shape[1])
-    return hearth_op("expert_linear", args, out, gathers=tokens is not None, used=used)
+    attrs = {"gathers": tokens is not None, "used": used, "bias": bias is not None}
+    return hearth_op("expert_linear", args, out, **attrs)
 
 
 def combine_experts(x: Any, places: Any, weights: Any) -> Any:

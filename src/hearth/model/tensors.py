@@ -22,7 +22,7 @@ from hearth.checkpoint.readable import require_readable
 from hearth.checkpoint.types import Checkpoint
 from hearth.errors import CorruptFile, Unsupported
 from hearth.model.settings import shown
-from hearth.model.weights import ComputedWeight, Source, StackedWeight, WeightSource
+from hearth.model.weights import ColumnsSource, ComputedWeight, Source, StackedWeight, WeightSource
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,8 @@ class Fused:
 
     Attributes:
         groups: the tensor is made of so many groups, one after another, each of which has its share of each parameter;
-            "heads", "kv_heads", "key_heads": one for each head of queries, of keys and values, of a mixer's keys.
+            "heads", "kv_heads", "key_heads": one for each head of queries, of keys and values, of a mixer's keys;
+            "rows": one row of each in turn.
         runs: of a parameter that is several runs of rows, of each of which groups have a share: how long these are but
             the last, as `groups` by what the model calls it.
         skip: so many rows before them belong to none.
@@ -40,7 +41,7 @@ class Fused:
 
     tensor: str
     parts: tuple[str, ...]
-    groups: int | Literal["heads", "kv_heads", "key_heads"] = 1
+    groups: int | Literal["heads", "kv_heads", "key_heads", "rows"] = 1
     runs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     skip: int = 0
     transposed: bool = False
@@ -202,10 +203,13 @@ def _rows(
     """Which rows of its tensor a parameter is, and the shape that the whole tensor must have."""
     shape = shapes[parameter]
     layer, _, own_name = parameter.rpartition(".")
-    sizes = [shapes[f"{layer}.{part}" if layer else part][0] for part in rule.parts]
-    groups = counts[rule.groups] if isinstance(rule.groups, str) else rule.groups
-    before, total, own = rule.skip + sum(sizes[: rule.parts.index(own_name)]), sum(sizes), shape[0]
-    stored = (rule.skip + total, *shape[1:])
+    # Of experts' matrices this is one of them.
+    matrix = 1 if len(shape) == 3 else 0
+    sizes = [shapes[f"{layer}.{part}" if layer else part][matrix] for part in rule.parts]
+    own = shape[matrix]
+    groups = rule.groups if isinstance(rule.groups, int) else own if rule.groups == "rows" else counts[rule.groups]
+    before, total = rule.skip + sum(sizes[: rule.parts.index(own_name)]), sum(sizes)
+    stored = (rule.skip + total, *shape[matrix + 1 :])
     if rule.transposed:
         stored = stored[::-1]
     if groups == 1:
@@ -233,12 +237,16 @@ def _stack(
     if ".E." in rule.tensor:
         tensors = (find(_of_expert(rule.tensor, expert), (own, columns)) for expert in range(count))
         return StackedWeight(tuple(WeightSource(tensor) for tensor in tensors))
-    layer, _, field = parameter.rpartition(".")
-    sizes = [shapes[f"{layer}.{part}"][1] for part in rule.parts]
-    before, total = sum(sizes[: rule.parts.index(field)]), sum(sizes)
-    tensor = find(rule.tensor, (count, total, columns))
-    starts = (expert * total + before for expert in range(count))
-    return StackedWeight(tuple(WeightSource(tensor, (start, start + own)) for start in starts))
+    rows, stored = _rows(parameter, rule, shapes, {})
+    tensor = find(rule.tensor, (count, *stored))
+    if rule.transposed:
+        chosen = np.arange(rows.start, rows.stop, dtype=np.int64) if isinstance(rows, slice) else rows
+        return StackedWeight(tuple(ColumnsSource(tensor, expert, chosen) for expert in range(count)))
+    starts = [expert * stored[0] for expert in range(count)]
+    if isinstance(rows, slice):
+        ranges = ((start + rows.start, start + rows.stop) for start in starts)
+        return StackedWeight(tuple(WeightSource(tensor, each) for each in ranges))
+    return StackedWeight(tuple(WeightSource(tensor, (start, start + stored[0]), rows) for start in starts))
 
 
 def _source(

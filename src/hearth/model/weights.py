@@ -43,6 +43,21 @@ class ComputedWeight:
 
 
 @dataclass(frozen=True)
+class ColumnsSource:
+    """A matrix that a checkpoint holds as columns: of one of the matrices of a tensor of three axes.
+
+    Attributes:
+        tensor: the tensor's name in the checkpoint.
+        number: of the matrix in it.
+        columns: row i is column `columns[i]` of that.
+    """
+
+    tensor: str
+    number: int
+    columns: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
 class StackedWeight:
     """One parameter as several matrices of one shape: those of experts.
 
@@ -50,7 +65,7 @@ class StackedWeight:
         parts: where each matrix is; rows of a tensor of three axes are counted through all of its matrices.
     """
 
-    parts: tuple[WeightSource, ...]
+    parts: tuple[WeightSource | ColumnsSource, ...]
 
 
 Source = WeightSource | ComputedWeight | StackedWeight
@@ -66,7 +81,7 @@ def tensors_of(source: Source) -> tuple[str, ...]:
 def tensor_type(checkpoint: Checkpoint, source: Source) -> str:
     """The type of the tensor that a parameter is made of; of what is computed, f32."""
     if isinstance(source, StackedWeight):
-        source = source.parts[0]
+        return checkpoint.tensors[source.parts[0].tensor].dtype
     return checkpoint.tensors[source.tensor].dtype if isinstance(source, WeightSource) else "f32"
 
 

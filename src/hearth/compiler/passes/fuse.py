@@ -136,6 +136,8 @@ def fuse_gated_mlp(module: Any, parameters: Parameters) -> Any:
         g, u = arguments(gate), arguments(up)
         if not g[0].same_as(u[0]) or not parameters.same_format([g[1], u[1]]):
             return None
+        if is_op(gate, "hearth.expert_linear") and attribute(gate, "bias"):  # biases of stacks are not merged
+            return None
         suffix = _GATED[operation(gate)]
         merged = [g[0], graph.add_param(parameters.merge([g[1], u[1]], suffix, "interleaved"))]
         if is_op(gate, "hearth.expert_linear"):

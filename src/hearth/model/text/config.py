@@ -15,7 +15,7 @@ NormPlacement = Literal["pre", "post", "pre_post"]
 Norm = Literal["rms", "layer"]
 Branches = Literal["serial", "parallel", "parallel_shared"]
 Mlp = Literal["gated", "plain"]
-Activation = Literal["silu", "gelu_tanh", "gelu", "relu", "relu2"]
+Activation = Literal["silu", "gelu_tanh", "gelu", "quick_gelu", "relu", "relu2"]
 Scores = Literal["softmax", "softmax_of_chosen", "sigmoid"]
 
 
@@ -92,6 +92,7 @@ class ExpertsConfig:
         shared_gate: what that computes is multiplied by the sigmoid of one more number of the token (Qwen 2).
         latent_size: width of what experts read and write, between a product before all of them and one behind
             (Nemotron 3 Super); 0: they read the token itself.
+        bias: the router and the experts' matrices have biases (gpt-oss).
     """
 
     count: int
@@ -106,6 +107,7 @@ class ExpertsConfig:
     shared_size: int = 0
     shared_gate: bool = False
     latent_size: int = 0
+    bias: bool = False
 
 
 @dataclass(frozen=True)
@@ -124,13 +126,16 @@ class DecoderConfig:
         branches: `serial`: the MLP reads what attention has added to; `parallel`: both read the block's input, each
             through its own norm (GPT-NeoX); `parallel_shared`: through the same norm (GPT-J, Phi-2, Falcon 7B).
         mlp: `gated`: down(act(gate(x)) * up(x)); `plain`: down(act(up(x))).
-        activation: of the MLP; `relu2` is the square of `relu`.
+        activation: of the MLP; `relu2` is the square of `relu`, `quick_gelu` x sigmoid(1.702 x).
+        mlp_clamp: c: the gate is cut to at most c before its activation, up to -c .. c (gpt-oss); None: off.
+        up_offset: added to up before it is multiplied (gpt-oss: 1).
         experts: what the MLP is in layers that are a mixture of experts; its parts are as `mlp` and `activation` say.
         position_table: a learned vector for each position is added to the embedding (GPT-2).
         embedding_norm: the embedding is normalised (BLOOM).
         qk_norm: None; `head`: RMSNorm over each head of q and k before RoPE (Qwen 3, Gemma 3), weights [head_dim];
             `full`: over the whole projection (OLMo 2), weights [heads * head_dim].
         attention_gate: what attention gives is multiplied by the sigmoid of as many numbers of the token (Qwen 3.5).
+        attention_sinks: each head has a logit that joins the denominator of its softmax, and nothing else (gpt-oss).
         qkv_clip: q, k and v are cut to -c .. c (OLMo 1, MPT); None: off.
         attention_scale: multiplies q k^T.
         attention_softcap, logit_softcap: c * tanh(x / c) on attention scores and on logits (Gemma 2); None: off.
@@ -160,6 +165,8 @@ class DecoderConfig:
     branches: Branches = "serial"
     mlp: Mlp = "gated"
     activation: Activation = "silu"
+    mlp_clamp: float | None = None
+    up_offset: float = 0.0
     experts: ExpertsConfig | None = None
     position_table: bool = False
     embedding_norm: bool = False
@@ -168,6 +175,7 @@ class DecoderConfig:
     output_bias: bool = False
     mlp_bias: bool = False
     attention_gate: bool = False
+    attention_sinks: bool = False
     qkv_clip: float | None = None
     attention_scale: float = 1.0
     attention_softcap: float | None = None

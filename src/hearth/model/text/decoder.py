@@ -47,6 +47,7 @@ from hearth.model.text.kv_cache import ITEM_BYTES, attending, block_bytes, padde
 from hearth.model.text.parameters import parameter_shapes, rope_parameter
 
 _ACTIVATIONS = {**ACTIVATIONS, "relu2": op.nn.relu}  # and squared
+QUICK_GELU = 1.702
 
 
 def build(config: DecoderConfig, kv_dtype: str = "float16", extras: Extras = NO_EXTRAS) -> Any:
@@ -105,6 +106,16 @@ class _Builder:
 
     def scaled(self, x: Any, factor: float) -> Any:
         return x if factor == 1.0 else self.emit(op.multiply(x, relax.const(factor, "float32")))
+
+    def offset(self, x: Any, offset: float) -> Any:
+        return x if offset == 0.0 else self.emit(op.add(x, relax.const(offset, "float32")))
+
+    def cut(self, x: Any, most: float | None, *, below: bool = True) -> Any:
+        """x cut to at most so much, and with `below` to no less than the negative of that."""
+        if most is None:
+            return x
+        x = self.emit(op.maximum(x, relax.const(-most, "float32"))) if below else x
+        return self.emit(op.minimum(x, relax.const(most, "float32")))
 
     def linear(self, x: Any, weight: str, bias: str | None) -> Any:
         return self.emit(linear(x, self.params[weight], None if bias is None else self.params[bias]))
@@ -183,13 +194,13 @@ class _Builder:
     def attention(self, i: int, layer: LayerConfig, x: Any, tables: list[Any]) -> Any:
         c, p = self.c, f"layers.{i}."
         args = [self.linear(x, p + name, f"{p}{name}_bias" if c.qkv_bias else None) for name in ("q", "k", "v")]
-        if c.qkv_clip is not None:
-            low, high = (relax.const(bound, "float32") for bound in (-c.qkv_clip, c.qkv_clip))
-            args = [self.emit(op.minimum(self.emit(op.maximum(each, low)), high)) for each in args]
+        args = [self.cut(each, c.qkv_clip) for each in args]
         if layer.rope is not None:
             args += [self.emit(relax.TupleGetItem(tables[layer.rope], j)) for j in (0, 1)]
         if c.qk_norm:
             args += [self.params[p + "q_norm"], self.params[p + "k_norm"]]
+        if c.attention_sinks:
+            args.append(self.params[p + "sinks"])
         if self.ahead:
             args.append(self.inputs[LAST_SEEN])
         args += [self.inputs[name] for name in ("positions", "token_seq", "items", "merges", "block_table")]
@@ -198,7 +209,8 @@ class _Builder:
             "paged_attention", args, f32_tensor(self.n, c.num_heads * c.head_dim), num_heads=c.num_heads,
             num_kv_heads=c.num_kv_heads, head_dim=c.head_dim, scale=c.attention_scale,
             softcap=c.attention_softcap or 0.0, window=layer.sliding_window or 0, rope=layer.rope is not None,
-            qk_norm=c.qk_norm or "", epsilon=c.norm_eps, ahead=self.ahead,
+            qk_norm=c.qk_norm or "", epsilon=c.norm_eps, sinks=c.attention_sinks,
+            ahead=self.ahead,
         )  # fmt: skip
         h = self.emit(call)
         if c.attention_gate:
@@ -217,15 +229,16 @@ class _Builder:
     def feed_forward(self, x: Any, into: Callable[[Any, str], Any], out: Callable[[Any, str], Any]) -> Any:
         """Activation and gate between the products into and out of the inner width, by their names."""
         h, *up = (into(x, name) for name in (("gate", "up") if self.c.mlp == "gated" else ("up",)))
-        h = self.activated(h)
+        most = self.c.mlp_clamp
+        h = self.activated(self.cut(h, most, below=False))
         if up:
-            h = self.emit(op.multiply(h, up[0]))
+            h = self.emit(op.multiply(h, self.offset(self.cut(up[0], most), self.c.up_offset)))
         return out(h, "down")
 
     def mixture(self, i: int, experts: ExpertsConfig, x: Any) -> Any:
         """What the chosen experts of each token give together, and what is beside them."""
         p, used = f"layers.{i}.", experts.used
-        logits = self.linear(x, p + "router", None)
+        logits = self.linear(x, p + "router", p + "router_bias" if experts.bias else None)
         chosen = self.emit(
             route(
                 logits, self.params.get(p + "choice_bias"), used=used, scores=experts.scores,
@@ -237,9 +250,9 @@ class _Builder:
         ordered = self.emit(order_experts(ids, experts.count))
         order, starts, tokens, places = (self.emit(relax.TupleGetItem(ordered, j)) for j in range(4))
 
-        def multiplied(x: Any, name: str, *whose: Any) -> Any:
-            w = self.params[f"{p}{name}_exps"]
-            return self.emit(expert_linear(x, w, order, starts, *whose, used=used, rows=self.n * used))
+        def multiplied(x: Any, name: str, whose: Any | None = None) -> Any:
+            w, bias = self.params[f"{p}{name}_exps"], self.params.get(f"{p}{name}_exps_bias")
+            return self.emit(expert_linear(x, w, order, starts, whose, bias, used=used, rows=self.n * used))
 
         read = self.linear(x, p + "latent_down", None) if experts.latent_size else x
         h = self.feed_forward(read, lambda x, name: multiplied(x, name, tokens), multiplied)
@@ -255,6 +268,8 @@ class _Builder:
         return self.emit(op.add(together, shared))
 
     def activated(self, x: Any) -> Any:
+        if self.c.activation == "quick_gelu":  # x sigmoid(1.702 x)
+            return self.scaled(self.emit(op.nn.silu(self.scaled(x, QUICK_GELU))), 1 / QUICK_GELU)
         h = self.emit(_ACTIVATIONS[self.c.activation](x))
         return self.emit(op.multiply(h, h)) if self.c.activation == "relu2" else h
 

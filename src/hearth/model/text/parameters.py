@@ -12,6 +12,7 @@ of the same name with `_bias`, and may have neither.
     layers.N.q_norm  .k_norm                [head_dim] or [heads*head_dim], [kv_heads*head_dim]   (qk_norm)
     layers.N.o  .o_bias                     [hidden, heads*head_dim], [hidden]
     layers.N.attn_gate                      [heads*head_dim, hidden]                       (attention_gate)
+    layers.N.sinks                          [heads]                                        (attention_sinks)
     layers.N.attn_post_norm                 [hidden]          norm of attention's output   (post, pre_post)
     layers.N.mlp_norm                       [hidden]          (pre, pre_post; none where branches share theirs)
     layers.N.gate  .gate_bias               [intermediate, hidden], [intermediate]         (gated)
@@ -23,10 +24,13 @@ Layers that mix their tokens otherwise have the parameters of that (`mixers/`) i
 them; those that do not mix or have no MLP, nothing of it. Of a layer that is a mixture of experts, in place of gate, up
 and down:
 
-    layers.N.router  .choice_bias           [experts, hidden], [experts]
+    layers.N.router  .router_bias           [experts, hidden], [experts]                   (bias)
+    layers.N.choice_bias                    [experts]
     layers.N.latent_down  .latent_up        [latent, hidden], [hidden, latent]             (latent_size)
     layers.N.gate_exps  .up_exps            [experts, intermediate, hidden or latent] x 2  (gate: gated)
     layers.N.down_exps                      [experts, hidden or latent, intermediate]
+    layers.N.gate_exps_bias  .up_exps_bias  [experts, intermediate] x 2                    (bias)
+    layers.N.down_exps_bias                 [experts, hidden]                              (bias)
     layers.N.gate_shared  .up_shared        [shared, hidden] x 2                           (shared_size)
     layers.N.down_shared                    [hidden, shared]
     layers.N.shared_gate                    [1, hidden]                                    (shared_gate)
@@ -101,6 +105,8 @@ def _attention(config: DecoderConfig) -> Shapes:
         shapes |= {"q_norm": (q_size,), "k_norm": (kv_size,)}
     if config.attention_gate:
         shapes["attn_gate"] = (q_size, hidden)
+    if config.attention_sinks:
+        shapes["sinks"] = (config.num_heads,)
     shapes["o"] = (hidden, q_size)
     return shapes | ({"o_bias": (hidden,)} if config.output_bias else {})
 
@@ -126,6 +132,9 @@ def _experts(config: DecoderConfig, experts: ExpertsConfig) -> Shapes:
     read = experts.latent_size or hidden
     shapes |= {f"{name}_exps": (count, inner, read) for name in into}
     shapes["down_exps"] = (count, read, inner)
+    if experts.bias:
+        shapes["router_bias"] = (count,)
+        shapes |= {f"{name}_bias": shapes[name][:2] for name in list(shapes) if name.endswith("_exps")}
     if experts.shared_size:
         shapes |= {f"{name}_shared": (experts.shared_size, hidden) for name in into}
         shapes["down_shared"] = (hidden, experts.shared_size)

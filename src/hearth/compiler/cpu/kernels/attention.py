@@ -50,6 +50,7 @@ class AttentionSpec:
     hp: int
     kv_dtype: str = "float16"
     ahead: bool = False  # tokens may see later ones
+    sinks: bool = False  # a logit for each head joins the softmax's denominator alone
 
     @property
     def name(self) -> str:
@@ -61,7 +62,14 @@ class AttentionSpec:
             parts.append(f"cap{in_name(self.softcap)}")
         if self.ahead:
             parts.append("ahead")
+        if self.sinks:
+            parts.append("sinks")
         return "_".join(parts)
+
+    @property
+    def merge_name(self) -> str:
+        parts = ["attention_merge", f"g{self.group}", f"h{self.hp}", f"t{self.tile_tokens}"]
+        return "_".join([*parts, *(["sinks"] if self.sinks else [])])
 
     @property
     def rows(self) -> int:
@@ -88,8 +96,9 @@ class _State:
 
 def attention(isa: Isa, spec: AttentionSpec, page_tokens: int) -> Kernel:
     """Buffers: Q f32 [kv][token][group][hp] (scaled); K, V pages; items i32 [.][8]; positions i32; with `ahead`
-    last_seen i32 (the last position that each token sees, which never falls within a sequence); block_table i32;
-    P f32 [slot][kv][group][partial_width]; O f32 [token][ld]. Scalars: kv_heads, head_dim, tokens, stride, ld.
+    last_seen i32 (the last position that each token sees, which never falls within a sequence); block_table i32; with
+    `sinks` sinks f32 [head]; P f32 [slot][kv][group][partial_width]; O f32 [token][ld]. Scalars: kv_heads, head_dim,
+    tokens, stride, ld.
     Unit: item * kv_heads + kv head."""
     assert page_tokens == LANES
     assert spec.split_tokens % page_tokens == 0
@@ -98,7 +107,9 @@ def attention(isa: Isa, spec: AttentionSpec, page_tokens: int) -> Kernel:
     kpages, vpages = k.buffer("k_pages", spec.kv_dtype), k.buffer("v_pages", spec.kv_dtype)
     items, positions = k.buffer("items", "int32"), k.buffer("positions", "int32")
     last_seen = k.buffer("last_seen", "int32") if spec.ahead else positions
-    block_table, partials, out = k.buffer("block_table", "int32"), k.buffer("P", "float32"), k.buffer("O", "float32")
+    block_table = k.buffer("block_table", "int32")
+    sinks = k.buffer("sinks", "float32") if spec.sinks else None
+    partials, out = k.buffer("P", "float32"), k.buffer("O", "float32")
     kv_heads, head_dim, tokens, stride, ld = (k.scalar(n) for n in ("kv_heads", "head_dim", "tokens", "stride", "ld"))
     hp, group, width = spec.hp, spec.group, spec.split_tokens
     split_pages = width // page_tokens
@@ -300,17 +311,19 @@ def attention(isa: Isa, spec: AttentionSpec, page_tokens: int) -> Kernel:
                     k.store(partials, to + hp + 1, total)
 
         with k.when(folds):
-            _write(k, memory, state, out, rows, first, kv, spec, head_dim, ld)
+            _write(k, memory, state, sinks, out, rows, first, kv, spec, head_dim, ld)
     return k
 
 
 def attention_merge(spec: AttentionSpec) -> Kernel:
     """Folds the partial results that `attention` left, in the order of their splits.
 
-    Buffers: P as in `attention`; merges i32 [.][4]; O f32 [token][ld]. Scalars: kv_heads, head_dim, ld.
-    Unit: merge * kv_heads + kv head."""
-    k = Kernel(f"attention_merge_g{spec.group}_h{spec.hp}_t{spec.tile_tokens}")
-    partials, merges, out = k.buffer("P", "float32"), k.buffer("merges", "int32"), k.buffer("O", "float32")
+    Buffers: P as in `attention`; merges i32 [.][4]; with `sinks` sinks f32 [head]; O f32 [token][ld]. Scalars:
+    kv_heads, head_dim, ld. Unit: merge * kv_heads + kv head."""
+    k = Kernel(spec.merge_name)
+    partials, merges = k.buffer("P", "float32"), k.buffer("merges", "int32")
+    sinks = k.buffer("sinks", "float32") if spec.sinks else None
+    out = k.buffer("O", "float32")
     kv_heads, head_dim, ld = (k.scalar(n) for n in ("kv_heads", "head_dim", "ld"))
     hp, group = spec.hp, spec.group
     memory = k.scratch("float32")
@@ -331,7 +344,7 @@ def attention_merge(spec: AttentionSpec) -> Kernel:
                 return partials.load(at + v, LANES)
 
             _fold(k, memory, state, r, hp, partials.load(at + hp), partials.load(at + hp + 1), output)
-        _write(k, memory, state, out, rows, first, kv, spec, head_dim, ld)
+        _write(k, memory, state, sinks, out, rows, first, kv, spec, head_dim, ld)
     return k
 
 
@@ -367,20 +380,34 @@ def _fold(
 
 
 def _write(
-    k: Kernel, memory: Memory, state: _State, out: Memory, rows: Expr, first: Expr, kv: Expr, spec: AttentionSpec,
-    head_dim: Expr, ld: Expr,
+    k: Kernel, memory: Memory, state: _State, sinks: Memory | None, out: Memory, rows: Expr, first: Expr, kv: Expr,
+    spec: AttentionSpec, head_dim: Expr, ld: Expr,
 ) -> None:  # fmt: skip
     """Outputs over sums, as the rows of O."""
     group, hp = i64(spec.group), spec.hp
     with k.loop(0, rows) as r:
-        inverse = k.let(f32(1.0) / memory.load(state.total + r), "inverse")
+        head = k.let(kv * group + tirx.floormod(r, group), "head")
+        total = memory.load(state.total + r)
+        if sinks is None:
+            inverse = k.let(f32(1.0) / total, "inverse")
+        else:
+            inverse = _inverse_with(k, sinks.load(head), memory.load(state.peak + r), total)
         token = first + tirx.floordiv(r, group)
-        to = k.let(token * ld + (kv * group + tirx.floormod(r, group)) * head_dim, "to")
+        to = k.let(token * ld + head * head_dim, "to")
         with k.loop(0, tirx.floordiv(head_dim, i64(LANES))) as v:
             value = memory.load(state.out + r * hp + v * LANES, LANES) * broadcast(inverse, LANES)
             k.store(out, to + v * LANES, k.let(value, "o"))
         with k.loop(tirx.floordiv(head_dim, i64(LANES)) * LANES, head_dim) as d:
             k.store(out, to + d, memory.load(state.out + r * hp + d) * inverse)
+
+
+def _inverse_with(k: Kernel, sink: Expr, peak: Expr, total: Expr) -> Expr:
+    """One over the sum of weights and the sink's, whichever is the larger of their logits."""
+    sink, peak = k.let(sink, "sink"), k.let(peak, "peak")
+    highest = k.let(tirx.max(sink, peak), "highest")
+    share = k.let(vmath.exp(k, k.let(peak - highest, "x"), 1), "share")
+    own = k.let(vmath.exp(k, k.let(sink - highest, "x"), 1), "own")
+    return k.let(share / fma(total, share, own, 1), "inverse")
 
 
 def _power_of_two(most: int) -> int:

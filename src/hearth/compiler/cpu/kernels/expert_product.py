@@ -21,7 +21,7 @@ class ExpertProductSpec:
     """Which product.
 
     Attributes:
-        product: with one expert; without bias, the epilogue `store`, `activate` or `gated`.
+        product: with one expert; the epilogue `store`, `activate` or `gated`, a bias with the first two.
         gathers: rows of activations are tokens, of which each is multiplied for every expert that was chosen for it;
             else they stand in the order of the result.
     """
@@ -37,7 +37,7 @@ class ExpertProductSpec:
 def expert_product(spec: ExpertProductSpec) -> Kernel:
     """Buffers: W u8, the matrices of all experts, one after another; activations as `matmul` has them; experts i32 and
     starts i32 [1 more]: rows [starts[i], starts[i + 1]) of the result are of the expert experts[i]; [rows i32 [row]:
-    which row of the activations each is made of]; Y f32 [row][ld].
+    which row of the activations each is made of]; [bias f32 [expert][N, padded]]; Y f32 [row][ld].
     Scalars: blocks (column blocks in a row of W), kp, ld, units (of one expert: blocks of 16 rows, pairs of them when
     gated). Units: those of experts[0], then those of experts[1] and so on; who has no rows has nothing to do."""
     k, how = Kernel(spec.name), spec.product
@@ -49,14 +49,17 @@ def expert_product(spec: ExpertProductSpec) -> Kernel:
         product = FloatProduct(k, how, w, k.buffer("X", "float32"))
     experts, starts = k.buffer("experts", "int32"), k.buffer("starts", "int32")
     rows = k.buffer("rows", "int32") if spec.gathers else None
+    bias = k.buffer("bias", "float32") if how.bias else None
     y = k.buffer("Y", "float32")
     blocks, kp, ld, units = (k.scalar(name) for name in ("blocks", "kp", "ld", "units"))
     product.blocks, product.kp = blocks, kp
-    out = Output(k, how, None, None, y, None, None, ld, None, None)
+    out = Output(k, how, bias, None, y, None, None, ld, None, None)
     with k.loop(tirx.floordiv(k.begin, units), tirx.floordiv(k.end + units - 1, units)) as number:
         expert = k.opaque(cast("int64", experts.load(number)), "expert")
         first_row = k.opaque(cast("int64", starts.load(number)), "first")
         count = k.opaque(cast("int64", starts.load(number + 1)) - first_row, "count")
+        if bias is not None:
+            out.bias_at = k.opaque(expert * units * 16, "bias_at")
         begin = k.opaque(tirx.max(k.begin - number * units, 0), "begin")
         end = k.opaque(tirx.min(k.end - number * units, units), "end")
 

@@ -81,6 +81,7 @@ class Output:
     ) -> None:  # fmt: skip
         self.k, self.spec, self.bias, self.residual, self.y = k, spec, bias, residual, y
         self.best, self.where, self.ld, self.n, self.m = best, where, ld, n, m
+        self.bias_at: Expr = i64(0)  # where the bias of what is computed begins
 
     def _each(self, sums: Sums, body: Callable[[int, int, int, Expr], None]) -> None:
         """body(row, first lane, lanes, value) for every piece of the tile."""
@@ -91,7 +92,7 @@ class Output:
                 lane += register.lanes
 
     def _biased(self, value: Expr, at: Expr, lanes: int) -> Expr:
-        return value if self.bias is None else value + self.bias.load(at, lanes)
+        return value if self.bias is None else value + self.bias.load(self.bias_at + at, lanes)
 
     def store(self, unit: Expr, first: Expr, sums: Sums) -> None:
         k, spec = self.k, self.spec

@@ -51,6 +51,7 @@ def _product(graph: Graph, value: Any, s: Selection) -> Any:
         packed.fmt,
         s.isas[0],
         activations="int8" if inputs == 2 else "float32",
+        bias=bool(attribute(value, "bias")),
         epilogue=epilogue,  # type: ignore[arg-type]
         activation=str(attribute(value, "activation", "silu")),
     )

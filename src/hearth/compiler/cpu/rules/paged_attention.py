@@ -54,16 +54,17 @@ def _paged_attention(graph: Graph, value: Any, s: Selection) -> Any:
         )
     )  # fmt: skip
     softcap = float(attribute(value, "softcap")) or None
-    spec = AttentionSpec(window or None, softcap, TILE_TOKENS, SPLIT_TOKENS, group, hp, kv_dtype, bool(o.last_seen))
+    ahead, sinks = bool(o.last_seen), bool(o.sinks)
+    spec = AttentionSpec(window or None, softcap, TILE_TOKENS, SPLIT_TOKENS, group, hp, kv_dtype, ahead, sinks)
     kernel = s.use(spec.name, lambda isa: attention(isa, spec, PAGE_TOKENS), spec.scratch_bytes())
-    merge = s.use("", lambda isa: attention_merge(spec))
+    merge = s.use(spec.merge_name, lambda isa: attention_merge(spec))
     ld = stride(heads * head_dim)
     out = tensor(n, ld)
     partials = tensor(s.symbols["merges"][1], kv_heads, group, partial_width(hp))
     parts = graph.emit(
         call(
             kernel,
-            [rotated, o.k_pages, o.v_pages, o.items, o.positions, *o.last_seen, o.block_table],
+            [rotated, o.k_pages, o.v_pages, o.items, o.positions, *o.last_seen, o.block_table, *o.sinks],
             [partials, out], o.items.ty.shape[0] * kv_heads, [kv_heads, head_dim, n, seq_stride, ld],
             # A product with the key, a product with the value.
             work=Work("attention", pair_operations=4 * heads * head_dim, window=window),
@@ -72,7 +73,7 @@ def _paged_attention(graph: Graph, value: Any, s: Selection) -> Any:
     left, done = (graph.emit(relax.TupleGetItem(parts, i)) for i in range(2))
     return call(
         merge,
-        [left, o.merges, done],
+        [left, o.merges, *o.sinks, done],
         out, o.merges.ty.shape[0] * kv_heads, [kv_heads, head_dim, ld], in_place=True,
         work=Work("attention_merge"),
     )  # fmt: skip

@@ -1,6 +1,6 @@
 """Queries and keys normed and rotated, keys and values appended to the pages, in one pass over what a product has left.
 
-    q out   f32 [kv_head][token][query head of the group][hp]     scaled, padded with zeros
+    q out   f32 [kv_head][token][query head of the group][hp]     scaled, padded with zeros (with sinks: [hp + 4])
     pages   `pages.py`
 
 Heads are taken four to a workgroup, 16 invocations each. With int8 two tokens share a word of scales, so the first of
@@ -16,6 +16,7 @@ from typing import Literal
 
 from tvm import tirx
 
+from hearth.compiler.gpu.kernels.attention import query_width
 from hearth.compiler.gpu.kernels.builder import (
     Expr,
     GpuKernel,
@@ -51,6 +52,7 @@ class AppendSpec:
     rotate: False for layers without position embedding.
     norm: RMSNorm of q and k before the rotation, over each `head` or over the `full` projection.
     q_scale: what queries are multiplied by.
+    sinks: behind each query stands its head's sink.
     """
 
     heads: Heads
@@ -60,6 +62,7 @@ class AppendSpec:
     eps: float
     q_scale: float
     kv_dtype: KvDtype
+    sinks: bool = False
 
     @property
     def keys(self) -> Pages:
@@ -75,13 +78,14 @@ class AppendSpec:
         if self.norm:
             parts += [self.norm, in_name(self.eps)]
         parts += [in_name(self.q_scale)] if self.heads != "kv" else []
+        parts += ["sinks"] if self.sinks else []
         return "_".join([*parts, f"kv_{self.kv_dtype}"])
 
 
 def append(spec: AppendSpec) -> GpuKernel:
     """Buffers: X f32 [t][ldx] with all heads, or with the queries', or K and V f32, [t][ldx] and [t][ldv]; [table f32
-    [t][ld_table]]; [norm weights f32 of the queries, of the keys]; [places i32 [t][4]]; Q out f32; K and V pages.
-    Without keys and values no places and pages, and without queries no Q out.
+    [t][ld_table]]; [norm weights f32 of the queries, of the keys]; [sinks f32 [heads]]; [places i32 [t][4]]; Q out
+    f32; K and V pages. Without keys and values no places and pages, and without queries no sinks and no Q out.
     Scalars: tokens; heads; kv_heads; head_dim; half (of rotated dimensions); ld_table; at_table: where cos, and
     behind it sin, begin in its rows; ldx, ldv; columns where the first query,
     key and value begin (those that are not there are 0). Unit: `HEADS` heads, all tokens' one after the other.
@@ -110,6 +114,7 @@ class _Append:
         self.table = k.buffer("table", "float32") if spec.rotate else None
         q_norm = k.buffer("q_norm", "float32") if spec.norm and spec.heads != "kv" else None
         k_norm = k.buffer("k_norm", "float32") if spec.norm and spec.heads != "q" else None
+        self.sinks = k.buffer("sinks", "float32") if spec.sinks else None
         self.places = k.buffer("places", "int32") if spec.heads != "q" else None
         self.q_out = k.buffer("Q", "float32x4") if spec.heads != "kv" else None
         if spec.heads != "q":
@@ -240,9 +245,14 @@ class _Append:
         if self.q_out is not None:
             scale = f32(spec.q_scale / (spec.keys.group if spec.kv_dtype == "int8" else 1), 4)
             kv, g = div(self.index, self.query_group), mod(self.index, self.query_group)
-            at = k.let(((kv * self.tokens + token) * self.query_group + g) * (spec.hp // 4), "at")
+            width = query_width(spec.hp, sinks=spec.sinks) // 4
+            at = k.let(((kv * self.tokens + token) * self.query_group + g) * width, "at")
             with k.when(tirx.And(active, self.is_query)), self.over(spec.hp // 4) as quad:
                 k.store(self.q_out, at + quad, self.quad(quad) * scale)
+            if self.sinks is not None:
+                with k.when(tirx.And(tirx.And(active, self.is_query), tirx.EQ(self.lane, 0))):
+                    sink = k.let(self.sinks.load(self.index), "sink")
+                    k.store(self.q_out, at + spec.hp // 4, vector(sink, *[f32(0.0)] * 3))
         if self.places is None:
             return
         for pages, memory, here in self.appended():

@@ -5,8 +5,9 @@ its scores, the sum of its weights and the weighted sum of values; splits are fo
 one formula. How a batch is cut into items therefore changes no result. Two kernels take items of different shapes:
 `attention_decode.py` those of up to `FEW_TOKENS`, `attention_tile.py` those of more; each leaves the other's alone.
 
-Queries f32 [kv_head][token][group][hp] (scaled, `append.py`); partial results f32 [slot][kv_head][group][hp + 4]:
-output, maximum, sum, two that are not used.
+Queries f32 [kv_head][token][group][hp] (scaled, `append.py`), with sinks [hp + 4]: a query's sink stands behind it,
+since the kernels have no binding left for a further buffer. Partial results f32 [slot][kv_head][group][hp + 4]: output,
+maximum, sum, two that are not used.
 """
 
 from __future__ import annotations
@@ -59,6 +60,7 @@ class AttentionSpec:
     hp: padded head size.
     split_tokens: of a split.
     softcap: of scores, if they have one.
+    sinks: a logit for each head joins the softmax's denominator alone.
     """
 
     group: int
@@ -66,11 +68,13 @@ class AttentionSpec:
     kv_dtype: KvDtype
     split_tokens: int
     softcap: float | None = None
+    sinks: bool = False
 
     @property
     def name(self) -> str:
-        cap = [] if self.softcap is None else [f"cap{in_name(self.softcap)}"]
-        return "_".join([f"g{self.group}", f"h{self.hp}", f"s{self.split_tokens}", f"kv_{self.kv_dtype}", *cap])
+        parts = [f"g{self.group}", f"h{self.hp}", f"s{self.split_tokens}", f"kv_{self.kv_dtype}"]
+        parts += [] if self.softcap is None else [f"cap{in_name(self.softcap)}"]
+        return "_".join([*parts, *(["sinks"] if self.sinks else [])])
 
     @property
     def quads(self) -> int:
@@ -78,9 +82,19 @@ class AttentionSpec:
         return self.hp // 4
 
     @property
+    def query_quads(self) -> int:
+        """Of a query, and what stands behind it."""
+        return query_width(self.hp, sinks=self.sinks) // 4
+
+    @property
     def partial_quads(self) -> int:
         """Of a row's partial result."""
         return self.quads + 1
+
+
+def query_width(hp: int, *, sinks: bool) -> int:
+    """Floats of one row of Q."""
+    return hp + 4 * sinks
 
 
 def partial_width(hp: int) -> int:
@@ -146,8 +160,16 @@ class Attention:
         return value if self.spec.softcap is None else vmath.softcap(self.k, value, self.spec.softcap, lanes)
 
     def row(self, token: Expr) -> Expr:
-        """The first row of a token and this KV head in Q, in rows of hp."""
+        """The first row of a token and this KV head in Q."""
         return (self.kv * self.tokens + self.first + token) * self.spec.group
+
+    def query(self, row: Expr, quad: Expr) -> Expr:
+        """A quad of a row of Q."""
+        return self.q.load(row * self.spec.query_quads + quad)
+
+    def sink(self, row: Expr) -> Expr | None:
+        """The logit that joins the denominator of a row of Q, where there are such."""
+        return self.k.let(lane(self.query(row, i32(self.spec.quads)), 0), "sink") if self.spec.sinks else None
 
 
 class Fold:
@@ -170,8 +192,15 @@ class Fold:
             sums.set(fma(output, splat(new), sums.get() * splat(old), 4))
         self.peak.set(now)
 
-    def results(self) -> list[Expr]:
-        inverse = self.k.let(f32(1.0) / self.total.get(), "inverse")
+    def results(self, sink: Expr | None = None) -> list[Expr]:
+        """The outputs over the sum of weights, the sink's among them."""
+        k, share, total = self.k, f32(1.0), self.total.get()
+        if sink is not None:
+            peak = self.peak.get()
+            highest = k.let(tirx.max(peak, sink), "highest")
+            share = k.let(builtin("exp", "float32", peak - highest), "share")
+            total = fma(total, share, builtin("exp", "float32", sink - highest))
+        inverse = k.let(share / total, "inverse")
         return [self.k.let(sums.get() * splat(inverse), "o") for sums in self.out]
 
 
@@ -193,18 +222,21 @@ def stats(peak: Expr, total: Expr) -> Expr:
     return vector(peak, total, f32(0.0), f32(0.0))
 
 
-def merge_name(group: int, hp: int) -> str:
-    return f"attention_merge_g{group}_h{hp}"
+def merge_name(group: int, hp: int, *, sinks: bool = False) -> str:
+    return f"attention_merge_g{group}_h{hp}{'_sinks' if sinks else ''}"
 
 
-def attention_merge(group: int, hp: int) -> GpuKernel:
+def attention_merge(group: int, hp: int, *, sinks: bool = False) -> GpuKernel:
     """Folds the partial results of a tile, in the order of their splits.
 
-    Buffers: P; merges i32 [.][4]; O f32 [token][ld]. Scalars: kv_heads, head_dim, ld. Unit: (merge, KV head).
+    Buffers: P; merges i32 [.][4]; [sinks f32 [head]]; O f32 [token][ld]. Scalars: kv_heads, head_dim, ld. Unit: (merge,
+    KV head).
     """
     threads, quads = 128, hp // 4
-    k = GpuKernel(merge_name(group, hp), threads=threads)
-    partials, merges, out = k.buffer("P", "float32x4"), k.buffer("merges", "int32"), k.buffer("O", "float32")
+    k = GpuKernel(merge_name(group, hp, sinks=sinks), threads=threads)
+    partials, merges = k.buffer("P", "float32x4"), k.buffer("merges", "int32")
+    logits = k.buffer("sinks", "float32") if sinks else None
+    out = k.buffer("O", "float32")
     kv_heads, head_dim, ld = (k.scalar(name) for name in ("kv_heads", "head_dim", "ld"))
     merge = k.let(div(k.group, kv_heads) * MERGE_FIELDS, "merge")
     kv = k.let(mod(k.group, kv_heads), "kv")
@@ -226,7 +258,8 @@ def attention_merge(group: int, hp: int) -> GpuKernel:
             for i, (about, output) in enumerate(parts):
                 with k.when(first_split + i < splits):
                     fold.add(lane(about, 0), lane(about, 1), [output])
-        (value,) = fold.results()
-        to = k.let((first + token) * ld + (kv * group + g) * head_dim, "to")
+        head = k.let(kv * group + g, "head")
+        (value,) = fold.results(None if logits is None else k.let(logits.load(head), "sink"))
+        to = k.let((first + token) * ld + head * head_dim, "to")
         store_columns(k, out, to, quad, value, head_dim)
     return k

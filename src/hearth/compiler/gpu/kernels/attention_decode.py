@@ -167,7 +167,7 @@ class _Decode:
         filled, lowest = k.let(a.last(self.token) + 1, "filled"), a.lowest(self.token)
         with k.loop(k.thread, shape.heads * spec.quads, THREADS) as i:
             head = tirx.min(self.first_head + div(i, spec.quads), spec.group - 1)
-            k.store(self.queries, i, a.q.load((first_row + head) * spec.quads + mod(i, spec.quads)))
+            k.store(self.queries, i, a.query(first_row + head, mod(i, spec.quads)))
         results = [(first, j, Fold(k, 1)) for first in self.rounds() for j in range(self.results(first))]
         with k.loop(a.begin, a.end) as split:
             # Whole pages: of what lies before the window in the first one, weights are 0.
@@ -194,10 +194,10 @@ class _Decode:
         with k.when(a.folds):
             for first, j, fold in results:
                 with self.result(first, j) as (head, quad):
-                    to = k.let(
-                        (a.first + self.token) * a.ld + (a.kv * spec.group + self.first_head + head) * a.head_dim, "to"
-                    )
-                    store_columns(k, a.out, to, quad, fold.results()[0], a.head_dim)
+                    own = k.let(self.first_head + head, "own")
+                    to = k.let((a.first + self.token) * a.ld + (a.kv * spec.group + own) * a.head_dim, "to")
+                    (value,) = fold.results(a.sink(first_row + own))
+                    store_columns(k, a.out, to, quad, value, a.head_dim)
 
     def note_pages(self, start: Expr, count: Expr) -> None:
         """Which pages a split's tokens lie in: loads of keys and values should not have to wait for these."""

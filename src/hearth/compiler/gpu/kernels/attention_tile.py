@@ -194,7 +194,8 @@ class _Tile:
                     head = mod(self.row[i], spec.group)
                     to = (a.first + self.token[i]) * a.ld + (a.kv * spec.group + head) * a.head_dim
                     to = k.let(to, "to")
-                    for quad, value in zip(self.quad, fold.results(), strict=True):
+                    values = fold.results(a.sink(self.queries + self.row[i]))
+                    for quad, value in zip(self.quad, values, strict=True):
                         store_columns(k, a.out, to, quad, value, a.head_dim)
 
     def stage(self, memory: Memory, index: Expr, value: Expr) -> None:
@@ -214,8 +215,8 @@ class _Tile:
             k.barrier()
             with k.loop(k.thread, shape.rows * staged, shape.threads) as i:
                 row, c = k.let(div(i, staged), "row"), k.let(mod(i, staged), "c")
-                at = self.queries + tirx.min(self.first_row + row, self.count - 1)
-                self.stage(self.left, c * shape.rows + row, a.q.load(at * spec.quads + first + c))
+                at = k.let(self.queries + tirx.min(self.first_row + row, self.count - 1), "at")
+                self.stage(self.left, c * shape.rows + row, a.query(at, first + c))
             with k.loop(k.thread, KEYS * staged, shape.threads) as i:
                 c, position = div(i, KEYS), k.let(tirx.min(start + mod(i, KEYS), self.filled - 1), "position")
                 self.stage(self.right, i, self.number(a.keys, position, k.let(first + c, "quad")))

@@ -8,6 +8,7 @@ from typing import Any
 from tvm import relax, tirx
 
 from hearth.compiler.gpu.batches import ATTENTION
+from hearth.compiler.gpu.features import MAX_STORAGE_BUFFERS
 from hearth.compiler.gpu.kernels.append import (
     HEADS,
     AppendSpec,
@@ -21,6 +22,7 @@ from hearth.compiler.gpu.kernels.attention import (
     attention_merge,
     merge_name,
     partial_width,
+    query_width,
 )
 from hearth.compiler.gpu.kernels.attention_decode import decode_name, decode_parts, decode_variants
 from hearth.compiler.gpu.kernels.attention_tile import tile_name, tile_parts, tile_variants
@@ -119,7 +121,7 @@ def _append(graph: Graph, value: Any, o: AttentionOperands, s: GpuSelection) -> 
     table = [] if rotation is None else [rotation.table]
     turns = [0, 0, 0] if rotation is None else [rotation.half, rotation.ld, rotation.at]
     (q, off_q, ldq), (k, off_k, ldk), (v, off_v, ldv) = (columns_of(graph, x) for x in (o.q, o.k, o.v))
-    rotated = tensor(kv_heads, tokens, heads // kv_heads, hp)
+    rotated = tensor(kv_heads, tokens, heads // kv_heads, query_width(hp, sinks=bool(o.sinks)))
 
     def step(which: Heads, operands: list[Any], out: Any, columns: list[int], **how: Any) -> Any:
         spec = AppendSpec(
@@ -130,6 +132,7 @@ def _append(graph: Graph, value: Any, o: AttentionOperands, s: GpuSelection) -> 
             eps=float(attribute(value, "epsilon")),
             q_scale=float(attribute(value, "scale")),
             kv_dtype=dtype_of(o.k_pages.ty),  # type: ignore[arg-type]
+            sinks=bool(o.sinks) and which != "kv",
         )
         count = (heads if which != "kv" else 0) + (2 * kv_heads if which != "q" else 0)
         scalars = [tokens, heads, kv_heads, head_dim, *turns, *columns]
@@ -138,14 +141,15 @@ def _append(graph: Graph, value: Any, o: AttentionOperands, s: GpuSelection) -> 
         return graph.emit(call(kernel, operands, out, ceil_div(tokens * count, HEADS), scalars, work=work, **how))
 
     pages = [o.k_pages, o.v_pages]
-    if q.same_as(k) and k.same_as(v):
-        made = step("qkv", [q, *table, *o.norms, places, *pages], rotated, [ldq, ldq, off_q, off_k, off_v], written=2)
+    operands = [q, *table, *o.norms, *o.sinks, places, *pages]
+    if q.same_as(k) and k.same_as(v) and len(operands) < MAX_STORAGE_BUFFERS:
+        made = step("qkv", operands, rotated, [ldq, ldq, off_q, off_k, off_v], written=2)
         return made, *pages
     # What reads these pages afterwards comes behind the step: they are its results.
     types = [page.ty for page in pages]
     operands = [k, v, *table, *o.norms[1:], places, *pages]
     appended = step("kv", operands, types, [ldk, ldv, 0, off_k, off_v], in_place=True)
-    made = step("q", [q, *table, *o.norms[:1]], rotated, [ldq, 0, off_q, 0, 0])
+    made = step("q", [q, *table, *o.norms[:1], *o.sinks], rotated, [ldq, 0, off_q, 0, 0])
     return made, *(graph.emit(relax.TupleGetItem(appended, i)) for i in range(2))
 
 
@@ -155,7 +159,8 @@ def _paged_attention(graph: Graph, value: Any, s: GpuSelection) -> Any:
     head_dim, window = int(attribute(value, "head_dim")), int(attribute(value, "window"))
     n, group, hp = o.q.ty.shape[0], heads // kv_heads, padded_head(head_dim)
     softcap = float(attribute(value, "softcap")) or None
-    spec = AttentionSpec(group, hp, dtype_of(o.k_pages.ty), SPLIT_TOKENS, softcap)  # type: ignore[arg-type]
+    sinks = bool(o.sinks)
+    spec = AttentionSpec(group, hp, dtype_of(o.k_pages.ty), SPLIT_TOKENS, softcap, sinks)  # type: ignore[arg-type]
     ld = stride(heads * head_dim)
     operands = [*_append(graph, value, o, s), o.items, s.kept["places", graph], o.block_table]
     scalars = [kv_heads, head_dim, n, o.block_table.ty.shape[1], ld, window or NO_WINDOW]
@@ -173,10 +178,10 @@ def _paged_attention(graph: Graph, value: Any, s: GpuSelection) -> Any:
     operands += [graph.emit(relax.TupleGetItem(parts, i)) for i in range(2)]
     parts = graph.emit(call(kernel, operands, results, units, scalars, in_place=True, work=Work("attention")))
     left, done = (graph.emit(relax.TupleGetItem(parts, i)) for i in range(2))
-    kernel = s.use(merge_name(group, hp), lambda: [attention_merge(group, hp)])
+    kernel = s.use(merge_name(group, hp, sinks=sinks), lambda: [attention_merge(group, hp, sinks=sinks)])
     return call(
-        kernel, [left, o.merges, done], tensor(n, ld), o.merges.ty.shape[0] * kv_heads, [kv_heads, head_dim, ld],
-        in_place=True, work=Work("attention_merge"),
+        kernel, [left, o.merges, *o.sinks, done], tensor(n, ld), o.merges.ty.shape[0] * kv_heads,
+        [kv_heads, head_dim, ld], in_place=True, work=Work("attention_merge"),
     )  # fmt: skip
 
 

@@ -29,12 +29,13 @@ def configure(settings: Settings) -> DecoderConfig:
     )
 
 
-_MODULE = HF_LAYER + "block_sparse_moe."
+KEYS = {**EXPERT_KEYS, "shared_intermediate_size": "shared_expert_intermediate_size"}
+MODULE = HF_LAYER + "block_sparse_moe."
 HF: Rules = {
     **EXPERTS_HF,
-    "layers.N.router": _MODULE + "router.layer.weight",
-    **halves(_MODULE + "input_linear.weight", "exps"),
-    "layers.N.down_exps": _MODULE + "output_linear.weight",
+    "layers.N.router": MODULE + "router.layer.weight",
+    **halves(MODULE + "input_linear.weight", "exps"),
+    "layers.N.down_exps": MODULE + "output_linear.weight",
     **halves(HF_LAYER + "shared_mlp.input_linear.weight", "shared"),
     "layers.N.down_shared": HF_LAYER + "shared_mlp.output_linear.weight",
 }
@@ -45,7 +46,7 @@ FAMILY = Family(
     architectures=("granitemoe",),
     configure=configure,
     defaults={"attention_multiplier": 1.0, "num_experts": 8, "num_experts_per_tok": 2},
-    keys={**EXPERT_KEYS, "shared_intermediate_size": "shared_expert_intermediate_size"},
+    keys=KEYS,
     honours=FACTORS | EXPERTS,
     hf_tensors=HF,
     gguf_tensors=EXPERTS_GGUF,

@@ -17,6 +17,7 @@ EXPERTS = frozenset({"num_experts", "num_nextn_predict_layers"})
 EXPERT_KEYS = {"num_local_experts": "num_experts", "n_routed_experts": "num_experts"}
 """What configurations call the number of experts."""
 _MOST = 4096
+_SHARED = "shared_expert_intermediate_size"
 _GATING: Mapping[int, Scores] = {1: "softmax", 2: "sigmoid", 3: "softmax_of_chosen"}
 """`expert_gating_func` of GGUF files."""
 
@@ -31,6 +32,8 @@ EXPERTS_GGUF: Rules = {
     "layers.N.router": "blk.N.ffn_gate_inp.weight",
     "layers.N.choice_bias": "blk.N.exp_probs_b.bias",
     **{f"layers.N.{part}_exps": (f"blk.N.ffn_{part}_exps.weight", f"blk.N.ffn_{part}.E.weight") for part in _PARTS},
+    "layers.N.router_bias": "blk.N.ffn_gate_inp.bias",
+    **{f"layers.N.{part}_exps_bias": f"blk.N.ffn_{part}_exps.bias" for part in _PARTS},
     **{f"layers.N.{part}_shared": f"blk.N.ffn_{part}_shexp.weight" for part in _PARTS},
     "layers.N.shared_gate": "blk.N.ffn_gate_inp_shexp.weight",
 }
@@ -74,7 +77,7 @@ def experts_config(settings: Settings, **differences: Any) -> ExpertsConfig:
         "used_groups": used_groups,
         "normalise": settings.flag("norm_topk_prob"),
         "scale": settings.optional_number("routed_scaling_factor") or 1.0,
-        "shared_size": settings.optional_count("shared_expert_intermediate_size") or 0,
+        "shared_size": 0 if settings.get(_SHARED) == 0 else settings.optional_count(_SHARED) or 0,
     }
     gating = settings.get("expert_gating_func")
     if gating:
