@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from tests.compiler.kernel_library import KernelLibrary, build, copied, guarded, isa_params
 from tests.compiler.kv_pages import KvPages
 
-from hearth.compiler.cpu.kernels.attention import AttentionSpec, attention, attention_merge, partial_width
+from hearth.compiler.cpu.kernels.attention import attention
+from hearth.compiler.cpu.kernels.attention_fold import AttentionSpec, attention_merge, partial_width
 from hearth.compiler.cpu.targets import Isa
 from hearth.quant import round_up
 

@@ -20,7 +20,7 @@ from typing import Any
 from tvm import tirx
 
 from hearth.compiler.cpu.kernels import vmath
-from hearth.compiler.cpu.kernels.attention import MINUS_INFINITY, UNSEEN
+from hearth.compiler.cpu.kernels.attention_fold import MINUS_INFINITY, UNSEEN
 from hearth.compiler.cpu.kernels.attention_layout import LANES, SPLIT_KEYS, Packed, Rows
 from hearth.compiler.cpu.kernels.builder import Expr, Kernel, Memory, Register, broadcast, f32, fma, i64, load_pieces
 from hearth.compiler.cpu.targets import Isa

@@ -10,7 +10,7 @@ from __future__ import annotations
 from tvm import tirx
 
 from hearth.compiler.cpu.kernels import vmath
-from hearth.compiler.cpu.kernels.attention import MINUS_INFINITY, UNSEEN
+from hearth.compiler.cpu.kernels.attention_fold import MINUS_INFINITY, UNSEEN
 from hearth.compiler.cpu.kernels.attention_layout import (
     LANES,
     QUAD,

@@ -12,7 +12,7 @@ from typing import Any
 
 from tvm import tirx
 
-from hearth.compiler.cpu.kernels.attention import MINUS_INFINITY
+from hearth.compiler.cpu.kernels.attention_fold import MINUS_INFINITY
 from hearth.compiler.cpu.kernels.attention_layout import LANES, SPLIT_KEYS, PackedLayout, Rows, column_scalars
 from hearth.compiler.cpu.kernels.attention_pack import ragged_blocks
 from hearth.compiler.cpu.kernels.attention_tile import MOST_ROWS, Adjust, Split, Tile, TileAttention

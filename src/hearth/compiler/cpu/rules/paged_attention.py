@@ -6,7 +6,8 @@ from typing import Any
 
 from tvm import relax
 
-from hearth.compiler.cpu.kernels.attention import AttentionSpec, attention, attention_merge, partial_width
+from hearth.compiler.cpu.kernels.attention import attention
+from hearth.compiler.cpu.kernels.attention_fold import AttentionSpec, attention_merge, partial_width
 from hearth.compiler.cpu.kernels.rope import RopeSpec, rope_append, rope_table
 from hearth.compiler.cpu.selection import Rule, Selection
 from hearth.compiler.paged_attention import AttentionOperands
