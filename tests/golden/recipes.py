@@ -52,7 +52,7 @@ def _shape(
     }
 
 
-def _rope(theta: float, **more: Any) -> dict[str, Any]:
+def _rope(theta: float | None, **more: Any) -> dict[str, Any]:
     return {"rope_theta": theta, "rope_type": "default", **more}
 
 
@@ -720,6 +720,24 @@ RECIPES = [
             rope_parameters=_rope(1000.0, partial_rotary_factor=0.5),
         ),
         gguf="qwen3next",
+    ),
+    Recipe(
+        "olmo_hybrid",
+        "OlmoHybridForCausalLM",
+        _shape(
+            47,
+            24,
+            20,
+            2,
+            3,
+            3,
+            layer_types=["linear_attention", "full_attention"],
+            linear_num_key_heads=2,
+            linear_num_value_heads=4,
+            linear_key_head_dim=12,
+            linear_value_head_dim=16,
+            rope_parameters=_rope(None),
+        ),
     ),
     Recipe(
         "lfm2",

@@ -85,9 +85,9 @@ def forward(config: DecoderConfig, parameters: Mapping[str, Array], token_ids: N
         for branch, before, after in branches:
             read = x if config.branches == "serial" else start
             before = "attn_norm" if config.branches == "parallel_shared" else before
-            y = _norm(config, read, own, before) if config.norm_placement != "post" else read
+            y = _norm(config, read, own, before) if config.placement(layer) != "post" else read
             y = branch(config, layer, own, y)
-            if config.norm_placement != "pre":
+            if config.placement(layer) != "pre":
                 y = _norm(config, y, own, after)
             x = x + config.residual_scale * y
     x = _norm(config, x, p, "norm")

@@ -48,6 +48,7 @@ def _delta_net(m: DeltaNet, w: Mapping[str, Array], x: Array, epsilon: float) ->
         state += k[t][:, :, None] * change[:, None, :]
         out.append(np.einsum("hkv,hk->hv", state, q[t]) * m.key_size**-0.5)
     y = np.stack(out)
+    epsilon = epsilon if m.epsilon is None else m.epsilon
     y = y / np.sqrt((y * y).mean(-1, keepdims=True) + epsilon) * w["delta_scale"]
     return (y.reshape(len(x), -1) * silu(x @ w["delta_z"].T)) @ w["delta_out"].T
 

@@ -30,7 +30,7 @@ def as_transformers_4(config: dict[str, Any]) -> dict[str, Any]:
         ]
     if "text_config" in config:
         return {**old, "text_config": as_transformers_4(config["text_config"])}
-    if "rope_parameters" not in config:
+    if not config.get("rope_parameters"):
         return old
     rope = dict(config["rope_parameters"])
     if "full_attention" in rope:

@@ -62,6 +62,13 @@ def test_kinds_of_layers_may_be_letters() -> None:
     assert load_family(edited).config == load_family(Edited("nemotron_h")).config
 
 
+def test_olmo_hybrid_rotates_unless_it_says_null() -> None:
+    edited = Edited("olmo_hybrid")
+    assert not load_family(edited).config.ropes
+    del edited.config["rope_parameters"]
+    assert [layer.rope for layer in load_family(edited).config.layers] == [None, 0]
+
+
 def test_size_of_a_head_may_follow_from_the_others() -> None:
     edited = Edited("granitemoehybrid")
     edited.config["mamba_d_head"] = "auto"

@@ -52,6 +52,7 @@ class Made:
     """A tensor that a parameter is computed from.
 
     Attributes:
+        tensor: its name; `further`: tensors whose rows follow, where it is divided.
         compute: makes the parameter, f32 in its shape, of the tensor, f32 in its own.
         stored: the tensor's shape for the parameter's; None: any that has as many numbers.
     """
@@ -59,6 +60,7 @@ class Made:
     tensor: str
     compute: Callable[[NDArray[np.float32]], NDArray[np.float32]]
     stored: Callable[[tuple[int, ...]], tuple[int, ...]] | None = lambda shape: shape
+    further: tuple[str, ...] = ()
 
 
 One = str | Fused | Made
@@ -139,7 +141,9 @@ def map_tensors(
         rule = _find(parameter, rules, names)
         if isinstance(rule, Made):
             stored = rule.stored(shape) if rule.stored else _as_it_lies(checkpoint, names.get(rule.tensor), shape)
-            sources[parameter] = ComputedWeight((find(rule.tensor, stored),), rule.compute)
+            shares = _shares(checkpoint, [names.get(tensor) for tensor in (rule.tensor, *rule.further)], stored)
+            found = (find(tensor, share) for tensor, share in zip((rule.tensor, *rule.further), shares, strict=True))
+            sources[parameter] = ComputedWeight(tuple(found), _of_rows(rule.compute))
             continue
         fused = rule if isinstance(rule, Fused) else Fused(rule, (parameter.rpartition(".")[2],))
         if len(shape) == 3:
@@ -181,6 +185,16 @@ def _as_it_lies(checkpoint: Checkpoint, tensor: str | None, shape: tuple[int, ..
     return own if prod(own) == prod(shape) else shape
 
 
+def _shares(checkpoint: Checkpoint, tensors: list[str | None], whole: tuple[int, ...]) -> list[tuple[int, ...]]:
+    """The shapes of tensors that have the rows of one of this shape, as many as each has but the last."""
+    rows = [checkpoint.tensors[tensor].shape[0] if tensor else 0 for tensor in tensors[:-1]]
+    return [(count, *whole[1:]) for count in (*rows, whole[0] - sum(rows))]
+
+
+def _of_rows(compute: Callable[[NDArray[np.float32]], NDArray[np.float32]]) -> Callable[..., NDArray[np.float32]]:
+    return lambda *parts: compute(parts[0] if len(parts) == 1 else np.concatenate(parts))
+
+
 def _find(parameter: str, rules: Rules, names: Mapping[str, str]) -> One:
     """The rule for one parameter, with its layer filled in; the first alternative that exists, or else the first."""
     scope, _, rest = parameter.partition(".")
@@ -190,11 +204,17 @@ def _find(parameter: str, rules: Rules, names: Mapping[str, str]) -> One:
     if scope == "layers":
         index = f".{index}."
         alternatives = tuple(
-            a.replace(".N.", index) if isinstance(a, str) else replace(a, tensor=a.tensor.replace(".N.", index))
-            for a in alternatives
+            a.replace(".N.", index) if isinstance(a, str) else _of_layer(a, index) for a in alternatives
         )
     found = (a for a in alternatives if _of_expert(a if isinstance(a, str) else a.tensor, 0) in names)
     return next(found, alternatives[0])
+
+
+def _of_layer(rule: Fused | Made, index: str) -> Fused | Made:
+    tensor = rule.tensor.replace(".N.", index)
+    if isinstance(rule, Fused):
+        return replace(rule, tensor=tensor)
+    return replace(rule, tensor=tensor, further=tuple(name.replace(".N.", index) for name in rule.further))
 
 
 def _rows(

@@ -55,6 +55,7 @@ class LayerConfig:
             is added up (Falcon-H1).
         feed_forward: it has an MLP; there are layers that only mix, and layers that have nothing else (Nemotron-H).
         experts: its MLP is a mixture of `DecoderConfig.experts`.
+        norm_placement: where its norms are, if not as `DecoderConfig` says (OLMo Hybrid).
     """
 
     rope: int | None = 0
@@ -63,6 +64,7 @@ class LayerConfig:
     mixer: Mixer | None = None
     feed_forward: bool = True
     experts: bool = False
+    norm_placement: NormPlacement | None = None
 
     @property
     def mixes(self) -> bool:
@@ -185,6 +187,10 @@ class DecoderConfig:
     logit_scale: float = 1.0
     tied_embeddings: bool = False
     head_bias: bool = False
+
+    def placement(self, layer: LayerConfig) -> NormPlacement:
+        """Where the norms of a layer are."""
+        return layer.norm_placement or self.norm_placement
 
     @property
     def num_layers(self) -> int:

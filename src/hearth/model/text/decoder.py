@@ -164,23 +164,22 @@ class _Builder:
         return self.emit(rope_table(self.turned_by, self.params[rope_parameter(i)], rope.attention_factor, streams))
 
     def block(self, i: int, layer: LayerConfig, x: Any, tables: list[Any]) -> Any:
-        c, p = self.c, f"layers.{i}."
+        c, p, placement = self.c, f"layers.{i}.", self.c.placement(layer)
         after = x
         if layer.mixes:
-            read = x if c.norm_placement == "post" else self.norm(x, p + "attn_norm")
-            after = self.joined(x, self.mixed(i, layer, read, tables), p + "attn_post_norm")
+            read = x if placement == "post" else self.norm(x, p + "attn_norm")
+            mixed = self.mixed(i, layer, read, tables)
+            after = self.joined(x, mixed if placement == "pre" else self.norm(mixed, p + "attn_post_norm"))
         if not layer.feed_forward:
             return after
         if c.branches != "parallel_shared":
             source = x if c.branches == "parallel" else after
-            read = source if c.norm_placement == "post" else self.norm(source, p + "mlp_norm")
+            read = source if placement == "post" else self.norm(source, p + "mlp_norm")
         mlp = self.mixture(i, c.experts, read) if layer.experts and c.experts else self.mlp(i, read)
-        return self.joined(after, mlp, p + "mlp_post_norm")
+        return self.joined(after, mlp if placement == "pre" else self.norm(mlp, p + "mlp_post_norm"))
 
-    def joined(self, x: Any, branch: Any, norm: str) -> Any:
+    def joined(self, x: Any, branch: Any) -> Any:
         """The residual stream after a branch."""
-        if self.c.norm_placement != "pre":
-            branch = self.norm(branch, norm)
         return self.emit(op.add(x, self.scaled(branch, self.c.residual_scale)))
 
     def mixed(self, i: int, layer: LayerConfig, x: Any, tables: list[Any]) -> Any:

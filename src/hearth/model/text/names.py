@@ -57,11 +57,12 @@ LLAMA_GGUF: Rules = {
 }
 
 
-def conv_taps(tensor: str, *, squeezed: bool = False) -> Made:
-    """A convolution over tokens, each channel for itself, which files hold as (channels, [1,] taps)."""
+def conv_taps(tensor: str, *further: str, squeezed: bool = False) -> Made:
+    """A convolution over tokens, each channel for itself, which files hold as (channels, [1,] taps), in one tensor or
+    several."""
     if squeezed:
         return Made(tensor, lambda w: np.ascontiguousarray(w.T), lambda shape: shape[::-1])
-    return Made(tensor, lambda w: np.ascontiguousarray(w[:, 0].T), lambda shape: (shape[1], 1, shape[0]))
+    return Made(tensor, lambda w: np.ascontiguousarray(w[:, 0].T), lambda shape: (shape[1], 1, shape[0]), further)
 
 
 QKV = ("q", "k", "v")

@@ -60,8 +60,6 @@ _HEAD = frozenset({"embed", "head"})
 def parameter_shapes(config: DecoderConfig) -> Shapes:
     """Every parameter that a decoder of this configuration has, with its shape, in the order of the forward pass."""
     hidden = config.hidden_size
-    before = config.norm_placement in ("pre", "pre_post")
-    after = config.norm_placement in ("post", "pre_post")
 
     shapes: Shapes = {"embed": (config.vocab_size, hidden)}
     if config.position_table:
@@ -69,6 +67,8 @@ def parameter_shapes(config: DecoderConfig) -> Shapes:
     shapes |= _norm(config, "embed_norm", config.embedding_norm)
     for index, layer in enumerate(config.layers):
         own: Shapes = {}
+        before = config.placement(layer) in ("pre", "pre_post")
+        after = config.placement(layer) in ("post", "pre_post")
         if layer.mixes:
             own |= _norm(config, "attn_norm", before)
             own |= _attention(config) if layer.attends else {}

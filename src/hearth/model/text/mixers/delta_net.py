@@ -28,6 +28,7 @@ class DeltaNet:
         key_size, value_size: of a head.
         taps: tokens that the convolution over queries, keys and values reads.
         tiled: value head i has key head i mod key_heads (as in GGUF files); else i // (value_heads / key_heads).
+        epsilon: of the norm of each head's output; None: as the model's norms.
         strength: most that a token's value takes the place of what was there (OLMo Hybrid: 2, so that it may turn it).
     """
 
@@ -38,6 +39,7 @@ class DeltaNet:
     taps: int
     tiled: bool = False
     strength: float = 1.0
+    epsilon: float | None = None
 
     @property
     def columns(self) -> int:
@@ -79,7 +81,6 @@ class DeltaNet:
             )
         )  # fmt: skip
         scale = parts.parameter("delta_scale")
-        y = parts.emit(
-            gated_norm(y, z, scale, size=self.value_size, epsilon=parts.epsilon, activation="silu", before=False)
-        )
+        epsilon = parts.epsilon if self.epsilon is None else self.epsilon
+        y = parts.emit(gated_norm(y, z, scale, size=self.value_size, epsilon=epsilon, activation="silu", before=False))
         return parts.linear(y, "delta_out")
