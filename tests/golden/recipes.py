@@ -756,6 +756,25 @@ RECIPES = [
         gguf="lfm2",
     ),
     Recipe(
+        "lfm3",
+        "Lfm3ForCausalLM",
+        _shape(
+            53,
+            32,
+            20,
+            3,
+            3,
+            1,
+            head_dim=16,
+            layer_types=["conv", "full_attention", "sliding_attention"],
+            sliding_window=9,
+            rope_parameters={
+                "full_attention": _rope(500.0, rope_type="proportional", partial_rotary_factor=0.5),
+                "sliding_attention": _rope(100.0),
+            },
+        ),
+    ),
+    Recipe(
         "lfm2_moe",
         "Lfm2MoeForCausalLM",
         _shape(

@@ -124,7 +124,8 @@ def _attention(config: DecoderConfig, layer: LayerConfig, w: Mapping[str, Array]
     weights /= weights.sum(-1, keepdims=True) + sinks
     mixed = np.einsum("hij,jhd->ihd", weights, v).reshape(tokens, -1)
     if config.attention_gate:
-        mixed = mixed / (1 + np.exp(-x @ w["attn_gate"].T))
+        gate = x @ w["attn_gate" if config.attention_gate == "full" else "head_gate"].T
+        mixed = mixed / (1 + np.exp(-np.repeat(gate, mixed.shape[1] // gate.shape[1], axis=1)))
     return mixed @ w["o"].T + w.get("o_bias", 0.0)
 
 

@@ -46,7 +46,10 @@ def as_transformers_4(config: dict[str, Any]) -> dict[str, Any]:
     return old
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+OLDER = [case for case in CASES if case.name != "lfm3"]  # which transformers 4 did not have
+
+
+@pytest.mark.parametrize("case", OLDER, ids=lambda case: case.name)
 def test_transformers_4_and_5_configs_mean_the_same(case: Case):
     edited = Edited(case.name)
     edited.config = as_transformers_4(edited.config)

@@ -136,7 +136,8 @@ class DecoderConfig:
         embedding_norm: the embedding is normalised (BLOOM).
         qk_norm: None; `head`: RMSNorm over each head of q and k before RoPE (Qwen 3, Gemma 3), weights [head_dim];
             `full`: over the whole projection (OLMo 2), weights [heads * head_dim].
-        attention_gate: what attention gives is multiplied by the sigmoid of as many numbers of the token (Qwen 3.5).
+        attention_gate: what attention gives is multiplied by sigmoids of the token: `full`: as many (Qwen 3.5); `head`:
+            one for each head (LFM3).
         attention_sinks: each head has a logit that joins the denominator of its softmax, and nothing else (gpt-oss).
         qkv_clip: q, k and v are cut to -c .. c (OLMo 1, MPT); None: off.
         attention_scale: multiplies q k^T.
@@ -176,7 +177,7 @@ class DecoderConfig:
     qkv_bias: bool = False
     output_bias: bool = False
     mlp_bias: bool = False
-    attention_gate: bool = False
+    attention_gate: Literal["full", "head"] | None = None
     attention_sinks: bool = False
     qkv_clip: float | None = None
     attention_scale: float = 1.0

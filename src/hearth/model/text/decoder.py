@@ -212,8 +212,13 @@ class _Builder:
             ahead=self.ahead,
         )  # fmt: skip
         h = self.emit(call)
-        if c.attention_gate:
+        if c.attention_gate == "full":
             h = self.emit(op.multiply(h, self.emit(op.sigmoid(self.linear(x, p + "attn_gate", None)))))
+        elif c.attention_gate == "head":
+            share = self.emit(op.sigmoid(self.linear(x, p + "head_gate", None)))
+            heads = self.emit(op.reshape(h, (self.n, c.num_heads, c.head_dim)))
+            heads = self.emit(op.multiply(heads, self.emit(op.expand_dims(share, 2))))
+            h = self.emit(op.reshape(heads, (self.n, c.num_heads * c.head_dim)))
         return self.linear(h, p + "o", p + "o_bias" if c.output_bias else None)
 
     def mlp(self, i: int, x: Any, kind: str = "") -> Any:

@@ -11,7 +11,7 @@ of the same name with `_bias`, and may have neither.
     layers.N.q_bias  .k_bias  .v_bias       [heads*head_dim] ...                           (qkv_bias)
     layers.N.q_norm  .k_norm                [head_dim] or [heads*head_dim], [kv_heads*head_dim]   (qk_norm)
     layers.N.o  .o_bias                     [hidden, heads*head_dim], [hidden]
-    layers.N.attn_gate                      [heads*head_dim, hidden]                       (attention_gate)
+    layers.N.attn_gate  .head_gate          [heads*head_dim, hidden] or [heads, hidden]    (attention_gate)
     layers.N.sinks                          [heads]                                        (attention_sinks)
     layers.N.attn_post_norm                 [hidden]          norm of attention's output   (post, pre_post)
     layers.N.mlp_norm                       [hidden]          (pre, pre_post; none where branches share theirs)
@@ -53,7 +53,7 @@ _MIXERS = frozenset({"delta_qkv", "delta_z", "delta_out", "conv_in", "conv_out",
 _LATENT = frozenset({"latent_down", "latent_up"})
 _BODY = frozenset({"q", "k", "v", "o", "attn_gate", *_LATENT, *_MLP, *(f"{part}_shared" for part in _MLP), *_MIXERS})
 _EXPERTS = frozenset(f"{part}_exps" for part in _MLP)
-_SMALL = frozenset({"router", "shared_gate", "delta_a", "delta_b"})
+_SMALL = frozenset({"router", "shared_gate", "head_gate", "delta_a", "delta_b"})
 _HEAD = frozenset({"embed", "head"})
 
 
@@ -103,8 +103,10 @@ def _attention(config: DecoderConfig) -> Shapes:
         shapes |= {"q_norm": (head,), "k_norm": (head,)}
     elif config.qk_norm == "full":
         shapes |= {"q_norm": (q_size,), "k_norm": (kv_size,)}
-    if config.attention_gate:
+    if config.attention_gate == "full":
         shapes["attn_gate"] = (q_size, hidden)
+    elif config.attention_gate == "head":
+        shapes["head_gate"] = (config.num_heads, hidden)
     if config.attention_sinks:
         shapes["sinks"] = (config.num_heads,)
     shapes["o"] = (hidden, q_size)

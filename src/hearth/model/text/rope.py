@@ -123,6 +123,8 @@ def make_rope(
     gguf = parameters.kind == "gguf"
     if gguf:
         rotary_dim = parameters.optional_count("rotary_dim", most=head_dim)
+    if rope_type(parameters) == "proportional":
+        rotary_dim = head_dim  # of which a part does not turn
     if rotary_dim is None:
         share = parameters.optional_number("partial_rotary_factor", high=1.0) or 1.0
         if share != 1.0 and not partial:
@@ -174,6 +176,14 @@ def _default(parameters: Settings, periods: Float32Array) -> tuple[Float32Array,
 
 def _linear(parameters: Settings, periods: Float32Array) -> tuple[Float32Array, float]:
     return np.float32(1) / periods / np.float32(parameters.number("factor", high=1e6)), 1.0
+
+
+def _proportional(parameters: Settings, periods: Float32Array) -> tuple[Float32Array, float]:
+    """Only the fastest pairs of a head turn, as many as `partial_rotary_factor` says; the others stand (LFM3)."""
+    share = parameters.optional_number("partial_rotary_factor", high=1.0) or 1.0
+    inv_freq = np.float32(1) / periods
+    inv_freq[int(share * 2 * len(periods) // 2) :] = 0
+    return inv_freq / np.float32(parameters.optional_number("factor", high=1e6) or 1.0), 1.0
 
 
 def _dynamic(parameters: Settings, periods: Float32Array) -> tuple[Float32Array, float]:
@@ -270,6 +280,7 @@ _SCALINGS: dict[str, Callable[[Settings, Float32Array], tuple[Float32Array, floa
     "default": _default,
     "mrope": _default,  # its sections: `_streams`
     "dynamic": _dynamic,
+    "proportional": _proportional,
     "linear": _linear,
     "llama3": _llama3,
     "yarn": _yarn,

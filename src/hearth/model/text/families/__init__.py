@@ -34,6 +34,7 @@ from hearth.model.text.families import (
     jais2,
     lfm2,
     lfm2_moe,
+    lfm3,
     llama,
     mistral,
     mixtral,
@@ -68,6 +69,7 @@ FAMILIES: tuple[Family, ...] = tuple(
     for module in (
         llama,
         lfm2,
+        lfm3,
         mistral,
         qwen2,
         qwen2_vl,

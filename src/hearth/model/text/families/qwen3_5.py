@@ -38,7 +38,7 @@ def qwen3_5_arithmetic(settings: Settings, *, tiled: bool | None = None) -> dict
         "ropes": (make_rope(parameters, head_dim=head_dim(settings), partial=True, in_turns=True),),
         "max_position": longest_context(parameters),
         "qk_norm": "head",
-        "attention_gate": True,
+        "attention_gate": "full",
         "norm_offset": 0.0 if settings.kind == "gguf" else 1.0,
         "mlp_bias": False,
     }
