@@ -19,6 +19,7 @@ from tests.gpu.software import software_gpu
 from tests.gpu.test_models import batches
 
 from golden import CASES
+from hearth.bundle import GPU_COSTS, read_costs
 from hearth.compiler.gpu.kernels.experts import (
     COMBINED,
     RouteSpec,
@@ -222,6 +223,16 @@ def test_stacks_that_cannot_be_bound_at_once_compute_the_same(tmp_path: Path, mo
             for x, y in zip(here.run(pieces), there.run(pieces), strict=True):
                 np.testing.assert_array_equal(x, y)
         assert b.read_counters().dispatches > a.read_counters().dispatches
+        # Each of the steps reads the norm's weight.
+        assert 0 < token_weights(a) <= token_weights(b) <= 1.01 * token_weights(a)
+
+
+def token_weights(session: TextSession) -> int:
+    """Bytes of experts' matrices that a decoded token reads."""
+    session.profile(True)
+    session.forward([1], [0], [0], np.zeros((1, 1), np.int32), [0])
+    steps = zip(session.read_profile(), read_costs(session.model.path, GPU_COSTS), strict=True)
+    return sum(step.calls * cost.token_weight_bytes for step, cost in steps)
 
 
 def test_what_a_decoded_token_of_a_mixture_costs_is_counted(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from tests.gpu.software import software_gpu
 from tests.gpu.test_models import TOLERANCE, assert_same, sessions
 
 from golden import CASES
+from hearth.bundle import GPU_COSTS, read_costs
 from hearth.errors import DeviceError
 from hearth.runtime import Model, TextSession
 
@@ -115,3 +116,14 @@ def test_weights_of_several_formats_are_several_products(tmp_path: Path) -> None
     with sessions(folder) as (here, there):
         assert_same([fed(here, 0, [12, 13])], [fed(there, 0, [12, 13])])
         assert there.session.read_counters().dispatches == 2 * 7 + AROUND
+
+
+def test_a_state_is_read_and_written_once_a_sequence(session: TextSession) -> None:
+    """What `hearth bench --profile` says of a step; and that a recurrent layer has no keys and values."""
+    fed(Sequences(session), 0, [12])
+    session.profile(True)
+    fed(Sequences(session), 1, [1])
+    steps = list(zip(session.read_profile(), read_costs(session.model.path, GPU_COSTS), strict=True))
+    ran = [cost for step, cost in steps for _ in range(step.calls)]
+    assert sum(cost.row_bytes.get("sequences", 0) for cost in ran) == 2 * session.info.state_bytes_per_slot
+    assert sum(cost.kv_bytes for cost in ran) == session.info.kv_bytes_per_page // session.info.page_tokens

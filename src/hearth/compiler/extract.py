@@ -110,17 +110,17 @@ class _Shared:
 
     def __init__(self, plan: Plan, network: Network, parameters: Parameters, rules: MemoryRules) -> None:
         self.plan, self.network, self.parameters, self.rules = plan, network, parameters, rules
-        self.units = {state.name: state.unit_bytes for state in network.states}
+        self.states = {state.name: state for state in network.states}
         self._numbers = {name: number for number, (name, _, _) in enumerate(plan.weights)}
         self._weights: dict[tuple[str, int, int], int] = {}
-        self._states: dict[str, int] = {}
+        self._state_buffers: dict[str, int] = {}
         self.arenas: dict[int, int] = {}  # bytes of each
 
     def state(self, name: str) -> int:
-        if name not in self._states:
-            index = list(self.units).index(name)
-            self._states[name] = self.plan.buffer(STATE, index)
-        return self._states[name]
+        if name not in self._state_buffers:
+            index = list(self.states).index(name)
+            self._state_buffers[name] = self.plan.buffer(STATE, index)
+        return self._state_buffers[name]
 
     def weight(self, name: str, offset: int = 0, size: int = 0) -> int:
         """The buffer of a weight, or of `size` bytes of it."""
@@ -158,7 +158,7 @@ class _Extractor:
         for var in graph.params:
             if var.name in named or var not in used:  # those unused were merged with others by a pass
                 continue
-            place = shared.state if var.name in shared.units else shared.weight
+            place = shared.state if var.name in shared.states else shared.weight
             self.places[var] = place(var.name)
 
     def declare(self, declared: Input, var: Any) -> PlanInput:
@@ -249,7 +249,7 @@ class _Extractor:
                 int(grain),
                 work.role,
                 step_cost(
-                    work, kernel, tensors, types, self.shared.parameters, self.shared.units, self.function, parts
+                    work, kernel, tensors, types, self.shared.parameters, self.shared.states, self.function, parts
                 ),
             )
         )

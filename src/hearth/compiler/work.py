@@ -19,7 +19,8 @@ from hearth.bundle.costs import Arithmetic, StepCost
 from hearth.compiler.parameters import Parameters
 from hearth.compiler.passes.rewrite import dtype_of
 from hearth.compiler.plan import ITEM_BYTES
-from hearth.model.network import Function
+from hearth.model.network import Function, State
+from hearth.model.text.batch import SLOTS
 from hearth.model.text.kv_cache import PAGE_TOKENS
 
 
@@ -75,13 +76,13 @@ def role(weight: str) -> str:
 
 def step_cost(
     work: Work, kernel: str, operands: Sequence[Any], results: Sequence[Any], parameters: Parameters,
-    unit_bytes: Mapping[str, int], function: Function, parts: Mapping[int, tuple[int, int]] = NO_PARTS,
+    states: Mapping[str, State], function: Function, parts: Mapping[int, tuple[int, int]] = NO_PARTS,
 ) -> StepCost:  # fmt: skip
     """The cost of one step.
 
     Args:
         operands: its variables in the graph; results: types.
-        unit_bytes: bytes of a unit of each state.
+        states: by name.
         parts: by the number of an operand that is a weight: (offset, size) of what the step is given of it.
     """
     inputs = {declared.name for declared in function.inputs}
@@ -92,15 +93,20 @@ def step_cost(
         given[operands[number]] += size
     for var in dict.fromkeys(operands):  # q, k and v may be one buffer
         name = var.name_hint if hasattr(var, "name_hint") else var.name
-        if name in unit_bytes:
-            kv += unit_bytes[name] // PAGE_TOKENS
+        if name in states:
+            if states[name].symbol == SLOTS:  # read before a sequence's tokens, written behind them
+                rows["sequences"] += 2 * states[name].unit_bytes
+            else:
+                kv += states[name].unit_bytes // PAGE_TOKENS
         elif name in parameters.packed:
             packed = parameters.packed[name]
             if work.gathers and packed.k is not None:
                 rows[work.rows] += packed.size_bytes // packed.n
             else:
-                weights += given[var] or packed.size_bytes
-                token_weights += packed.size_bytes // packed.stack * work.chosen
+                size = given[var] or packed.size_bytes
+                weights += size
+                # What is no stack, such as a norm's weight, any token reads as a whole.
+                token_weights += size // packed.stack * work.chosen if packed.stack > 1 else size * (work.chosen > 0)
         elif name not in inputs:
             symbol, size = _size(var.ty)
             rows[work.rows if work.gathers else symbol] += size

@@ -95,22 +95,20 @@ def few_rows(spec: FewRowsSpec) -> GpuKernel:
         x.carry(k.let(tirx.And(tirx.EQ(output.first + block, 0), tirx.EQ(quarter, 0)), "leaves"))
     rows = _Rows(x, [x.start(row) for row in at.sources])
     sums = [[_zeros(k) for _ in range(product.parts)] for _ in range(spec.rows)]
-    stored_here: Expr = first_row < end
+    first_block = k.let((at.matrix + block) * product.parts - at.begin, "first_block")
+    if spec.experts:  # of matrices that this step is not given nothing is stored
+        given = tirx.And(first_block >= 0, first_block < height * len(weights))
+        end = k.let(tirx.Select(given, end, first_row), "end")
     for number, weight in enumerate(weights):
         weight.place(quarter)
-        first_block = k.let((at.matrix + block) * product.parts - at.begin - height * number, "first_block")
+        own = k.let(first_block - height * number, "own")
         # A workgroup's outputs are of one part.
-        there = tirx.And(first_block >= 0, first_block < height)
-        if spec.experts:
-            there = tirx.And(there, stored_here)
+        there = tirx.And(first_row < end, tirx.And(own >= 0, own < height))
         with k.when(there) if spec.experts or len(weights) > 1 else nullcontext():
-            starts = [weight.start(first_block + part) for part in range(product.parts)]
+            starts = [weight.start(own + part) for part in range(product.parts)]
             groups = div(x.columns + (PLANE_COLUMNS - 1), PLANE_COLUMNS)
             with k.loop(slot, groups, spec.threads // QUARTERS) as index:
                 _multiply_group(k, spec, [weight.group(start, index) for start in starts], rows, index, sums)
-    if spec.experts:
-        of_step = (at.matrix + block) * product.parts - at.begin
-        end = k.let(tirx.Select(tirx.And(of_step >= 0, of_step < height * len(weights)), end, first_row), "end")
 
     i = k.let(div(k.thread, QUARTERS), "i")
     totals, square = _meet(k, sums, rows.squares, i, quarter)
