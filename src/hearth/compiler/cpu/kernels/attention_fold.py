@@ -1,4 +1,4 @@
-"""What splits of a context leave (`attention.py`), and how they are folded into one row: also as a kernel of its own."""
+"""What splits of a context leave (`attention.py`), and how they are folded into one row, also as its own kernel."""
 
 from __future__ import annotations
 
