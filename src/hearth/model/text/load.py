@@ -21,6 +21,7 @@ from hearth.model.text.config import DecoderConfig
 from hearth.model.text.families import FAMILIES, Family
 from hearth.model.text.families.base import num_layers
 from hearth.model.text.metadata import gguf_settings
+from hearth.model.text.missing import missing
 from hearth.model.text.mixers.delta_net import DeltaNet
 from hearth.model.text.names import ALWAYS_IGNORED, HF_MODEL, READ_WITH_CONFIG, ROTATED, uninterleave
 from hearth.model.text.parameters import parameter_shapes
@@ -142,10 +143,18 @@ def _family_of(architecture: str, kind: str) -> Family:
         if architecture in names(family):
             return family
     key = "general.architecture" if kind == "gguf" else "config.json: model_type"
+    said = f"The architecture {shown(architecture)} ({key}) is not supported."
+    if lacking := missing(architecture):
+        block, nearest = lacking
+        raise Unsupported(
+            said,
+            why=f"It needs {block}, which Hearth does not compute yet.",
+            hint=f"The family that comes nearest is {nearest}; docs/families.md says how one is added.",
+        )
     known = sorted(name for family in FAMILIES for name in names(family))
     what = kind_of_architecture(architecture)
     raise Unsupported(
-        f"The architecture {shown(architecture)} ({key}) is not supported.",
+        said,
         why=f"It is {what}, which Hearth does not run yet." if what else "",
         hint=f"Known: {', '.join(known)}.",
     )

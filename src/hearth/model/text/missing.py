@@ -1,0 +1,83 @@
+"""What architectures of text models need that Hearth does not compute yet, and which family comes nearest: for the
+message that refuses one, and for docs/families.md.
+
+Names are `model_type`s of config.json and `general.architecture`s of GGUF files. What a name needs is read in
+transformers' and llama.cpp's sources. A name leaves this table when its family comes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Block:
+    """A part of a network that is not there.
+
+    Attributes:
+        what: as it is said of a model: "It needs ...".
+        names: architectures, each with the `name` of the family that comes nearest.
+    """
+
+    what: str
+    names: Mapping[str, str]
+
+
+BLOCKS: tuple[Block, ...] = (
+    Block(
+        "multi-head latent attention, whose cache holds one latent vector a token",
+        {
+            "deepseek_v2": "glm4_moe", "deepseek_v3": "glm4_moe", "kimi_k2": "glm4_moe", "deepseek2": "glm4_moe",
+            "glm4_moe_lite": "glm4_moe", "minicpm3": "granite", "plm": "arcee", "mistral4": "mixtral",
+            "longcat_flash": "glm4_moe",
+        },
+    ),
+    Block(
+        "Kimi delta attention, which forgets by channel, and multi-head latent attention",
+        {"kimi_linear": "qwen3_next", "kimi-linear": "qwen3_next", "bailing_hybrid": "qwen3_next",
+         "bailingmoe3": "qwen3_next"},
+    ),
+    Block(
+        "attention to tokens that an indexer picks",
+        {"deepseek_v32": "glm4_moe", "glm_moe_dsa": "glm4_moe", "glm-dsa": "glm4_moe", "qwen4exp": "qwen3_5"},
+    ),
+    Block(
+        "layers without any cache of keys and values, in all of the model",
+        {"mamba": "bamba", "mamba2": "bamba", "falcon_mamba": "falcon_h1", "rwkv6": "bamba", "rwkv7": "bamba",
+         "arwkv7": "bamba", "rwkv": "bamba", "rwkv6qwen2": "bamba"},
+    ),
+    Block(
+        "Mamba 1, whose steps have a rank of their own",
+        {"jamba": "granitemoehybrid", "zamba2": "bamba", "plamo2": "bamba", "zamba": "bamba"},
+    ),
+    Block(
+        "an embedding for each layer, and layers that share keys and values",
+        {"gemma4": "gemma3", "gemma4_text": "gemma3", "gemma4_unified": "gemma3", "gemma3n": "gemma3",
+         "gemma3n_text": "gemma3"},
+    ),
+    Block("biases by distance in place of rotations (ALiBi)", {"bloom": "gpt_neox", "mpt": "gpt_neox"}),
+    Block("queries that grow with their position", {"ministral3": "mistral", "mistral3": "mistral"}),
+    Block("the activation xIELU", {"apertus": "qwen3"}),
+    Block(
+        "norms of queries and keys behind the rotation",
+        {"hunyuan_v1_dense": "qwen3", "hunyuan-dense": "qwen3", "hunyuan_v1_moe": "qwen3_moe",
+         "hunyuan-moe": "qwen3_moe"},
+    ),
+    Block(
+        "layers whose heads or widths differ",
+        {"openelm": "llama", "deci": "llama", "nemotron-nas": "llama", "laguna": "qwen3_moe", "step3p5": "qwen3_moe",
+         "step35": "qwen3_moe"},
+    ),
+    Block("attention in chunks, and a router that scales what experts read", {"llama4": "llama"}),
+    Block("weights of three values with norms between", {"bitnet": "llama"}),
+    Block("text that is written all at once, step by step less noisy", {"llada": "llama", "dream": "qwen2"}),
+)  # fmt: skip
+
+
+def missing(architecture: str) -> tuple[str, str] | None:
+    """What an architecture needs that is not there, and the name of the nearest family; None: nobody knows of it."""
+    for block in BLOCKS:
+        if architecture in block.names:
+            return block.what, block.names[architecture]
+    return None
