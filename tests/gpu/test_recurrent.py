@@ -115,7 +115,7 @@ def test_weights_of_several_formats_are_several_products(tmp_path: Path) -> None
     folder = compile_here(CASE.path, tmp_path / "bundle", quant="q8", head="q8", precision="high")
     with sessions(folder) as (here, there):
         assert_same([fed(here, 0, [12, 13])], [fed(there, 0, [12, 13])])
-        assert there.session.read_counters().dispatches == 2 * 7 + AROUND
+        assert there.session.read_counters().dispatches == 2 * 6 + AROUND
 
 
 def test_a_state_is_read_and_written_once_a_sequence(session: TextSession) -> None:

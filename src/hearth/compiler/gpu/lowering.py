@@ -15,6 +15,7 @@ from hearth.compiler.gpu.batches import gpu_symbols
 from hearth.compiler.gpu.carry import carry_norms
 from hearth.compiler.gpu.features import BINDING_ALIGNMENT
 from hearth.compiler.gpu.fold import fold_into_products
+from hearth.compiler.gpu.join import join_products
 from hearth.compiler.gpu.kernels.builder import GpuKernel
 from hearth.compiler.gpu.select import select_kernels
 from hearth.compiler.gpu.selection import GpuSelection
@@ -50,6 +51,7 @@ def lower(logical: Logical, cpu_plan: Plan, *, dump: Dump | None = None) -> GpuL
     phases: list[Phase] = [
         ("gpu_part_outputs", lambda m: part_outputs(m, selection)),
         ("gpu_fold_into_products", fold_into_products),
+        ("gpu_join_products", lambda m: join_products(m, selection)),
         ("gpu_carry_norms", lambda m: carry_norms(m, selection)),
         ("gpu_select_kernels", lambda m: select_kernels(m, selection)),
     ]

@@ -69,7 +69,7 @@ def fuse_qkv(module: Any, parameters: Parameters) -> Any:
     return rewrite(module, rule)
 
 
-_MIXED_COLUMNS = {"hearth.causal_conv": (0,), "hearth.gated_delta": (1, 2), "hearth.gated_norm": (1,)}
+MIXER_COLUMNS = {"hearth.causal_conv": (0,), "hearth.gated_delta": (1, 2), "hearth.gated_norm": (1,)}
 """Operations of recurrent mixers, and which of their operands may be columns of a wider activation."""
 
 
@@ -81,7 +81,7 @@ def fuse_mixer_inputs(module: Any, parameters: Parameters) -> Any:
     def begin(graph: Graph) -> None:
         """Notes the weights of each input that go together."""
         groups.clear()
-        read = [arguments(v)[i] for _, v in graph.bindings for i in _MIXED_COLUMNS.get(operation(v), ())]
+        read = [arguments(v)[i] for _, v in graph.bindings for i in MIXER_COLUMNS.get(operation(v), ())]
         for var in read:
             product = graph.value(var)
             if not is_op(product, "hearth.linear") or attribute(product, "bias") or not graph.only_use(var):

@@ -34,7 +34,7 @@ from hearth.compiler.gpu.kernels.experts import TILE_FIELDS
 from hearth.compiler.gpu.kernels.meeting import Meeting
 from hearth.compiler.gpu.kernels.product_output import QUARTERS, BlockSquares, Largest, Noted, Output, ProductSpec
 from hearth.compiler.gpu.kernels.weights import OCTETS, Group, Octet, Weight
-from hearth.quant.formats import PLANE_COLUMNS
+from hearth.quant.formats import PLANE_COLUMNS, Format
 
 # With so many blocks of outputs there are workgroups enough, so that each may be small and sum up most by itself.
 _MANY_BLOCKS, _SOME_BLOCKS = 512, 256
@@ -47,6 +47,7 @@ class FewRowsSpec:
     rows: of activations that a workgroup multiplies, at most.
     threads: invocations of a workgroup: 64, 128 or 256.
     weights: parts of the weight, each a buffer.
+    formats: of several weights, where there are such, whose outputs follow each other; else none.
     experts: the weight is a stack of matrices, and rows are those of pairs (`experts.py`): of one pair, or of several
         of one expert.
     """
@@ -56,11 +57,13 @@ class FewRowsSpec:
     threads: int = 64
     weights: int = 1
     experts: bool = False
+    formats: tuple[Format, ...] = ()
 
     @property
     def name(self) -> str:
         name = f"rows{self.rows}x{self.threads}_{self.product.name}"
-        return "_".join([name, *(["experts"] * self.experts), *([f"of{self.weights}"] * (self.weights > 1))])
+        others = [fmt.kernel_layout for fmt in self.formats[1:]]
+        return "_".join([name, *(["experts"] * self.experts), *([f"of{self.weights}"] * (self.weights > 1)), *others])
 
 
 def threads_for(blocks: int) -> int:
@@ -74,17 +77,22 @@ def few_rows(spec: FewRowsSpec) -> GpuKernel:
 
     Buffers: W, packed, in parts of `height` blocks of 16 rows; those of `Activations`; [with experts `whose`: for one
     row the expert of each pair i32 [m], else i32 [m][TILE_FIELDS]]; those of `Output`. Scalars: those of `Activations`;
-    blocks: column blocks in a row of W; height; those of `Output`; [with experts those of `_of_experts`].
+    blocks: column blocks in a row of W; height, or both of each of several weights; those of `Output`; [with experts
+    those of `_of_experts`].
     Units: blocks of 16 outputs times ceil(m / rows); with experts m is how many pairs or tiles there are: times m.
     """
     k = GpuKernel(spec.name, threads=spec.threads)
     product = spec.product
-    weights = Weight.parts(k, "W", product.fmt, lanes=4, count=spec.weights)
+    weights = [Weight(k, f"W{i}", fmt, lanes=4) for i, fmt in enumerate(spec.formats)]
+    weights = weights or Weight.parts(k, "W", product.fmt, lanes=4, count=spec.weights)
     x = Activations(k, product)
     whose = k.buffer("whose", "int32") if spec.experts else None
     output = Output(k, product)
     x.scalars()
-    height = Weight.scalars_of(weights)
+    if spec.formats:
+        heights = [Weight.scalars_of([weight]) for weight in weights]
+    else:
+        heights = [Weight.scalars_of(weights)] * len(weights)
     output.scalars()
 
     at = _of_rows(k, spec, x) if whose is None else _of_experts(k, spec, x, whose)
@@ -97,11 +105,11 @@ def few_rows(spec: FewRowsSpec) -> GpuKernel:
     sums = [[_zeros(k) for _ in range(product.parts)] for _ in range(spec.rows)]
     first_block = k.let((at.matrix + block) * product.parts - at.begin, "first_block")
     if spec.experts:  # of matrices that this step is not given nothing is stored
-        given = tirx.And(first_block >= 0, first_block < height * len(weights))
+        given = tirx.And(first_block >= 0, first_block < heights[0] * len(weights))
         end = k.let(tirx.Select(given, end, first_row), "end")
-    for number, weight in enumerate(weights):
+    for number, (weight, height) in enumerate(zip(weights, heights, strict=True)):
         weight.place(quarter)
-        own = k.let(first_block - height * number, "own")
+        own = k.let(first_block - sum(heights[:number]), "own")
         # A workgroup's outputs are of one part.
         there = tirx.And(first_row < end, tirx.And(own >= 0, own < height))
         with k.when(there) if spec.experts or len(weights) > 1 else nullcontext():
@@ -215,7 +223,7 @@ def _multiply_group(
     k: GpuKernel, spec: FewRowsSpec, groups: list[Group], x: _Rows, index: Expr, sums: list[list[Register]]
 ) -> None:
     """Adds the products of 32 columns: of integers, which are scaled once for each span of columns that has a scale."""
-    fmt, has_offset = spec.product.fmt, groups[0].weight.has_offset
+    fmt, has_offset = groups[0].weight.fmt, groups[0].weight.has_offset
     octets = OCTETS // groups[0].weight.spans
     # For a single row every load stands for itself, so that all of a group's are on their way at once.
     repeat = _unrolled if spec.rows == 1 else _looped

@@ -8,6 +8,7 @@ from hearth.compiler.gpu.rules import (
     elementwise,
     embedding,
     experts,
+    joined,
     likeliest,
     mixers,
     moves,
@@ -18,7 +19,7 @@ from hearth.compiler.gpu.rules import (
 from hearth.compiler.gpu.selection import GpuSelection, Rule
 from hearth.compiler.passes.rewrite import Graph
 
-_KINDS = (elementwise, embedding, experts, likeliest, mixers, moves, norms, paged_attention, products)
+_KINDS = (elementwise, embedding, experts, joined, likeliest, mixers, moves, norms, paged_attention, products)
 
 RULES: Mapping[str, Rule] = {name: rule for kind in _KINDS for name, rule in kind.RULES.items()}
 """By the name of the operation, as `passes.rewrite.operation` gives it."""
