@@ -7,7 +7,7 @@ a whole block of 16 on. That is done where whoever reads them takes columns of a
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import accumulate
@@ -85,36 +85,48 @@ def _joined(graph: Graph, group: list[_Part]) -> dict[tuple[Any, int], Any]:
 
 
 def _groups(graph: Graph, s: GpuSelection) -> list[list[_Part]]:
-    reads = Counter(arguments(v)[i] for _, v in graph.bindings for i in _READ_COLUMNS.get(operation(v), ()))
+    """Products that can be joined, by what they multiply and how it is normed."""
+    readers = _Readers(graph)
     found: dict[Any, list[_Part]] = {}
     for var, value in graph.bindings:
-        part = _part(graph, var, value, reads, s)
-        if part is not None:
+        if is_op(value, _PRODUCT) and _is_plain(value, s) and (part := readers.part(var, value)) is not None:
             found.setdefault((*arguments(value)[:-1], attribute(value, "norm")), []).append(part)
     room = MAX_STORAGE_BUFFERS - 3  # x, the gain, the result
     return [group[:room] for group in found.values() if len(group) > 1]
 
 
-def _part(graph: Graph, var: Any, value: Any, reads: Counter[Any], s: GpuSelection) -> _Part | None:
-    """The product as a part of a group; None: it is none, or somebody reads it otherwise."""
-    plain = is_op(value, _PRODUCT) and attribute(value, "epilogue", "store") == "store"
-    if not plain or attribute(value, "bias") or attribute(value, "gather") or len(value.args[1].fields) > 3:
-        return None
-    weight = arguments(value)[-1]
-    packed = s.parameters.packed[weight.name]
-    if packed.fmt.is_row or packed.rotated > 1 or len(parts_of(packed)) > 1 or len(var.ty.shape) != 2:
-        return None
-    if reads[var] == graph.uses[var] == 1:
-        return _Part(value, weight, [(weight, 0)], [width(var)])
-    split = next((v for v, each in graph.bindings if is_op(each, "split") and each.args[0].same_as(var)), None)
-    if split is None or not graph.only_use(var):
-        return None
-    taken = [
-        (v, each)
-        for v, each in graph.bindings
-        if isinstance(each, relax.TupleGetItem) and each.tuple_value.same_as(split)
-    ]
-    if any(reads[v] != graph.uses[v] for v, _ in taken):
-        return None
-    widths = [int(field.shape[1]) for field in split.ty.fields]
-    return _Part(value, weight, [(split, i) for i in range(len(widths))], widths)
+def _is_plain(value: Any, s: GpuSelection) -> bool:
+    """Whether nothing follows a product, and its weight can be bound at once."""
+    if attribute(value, "epilogue", "store") != "store" or attribute(value, "bias") or attribute(value, "gather"):
+        return False
+    packed = s.parameters.packed[arguments(value)[-1].name]
+    return not packed.fmt.is_row and packed.rotated == 1 and len(parts_of(packed)) == 1
+
+
+class _Readers:
+    """Who reads columns in a graph."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+        self._reads: Counter[Any] = Counter()
+        self._splits: dict[Any, Any] = {}  # of what -> the split
+        self._items: dict[Any, list[Any]] = defaultdict(list)  # of a split
+        for var, value in graph.bindings:
+            self._reads.update(arguments(value)[i] for i in _READ_COLUMNS.get(operation(value), ()))
+            if is_op(value, "split"):
+                self._splits[value.args[0]] = var
+            elif isinstance(value, relax.TupleGetItem):
+                self._items[value.tuple_value].append(var)
+
+    def part(self, var: Any, value: Any) -> _Part | None:
+        """A product's result as a part of a group; None: somebody reads it otherwise."""
+        weight = arguments(value)[-1]
+        if not self._graph.only_use(var):
+            return None
+        if self._reads[var]:
+            return _Part(value, weight, [(weight, 0)], [width(var)])
+        split = self._splits.get(var)
+        if split is None or any(self._reads[item] != self._graph.uses[item] for item in self._items[split]):
+            return None
+        widths = [int(field.shape[1]) for field in split.ty.fields]
+        return _Part(value, weight, [(split, i) for i in range(len(widths))], widths)

@@ -17,8 +17,8 @@ from hearth.compiler.work import Work
 from hearth.model.text.batch import LONGEST_TILE
 
 _LONGEST = tirx.Var(LONGEST_TILE, "int64")
-_MOST_HELD = 32
-"""Vectors of a state that an invocation may hold in registers: half of what GPUs have for each where they are busy."""
+_MOST_HELD = 16
+"""Vectors of a state that an invocation may hold in registers, of which small GPUs have few: those of 128 x 128."""
 
 
 def _causal_conv(graph: Graph, value: Any, s: GpuSelection) -> Any:
