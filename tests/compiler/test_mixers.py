@@ -13,6 +13,7 @@ from tests.compiler.kernel_library import KernelLibrary, build, copied, float_pa
 from hearth.compiler.cpu.kernels.causal_conv import BLOCK, CausalConvSpec, causal_conv
 from hearth.compiler.cpu.kernels.gated_delta import GatedDeltaSpec, gated_delta
 from hearth.compiler.cpu.kernels.gated_norm import GatedNormSpec, gated_norm
+from hearth.compiler.cpu.kernels.selective_scan import SelectiveScanSpec, selective_scan
 
 F32 = NDArray[np.float32]
 Int32s = NDArray[np.int32]
@@ -23,6 +24,10 @@ RULES = (
     GatedDeltaSpec(2, 6, 37, 48),  # a block of two vectors, and one of a single
     GatedDeltaSpec(2, 6, 16, 32, tiled=True),
     GatedDeltaSpec(1, 3, 32, 16, strength=2.0),
+)
+SCANS = (
+    SelectiveScanSpec(4, 2, 48, 7),  # a block of two vectors, and one of a single
+    SelectiveScanSpec(3, 1, 16, 12, least=0.3, most=0.9),
 )
 NORMS = (
     GatedNormSpec(1e-6, "silu", False, True),
@@ -36,6 +41,7 @@ SLOTS = 5
 def library(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> KernelLibrary:
     kernels = [causal_conv(spec) for spec in CONVOLUTIONS]
     kernels += [gated_delta(spec) for spec in RULES]
+    kernels += [selective_scan(spec) for spec in SCANS]
     kernels += [gated_norm(spec) for spec in NORMS]
     return build(kernels, request.param, tmp_path_factory.mktemp("mixers"))
 
@@ -108,13 +114,13 @@ class Rule:
         self.columns = 2 * spec.key_heads * spec.key_size + spec.value_heads * spec.value_size
         self.state = guarded((SLOTS, spec.state_size), np.float32)
 
-    def draw(self, tokens: int) -> tuple[F32, F32, F32]:
+    def draw(self, tokens: int) -> tuple[F32, ...]:
         """Queries, keys and values; a; b."""
         rng = np.random.default_rng(tokens)
         a, b = (rng.standard_normal((tokens, self.spec.value_heads)).astype(np.float32) for _ in range(2))
         return rng.standard_normal((tokens, self.columns)).astype(np.float32), a, b
 
-    def run(self, drawn: tuple[F32, F32, F32], about: Batch) -> F32:
+    def run(self, drawn: tuple[F32, ...], about: Batch) -> F32:
         qkv, a, b = drawn
         tokens, spec = len(qkv), self.spec
         y = guarded((tokens, spec.value_heads * spec.value_size), np.float32)
@@ -126,7 +132,7 @@ class Rule:
         self.library.run(spec.name, buffers, scalars, units, chunk=1, scratch_bytes=scratch)
         return np.array(y)
 
-    def expected(self, drawn: tuple[F32, F32, F32]) -> NDArray[np.float64]:
+    def expected(self, drawn: tuple[F32, ...]) -> NDArray[np.float64]:
         spec = self.spec
         qkv, a, b = (array.astype(np.float64) for array in drawn)
         keys = spec.key_heads * spec.key_size
@@ -144,6 +150,55 @@ class Rule:
             state = state + k[t, own][:, :, None] * change[:, None, :]
             rows.append(np.einsum("hkv,hk->hv", state, q[t, own]) * spec.key_size**-0.5)
         return np.stack(rows).reshape(len(qkv), -1)
+
+
+class Scan:
+    """A selective scan, run over batches of tokens."""
+
+    def __init__(self, library: KernelLibrary, spec: SelectiveScanSpec) -> None:
+        rng = np.random.default_rng(6)
+        self.library, self.spec = library, spec
+        self.decay = -np.exp(rng.standard_normal(spec.heads)).astype(np.float32)
+        self.bias, self.through = rng.standard_normal((2, spec.heads)).astype(np.float32)
+        self.inner = spec.heads * spec.columns
+        self.state = guarded((SLOTS, spec.state_size), np.float32)
+
+    def draw(self, tokens: int) -> tuple[F32, ...]:
+        """x, B and C; steps."""
+        rng = np.random.default_rng(tokens)
+        width = self.inner + 2 * self.spec.groups * self.spec.state
+        xbc = rng.standard_normal((tokens, width)).astype(np.float32)
+        return xbc, rng.standard_normal((tokens, self.spec.heads)).astype(np.float32)
+
+    def run(self, drawn: tuple[F32, ...], about: Batch) -> F32:
+        xbc, steps = drawn
+        y = guarded((len(xbc), self.inner), np.float32)
+        given = (xbc, steps, self.decay, self.bias, self.through, about.runs, about.state_to)
+        buffers = [*(copied(array) for array in given), y, self.state]
+        scalars = [xbc.shape[1], self.spec.heads, 0, self.inner]
+        units, scratch = len(about.runs) * self.spec.heads, self.spec.scratch_bytes(len(xbc))
+        self.library.run(self.spec.name, buffers, scalars, units, chunk=1, scratch_bytes=scratch)
+        return np.array(y)
+
+    def expected(self, drawn: tuple[F32, ...]) -> NDArray[np.float64]:
+        spec = self.spec
+        xbc, steps = (array.astype(np.float64) for array in drawn)
+        x, b, c = np.split(xbc, [self.inner, self.inner + spec.groups * spec.state], axis=1)
+        x = x.reshape(-1, spec.heads, spec.columns)
+        b, c = (
+            np.repeat(part.reshape(-1, spec.groups, spec.state), spec.heads // spec.groups, axis=1) for part in (b, c)
+        )
+        steps = np.clip(np.log1p(np.exp(steps + self.bias)), spec.least, spec.most)
+        state, rows = np.zeros((spec.heads, spec.state, spec.columns)), []
+        for t in range(len(x)):
+            state = state * np.exp(steps[t] * self.decay)[:, None, None]
+            state = state + b[t][:, :, None] * (steps[t][:, None] * x[t])[:, None, :]
+            rows.append(np.einsum("hsc,hs->hc", state, c[t]) + self.through[:, None] * x[t])
+        return np.stack(rows).reshape(len(x), -1)
+
+
+def recurrence(library: KernelLibrary, spec: GatedDeltaSpec | SelectiveScanSpec) -> Rule | Scan:
+    return Rule(library, spec) if isinstance(spec, GatedDeltaSpec) else Scan(library, spec)
 
 
 def assert_close(actual: F32, expected: NDArray[np.float64]) -> None:
@@ -170,26 +225,28 @@ def test_a_convolution_goes_on_from_any_token_with_the_same_bits(library: Kernel
     assert np.array_equal(parts[3:9], conv.run(other, batch((9, -1, {})))[3:])
 
 
-@pytest.mark.parametrize("spec", RULES, ids=lambda spec: spec.name)
-def test_the_gated_delta_rule(library: KernelLibrary, spec: GatedDeltaSpec) -> None:
-    rule = Rule(library, spec)
+@pytest.mark.parametrize("spec", [*RULES, *SCANS], ids=lambda spec: spec.name)
+def test_a_recurrence(library: KernelLibrary, spec: GatedDeltaSpec | SelectiveScanSpec) -> None:
+    rule = recurrence(library, spec)
     drawn = rule.draw(23)
     assert_close(rule.run(drawn, batch((23, -1, {}))), rule.expected(drawn))
 
 
-@pytest.mark.parametrize("spec", RULES, ids=lambda spec: spec.name)
-def test_the_rule_goes_on_from_any_token_with_the_same_bits(library: KernelLibrary, spec: GatedDeltaSpec) -> None:
-    rule = Rule(library, spec)
+@pytest.mark.parametrize("spec", [*RULES, *SCANS], ids=lambda spec: spec.name)
+def test_a_recurrence_goes_on_from_any_token_with_the_same_bits(
+    library: KernelLibrary, spec: GatedDeltaSpec | SelectiveScanSpec
+) -> None:
+    rule = recurrence(library, spec)
     drawn, other = rule.draw(9), rule.draw(10)
     whole = rule.run(drawn, batch((9, -1, {0: 4, 5: 1, 8: 2})))
-    rule.run(tuple(array[:3] for array in other), batch((3, -1, {2: 3})))  # type: ignore[arg-type]
+    rule.run(tuple(array[:3] for array in other), batch((3, -1, {2: 3})))
     mixed = tuple(np.concatenate([x[1:4], y[3:], x[6:]]) for x, y in zip(drawn, other, strict=True))
-    parts = rule.run(mixed, batch((3, 4, {}), (7, 3, {6: 3}), (3, 1, {})))  # type: ignore[arg-type]
+    parts = rule.run(mixed, batch((3, 4, {}), (7, 3, {6: 3}), (3, 1, {})))
     assert np.array_equal(parts[:3], whole[1:4])
     assert np.array_equal(parts[10:], whole[6:])
     assert np.array_equal(parts[3:10], rule.run(other, batch((10, -1, {})))[3:])
     for at in range(9):  # token by token, in one slot
-        one = rule.run(tuple(array[at : at + 1] for array in drawn), batch((1, 0 if at else -1, {0: 0})))  # type: ignore[arg-type]
+        one = rule.run(tuple(array[at : at + 1] for array in drawn), batch((1, 0 if at else -1, {0: 0})))
         assert np.array_equal(one[0], whole[at])
 
 
