@@ -73,3 +73,22 @@ def test_size_of_a_head_may_follow_from_the_others() -> None:
     edited = Edited("granitemoehybrid")
     edited.config["mamba_d_head"] = "auto"
     assert load_family(edited).config == load_family(Edited("granitemoehybrid")).config
+
+
+def test_qwen_3_5_as_it_is_published_with_its_eyes_and_what_predicts_further() -> None:
+    edited, expected = Edited("qwen3_5"), load_family(Edited("qwen3_5"))
+    inner = dict(edited.config)
+    edited.architecture = "qwen3_5"
+    edited.config = {
+        "model_type": "qwen3_5",
+        "text_config": inner,
+        "vision_config": {"model_type": "qwen3_5_vision"},
+        "tie_word_embeddings": inner["tie_word_embeddings"],
+    }
+    for name in list(edited.tensors):
+        edited.rename(name, name.replace("model.", "model.language_model.", 1))
+    for name in ("model.visual.patch_embed.proj.weight", "mtp.fc.weight"):
+        edited.add(name, np.zeros((4, 4), np.float16))
+    model = load_family(edited)
+    assert model.config == expected.config
+    assert set(model.unused) == {"model.visual.patch_embed.proj.weight", "mtp.fc.weight"}
