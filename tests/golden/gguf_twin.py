@@ -52,7 +52,7 @@ def write_twin(
         weights: by the names that transformers gives them.
         runnable: adds what llama.cpp wants to see before it runs a model that has no tokenizer.
     """
-    hidden, heads = (_named(config, names) for names in (_HIDDEN, _HEADS))
+    hidden, heads = (_named(config, names, 0) for names in (_HIDDEN, _HEADS))
     layers = _named(config, _LAYERS) or len(_named(config, _KINDS))
     head_dim = getattr(config, "head_dim", None) or hidden // heads
     rope = getattr(config, "rope_parameters", None) or {}
@@ -64,7 +64,7 @@ def write_twin(
         if arch not in INTERLEAVED:
             writer.add_vocab_size(config.vocab_size)
     writer.add_block_count(layers)
-    writer.add_context_length(_named(config, _POSITIONS))
+    writer.add_context_length(_named(config, _POSITIONS, 1 << 20))
     writer.add_embedding_length(hidden)
     adjusted = weights.get("model.layers.0.feed_forward.w1.weight")  # LFM2
     if arch in NEMOTRON_H:
@@ -72,17 +72,19 @@ def write_twin(
         writer.add_feed_forward_length([width if kind in ("mlp", "moe") else 0 for kind in _named(config, _KINDS)])
     elif _named(config, _INNER) is not None:
         writer.add_feed_forward_length(_named(config, _INNER) if adjusted is None else len(adjusted))
+    elif arch == "mamba2":
+        writer.add_feed_forward_length(0)
     writer.add_head_count(heads)
     kv_heads = _kv_heads(config) or heads
     recurrent = _recurrent(config)
     writer.add_head_count_kv([0 if other else kv_heads for other in recurrent] if any(recurrent) else kv_heads)
-    if hasattr(config, "rms_norm_eps") or arch.startswith("lfm2"):
-        writer.add_layer_norm_rms_eps(_named(config, ("rms_norm_eps", "norm_eps")))
+    if hasattr(config, "rms_norm_eps") or arch.startswith("lfm2") or arch == "mamba2":
+        writer.add_layer_norm_rms_eps(_named(config, ("rms_norm_eps", "norm_eps", "layer_norm_epsilon")))
     else:
         writer.add_layer_norm_eps(_named(config, _EPSILONS, 1e-5))
     if rope:
         writer.add_rope_freq_base(rope["rope_theta"])
-    if head_dim * heads != hidden or arch in {
+    if (heads and head_dim * heads != hidden) or arch in {
         "gemma",
         "gemma2",
         "gemma3",
@@ -105,7 +107,7 @@ def write_twin(
         _write_delta_net(writer, config)
         weights = _in_turns(weights, config) if arch in IN_TURNS else _apart(weights, config)
         weights = _delta_net_tensors(weights)
-    if _named(config, _MAMBA_HEADS):
+    if _named(config, _MAMBA_HEADS) or arch == "mamba2":
         _write_mamba2(writer, config)
         weights = _with_factors(weights, config) if arch == "falcon-h1" else weights
         weights = _mamba2_tensors(weights, _named(config, _MAMBA_GROUPS))
@@ -293,12 +295,12 @@ def _write_delta_net(writer: gguf.GGUFWriter, config: Any) -> None:
 
 
 def _write_mamba2(writer: gguf.GGUFWriter, config: Any) -> None:
-    heads = _named(config, _MAMBA_HEADS)
+    heads = _named(config, (*_MAMBA_HEADS, "num_heads"))
     writer.add_ssm_conv_kernel(_named(config, ("mamba_d_conv", "conv_kernel")))
-    writer.add_ssm_state_size(_named(config, ("mamba_d_state", "ssm_state_size")))
+    writer.add_ssm_state_size(_named(config, ("mamba_d_state", "ssm_state_size", "state_size")))
     writer.add_ssm_group_count(_named(config, _MAMBA_GROUPS))
     writer.add_ssm_time_step_rank(heads)
-    writer.add_ssm_inner_size(heads * _named(config, ("mamba_d_head", "mamba_head_dim")))
+    writer.add_ssm_inner_size(heads * _named(config, ("mamba_d_head", "mamba_head_dim", "head_dim")))
 
 
 def _mamba2_tensors(weights: dict[str, NDArray[np.float32]], groups: int) -> dict[str, NDArray[np.float32]]:

@@ -794,6 +794,26 @@ RECIPES = [
         gguf="lfm2moe",
     ),
     Recipe(
+        "mamba2",
+        "Mamba2ForCausalLM",
+        {
+            "vocab_size": 53,
+            "hidden_size": 24,
+            "num_hidden_layers": 2,
+            "num_heads": 3,
+            "head_dim": 16,
+            "expand": 2,
+            "n_groups": 1,
+            "state_size": 16,
+            "conv_kernel": 4,
+            "chunk_size": 8,
+            "bos_token_id": 1,
+            "eos_token_id": 2,
+            "pad_token_id": None,
+        },
+        gguf="mamba2",
+    ),
+    Recipe(
         "bamba",
         "BambaForCausalLM",
         _shape(

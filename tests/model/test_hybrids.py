@@ -29,7 +29,6 @@ def tensor(edited: Edited, name: str) -> np.ndarray:
 @pytest.mark.parametrize(
     ("name", "change", "error", "message"),
     [
-        ("granitemoehybrid", {"layer_types": ["mamba"] * 3}, Unsupported, "layer_types.*no layer attends"),
         ("granitemoehybrid", {"layer_types": ["mamba", "attention", "rwkv"]}, Unsupported, "kind of layer 'rwkv'"),
         ("granitemoehybrid", {"mamba_n_groups": 2}, CorruptFile, "mamba_n_groups = 2.*divisor of the 3 heads"),
         (

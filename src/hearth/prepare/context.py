@@ -44,10 +44,11 @@ def choose_room(
     full = pages_for(context, count, page_tokens=info.page_tokens)
     if kv_bytes is None:
         return Room(full, slots)
+    if not info.kv_bytes_per_page:  # no layer attends
+        return Room(full, slots)
     left_bytes = kv_bytes - slots * info.state_bytes_per_slot
-    return Room(
-        min(full, max(pages_for(context, page_tokens=info.page_tokens), left_bytes // info.kv_bytes_per_page)), slots
-    )
+    least = pages_for(context, page_tokens=info.page_tokens)
+    return Room(min(full, max(least, left_bytes // info.kv_bytes_per_page)), slots)
 
 
 def _choose_slots(info: TextInfo, max_seqs: int, kv_bytes: int | None) -> int:

@@ -74,6 +74,8 @@ _ZERO_IS_NONE = {
     "clamp_kqv",
     "routed_scaling_factor",
 }
+# With a zero in these a file says that its model has no such part.
+_ZERO_IS_ABSENT = {"num_attention_heads", "num_key_value_heads", "intermediate_size"}
 # Under `{architecture}.rope.`: what ends up in `rope_scaling`.
 _ROPE: Mapping[str, str] = {
     "scaling.type": "rope_type",
@@ -148,6 +150,8 @@ def gguf_settings(
             value, by_layer = _one_for_all_layers(prefix + key, value)
             if by_layer is not None:
                 values[f"{name}_by_layer"] = by_layer
+            if name in _ZERO_IS_ABSENT and value == 0:
+                continue
             values[name] = None if name in _ZERO_IS_NONE and value == 0 else value
         elif key != rope_key and rope_key in _ROPE:
             scaling[_ROPE[rope_key]] = value

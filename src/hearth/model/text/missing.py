@@ -43,13 +43,15 @@ BLOCKS: tuple[Block, ...] = (
         {"deepseek_v32": "glm4_moe", "glm_moe_dsa": "glm4_moe", "glm-dsa": "glm4_moe", "qwen4exp": "qwen3_5"},
     ),
     Block(
-        "layers without any cache of keys and values, in all of the model",
-        {"mamba": "bamba", "mamba2": "bamba", "falcon_mamba": "falcon_h1", "rwkv6": "bamba", "rwkv7": "bamba",
-         "arwkv7": "bamba", "rwkv": "bamba", "rwkv6qwen2": "bamba"},
+        "RWKV's mixing of tokens",
+        {"rwkv": "mamba2", "rwkv6": "mamba2", "rwkv7": "mamba2", "arwkv7": "mamba2", "rwkv6qwen2": "mamba2"},
     ),
     Block(
         "Mamba 1, whose steps have a rank of their own",
-        {"jamba": "granitemoehybrid", "zamba2": "bamba", "plamo2": "bamba", "zamba": "bamba"},
+        {
+            "mamba": "mamba2", "falcon_mamba": "mamba2", "jamba": "granitemoehybrid", "plamo2": "bamba",
+            "zamba": "bamba", "zamba2": "bamba",
+        },
     ),
     Block(
         "an embedding for each layer, and layers that share keys and values",

@@ -83,6 +83,8 @@ static hearth_status take_sizes(hearth_session *session, const hearth_session_op
     const hth_plan *plan = &session->model->plan;
     uint64_t counting = 0, given = 0;
     for (uint32_t i = 0; i < plan->header->num_states; ++i) counting |= (uint64_t)1 << plan->states[i].symbol;
+    /* Sequences are cut into pages also where no layer keeps anything in them. */
+    if (session->model->text.function != NULL) counting |= (uint64_t)1 << session->model->text.symbols[HTH_PAGES];
     for (uint32_t i = 0; i < options->num_sizes; ++i) {
         const char *name = options->sizes[i].name;
         const int64_t value = options->sizes[i].value;

@@ -85,17 +85,17 @@ static uint32_t high_of(const hth_plan *plan, const hth_text *text, hth_text_sym
     return (uint32_t)interval_of(plan, text, symbol).high;
 }
 
-/* There are pages, and nothing that a forward sets is fixed by the session. */
+/* Something is kept of a sequence, and nothing that a forward sets is fixed by the session. */
 static hearth_status check_states(const hth_plan *plan, const hth_text *text) {
-    bool paged = false;
+    bool kept = false;
     for (uint32_t i = 0; i < plan->header->num_states; ++i) {
         for (int s = 0; s < HTH_NUM_TEXT_SYMBOLS; ++s) {
             if (plan->states[i].symbol != text->symbols[s]) continue;
             if (s != HTH_PAGES && s != HTH_SLOTS) return CORRUPT("state %u is counted by %s", i, symbols[s].name);
-            paged |= s == HTH_PAGES;
+            kept = true;
         }
     }
-    return paged ? HEARTH_OK : CORRUPT("there is no state whose units are counted by pages");
+    return kept ? HEARTH_OK : CORRUPT("there is no state whose units are counted by pages or slots");
 }
 
 static hearth_status find_symbols(const hth_plan *plan, hth_text *text) {

@@ -36,6 +36,7 @@ from hearth.model.text.families import (
     lfm2_moe,
     lfm3,
     llama,
+    mamba2,
     mistral,
     mixtral,
     nemotron,
@@ -68,6 +69,7 @@ FAMILIES: tuple[Family, ...] = tuple(
     module.FAMILY
     for module in (
         llama,
+        mamba2,
         lfm2,
         lfm3,
         mistral,

@@ -123,10 +123,7 @@ class Family:
     def read(self, settings: Settings) -> DecoderConfig:
         """What a configuration of this family says. Raises Unsupported for what Hearth does not compute."""
         self._refuse_unknown(settings)
-        config = self.configure(settings)
-        if not any(layer.attends for layer in config.layers):
-            raise settings.unsupported("layer_types", "Hearth does not run models of which no layer attends.")
-        return config
+        return self.configure(settings)
 
     def _refuse_unknown(self, settings: Settings) -> None:
         """Raises Unsupported for a setting that changes the result and that this family does not compute."""
