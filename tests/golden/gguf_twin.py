@@ -107,6 +107,12 @@ def write_twin(
         _write_delta_net(writer, config)
         weights = _in_turns(weights, config) if arch in IN_TURNS else _apart(weights, config)
         weights = _delta_net_tensors(weights)
+    if arch == "jamba":
+        writer.add_ssm_conv_kernel(config.mamba_d_conv)
+        writer.add_ssm_state_size(config.mamba_d_state)
+        writer.add_ssm_time_step_rank(config.mamba_dt_rank)
+        writer.add_ssm_inner_size(config.mamba_expand * hidden)
+        weights = _mamba_tensors(weights)
     if _named(config, _MAMBA_HEADS) or arch == "mamba2":
         _write_mamba2(writer, config)
         weights = _with_factors(weights, config) if arch == "falcon-h1" else weights
@@ -150,6 +156,9 @@ def _kv_heads(config: Any) -> int | None:
 
 def _recurrent(config: Any) -> list[bool]:
     """Which layers are recorded as having no heads of keys and values."""
+    if config.model_type == "jamba":
+        layers = range(config.num_hidden_layers)
+        return [layer % config.attn_layer_period != config.attn_layer_offset for layer in layers]
     others = ("conv", "linear_attention", "mlp", "moe") if _named(config, _MAMBA_HEADS) else ("conv",)
     return [kind in others for kind in _named(config, _KINDS) or ()]
 
@@ -255,8 +264,9 @@ def _experts_together(weights: dict[str, NDArray[np.float32]], alone: bool) -> d
     for name, weight in weights.items():
         layer = name.split(".")[2] if ".layers." in name else ""
         if part := re.fullmatch(r"(.*\.experts\.)\d+\.(.*)", name):
-            merged = re.sub(r"^model\.(.*feed_forward)", r"\1", part[1] + part[2])
+            merged = re.sub(r"^model\.(.*feed_forward.*w\d)", r"\1", part[1] + part[2])
             merged = re.sub(r"^backbone\.(.*)mixer", r"model.\1mlp", merged)
+            merged = re.sub(r"^(model\..*)feed_forward(.*_proj)", r"\1mlp\2", merged)
             single.setdefault(merged, []).append(weight)
         elif turned and ".mlp.experts." in name:
             together |= _turned_experts(name, f"blk.{layer}.ffn_", weight)
@@ -317,6 +327,16 @@ def _mamba2_tensors(weights: dict[str, NDArray[np.float32]], groups: int) -> dic
         elif kind == "norm.weight":
             weight = weight.reshape(groups, -1)
         made[name.replace(".dt_bias", ".dt_proj.bias")] = weight
+    return made
+
+
+def _mamba_tensors(weights: dict[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
+    """Tensors of Mamba 1 in the shapes of the format."""
+    made = {}
+    for name, weight in weights.items():
+        if name.endswith("conv1d.weight"):
+            weight = weight[:, 0]
+        made[name] = -np.exp(weight) if name.endswith("A_log") else weight
     return made
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hearth.model.text.mixers.delta_net import DeltaNet
+from hearth.model.text.mixers.mamba import Mamba
 from hearth.model.text.mixers.mamba2 import Mamba2
 from hearth.model.text.mixers.short_conv import ShortConv
 
@@ -75,9 +76,27 @@ def _mamba2(m: Mamba2, w: Mapping[str, Array], x: Array, epsilon: float) -> Arra
     return y @ w["ssm_out"].T + w.get("ssm_out_bias", 0.0)
 
 
+def _mamba(m: Mamba, w: Mapping[str, Array], x: Array, epsilon: float) -> Array:
+    value, gate = np.split(x @ w["ssm_in"].T + w.get("ssm_in_bias", 0.0), 2, axis=1)
+    value = silu(_causal_conv(value, w["ssm_conv"], w.get("ssm_conv_bias", 0.0)))
+    parts = np.split(value @ w["ssm_x"].T, [m.rank, m.rank + m.state], axis=1)
+    steps, b, c = (
+        part / np.sqrt((part**2).mean(-1, keepdims=True) + epsilon) * w[f"ssm_{name}_norm"]
+        for part, name in zip(parts, ("dt", "b", "c"), strict=True)
+    )
+    steps = np.log1p(np.exp(steps @ w["ssm_dt"].T + w["ssm_step"]))
+    state, out = np.zeros((m.state, m.channels)), []
+    for t in range(len(x)):
+        state = np.exp(steps[t] * w["ssm_rates"]) * state + b[t][:, None] * (steps[t] * value[t])
+        out.append(c[t] @ state + w["ssm_through"] * value[t])
+    return (np.stack(out) * silu(gate)) @ w["ssm_out"].T + w.get("ssm_out_bias", 0.0)
+
+
 def _short_conv(m: ShortConv, w: Mapping[str, Array], x: Array, epsilon: float) -> Array:
     before, behind, value = np.split(x @ w["conv_in"].T, 3, axis=1)
     return (behind * _causal_conv(before * value, w["conv_taps"], w.get("conv_bias", 0.0))) @ w["conv_out"].T
 
 
-_MIXERS: dict[type, Callable[..., Array]] = {DeltaNet: _delta_net, Mamba2: _mamba2, ShortConv: _short_conv}
+_MIXERS: dict[type, Callable[..., Array]] = {
+    DeltaNet: _delta_net, Mamba: _mamba, Mamba2: _mamba2, ShortConv: _short_conv
+}  # fmt: skip

@@ -231,6 +231,23 @@ def selective_scan(
     )  # fmt: skip
 
 
+def channel_scan(
+    x: Any, steps: Any, b: Any, c: Any, rates: Any, bias: Any, through: Any, runs: Any, state_to: Any, state: Any
+) -> Any:
+    """The selective scan of Mamba 1: of each channel a vector s [size] goes from token to token,
+
+        s = exp(d A) s;  s = s + B d x;  y = C . s + D x
+
+    with d = softplus(step + bias). x, steps (n, channels); b, c (n, size); rates (A, negative) (size, channels); bias,
+    through (D) (channels,); (n, channels).
+
+    Args:
+        runs, state_to: as `causal_conv`.
+        state: (slots, size * channels).
+    """
+    return hearth_op("channel_scan", [x, steps, b, c, rates, bias, through, runs, state_to, state], x.ty)
+
+
 def gated_norm(x: Any, gate: Any, weight: Any, *, size: int, epsilon: float, activation: str, before: bool) -> Any:
     """RMSNorm over each `size` columns, and a gate: x and gate (n, c), weight (size,) or (c,); (n, c).
 

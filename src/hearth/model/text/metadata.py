@@ -229,7 +229,8 @@ def _facts_of_tensors(checkpoint: Checkpoint) -> dict[str, Any]:
     if embedding is None or len(embedding.shape) != 2:
         raise CorruptFile(f"{checkpoint.path.name} has no embedding matrix 'token_embd.weight'.")
     # Of a layer that attends, or has an MLP: the first may be another.
-    layers = {name.split(".", 2)[-1] for name in checkpoint.tensors if name.startswith("blk.")}
+    of_layers = [name.split(".", 2) for name in checkpoint.tensors if name.startswith("blk.")]
+    layers = {names[-1] for names in of_layers}
     return {
         "vocab_size": embedding.shape[0],
         "tie_word_embeddings": "output.weight" not in checkpoint.tensors,
@@ -241,6 +242,7 @@ def _facts_of_tensors(checkpoint: Checkpoint) -> dict[str, Any]:
         "head_bias": "output.bias" in checkpoint.tensors,
         "qk_norm": "attn_q_norm.weight" in layers,
         "use_conv_bias": "ssm_conv1d.bias" in layers,
+        "layers_with_experts": [names[1] for names in of_layers if names[-1] == "ffn_gate_inp.weight"],
         "mamba_rms_norm": "ssm_norm.weight" in layers,
         "use_expert_bias": "exp_probs_b.bias" in layers,
     }

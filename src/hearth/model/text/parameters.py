@@ -53,7 +53,7 @@ _MIXERS = frozenset({"delta_qkv", "delta_z", "delta_out", "conv_in", "conv_out",
 _LATENT = frozenset({"latent_down", "latent_up"})
 _BODY = frozenset({"q", "k", "v", "o", "attn_gate", *_LATENT, *_MLP, *(f"{part}_shared" for part in _MLP), *_MIXERS})
 _EXPERTS = frozenset(f"{part}_exps" for part in _MLP)
-_SMALL = frozenset({"router", "shared_gate", "head_gate", "delta_a", "delta_b"})
+_SMALL = frozenset({"router", "shared_gate", "head_gate", "delta_a", "delta_b", "ssm_x", "ssm_dt"})
 _HEAD = frozenset({"embed", "head"})
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hearth.compiler.cpu.kernels.causal_conv import BLOCK, CausalConvSpec, causal_conv
+from hearth.compiler.cpu.kernels.channel_scan import LANES, ChannelScanSpec, channel_scan
 from hearth.compiler.cpu.kernels.gated_delta import GatedDeltaSpec, gated_delta
 from hearth.compiler.cpu.kernels.gated_norm import GatedNormSpec, gated_norm
 from hearth.compiler.cpu.kernels.selective_scan import SelectiveScanSpec, selective_scan
@@ -62,6 +63,21 @@ def _selective_scan(graph: Graph, value: Any, s: Selection) -> Any:
     return call(kernel, operands, tensor(rows, ld), units, [stride(width(xbc)), ld_steps, at, ld], work=work, written=1)
 
 
+def _channel_scan(graph: Graph, value: Any, s: Selection) -> Any:
+    x, steps, b, c, *rest = arguments(value)
+    size, channels = (int(each) for each in rest[0].ty.shape)
+    whole(channels, "channels of the selective scan")
+    spec = ChannelScanSpec(size)
+    kernel = s.use(spec.name, lambda isa: channel_scan(spec), spec.scratch_bytes)
+    rows, ld = value.ty_args[0].shape[0], stride(channels)
+    (b, at_b, ldb), (c, at_c, ldc) = columns_of(graph, b), columns_of(graph, c)
+    scalars = [stride(width(x)), stride(width(steps)), ldb, at_b, ldc, at_c, channels, ld]
+    # Of each number of the state: what of it stays, it fades, is added to and asked.
+    work = Work.of("channel_scan", rows, 8 * size * channels)
+    units = rest[-3].ty.shape[0] * (channels // LANES)
+    return call(kernel, [x, steps, b, c, *rest], tensor(rows, ld), units, scalars, grain=4, work=work, written=1)
+
+
 def _gated_norm(graph: Graph, value: Any, s: Selection) -> Any:
     x, gate, weight = arguments(value)
     about = attributes(value)
@@ -79,6 +95,7 @@ def _gated_norm(graph: Graph, value: Any, s: Selection) -> Any:
 
 RULES: dict[str, Rule] = {
     "hearth.causal_conv": _causal_conv,
+    "hearth.channel_scan": _channel_scan,
     "hearth.gated_delta": _gated_delta,
     "hearth.gated_norm": _gated_norm,
     "hearth.selective_scan": _selective_scan,
