@@ -34,6 +34,10 @@ from hearth.quant import FORMATS, choose_format, shared_format
         ("layers.0.v", "f16", "gguf", None, None, "f16"),
         ("embed", "q4_k", "gguf", None, None, "q4_k"),
         ("head", "q6_k", "gguf", None, "q8", "q8"),
+        # So does a folder whose weights were published in a format of ours.
+        ("layers.0.v", "q5_0", "safetensors", None, None, "q5_0"),
+        ("layers.0.v", "nvfp4", "safetensors", "q8", None, "q8"),
+        ("embed", "q4a", "safetensors", None, None, "q4a"),
         # With --quant it is converted, but small heads are not rounded again.
         ("layers.0.v", "q6_k", "gguf", "q4", None, "q4"),
         ("head", "q6_k", "gguf", "q4", None, "q6_k"),

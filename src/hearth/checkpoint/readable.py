@@ -20,7 +20,7 @@ _HINTS = {
 
 def require_readable(info: TensorInfo, kind: SourceKind) -> None:
     """Raises Unsupported for a tensor of a type that Hearth cannot use."""
-    if info.dtype not in _READABLE[kind]:
+    if info.reader is None and info.dtype not in _READABLE[kind]:
         raise Unsupported(
             f"Tensor {info.name[:200]!r} has the type {info.dtype}.",
             why=f"From {_NAMES[kind]} files Hearth reads {', '.join(sorted(_READABLE[kind]))}.",

@@ -64,8 +64,12 @@ class SafetensorsFile:
 
     def raw(self, name: str) -> NDArray[np.uint8]:
         """See `Checkpoint.raw`."""
+        require_readable(self.tensors[name], "safetensors")
+        return self.stored(name)
+
+    def stored(self, name: str) -> NDArray[np.uint8]:
+        """The bytes of a tensor of any type."""
         tensor = self._located[name]
-        require_readable(tensor.info, "safetensors")
         return self._data[tensor.begin : tensor.end]
 
 

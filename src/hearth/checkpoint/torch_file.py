@@ -100,8 +100,12 @@ class TorchCheckpoint:
 
     def raw(self, name: str) -> NDArray[np.uint8]:
         """See `Checkpoint.raw`: copied where the elements do not stand one after another."""
-        tensor = self._tensors[name]
         require_readable(self.tensors[name], self.kind)
+        return self.stored(name)
+
+    def stored(self, name: str) -> NDArray[np.uint8]:
+        """The same of a tensor of any type."""
+        tensor = self._tensors[name]
         begin, item = self._storages[tensor.storage.key][0], tensor.storage.item_bytes
         start = begin + tensor.offset * item
         if _dense(tensor.shape) == tensor.strides or not all(tensor.shape):

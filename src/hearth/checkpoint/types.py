@@ -14,6 +14,18 @@ SourceKind = Literal["safetensors", "gguf", "onnx", "pt2", "torch"]
 """What file a model came in."""
 
 
+class RowReader(Protocol):
+    """Reads a matrix that is made of several tensors of its file: integers, scales, zero points."""
+
+    def __call__(self, begin: int, end: int) -> NDArray[np.float32] | Mapping[str, NDArray[Any]]:
+        """Rows `[begin, end)`, those of a tensor of more axes counted through all of its matrices.
+
+        Returns:
+            f32 `(rows, columns)` where the tensor's dtype is `f32`; else what `quant.Blocks` of that dtype are made
+            of, by the names of its attributes: `q` with as many columns as the matrix has, `scale`, ...
+        """
+
+
 @dataclass(frozen=True)
 class TensorInfo:
     """One tensor of a checkpoint, described but not read.
@@ -21,9 +33,11 @@ class TensorInfo:
     Attributes:
         name: as the file spells it.
         shape: row-major, outermost first: a linear weight is `(out_features, in_features)` in either file format.
-        dtype: `f32`, `f16`, `bf16`, or a GGUF block type (`quant.gguf.GGUF_BLOCKS`).
+        dtype: `f32`, `f16`, `bf16`, or a GGUF block type (`quant.gguf.GGUF_BLOCKS`); with a reader any number format.
         size_bytes: bytes that the tensor takes in its file.
         factor: what all its numbers are multiplied by, where a tensor of its own says that.
+        reader: what makes its rows, where its bytes alone do not say what they are worth.
+        published: how it was quantised, for people, where it has a reader.
     """
 
     name: str
@@ -31,6 +45,8 @@ class TensorInfo:
     dtype: str
     size_bytes: int
     factor: float = 1.0
+    reader: RowReader | None = field(default=None, compare=False, repr=False)
+    published: str = ""
 
 
 @dataclass(frozen=True)
@@ -78,7 +94,8 @@ class Checkpoint(Protocol):
         (each look-up of a list of over 4096 items decodes it anew)."""
 
     def raw(self, name: str) -> NDArray[np.uint8]:
-        """The bytes of a tensor as they stand in the file: 1-D, read-only, memory-mapped."""
+        """The bytes of a tensor as they stand in the file: 1-D, read-only, memory-mapped. Of one with a reader those of
+        its integers."""
 
     def fingerprint(self) -> str:
         """SHA-256 (hex) over what identifies the content: every header, config and tokenizer file, and each weight

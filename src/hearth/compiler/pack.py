@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Callable, Mapping
-from math import prod
 from typing import Any
 
 import numpy as np
@@ -96,14 +95,13 @@ def _row_source(name: str, source: Source, checkpoint: Checkpoint, number: int =
     """The rows of a parameter, or of one matrix of a stack."""
     if isinstance(source, StackedWeight):
         part = source.parts[number]
-        info = checkpoint.tensors[part.tensor]
-        shape = (prod(info.shape[:-1]), info.shape[-1])
         if isinstance(part, ColumnsSource):
-            own = (part.number * info.shape[1], (part.number + 1) * info.shape[1])
-            stored = read_f32(RowSource(name, info.dtype, checkpoint.raw(part.tensor), shape, own))
+            height = checkpoint.tensors[part.tensor].shape[1]
+            own = (part.number * height, (part.number + 1) * height)
+            stored = read_f32(RowSource.of(checkpoint, part.tensor, own))
             turned = np.ascontiguousarray(stored[:, part.columns].T)
             return RowSource(name, "f32", turned.reshape(-1).view(np.uint8), turned.shape)
-        return RowSource(name, info.dtype, checkpoint.raw(part.tensor), shape, part.rows, part.order)
+        return RowSource.of(checkpoint, part.tensor, part.rows, part.order)
     if isinstance(source, ComputedWeight):
         values = _computed(source, checkpoint)
         matrix = (values.shape[0], values.size // values.shape[0]) if values.ndim > 1 else values.shape

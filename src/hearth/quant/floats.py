@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hearth.checkpoint.floats import to_f32
 from hearth.errors import CorruptFile, Unsupported
 
 FLOAT_BYTES = {"f32": 4, "f16": 2, "bf16": 2}
@@ -20,15 +21,9 @@ _ROUNDS_TO_INFINITY = {"f32": float("inf"), "f16": 65520.0, "bf16": float(2.0**1
 def widen(raw: NDArray[np.uint8], dtype: str) -> NDArray[np.float32]:
     """Little-endian bytes of f32, f16 or bf16 numbers as f32, flat. Exact; f32 is a view where alignment allows it."""
     raw = np.ascontiguousarray(raw).reshape(-1)
-    if dtype == "f32":
-        return raw.view(np.float32)
-    if dtype == "f16":
-        return raw.view(np.float16).astype(np.float32)
-    if dtype == "bf16":
-        bits = raw.view(np.uint16).astype(np.uint32)
-        bits <<= 16
-        return bits.view(np.float32)
-    raise Unsupported(f"'{dtype}' is no float type.", hint=f"Known: {', '.join(FLOAT_BYTES)}.")
+    if dtype not in NATIVE_TYPES:
+        raise Unsupported(f"'{dtype}' is no float type.", hint=f"Known: {', '.join(FLOAT_BYTES)}.")
+    return to_f32(raw.view(NATIVE_TYPES[dtype]), dtype)
 
 
 def narrow(values: NDArray[np.float32], dtype: str, name: str = "the weight") -> NDArray[Any]:

@@ -6,7 +6,7 @@ bits; nothing is rounded. Types that need a grid are in `gguf_grids.py`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,14 +51,31 @@ def from_gguf(raw: U8, shape: tuple[int, int], dtype: str, name: str = "the weig
     block = GGUF_BLOCKS[dtype]
     # (N, blocks of a row, bytes of a block)
     fields = block.decode(np.ascontiguousarray(raw).reshape(n, k // block.columns, block.size_bytes))
-    fmt = FORMATS[dtype]
     arrays = {key: np.ascontiguousarray(value).reshape(n, -1) for key, value in fields.items()}
+    return published_blocks(FORMATS[dtype], k, arrays, name, factor)
+
+
+def published_blocks(
+    fmt: Format, k: int, arrays: Mapping[str, NDArray[Any]], name: str = "the weight", factor: float = 1.0
+) -> Blocks:
+    """Integers and scales of some rows, as whoever published them had them.
+
+    Args:
+        k: columns.
+        arrays: attributes of `Blocks`, `(rows, entries)` each; what they lack of a block is filled up.
+        name, factor: as for `from_gguf`.
+
+    Raises:
+        CorruptFile: a scale is not finite.
+    """
+    arrays = dict(arrays)
     if "scale" not in arrays:
+        n = len(arrays["q"])
         arrays["scale"] = np.full((n, stored_columns(fmt, k) // fmt.block_columns), factor, np.float32)
     for key in ("scale", "min"):
         if key in arrays and not np.isfinite(_largest(arrays[key], fmt, key)).all():
             raise CorruptFile(
-                f"'{name}' ({dtype}) has a block whose {key} is not a finite number.",
+                f"'{name}' ({fmt.name}) has a block whose {key} is not a finite number.",
                 why="The file is damaged.",
                 hint="Download the model again (hearth pull).",
             )
@@ -74,12 +91,14 @@ def _largest(stored: NDArray[Any], fmt: Format, key: str) -> NDArray[np.float32]
 
 
 def _whole(array: NDArray[Any], fmt: Format, k: int, key: str) -> NDArray[Any]:
-    """An array of the rows, grown with zeros to the columns that `Blocks` has, which may be more than the file's."""
+    """An array of the rows, grown with what is worth 0 to the columns that `Blocks` has, which may be more than the
+    file's."""
     columns = stored_columns(fmt, k)
     entries = columns if key == "q" else columns // fmt.block_columns * fmt.field(key).count if fmt.is_super else 0
     if entries <= array.shape[1]:
         return array
-    return np.pad(array, ((0, 0), (0, entries - array.shape[1])))
+    filling = fmt.zero_point if key == "q" else 0
+    return np.pad(array, ((0, 0), (0, entries - array.shape[1])), constant_values=filling)
 
 
 def gguf_row_bytes(k: int, dtype: str, name: str = "the weight") -> int:

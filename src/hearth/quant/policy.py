@@ -1,7 +1,8 @@
 """Which format each parameter of a model gets: the defaults, and what `--quant` and `--head` change.
 
 1. Norms and biases are f32, always: they are small and everything depends on them.
-2. A GGUF file keeps the type of each of its tensors unless `--quant` is given.
+2. A GGUF file keeps the type of each of its tensors unless `--quant` is given; so do weights of a folder that were
+   published in one of our block formats.
 3. Anything else becomes q4 unless `--quant` is given.
 4. Embedding and head get `--head`; without it q8 where the body was asked (or defaulted) to 4 bits, since they decide
    which word comes out, and the body's format otherwise. A GGUF tensor that is already stored in 8 bits or fewer then
@@ -71,7 +72,7 @@ def choose_format(
         fmt = FORMATS[format_name(quant)]
         # Few tokens meet one expert, too few for products that pay with many rows.
         return FORMATS[DEFAULT_HEAD] if role == "experts" and fmt.is_row else fmt
-    return source if kind == "gguf" else FORMATS[format_name(default)]
+    return source if kind == "gguf" or not source.is_float else FORMATS[format_name(default)]
 
 
 def row_choice(quant: str | None, precision: Precision) -> tuple[str | None, Precision]:
@@ -99,7 +100,7 @@ def format_name(option: str) -> str:
 def _embedding_format(source: Format, kind: str, quant: str | None, head: str | None, default: str) -> Format:
     if head is not None:
         return FORMATS[head]
-    if quant is None and kind == "gguf":
+    if quant is None and (kind == "gguf" or not source.is_float):
         return source
     body = FORMATS[format_name(quant or default)]
     if body.is_row:  # products add up whole rows of it; what is looked up row by row has scales of its own

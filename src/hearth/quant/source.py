@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hearth.checkpoint.types import Checkpoint
+from hearth.checkpoint.types import Checkpoint, RowReader
 from hearth.errors import CorruptFile
 from hearth.quant.blocks import Blocks, unpack
 from hearth.quant.floats import FLOAT_BYTES, NATIVE_TYPES, check_finite, widen
-from hearth.quant.gguf import from_gguf, gguf_row_bytes
+from hearth.quant.formats import FORMATS
+from hearth.quant.gguf import from_gguf, gguf_row_bytes, published_blocks
 from hearth.quant.rotation import rotate_weight
 
 
@@ -29,6 +30,8 @@ class RowSource:
         rows: half-open range of rows that are meant; None: all.
         order: row i is row `order[i]` of that range, each of which is there at most once; None: as they are.
         factor: what all numbers are multiplied by (`TensorInfo.factor`).
+        reader: what makes the rows, where `raw` is not all of them (`TensorInfo.reader`); `dtype` may then be any
+            number format.
 
     Raises:
         CorruptFile: sizes, range or permutation do not fit together.
@@ -42,6 +45,7 @@ class RowSource:
     rows: tuple[int, int] | None = None
     order: NDArray[np.int64] | None = None
     factor: float = 1.0
+    reader: RowReader | None = None
 
     @classmethod
     def of(
@@ -53,12 +57,22 @@ class RowSource:
     ) -> RowSource:
         """Rows of the tensor called `tensor` of a checkpoint (the fields of a `model.weights.WeightSource`)."""
         info = checkpoint.tensors[tensor]
-        return cls(tensor, info.dtype, checkpoint.raw(tensor), info.shape, rows, order, info.factor)
+        stored = (math.prod(info.shape[:-1]), info.shape[-1]) if len(info.shape) > 2 else info.shape
+        return cls(tensor, info.dtype, checkpoint.raw(tensor), stored, rows, order, info.factor, info.reader)
 
     def __post_init__(self) -> None:
         if len(self.shape) not in (1, 2):
             raise CorruptFile(f"'{self.name}' has shape {list(self.shape)}: a weight has one or two dimensions.")
         stored_rows = self.shape[0]
+        if self.reader is None:
+            self._require_size(stored_rows)
+        begin, end = self.rows or (0, stored_rows)
+        if not 0 <= begin <= end <= stored_rows:
+            raise CorruptFile(f"'{self.name}' has {stored_rows} rows, but rows {begin} to {end} are needed.")
+        if self.order is not None and not _is_choice(self.order, end - begin):
+            raise CorruptFile(f"The row order for '{self.name}' is no choice of its {end - begin} rows.")
+
+    def _require_size(self, stored_rows: int) -> None:
         # Blocks lie along a vector, so only a float vector can be cut between any two elements.
         expected = (
             stored_rows * self._row_bytes()
@@ -69,11 +83,6 @@ class RowSource:
             raise CorruptFile(
                 f"'{self.name}' has {self.raw.size} bytes where {self.dtype} {list(self.shape)} needs {expected}."
             )
-        begin, end = self.rows or (0, stored_rows)
-        if not 0 <= begin <= end <= stored_rows:
-            raise CorruptFile(f"'{self.name}' has {stored_rows} rows, but rows {begin} to {end} are needed.")
-        if self.order is not None and not _is_choice(self.order, end - begin):
-            raise CorruptFile(f"The row order for '{self.name}' is no choice of its {end - begin} rows.")
 
     @property
     def is_matrix(self) -> bool:
@@ -98,6 +107,8 @@ class RowSource:
             `Blocks`, or `(rows, k)` float32, float16, or uint16 (bf16 bits). May be a view of the file.
         """
         rows = end if end is not None else self.n
+        if self.reader is not None:
+            return self._made(self.reader, begin, rows)
         raw = self._raw_rows(begin, rows)
         if self.dtype in FLOAT_BYTES:
             return raw.view(NATIVE_TYPES[self.dtype]).reshape(rows - begin, self.k)
@@ -109,6 +120,17 @@ class RowSource:
         if isinstance(values, Blocks):
             return unpack(values)
         return widen(values.view(np.uint8), self.dtype).reshape(values.shape)
+
+    def _made(self, reader: RowReader, begin: int, end: int) -> Blocks | NDArray[np.float32]:
+        """The same of what a reader makes, which is asked for the rows from the first to the last that are wanted."""
+        first = (self.rows or (0, 0))[0]
+        wanted = np.arange(begin, end) if self.order is None else self.order[begin:end]
+        low = int(wanted.min(initial=0 if wanted.size == 0 else self.shape[0]))
+        made = reader(first + low, first + int(wanted.max(initial=-1)) + 1)
+        chosen = slice(None) if self.order is None else wanted - low
+        if isinstance(made, np.ndarray):
+            return made[chosen]
+        return published_blocks(FORMATS[self.dtype], self.k, {k: v[chosen] for k, v in made.items()}, self.name)
 
     def _row_bytes(self) -> int:
         if self.dtype in FLOAT_BYTES:
@@ -250,5 +272,5 @@ def read_tensor(checkpoint: Checkpoint, name: str) -> NDArray[np.float32]:
     """
     info = checkpoint.tensors[name]
     rows = (math.prod(info.shape[:-1]), info.shape[-1]) if len(info.shape) > 1 else info.shape or (1,)
-    source = RowSource(name, info.dtype, checkpoint.raw(name), rows, factor=info.factor)
+    source = RowSource(name, info.dtype, checkpoint.raw(name), rows, factor=info.factor, reader=info.reader)
     return read_f32(source).reshape(info.shape)
