@@ -10,12 +10,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path, PurePosixPath
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from hearth.checkpoint.folder import model_type_of
 from hearth.checkpoint.gguf import GgufCheckpoint
 from hearth.checkpoint.gguf_file import header_size
 from hearth.checkpoint.mapped import parse_json_object
+from hearth.checkpoint.quantised import expected_type, refuse_unreadable
 from hearth.checkpoint.safetensors import MAX_HEADER_BYTES
 from hearth.checkpoint.types import Checkpoint, SourceKind
 from hearth.hub import Remote
@@ -26,7 +27,8 @@ from hearth.model.encoder import parameters as encoder_parameters
 from hearth.model.encoder.config import EncoderConfig
 from hearth.model.encoder.load import encoder_family, load_encoder, load_encoder_config
 from hearth.model.kinds import VISION, KindName, kind_by_config, refuse_other_kinds
-from hearth.model.other_kinds import refuse_other_heads, refuse_quantised
+from hearth.model.other_kinds import refuse_other_heads
+from hearth.model.text.parameters import parameter_role
 from hearth.model.vision.part import Part
 from hearth.model.vlm.load import load_config, sight_of_config
 from hearth.model.weights import tensor_type
@@ -80,7 +82,11 @@ def look_into(remote: Remote, *, context: int | None = None) -> Preview | None:
     decoder = load_config(config, model_type_of(config), context=context)
     sight = sight_of_config(config, model_type_of(config), decoder)
     part = None if sight is None else sight.part
-    return Preview(decoder, "safetensors", dict.fromkeys(parameter_shapes(decoder), "bf16"), part)
+    body = expected_type(config, _beside(remote))
+    dtypes = {
+        name: body if parameter_role(name) in ("body", "experts") else "bf16" for name in parameter_shapes(decoder)
+    }
+    return Preview(decoder, "safetensors", dtypes, part)
 
 
 def refuse_by_tensors(remote: Remote) -> None:
@@ -94,7 +100,17 @@ def refuse_by_tensors(remote: Remote) -> None:
         config = parse_json_object(remote.text("config.json") or b"{}", "config.json")
         names = _tensor_names(remote)
         refuse_other_heads("The model", config, names)
-        refuse_quantised("The model", config, names)
+        refuse_unreadable("The model", config, names, _beside(remote))
+
+
+def _beside(remote: Remote) -> Callable[[str], Mapping[str, Any] | None]:
+    """The small files of a folder on the hub."""
+
+    def read(name: str) -> Mapping[str, Any] | None:
+        text = remote.text(name)
+        return None if text is None else parse_json_object(text, name)
+
+    return read
 
 
 def _tensor_names(remote: Remote) -> list[str]:

@@ -137,8 +137,8 @@ def test_frequencies_saved_by_old_versions_are_left_out():
     ("name", "change", "message"),
     [
         ("llama1", {"hidden_act": "mish"}, "hidden_act = 'mish'"),
-        ("llama1", {"quantization_config": {"quant_method": "gptq"}}, "quantised by gptq.*quantization_config.*GGUF"),
-        ("llama1", {"quantization": {"group_size": 64, "bits": 4}}, "quantised by MLX"),
+        ("llama1", {"quantization_config": {"quant_method": "exl3"}}, "quantised by exl3.*quantization_config.*GGUF"),
+        ("llama1", {"quantization_config": {"quant_method": "hqq"}}, "quantised by hqq.*Its files hold"),
         ("llama1", {"architectures": ["LlamaForSequenceClassification"]}, "classifier.*LlamaForSequenceClassification"),
         ("llama1", {"num_local_experts": 8}, "num_local_experts = 8"),
         ("llama1", {"attn_logit_softcapping": 30.0}, "attn_logit_softcapping = 30.0"),

@@ -16,7 +16,7 @@ from hearth.checkpoint.tokenizer.hf import hf_tokenizer, template_files
 from hearth.checkpoint.types import SourceKind, TensorInfo, TokenizerSpec
 from hearth.errors import ModelNotFound, Unsupported
 from hearth.hub.foreign import names_in, refuse_foreign
-from hearth.hub.weights import FORMS, SAFETENSORS, form_in
+from hearth.hub.weights import FORMS, QUANTISATION_FILES, SAFETENSORS, form_in
 
 TIMM = "timm"
 """What stands for `model_type` where the configuration is one of timm's, which names a model and no family."""
@@ -37,6 +37,7 @@ _IDENTITY_FILES = (
     "chat_template.json",
     "preprocessor_config.json",
     "processor_config.json",
+    *QUANTISATION_FILES,
     *(form.index for form in FORMS),
 )
 
@@ -80,6 +81,10 @@ class FolderCheckpoint:
     def raw(self, name: str) -> NDArray[np.uint8]:
         """See `Checkpoint.raw`. Raises KeyError for an unknown name, Unsupported for a type Hearth cannot use."""
         return self._file_of[name].raw(name)
+
+    def stored(self, name: str) -> NDArray[np.uint8]:
+        """The bytes of a tensor of any type, mapped. Raises KeyError for an unknown name."""
+        return self._file_of[name].stored(name)
 
     def fingerprint(self) -> str:
         """See `Checkpoint.fingerprint`."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from hearth.checkpoint.folder import FolderCheckpoint
 from hearth.checkpoint.gguf import GgufCheckpoint
 from hearth.checkpoint.joined import JoinedCheckpoint, eyes_beside
+from hearth.checkpoint.quantised import unquantised
 from hearth.checkpoint.torch_file import TorchCheckpoint
 from hearth.checkpoint.types import Checkpoint
 from hearth.errors import ModelNotFound, UsageError
@@ -46,7 +47,7 @@ def open_checkpoint(path: str | os.PathLike[str], *, mmproj: str | None = None) 
     if (path / "config.json").is_file() and form_in(path) is not None:
         if mmproj not in (None, NO_EYES):
             raise UsageError(f"--mmproj goes with a .gguf file, and {path} is none.")
-        return FolderCheckpoint(path)
+        return unquantised(FolderCheckpoint(path))
     ggufs = [path / name for name in models_among(file.name for file in path.iterdir() if file.is_file())]
     if len(ggufs) == 1:
         return _gguf(ggufs[0], mmproj)

@@ -36,8 +36,20 @@ def facts_of(about: Description) -> Facts:
         *_head(about),
         ("published as", f"{published} ({format_bytes(about.source_bytes)})" if published else ""),
         ("compiled as", about.formats),
+        ("quantised", "; ".join(_taken_over(how, types) for how, types in about.quantised.items())),
         *_own(about),
     ]
+
+
+def _taken_over(how: str, types: tuple[str, ...]) -> str:
+    """What becomes of weights that were published quantised."""
+    kept = [name for name in types if name != "f32"]
+    if not kept:
+        return f"{how}: no format here holds these numbers, so they are widened to f32 and rounded anew as compiled"
+    rest = ", the others are widened to f32 first" if len(kept) < len(types) else ""
+    return (
+        f"{how}: the same integers and scales in the format {' and '.join(kept)}{rest}, unless --quant says otherwise"
+    )
 
 
 def first_command(about: Description) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from hearth.errors import CorruptFile, ModelNotFound, Unsupported, UsageError
 from hearth.hub import ggufs
 from hearth.hub.foreign import refuse_foreign
-from hearth.hub.weights import FORMS, SAFETENSORS, TORCH, WeightForm
+from hearth.hub.weights import FORMS, QUANTISATION_FILES, SAFETENSORS, TORCH, WeightForm
 from hearth.units import format_bytes
 
 # Chat templates beside the default one, in a folder of their own.
@@ -33,6 +33,7 @@ _CONFIG_FILES = frozenset(
         # How pictures are made ready for a model that sees.
         "preprocessor_config.json",
         "processor_config.json",
+        *QUANTISATION_FILES,
         # How a folder of sentence-transformers makes one vector of a text; and see _MODULE.
         "modules.json",
         "config_sentence_transformers.json",

@@ -55,6 +55,8 @@ SAFETENSORS = WeightForm("model.safetensors", ".safetensors", by_ending=True)
 TORCH = WeightForm("pytorch_model.bin", ".bin", by_ending=False)
 """What torch.save wrote: most models from before 2023 have nothing else. Other files of the ending are of training."""
 FORMS = (SAFETENSORS, TORCH)
+QUANTISATION_FILES = ("quantize_config.json", "quant_config.json", "hf_quant_config.json")
+"""What says how weights were quantised where config.json does not: files of AutoGPTQ, AutoAWQ and Model Optimizer."""
 
 
 def form_among(names: Collection[str]) -> WeightForm | None:

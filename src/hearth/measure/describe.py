@@ -125,8 +125,12 @@ _DESCRIBE: dict[str, Any] = {TEXT: _text, ENCODER: _encoder, VISION: _vision}
 def _of_source(source: Source, made_for: str, checkpoint: Checkpoint, used: Iterable[str]) -> dict[str, Any]:
     """What is told of any model: of its tensors, those that are used."""
     counts: Counter[str] = Counter()
+    read_as: dict[str, Counter[str]] = {}
     for name in sorted(used):
-        counts[checkpoint.tensors[name].dtype] += prod(checkpoint.tensors[name].shape)
+        info = checkpoint.tensors[name]
+        counts[info.published or info.dtype] += prod(info.shape)
+        if info.published:
+            read_as.setdefault(info.published, Counter())[info.dtype] += prod(info.shape)
     parameters = sum(counts.values())
     return {
         "name": source.name,
@@ -136,6 +140,7 @@ def _of_source(source: Source, made_for: str, checkpoint: Checkpoint, used: Iter
         "parameters": parameters,
         "source_formats": {dtype: count / parameters for dtype, count in counts.most_common()},
         "source_bytes": source.size_bytes,
+        "quantised": {how: tuple(dtype for dtype, _ in types.most_common()) for how, types in read_as.items()},
     }
 
 

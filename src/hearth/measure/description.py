@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 
@@ -15,7 +15,9 @@ class Description:
         kind: what lies at `path`: `folder`, `gguf`, `starter` or `bundle`.
         made_for: which kind of model it is: `text`, `encoder`, `vision`; of a bundle also `graph`.
         parameters: numbers in the source's tensors, or in the bundle's weights.
-        source_formats: element type -> share of the parameters, largest first.
+        source_formats: element type, or how it was quantised -> share of the parameters, largest first.
+        quantised: how weights of a folder were quantised -> the types that they are read as: one of our formats, which
+            holds their numbers as they are, or f32.
         formats: the number formats that compiling with these settings gives.
         weights_bytes: memory of the packed weights.
     """
@@ -30,6 +32,7 @@ class Description:
     formats: str
     source_bytes: int
     weights_bytes: int
+    quantised: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def memory_bytes(self) -> int:

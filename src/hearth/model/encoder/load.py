@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from hearth.checkpoint.embedding import Dense, EmbeddingSpec, Pooling
+from hearth.checkpoint.quantised import refuse_unreadable
 from hearth.checkpoint.sentence_modules import published_embedding
 from hearth.checkpoint.task import Task, published_task
 from hearth.checkpoint.types import Checkpoint
@@ -16,7 +17,6 @@ from hearth.model.encoder.families import FAMILIES, Family
 from hearth.model.encoder.names import BERT_IGNORED
 from hearth.model.encoder.parameters import parameter_shapes, rope_parameter
 from hearth.model.kinds import ENCODER, refuse_other_kinds
-from hearth.model.other_kinds import refuse_quantised
 from hearth.model.settings import Settings
 from hearth.model.tensors import Fused, Places, map_tensors
 from hearth.model.text.metadata import gguf_settings
@@ -69,7 +69,7 @@ def load_encoder(checkpoint: Checkpoint, *, pooling: Pooling | None = None) -> L
             hint=f"Known: {', '.join(sorted(name for f in FAMILIES for name in f.model_types))}.",
         )
     if checkpoint.kind == "safetensors":
-        refuse_quantised(str(checkpoint.path), checkpoint.config, checkpoint.tensors, checkpoint.path)
+        refuse_unreadable(str(checkpoint.path), checkpoint.config, checkpoint.tensors)
         settings = _json_settings(checkpoint.config, family)
     else:
         settings = _gguf_settings(checkpoint, family)
@@ -97,7 +97,7 @@ def load_encoder_config(config: Mapping[str, Any], model_type: str) -> EncoderCo
     family = next((f for f in FAMILIES if f.answers_to(model_type, "safetensors", config)), None)
     if family is None:
         return None
-    refuse_quantised("The model", config)
+    refuse_unreadable("The model", config)
     settings = _json_settings(config, family)
     family.refuse_unknown(settings)
     return family.configure(settings)

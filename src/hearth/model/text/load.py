@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hearth.checkpoint.quantised import refuse_unreadable
 from hearth.checkpoint.ranking import published_ranking
 from hearth.checkpoint.sentence_modules import MODULES_FILE
 from hearth.checkpoint.types import Checkpoint
 from hearth.errors import Unsupported, UsageError
 from hearth.model.kinds import TEXT, refuse_other_kinds
-from hearth.model.other_kinds import kind_of_architecture, refuse_other_heads, refuse_quantised
+from hearth.model.other_kinds import kind_of_architecture, refuse_other_heads
 from hearth.model.settings import Settings, shown
 from hearth.model.tensors import Places, Rule, map_tensors
 from hearth.model.text.config import DecoderConfig
@@ -94,7 +95,7 @@ def load_decoder(checkpoint: Checkpoint, *, context: int | None = None) -> Loade
         sources, unused = map_tensors(checkpoint, config.family, shapes, rules, places, order, _counts(config))
         return LoadedModel(config, sources, unused)
 
-    refuse_quantised(str(checkpoint.path), checkpoint.config, checkpoint.tensors, checkpoint.path)
+    refuse_unreadable(str(checkpoint.path), checkpoint.config, checkpoint.tensors)
     config = load_decoder_config(checkpoint.config, checkpoint.architecture, context=context)
     if config.tied_embeddings and not _head_is_embedding(checkpoint):
         config = replace(config, tied_embeddings=False)
@@ -131,7 +132,7 @@ def load_decoder_config(config: Mapping[str, Any], model_type: str, *, context: 
     refuse_other_kinds("The model", TEXT, model_type, "safetensors", config)
     family = _family_of(model_type, "safetensors")
     refuse_other_heads("The model", config)
-    refuse_quantised("The model", config)
+    refuse_unreadable("The model", config)
     return family.read(_json_settings(config, family, context))
 
 
@@ -223,6 +224,6 @@ def _head_is_embedding(checkpoint: Checkpoint) -> bool:
     if head is None or embed is None:
         return True
     a, b = checkpoint.tensors[head], checkpoint.tensors[embed]
-    if a.dtype != b.dtype or a.shape != b.shape:
-        return False
+    if a.dtype != b.dtype or a.shape != b.shape or a.reader is not None or b.reader is not None:
+        return False  # the bytes of what is quantised are not all of it
     return bool(np.array_equal(checkpoint.raw(head), checkpoint.raw(embed)))

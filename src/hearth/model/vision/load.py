@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from hearth.checkpoint.folder import TIMM
+from hearth.checkpoint.quantised import refuse_unreadable
 from hearth.checkpoint.torch_file import TORCH
 from hearth.checkpoint.types import Checkpoint
 from hearth.errors import Unsupported
 from hearth.model.kinds import VISION, refuse_other_kinds
 from hearth.model.network import Network
-from hearth.model.other_kinds import refuse_quantised
 from hearth.model.settings import Settings, shown
 from hearth.model.tensors import names_of
 from hearth.model.vision.families import FAMILIES, Family, timm, weight_files
@@ -60,7 +60,7 @@ def load_vision(
         CorruptFile: a setting out of range, a tensor missing or of the wrong shape.
     """
     family, values = _family_of(checkpoint)
-    refuse_quantised(str(checkpoint.path), checkpoint.config, checkpoint.tensors, checkpoint.path)
+    refuse_unreadable(str(checkpoint.path), checkpoint.config, checkpoint.tensors)
     settings = Settings(values, where="config.json", defaults=family.defaults)
     family.refuse_unknown(settings)
     naming = naming_of(checkpoint, family.name, family.namings)

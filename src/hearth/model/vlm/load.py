@@ -8,8 +8,8 @@ from typing import Any
 
 from hearth.checkpoint.joined import JoinedCheckpoint
 from hearth.checkpoint.part import CheckpointPart
+from hearth.checkpoint.quantised import refuse_unreadable
 from hearth.checkpoint.types import Checkpoint
-from hearth.model.other_kinds import refuse_quantised
 from hearth.model.settings import Settings
 from hearth.model.tensors import names_of
 from hearth.model.text.config import DecoderConfig
@@ -40,7 +40,7 @@ def load_family(checkpoint: Checkpoint, *, context: int | None = None) -> Loaded
     family = _family_of(checkpoint.architecture, checkpoint.kind, checkpoint.config)
     if family is None:
         return load_decoder(checkpoint, context=context)
-    refuse_quantised(str(checkpoint.path), checkpoint.config, checkpoint.tensors, checkpoint.path)
+    refuse_unreadable(str(checkpoint.path), checkpoint.config, checkpoint.tensors)
     text, eyes = _halves(checkpoint, family)
     model = load_decoder(text, context=context)
     # Of some only the half that reads was published again.

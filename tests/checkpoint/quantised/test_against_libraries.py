@@ -1,0 +1,55 @@
+"""Quantised folders give the weights that the libraries that wrote them give (tests/golden/make_quantised.py)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hearth.checkpoint import open_checkpoint
+from hearth.quant import RowSource
+from hearth.quant.source import read_tensor
+
+GOLDEN = Path(__file__).parents[2] / "golden" / "quantised"
+UP = "model.layers.0.mlp.up_proj.weight"
+# By folder: the type that each weight is shown as.
+TYPES = {
+    "fp8": dict.fromkeys((UP, "edge.weight", "whole.weight", "powers.weight"), "f32"),
+    "awq": {UP: "q5_0"},
+}
+ROUNDED: tuple[str, ...] = ()
+
+
+@pytest.mark.parametrize("name", TYPES)
+def test_weights_are_what_the_library_says(name: str) -> None:
+    checkpoint = open_checkpoint(GOLDEN / name)
+    expected = np.load(GOLDEN / name / "expected.npz")
+    assert {tensor: checkpoint.tensors[tensor].dtype for tensor in expected.files} == TYPES[name]
+    for tensor in expected.files:
+        got = read_tensor(checkpoint, tensor)
+        assert got.shape == expected[tensor].shape
+        if name in ROUNDED:
+            np.testing.assert_allclose(got, expected[tensor], rtol=3e-7, atol=3e-8, err_msg=tensor)
+        else:
+            np.testing.assert_array_equal(got, expected[tensor], err_msg=tensor)
+
+
+@pytest.mark.parametrize("name", TYPES)
+def test_any_rows_are_read_alone(name: str) -> None:
+    """Packing reads a few rows at a time, by several threads, also in another order."""
+    checkpoint = open_checkpoint(GOLDEN / name)
+    for tensor in TYPES[name]:
+        whole = RowSource.of(checkpoint, tensor).read_f32()
+        rows = len(whole)
+        for begin, end in ((0, 1), (3, 4), (rows // 2 - 1, rows)):
+            np.testing.assert_array_equal(RowSource.of(checkpoint, tensor).read_f32(begin, end), whole[begin:end])
+        order = np.random.default_rng(1).permutation(rows - 3)
+        some = RowSource.of(checkpoint, tensor, (2, rows - 1), order)
+        np.testing.assert_array_equal(some.read_f32(1, 6), whole[2 + order[1:6]])
+
+
+def test_what_is_not_quantised_or_concerns_activations() -> None:
+    """Norms and heads stay as they are; scales for activations and keys are no part of the weights."""
+    assert set(open_checkpoint(GOLDEN / "fp8").tensors) == {*TYPES["fp8"], "plain.weight"}
+    assert "quantization_config" not in open_checkpoint(GOLDEN / "awq").config
