@@ -161,6 +161,11 @@ METHODS: Mapping[str, tuple[Mapping[str, Any], Maker]] = {
     "gptq-8": ({"quant_method": "gptq", "bits": 8, "sym": True}, _gptq(bits=8)),
     "awq": ({"quant_method": "awq", "bits": 4, "version": "gemm"}, _awq),
     "fp8": ({"quant_method": "fp8", "weight_block_size": [48, 48]}, _fp8),
+    "w8a8": (
+        {"quant_method": "compressed-tensors", "config_groups": {"group_0": {"weights": _WEIGHTS_8}}}, _w8a8,
+    ),
+    "mxfp4": ({"quant_method": "compressed-tensors", "format": "mxfp4-pack-quantized"}, _mxfp4),
+    "nvfp4": ({"quant_method": "modelopt", "quant_algo": "NVFP4"}, _nvfp4),
 }  # fmt: skip
 """By name: what config.json says, and the tensors of one weight by the endings of their names."""
 

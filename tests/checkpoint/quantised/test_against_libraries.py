@@ -17,8 +17,20 @@ UP = "model.layers.0.mlp.up_proj.weight"
 TYPES = {
     "fp8": dict.fromkeys((UP, "edge.weight", "whole.weight", "powers.weight"), "f32"),
     "awq": {UP: "q5_0"},
+    "ct-int3": {UP: "q4"},
+    "ct-int4": {UP: "q4"},
+    "ct-int4-f32": {UP: "f32"},  # scales that are no f16 numbers
+    "ct-int4-zeros": {UP: "q5_0"},
+    "ct-int8": {UP: "q8"},
+    "ct-w8a8": {UP: "q8"},
+    "ct-fp8": {UP: "f32", "blocks.weight": "f32"},
+    "ct-nvfp4": {UP: "nvfp4"},
+    "ct-mxfp4": {UP: "mxfp4"},
+    "modelopt": {UP: "nvfp4", "eight.weight": "f32"},
+    "mxfp4": {"model.layers.0.mlp.experts.down_proj": "mxfp4"},
 }
-ROUNDED: tuple[str, ...] = ()
+# Reciprocals that are rounded once more, and sums that a library fuses with their products.
+ROUNDED = ("ct-nvfp4",)
 
 
 @pytest.mark.parametrize("name", TYPES)
@@ -52,4 +64,7 @@ def test_any_rows_are_read_alone(name: str) -> None:
 def test_what_is_not_quantised_or_concerns_activations() -> None:
     """Norms and heads stay as they are; scales for activations and keys are no part of the weights."""
     assert set(open_checkpoint(GOLDEN / "fp8").tensors) == {*TYPES["fp8"], "plain.weight"}
+    assert open_checkpoint(GOLDEN / "ct-int4").tensors["lm_head.weight"].dtype == "f32"
+    assert set(open_checkpoint(GOLDEN / "ct-nvfp4").tensors) == {UP}
+    assert set(open_checkpoint(GOLDEN / "modelopt").tensors) == set(TYPES["modelopt"])
     assert "quantization_config" not in open_checkpoint(GOLDEN / "awq").config

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
-from hearth.checkpoint.quantised import awq, fp8, gptq
+from hearth.checkpoint.quantised import awq, compressed_tensors, fp8, gptq, modelopt, mxfp4
 from hearth.checkpoint.quantised.scheme import OTHER_FORMS, Beside, Scheme, scheme_of
 from hearth.checkpoint.quantised.weight import Stored, Weight
 from hearth.errors import Unsupported
@@ -41,6 +41,11 @@ METHODS: Mapping[str, Method] = {
     "fbgemm_fp8": Method(fp8.check, fp8.weights, fp8.expected, _CACHE),
     "gptq": Method(gptq.check, gptq.weights, gptq.expected),
     "awq": Method(awq.check, awq.weights, awq.expected),
+    "compressed-tensors": Method(
+        compressed_tensors.check, compressed_tensors.weights, compressed_tensors.expected, compressed_tensors.SERVING
+    ),
+    "mxfp4": Method(mxfp4.check, mxfp4.weights, mxfp4.expected),
+    "modelopt": Method(modelopt.check, modelopt.weights, modelopt.expected, modelopt.SERVING),
 }
 """By `quant_method`."""
 
