@@ -36,7 +36,8 @@ _POSITIONS = ("max_position_embeddings", "n_positions")
 _INNER = ("intermediate_size", "n_inner", "ffn_hidden_size")
 _KINDS = ("layers_block_type", "layer_types")
 _MAMBA_HEADS, _MAMBA_GROUPS = ("mamba_n_heads", "mamba_num_heads"), ("mamba_n_groups", "n_groups")
-_EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts")
+_EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts")
+_USED, _BESIDE = ("num_experts_per_tok", "moe_k"), ("n_shared_experts", "moe_num_shared_experts")
 _SHARED = ("shared_expert_intermediate_size", "shared_intermediate_size", "moe_shared_expert_intermediate_size")
 _EPSILONS = ("layer_norm_eps", "layer_norm_epsilon", "norm_epsilon", "norm_eps")
 
@@ -231,8 +232,8 @@ def _write_differences(writer: gguf.GGUFWriter, arch: str, config: Any, rope: di
 
 def _write_experts(writer: gguf.GGUFWriter, arch: str, config: Any) -> None:
     writer.add_expert_count(_named(config, _EXPERTS))
-    writer.add_expert_used_count(config.num_experts_per_tok)
-    inner, shared = (getattr(config, key, None) for key in ("moe_intermediate_size", "n_shared_experts"))
+    writer.add_expert_used_count(_named(config, _USED))
+    inner, shared = getattr(config, "moe_intermediate_size", None), _named(config, _BESIDE)
     if inner or arch == "gpt-oss":
         writer.add_expert_feed_forward_length(inner or config.intermediate_size)
     beside = _named(config, _SHARED)
@@ -246,6 +247,11 @@ def _write_experts(writer: gguf.GGUFWriter, arch: str, config: Any) -> None:
         writer.add_expert_weights_norm(config.norm_topk_prob)
         writer.add_expert_weights_scale(config.routed_scaling_factor)
         writer.add_expert_group_count(config.n_group)
+    if arch == "ernie4_5-moe":
+        writer.add_expert_shared_count(shared)
+        writer.add_expert_shared_feed_forward_length(shared * inner)
+        writer.add_interleave_moe_layer_step(config.moe_layer_interval)
+        writer.add_leading_dense_block_count(config.moe_layer_start_index)
     if arch == "glm4moe":
         writer.add_expert_shared_count(shared)
         writer.add_expert_gating_func(gguf.ExpertGatingFuncType.SIGMOID)
@@ -281,6 +287,7 @@ def _experts_together(weights: dict[str, NDArray[np.float32]], alone: bool) -> d
             for part_name, half in zip(parts, np.split(weight, len(parts), axis=-2), strict=True):
                 together[f"blk.{layer}.ffn_{part_name}{kind}.weight"] = half
         else:
+            weight = weight.reshape(-1) if name.endswith("e_score_correction_bias") else weight
             name = name.replace("e_score_correction_bias", "e_score_correction.bias")
             together[re.sub(r"expert_bias$", "expert_bias.bias", name)] = weight
     return together | {name: np.stack(matrices) for name, matrices in single.items()}

@@ -71,6 +71,7 @@ def test_a_token_meets_the_chosen_experts_alone() -> None:
         ("glm4_moe", {"n_group": 8}, "n_group = 8.*two to each group"),
         ("glm4_moe", {"topk_group": 1, "num_experts_per_tok": 3}, "num_experts_per_tok = 3.*from 1 to 2"),
         ("glm4_moe", {"first_k_dense_replace": -1}, "first_k_dense_replace = -1"),
+        ("ernie4_5_moe", {"moe_layer_end_index": -2}, "moe_layer_end_index = -2.*number of a layer"),
     ],
 )
 def test_experts_out_of_range_are_named(name: str, change: dict[str, Any], message: str) -> None:

@@ -40,6 +40,7 @@ _SAME: Mapping[str, str] = {
     "expert_group_used_count": "topk_group",
     "moe_latent_size": "moe_latent_size",
     "leading_dense_block_count": "first_k_dense_replace",
+    "interleave_moe_layer_step": "moe_layer_interval",
     "nextn_predict_layers": "num_nextn_predict_layers",
     "use_parallel_residual": "use_parallel_residual",
     "full_attention_interval": "full_attention_interval",

@@ -7,6 +7,7 @@ from hearth.model.text.families import (
     cohere,
     cohere2,
     ernie4_5,
+    ernie4_5_moe,
     exaone,
     exaone4,
     falcon,
@@ -130,6 +131,7 @@ FAMILIES: tuple[Family, ...] = tuple(
         nemotron_h,
         gpt_oss,
         glm4_moe,
+        ernie4_5_moe,
         flex_olmo,
     )
 )
