@@ -47,9 +47,9 @@ BLOCKS: tuple[Block, ...] = (
         {"rwkv": "mamba2", "rwkv6": "mamba2", "rwkv7": "mamba2", "arwkv7": "mamba2", "rwkv6qwen2": "mamba2"},
     ),
     Block(
-        "Mamba 1, whose steps have a rank of their own",
+        "Mamba 1, in layers that are all alike",
         {
-            "mamba": "mamba2", "falcon_mamba": "mamba2", "jamba": "granitemoehybrid", "plamo2": "bamba",
+            "mamba": "mamba2", "falcon_mamba": "mamba2",  "plamo2": "bamba",
             "zamba": "bamba", "zamba2": "bamba",
         },
     ),
