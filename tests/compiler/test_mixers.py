@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tests.compiler.kernel_library import KernelLibrary, build, copied, float_params, guarded
 
 from hearth.compiler.cpu.kernels.causal_conv import BLOCK, CausalConvSpec, causal_conv
+from hearth.compiler.cpu.kernels.channel_scan import ChannelScanSpec, channel_scan
 from hearth.compiler.cpu.kernels.gated_delta import GatedDeltaSpec, gated_delta
 from hearth.compiler.cpu.kernels.gated_norm import GatedNormSpec, gated_norm
 from hearth.compiler.cpu.kernels.selective_scan import SelectiveScanSpec, selective_scan
@@ -29,6 +30,9 @@ SCANS = (
     SelectiveScanSpec(4, 2, 48, 7),  # a block of two vectors, and one of a single
     SelectiveScanSpec(3, 1, 16, 12, least=0.3, most=0.9),
 )
+CHANNEL_SCANS = (ChannelScanSpec(5), ChannelScanSpec(16))
+Spec = GatedDeltaSpec | SelectiveScanSpec | ChannelScanSpec
+RECURRENCES: list[Spec] = [*RULES, *SCANS, *CHANNEL_SCANS]
 NORMS = (
     GatedNormSpec(1e-6, "silu", False, True),
     GatedNormSpec(1e-5, "silu", True, False),
@@ -42,6 +46,7 @@ def library(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     kernels = [causal_conv(spec) for spec in CONVOLUTIONS]
     kernels += [gated_delta(spec) for spec in RULES]
     kernels += [selective_scan(spec) for spec in SCANS]
+    kernels += [channel_scan(spec) for spec in CHANNEL_SCANS]
     kernels += [gated_norm(spec) for spec in NORMS]
     return build(kernels, request.param, tmp_path_factory.mktemp("mixers"))
 
@@ -197,8 +202,50 @@ class Scan:
         return np.stack(rows).reshape(len(x), -1)
 
 
-def recurrence(library: KernelLibrary, spec: GatedDeltaSpec | SelectiveScanSpec) -> Rule | Scan:
-    return Rule(library, spec) if isinstance(spec, GatedDeltaSpec) else Scan(library, spec)
+class ChannelScan:
+    """A selective scan of which each channel has rates of its own, run over batches of tokens."""
+
+    channels = 48
+
+    def __init__(self, library: KernelLibrary, spec: ChannelScanSpec) -> None:
+        rng = np.random.default_rng(7)
+        self.library, self.spec = library, spec
+        self.rates = -np.exp(rng.standard_normal((spec.state, self.channels))).astype(np.float32)
+        self.bias, self.through = rng.standard_normal((2, self.channels)).astype(np.float32)
+        self.state = guarded((SLOTS, spec.state * self.channels), np.float32)
+
+    def draw(self, tokens: int) -> tuple[F32, ...]:
+        """x; steps; B and C, behind three columns of something else."""
+        rng = np.random.default_rng(tokens)
+        x, steps = rng.standard_normal((2, tokens, self.channels)).astype(np.float32)
+        return x, steps, rng.standard_normal((tokens, 3 + 2 * self.spec.state)).astype(np.float32)
+
+    def run(self, drawn: tuple[F32, ...], about: Batch) -> F32:
+        x, steps, bc = drawn
+        y = guarded((len(x), self.channels), np.float32)
+        given = (x, steps, bc, bc, self.rates, self.bias, self.through, about.runs, about.state_to)
+        buffers = [*(copied(array) for array in given), y, self.state]
+        of_bc = (bc.shape[1], 3, bc.shape[1], 3 + self.spec.state)
+        scalars = [self.channels, self.channels, *of_bc, self.channels, self.channels]
+        units = len(about.runs) * (self.channels // 16)
+        self.library.run(self.spec.name, buffers, scalars, units, chunk=2, scratch_bytes=self.spec.scratch_bytes)
+        return np.array(y)
+
+    def expected(self, drawn: tuple[F32, ...]) -> NDArray[np.float64]:
+        x, steps, bc = (array.astype(np.float64) for array in drawn)
+        b, c = np.split(bc[:, 3:], 2, axis=1)
+        steps = np.log1p(np.exp(steps + self.bias))
+        state, rows = np.zeros((self.spec.state, self.channels)), []
+        for t in range(len(x)):
+            state = state * np.exp(steps[t] * self.rates) + b[t][:, None] * (steps[t] * x[t])
+            rows.append(c[t] @ state + self.through * x[t])
+        return np.stack(rows)
+
+
+def recurrence(library: KernelLibrary, spec: Spec) -> Rule | Scan | ChannelScan:
+    if isinstance(spec, GatedDeltaSpec):
+        return Rule(library, spec)
+    return Scan(library, spec) if isinstance(spec, SelectiveScanSpec) else ChannelScan(library, spec)
 
 
 def assert_close(actual: F32, expected: NDArray[np.float64]) -> None:
@@ -225,17 +272,15 @@ def test_a_convolution_goes_on_from_any_token_with_the_same_bits(library: Kernel
     assert np.array_equal(parts[3:9], conv.run(other, batch((9, -1, {})))[3:])
 
 
-@pytest.mark.parametrize("spec", [*RULES, *SCANS], ids=lambda spec: spec.name)
-def test_a_recurrence(library: KernelLibrary, spec: GatedDeltaSpec | SelectiveScanSpec) -> None:
+@pytest.mark.parametrize("spec", RECURRENCES, ids=lambda spec: spec.name)
+def test_a_recurrence(library: KernelLibrary, spec: Spec) -> None:
     rule = recurrence(library, spec)
     drawn = rule.draw(23)
     assert_close(rule.run(drawn, batch((23, -1, {}))), rule.expected(drawn))
 
 
-@pytest.mark.parametrize("spec", [*RULES, *SCANS], ids=lambda spec: spec.name)
-def test_a_recurrence_goes_on_from_any_token_with_the_same_bits(
-    library: KernelLibrary, spec: GatedDeltaSpec | SelectiveScanSpec
-) -> None:
+@pytest.mark.parametrize("spec", RECURRENCES, ids=lambda spec: spec.name)
+def test_a_recurrence_goes_on_from_any_token_with_the_same_bits(library: KernelLibrary, spec: Spec) -> None:
     rule = recurrence(library, spec)
     drawn, other = rule.draw(9), rule.draw(10)
     whole = rule.run(drawn, batch((9, -1, {0: 4, 5: 1, 8: 2})))
