@@ -166,6 +166,9 @@ METHODS: Mapping[str, tuple[Mapping[str, Any], Maker]] = {
     ),
     "mxfp4": ({"quant_method": "compressed-tensors", "format": "mxfp4-pack-quantized"}, _mxfp4),
     "nvfp4": ({"quant_method": "modelopt", "quant_algo": "NVFP4"}, _nvfp4),
+    "mlx": ({"bits": 4, "group_size": 64}, _mlx),
+    "nf4": ({"load_in_4bit": True, "bnb_4bit_quant_type": "nf4"}, _nf4),
+    "bitnet": ({"quant_method": "bitnet", "linear_class": "bitlinear"}, _bitnet),
 }  # fmt: skip
 """By name: what config.json says, and the tensors of one weight by the endings of their names."""
 

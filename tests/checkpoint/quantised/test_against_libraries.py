@@ -28,9 +28,26 @@ TYPES = {
     "ct-mxfp4": {UP: "mxfp4"},
     "modelopt": {UP: "nvfp4", "eight.weight": "f32"},
     "mxfp4": {"model.layers.0.mlp.experts.down_proj": "mxfp4"},
+    "mlx": {
+        "affine_2_32_f16.weight": "q4a",
+        "affine_3_64_f16.weight": "q4a",
+        "affine_4_64_bf16.weight": "q4a",
+        "affine_4_32_f32.weight": "f32",
+        "affine_5_64_f16.weight": "q5_1",
+        "affine_6_64_f16.weight": "f32",
+        "affine_8_64_bf16.weight": "f32",
+        "mxfp4.weight": "mxfp4",
+        "nvfp4.weight": "nvfp4",
+        "mxfp8.weight": "f32",
+        "model.layers.0.mlp.experts.0.up_proj.weight": "q4a",
+        "model.layers.0.mlp.experts.1.up_proj.weight": "q4a",
+    },
+    "bitsandbytes": dict.fromkeys(("nf4_nested.weight", "nf4_plain.weight", "fp4_plain.weight", "int8.weight"), "f32"),
+    "bitnet": {UP: "nvfp4"},  # divided by a number whose reciprocal is no f16 number
+    "bitnet-auto": {UP: "tq2_0"},
 }
 # Reciprocals that are rounded once more, and sums that a library fuses with their products.
-ROUNDED = ("ct-nvfp4",)
+ROUNDED = ("ct-nvfp4", "mlx", "bitsandbytes")
 
 
 @pytest.mark.parametrize("name", TYPES)

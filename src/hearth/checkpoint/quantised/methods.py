@@ -7,7 +7,17 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
-from hearth.checkpoint.quantised import awq, compressed_tensors, fp8, gptq, modelopt, mxfp4
+from hearth.checkpoint.quantised import (
+    awq,
+    bitnet,
+    bitsandbytes,
+    compressed_tensors,
+    fp8,
+    gptq,
+    mlx,
+    modelopt,
+    mxfp4,
+)  # fmt: skip
 from hearth.checkpoint.quantised.scheme import OTHER_FORMS, Beside, Scheme, scheme_of
 from hearth.checkpoint.quantised.weight import Stored, Weight
 from hearth.errors import Unsupported
@@ -46,6 +56,9 @@ METHODS: Mapping[str, Method] = {
     ),
     "mxfp4": Method(mxfp4.check, mxfp4.weights, mxfp4.expected),
     "modelopt": Method(modelopt.check, modelopt.weights, modelopt.expected, modelopt.SERVING),
+    "mlx": Method(mlx.check, mlx.weights, mlx.expected),
+    "bitsandbytes": Method(bitsandbytes.check, bitsandbytes.weights, bitsandbytes.expected, bitsandbytes.SERVING),
+    "bitnet": Method(bitnet.check, bitnet.weights, bitnet.expected),
 }
 """By `quant_method`."""
 
