@@ -252,6 +252,12 @@ def _write_experts(writer: gguf.GGUFWriter, arch: str, config: Any) -> None:
         writer.add_expert_shared_feed_forward_length(shared * inner)
         writer.add_interleave_moe_layer_step(config.moe_layer_interval)
         writer.add_leading_dense_block_count(config.moe_layer_start_index)
+    if arch == "dots1":
+        writer.add_expert_shared_count(shared)
+        writer.add_expert_gating_func(gguf.ExpertGatingFuncType.SIGMOID)
+        writer.add_expert_weights_norm(config.norm_topk_prob)
+        writer.add_expert_weights_scale(config.routed_scaling_factor)
+        writer.add_leading_dense_block_count(config.first_k_dense_replace)
     if arch == "glm4moe":
         writer.add_expert_shared_count(shared)
         writer.add_expert_gating_func(gguf.ExpertGatingFuncType.SIGMOID)

@@ -6,6 +6,7 @@ from hearth.model.text.families import (
     codegen,
     cohere,
     cohere2,
+    dots1,
     ernie4_5,
     ernie4_5_moe,
     exaone,
@@ -131,6 +132,7 @@ FAMILIES: tuple[Family, ...] = tuple(
         nemotron_h,
         gpt_oss,
         glm4_moe,
+        dots1,
         ernie4_5_moe,
         flex_olmo,
     )

@@ -92,11 +92,11 @@ def with_experts(layers: tuple[LayerConfig, ...], *, first: int = 0) -> tuple[La
     return tuple(replace(layer, experts=index >= first) for index, layer in enumerate(layers))
 
 
-def sigmoid_experts(settings: Settings) -> dict[str, Any]:
+def sigmoid_experts(settings: Settings, layers: tuple[LayerConfig, ...] | None = None) -> dict[str, Any]:
     """As DeepSeek 3 has them: sigmoids with a correction for the choice, experts for all tokens, the first layers
-    without."""
+    without. `layers`: how they attend; None: all to everything."""
     experts = experts_config(settings, scores="sigmoid", choice_bias=True, shared_size=shared_size(settings))
-    layers = full_layers(settings)[: own_layers(settings)]
+    layers = (layers or full_layers(settings))[: own_layers(settings)]
     return {"layers": with_experts(layers, first=first_dense(settings)), "experts": experts}
 
 
