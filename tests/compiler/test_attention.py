@@ -35,12 +35,13 @@ class Head:
     kv_dtype: str = "float32"
     kv_heads: int = 2
     sinks: bool = False
+    slopes: bool = False
 
     @property
     def spec(self) -> AttentionSpec:
         hp = round_up(self.head_dim, 16)
         return AttentionSpec(
-            self.window, self.softcap, TILE, SPLIT, self.group, hp, self.kv_dtype, sinks=self.sinks
+            self.window, self.softcap, TILE, SPLIT, self.group, hp, self.kv_dtype, sinks=self.sinks, slopes=self.slopes
         )  # fmt: skip
 
     @property
@@ -65,6 +66,8 @@ HEADS = [
     Head(1, 80, softcap=5.0, kv_dtype="int8"),
     Head(3, 64, sinks=True),
     Head(8, 20, window=33, kv_dtype="int8", sinks=True),
+    Head(3, 20, slopes=True),
+    Head(4, 64, window=150, kv_dtype="int8", sinks=True, slopes=True),
 ]
 
 
@@ -108,6 +111,7 @@ class Context:
             self.values.append(v)
             q = rng.standard_normal((length, head.kv_heads, head.group, head.head_dim)) * 3 / np.sqrt(head.head_dim)
             self.queries.append(q.astype(np.float32))
+        self.slopes = rng.uniform(0.01, 0.5, head.kv_heads * head.group).astype(np.float32)
         # Some far above all scores, some far below.
         self.sinks = (3 * rng.standard_normal(head.kv_heads * head.group)).astype(np.float32)
 
@@ -155,7 +159,7 @@ class Context:
         partials = guarded((slots, head.kv_heads, head.group, partial_width(self.hp)), np.float32)
         buffers = [
             copied(q), self.k_pages.memory, self.v_pages.memory, copied(np.array(items, np.int32)),
-            copied(np.array(positions, np.int32)), copied(self.table), *self._own_sinks(),
+            copied(np.array(positions, np.int32)), copied(self.table), *self._own_sinks(), *self._own_slopes(),
             partials, out,
         ]  # fmt: skip
         kernels.library.run(
@@ -181,6 +185,9 @@ class Context:
     def _own_sinks(self) -> list[NDArray[np.float32]]:
         return [copied(self.sinks)] if self.head.sinks else []
 
+    def _own_slopes(self) -> list[NDArray[np.float32]]:
+        return [copied(self.slopes)] if self.head.slopes else []
+
     def expected(self, sequence: int, start: int, end: int) -> NDArray[np.float64]:
         head = self.head
         q = self.queries[sequence][start:end].astype(np.float64)
@@ -188,6 +195,8 @@ class Context:
         if head.softcap:
             scores = head.softcap * np.tanh(scores / head.softcap)
         position, seen = np.arange(start, end)[:, None], np.arange(self.lengths[sequence])[None]
+        if head.slopes:
+            scores -= self.slopes.reshape(head.kv_heads, head.group, 1) * (position - seen)[:, None, None]
         visible = seen <= position
         if head.window:
             visible &= seen > position - head.window

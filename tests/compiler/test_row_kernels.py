@@ -18,6 +18,7 @@ from hearth.compiler.cpu.kernels.embedding import embedding
 from hearth.compiler.cpu.kernels.norms import prepare, rms_norm
 from hearth.compiler.cpu.kernels.rope import RopeSpec, rope_append, rope_table
 from hearth.compiler.cpu.targets import Isa
+from hearth.compiler.paged_attention import Readying
 from hearth.compiler.rope_table import RopeTableSpec
 from hearth.quant import FORMATS, Format, pack, round_up, unpack_layout
 
@@ -27,13 +28,16 @@ PAGE = 16
 STREAMS = (0,) * 4 + (1,) * 17 + (2,) * 3  # by which position each frequency turns
 LAYOUTS = {fmt.kernel_layout: fmt for fmt in FORMATS.values() if not fmt.is_row}
 ROPES = [
-    RopeSpec(rotate, norm, EPS, scale, dtype, 16 if dtype == "int8" else 0)  # type: ignore[arg-type]
-    for rotate, norm, scale, dtype in (
-        (True, None, 0.25, "float16"),
-        (True, "head", 1.0, "float32"),
-        (True, "full", 0.125, "float32"),
-        (False, None, 0.5, "float32"),
-        (True, None, 0.5, "int8"),
+    RopeSpec(Readying(rotate, norm, EPS, scale, temperature), dtype, 16 if dtype == "int8" else 0)  # type: ignore[arg-type]
+    for rotate, norm, scale, temperature, dtype in (
+        (True, None, 0.25, None, "float16"),
+        (True, "head", 1.0, None, "float32"),
+        (True, "full", 0.125, None, "float32"),
+        (True, "head_layer", 0.125, None, "float32"),
+        (True, "rotated_head", 0.125, (0.2, 8), "float32"),
+        (True, "rotated_head", 1.0, None, "int8"),
+        (False, None, 0.5, None, "float32"),
+        (True, None, 0.5, (0.3, 7), "int8"),
     )
 ]
 
@@ -54,7 +58,8 @@ class Library:
         self.scaled = embedding(FORMATS["q8"], 7.5)
         self.table = rope_table(RopeTableSpec(1.25))
         self.tables = rope_table(RopeTableSpec(1.25, STREAMS, 3))
-        self.append = {spec: rope_append(spec) for spec in (*ROPES, replace(ROPES[-1], key_group=32))}
+        larger = (replace(spec, key_group=32) for spec in ROPES if spec.key_group)
+        self.append = {spec: rope_append(spec) for spec in (*ROPES, *larger)}
         made = [*self.prepare.values(), self.norm, self.norm_add, *self.embedding.values(), self.scaled, self.table,
                 self.tables, *self.append.values()]  # fmt: skip
         self.library: KernelLibrary = build(made, isa, folder)
@@ -223,21 +228,23 @@ def test_rotated_queries_and_appended_keys(
     angles = positions[:, None] * (100.0 ** -(np.arange(half) / half))
     cos, sin = np.cos(angles).astype(np.float32), np.sin(angles).astype(np.float32)
     q, k, v = (part.reshape(tokens, -1, head_dim) for part in np.split(x, np.cumsum(widths)[:-1], axis=1))
-    full = spec.norm == "full"
-    norms = [numbers(n * head_dim if full else head_dim, seed=s) for s, n in ((1, heads), (2, kv_heads))]
+    how = spec.how
+    rows = {"full": lambda n: (n * head_dim,), "head_layer": lambda n: (n, hp)}
+    shape = rows.get(how.norm or "", lambda n: (head_dim,))
+    norms = [numbers(*shape(n), seed=s) for s, n in ((1, heads), (2, kv_heads))]
 
     k_pages, v_pages = (KvPages(kind, spec.kv_dtype, 6, kv_heads, hp, 9) for kind in "kv")
     before = [pages.memory.copy() for pages in (k_pages, v_pages)]
     out = guarded((kv_heads, tokens, group, hp), np.float32)
     shared = padded_rows(x, ld)
     inputs = [shared, shared, shared]
-    inputs += [copied(cos), copied(sin)] if spec.rotate else []
-    inputs += [copied(norm) for norm in norms] if spec.norm else []
+    inputs += [copied(cos), copied(sin)] if how.rotate else []
+    inputs += [copied(norm) for norm in norms] if how.norm else []
     inputs += [copied(positions), copied(seq), copied(table)]
     if spec.key_group and hp % 32 == 0:
         spec = replace(spec, key_group=32)
     scalars = [ld, ld, ld, 0, widths[0], widths[0] + widths[1], group, kv_heads, head_dim, hp,
-               half if spec.rotate else 0, tokens, stride, PAGE]  # fmt: skip
+               half if how.rotate else 0, tokens, stride, PAGE]  # fmt: skip
     buffers = [*inputs, out, k_pages.memory, v_pages.memory]
     kernels.run(kernels.append[spec], buffers, scalars, tokens * kv_heads, chunk=3)
 
@@ -248,18 +255,26 @@ def test_rotated_queries_and_appended_keys(
 
     def expected(heads_in: NDArray[np.float32], norm: NDArray[np.float32]) -> NDArray[np.float64]:
         y = heads_in.astype(np.float64)
-        if full:
+        if how.norm == "full":
             y = normalised(heads_in.reshape(tokens, -1), norm).reshape(y.shape)
-        elif spec.norm:
+        elif how.norm == "head":
             y = normalised(heads_in, norm)
-        if spec.rotate:
+        elif how.norm == "head_layer":
+            y = y - y.mean(axis=-1, keepdims=True)
+            y = y / np.sqrt((y * y).mean(axis=-1, keepdims=True) + EPS) * norm[:, :head_dim]
+        if how.rotate:
             a, b = y[..., :half].copy(), y[..., half : 2 * half].copy()
             y[..., :half] = a * cos[:, None] - b * sin[:, None]
             y[..., half : 2 * half] = b * cos[:, None] + a * sin[:, None]
+        if how.norm == "rotated_head":
+            y = y / np.sqrt((y * y).mean(axis=-1, keepdims=True) + EPS) * norm
         y = np.pad(y, ((0, 0), (0, 0), (0, hp - head_dim)))
         return (y.reshape(*y.shape[:2], -1, len(turn)) @ turn).reshape(y.shape)
 
-    queries = spec.q_scale / len(turn) * expected(q, norms[0]).reshape(tokens, kv_heads, group, hp)
+    queries = how.q_scale / len(turn) * expected(q, norms[0]).reshape(tokens, kv_heads, group, hp)
+    if how.temperature:
+        rate, length = how.temperature
+        queries = queries * (1 + rate * np.log(1 + positions // length))[:, None, None, None]
     np.testing.assert_allclose(out, queries.transpose(1, 0, 2, 3), atol=3e-6, rtol=1e-5)
     keys, values = expected(k, norms[1]), np.pad(v, ((0, 0), (0, 0), (0, hp - head_dim)))
     for t in range(tokens):

@@ -40,6 +40,7 @@ class Head:
     ahead: bool = False
     tile: int = 16
     sinks: bool = False
+    slopes: bool = False
 
     @property
     def hp(self) -> int:
@@ -47,7 +48,7 @@ class Head:
 
     @property
     def spec(self) -> AttentionSpec:
-        return AttentionSpec(self.group, self.hp, self.kv_dtype, SPLIT, self.softcap, self.sinks)
+        return AttentionSpec(self.group, self.hp, self.kv_dtype, SPLIT, self.softcap, self.sinks, self.slopes)
 
 
 HEADS = [
@@ -64,6 +65,8 @@ HEADS = [
     Head(1, 64, kv_dtype="float16", tile=64),
     Head(3, 20, kv_dtype="float16", window=33, sinks=True),
     Head(8, 64, kv_heads=1, kv_dtype="int8", sinks=True),
+    Head(3, 32, kv_heads=3, slopes=True),
+    Head(9, 64, kv_heads=1, kv_dtype="int8", ahead=True, sinks=True, slopes=True),
 ]
 
 
@@ -94,18 +97,19 @@ class Context:
             q = rng.standard_normal((length, head.kv_heads, head.group, head.head_dim)) * 3 / np.sqrt(head.head_dim)
             self.queries.append(q.astype(np.float32))
         # Some far above all scores, some far below.
+        self.slopes = rng.uniform(0.01, 0.5, (head.kv_heads, head.group)).astype(np.float32)
         self.sinks = (3 * rng.standard_normal((head.kv_heads, head.group))).astype(np.float32)
 
     def _padded(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.pad(values, [*[(0, 0)] * (values.ndim - 1), (0, self.head.hp - self.head.head_dim)])
 
     def _rows(self, queries: NDArray[np.float32]) -> NDArray[np.float32]:
-        """As kernels have them: padded, and each with its sink, where there are sinks."""
+        """As kernels have them: padded, and each with its sink and slope, where there are any."""
         rows = self._padded(queries)
-        if not self.head.sinks:
+        if not self.head.sinks and not self.head.slopes:
             return rows
         behind = np.zeros((*rows.shape[:-1], 4), np.float32)
-        behind[..., 0] = self.sinks
+        behind[..., 0], behind[..., 1] = self.sinks, self.slopes
         return np.concatenate([rows, behind], axis=-1)
 
     def last_seen(self, position: int, end: int) -> int:
@@ -170,6 +174,8 @@ class Context:
         if head.softcap:
             scores = head.softcap * np.tanh(scores / head.softcap)
         position, seen = np.arange(start, end)[:, None], np.arange(self.lengths[sequence])[None]
+        if head.slopes:
+            scores = scores - self.slopes[:, :, None] * (position - seen)[:, None, None]
         visible = seen <= np.array([self.last_seen(p, end) for p in range(start, end)])[:, None]
         if head.window:
             visible &= seen > position - head.window

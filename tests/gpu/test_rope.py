@@ -13,7 +13,9 @@ pytest.importorskip("tvm")
 from hearth.compiler.gpu.kernels.append import HEADS as HEADS_OF_GROUP
 from hearth.compiler.gpu.kernels.append import AppendSpec, append
 from hearth.compiler.gpu.kernels.tokens import THREADS, TokenTablesSpec, token_tables
+from hearth.compiler.paged_attention import Readying
 from hearth.compiler.rope_table import RopeTableSpec
+from hearth.model.text.config import QkNorm
 from hearth.model.text.kv_cache import KvDtype
 
 from .adapter import run_kernel
@@ -74,18 +76,20 @@ class Head:
     head_dim: int
     kv_heads: int = 2
     rotary: int | None = None
-    norm: Literal["head", "full"] | None = None
+    norm: QkNorm | None = None
     kv_dtype: KvDtype = "float16"
     merged: bool = True
-    sinks: bool = False
+    about: bool = False  # sinks and slopes stand behind queries
+    temperature: tuple[float, int] | None = None
 
     @property
     def hp(self) -> int:
         return -(-self.head_dim // 16) * 16
 
     def spec(self, heads: Literal["qkv", "q", "kv"]) -> AppendSpec:
-        sinks = self.sinks and heads != "kv"
-        return AppendSpec(heads, self.hp, self.rotary is not None, self.norm, 1e-5, 0.125, self.kv_dtype, sinks)
+        about = self.about and heads != "kv"
+        how = Readying(self.rotary is not None, self.norm, 1e-5, 0.125, self.temperature)
+        return AppendSpec(heads, self.hp, how, self.kv_dtype, about, about)
 
 
 HEADS = [
@@ -97,8 +101,13 @@ HEADS = [
     Head(1, 48, rotary=48, norm="head", kv_dtype="int8"),
     Head(2, 64, rotary=64, norm="head", merged=False),
     Head(2, 96, rotary=64, kv_dtype="int8", merged=False),
-    Head(3, 20, rotary=20, kv_dtype="int8", sinks=True),
-    Head(2, 64, rotary=64, norm="head", merged=False, sinks=True),
+    Head(3, 20, rotary=20, kv_dtype="int8", about=True),
+    Head(2, 64, rotary=64, norm="head", merged=False, about=True),
+    Head(3, 40, rotary=20, norm="head_layer", kv_dtype="int8"),
+    Head(2, 20, norm="head_layer", kv_dtype="float32", merged=False),
+    Head(4, 64, rotary=64, norm="rotated_head"),
+    Head(1, 24, rotary=16, norm="rotated_head", kv_dtype="float32", merged=False, temperature=(0.3, 7)),
+    Head(2, 64, rotary=64, kv_dtype="int8", temperature=(0.1, 4)),
 ]
 # (sequence, first position, end): a lone even and a lone odd token, chunks that begin and end in the middle of pages.
 BATCH = [(0, 6, 7), (2, 3, 21), (1, 33, 34), (3, 16, 18)]
@@ -111,12 +120,18 @@ def _expected(x: np.ndarray, head: Head, weight: np.ndarray, cos: np.ndarray, si
         x = x / np.sqrt((x * x).mean(axis=-1, keepdims=True) + 1e-5) * weight
     elif head.norm == "full":
         x = x / np.sqrt((x * x).mean(axis=(1, 2), keepdims=True) + 1e-5) * weight.reshape(x.shape[1:])
+    elif head.norm == "head_layer":
+        x = x - x.mean(axis=-1, keepdims=True)
+        x = x / np.sqrt((x * x).mean(axis=-1, keepdims=True) + 1e-5) * weight[:, : head.head_dim]
     if head.rotary is None:
         return x
     half = head.rotary // 2
     a, b, rest = x[..., :half], x[..., half : 2 * half], x[..., 2 * half :]
     c, s = cos[:, None], sin[:, None]
-    return np.concatenate([a * c - b * s, b * c + a * s, rest], axis=-1)
+    x = np.concatenate([a * c - b * s, b * c + a * s, rest], axis=-1)
+    if head.norm == "rotated_head":
+        x = x / np.sqrt((x * x).mean(axis=-1, keepdims=True) + 1e-5) * weight
+    return x
 
 
 def _padded(x: np.ndarray, head: Head) -> np.ndarray:
@@ -150,7 +165,10 @@ def test_heads_are_normed_rotated_and_appended(head: Head) -> None:
     half = (head.rotary or 0) // 2
     angles = positions[:, None] / 100 ** np.linspace(0, 1, max(half, 1))[:half]
     table = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
-    shape = {"head": (head.head_dim, head.head_dim), "full": tuple(widths[:2])}.get(head.norm or "", (0, 0))
+    one = (head.head_dim, head.head_dim)
+    shapes = {"head": one, "rotated_head": one, "full": tuple(widths[:2])}
+    shapes["head_layer"] = ((heads, head.hp), (head.kv_heads, head.hp))
+    shape = shapes.get(head.norm or "", (0, 0))
     q_norm, k_norm = (rng.uniform(0.5, 1.5, size).astype(np.float32) for size in shape)
 
     places = np.zeros((tokens, 4), np.int32)
@@ -161,15 +179,15 @@ def test_heads_are_normed_rotated_and_appended(head: Head) -> None:
         if p.groups:
             p.scales()[...] = 3  # those of other tokens stay, though two share a word
     before = [np.array(p.numbers()) for p in pages]
-    q_out = np.full((head.kv_heads, tokens, head.group, head.hp + 4 * head.sinks), np.nan, np.float32)
-    sinks = rng.standard_normal(heads).astype(np.float32)
+    q_out = np.full((head.kv_heads, tokens, head.group, head.hp + 4 * head.about), np.nan, np.float32)
+    sinks, slopes = rng.standard_normal((2, heads)).astype(np.float32)
     tables = [table] if half else []
 
     def run(which: Literal["qkv", "q", "kv"], sources: list[np.ndarray], norms: list[np.ndarray], offsets: list[int]):
         spec = head.spec(which)
         has_q, appends = which != "kv", which != "q"
-        buffers = [*sources, *tables, *(norms if head.norm else []), *([sinks] if spec.sinks else [])]
-        buffers += [places] if appends else []
+        buffers = [*sources, *tables, *(norms if head.norm else []), *([sinks, slopes] if spec.sinks else [])]
+        buffers += [places] if appends or head.temperature else []
         buffers += [q_out] if has_q else []
         buffers += [p.memory for p in pages] if appends else []
         scalars = [
@@ -201,10 +219,14 @@ def test_heads_are_normed_rotated_and_appended(head: Head) -> None:
     cos, sin = table[:, 0].astype(np.float64), table[:, 1].astype(np.float64)
     scale = 0.125 / ((32 if head.hp % 32 == 0 else 16) if head.kv_dtype == "int8" else 1)
     wanted_q = _turned(_expected(q, head, q_norm, cos, sin), head) * scale
+    if head.temperature:
+        rate, length = head.temperature
+        wanted_q = wanted_q * (1 + rate * np.log(1 + positions // length))[:, None, None]
     wanted_q = wanted_q.reshape(tokens, head.kv_heads, head.group, head.hp).transpose(1, 0, 2, 3)
     q_out, behind = np.split(q_out, [head.hp], axis=-1)
-    if head.sinks:
-        np.testing.assert_array_equal(behind[..., 0].swapaxes(0, 1).reshape(tokens, heads), np.tile(sinks, (tokens, 1)))
+    if head.about:
+        for i, own in enumerate((sinks, slopes)):
+            np.testing.assert_array_equal(behind[..., i].swapaxes(0, 1).reshape(tokens, -1), np.tile(own, (tokens, 1)))
     largest = np.abs(wanted_q).max(axis=(2, 3), keepdims=True)
     assert (np.abs(q_out - wanted_q) <= 1e-6 * largest).all()
 

@@ -111,11 +111,20 @@ def _attention(config: DecoderConfig, layer: LayerConfig, w: Mapping[str, Array]
     q, k, v = (a.reshape(tokens, -1, config.head_dim) for a in (q, k, v))  # (T, heads, head_dim)
     if config.qk_norm == "head":
         q, k = _rms_norm(config, q, w["q_norm"]), _rms_norm(config, k, w["k_norm"])
+    if config.qk_norm == "head_layer":
+        q, k = (_layer_norm(config, x, w[name]) for x, name in ((q, "q_norm"), (k, "k_norm")))
     if layer.rope is not None:
         q, k = _rotate(config.ropes[layer.rope], q), _rotate(config.ropes[layer.rope], k)
+    if config.qk_norm == "rotated_head":
+        q, k = _rms_norm(config, q, w["q_norm"]), _rms_norm(config, k, w["k_norm"])
+    if config.attention_temperature:
+        rate, length = config.attention_temperature
+        q = q * (1 + rate * np.log(1 + np.arange(tokens) // length))[:, None, None]
     k, v = np.repeat(k, group, axis=1), np.repeat(v, group, axis=1)
     scores = _softcap(np.einsum("ihd,jhd->hij", q, k) * config.attention_scale, config.attention_softcap)
     distance = np.arange(tokens)[:, None] - np.arange(tokens)[None, :]
+    if config.alibi:
+        scores = scores - np.array(config.alibi)[:, None, None] * distance
     visible = (distance >= 0) & (distance < (layer.sliding_window or tokens))
     scores = np.where(visible, scores, -np.inf)
     highest = scores.max(-1, keepdims=True)
@@ -185,13 +194,16 @@ def _feed_forward(config: DecoderConfig, w: Mapping[str, Array], x: Array) -> Ar
     if config.mlp == "gated":
         most = config.mlp_clamp or np.inf
         gate = np.minimum(x @ w["gate"].T + w.get("gate_bias", 0.0), most)
-        h = _activated(config, gate) * (np.clip(up, -most, most) + config.up_offset)
+        h = _activated(config, w, gate) * (np.clip(up, -most, most) + config.up_offset)
     else:
-        h = _activated(config, up)
+        h = _activated(config, w, up)
     return h @ w["down"].T + w.get("down_bias", 0.0)
 
 
-def _activated(config: DecoderConfig, x: Array) -> Array:
+def _activated(config: DecoderConfig, w: Mapping[str, Array], x: Array) -> Array:
+    if config.activation == "xielu":
+        below = (w["xielu_n"] + w["xielu_beta"]) * (np.expm1(np.minimum(x, w["xielu_eps"])) - x)
+        return np.where(x > 0, w["xielu_p"] * x * x, below) + w["xielu_beta"] * x
     if config.activation == "silu":
         return x / (1 + np.exp(-x))
     if config.activation == "quick_gelu":
@@ -206,9 +218,13 @@ def _activated(config: DecoderConfig, x: Array) -> Array:
 def _norm(config: DecoderConfig, x: Array, p: Mapping[str, Array], name: str) -> Array:
     if config.norm == "rms":
         return _rms_norm(config, x, p[name])
+    x = _layer_norm(config, x, p[name] + config.norm_offset if config.norm_weight else 1.0)
+    return x + p.get(f"{name}_bias", 0.0)
+
+
+def _layer_norm(config: DecoderConfig, x: Array, weight: Array | float) -> Array:
     x = x - x.mean(-1, keepdims=True)
-    x = x / np.sqrt(np.mean(x * x, -1, keepdims=True) + config.norm_eps)
-    return x * (p[name] + config.norm_offset if config.norm_weight else 1.0) + p.get(f"{name}_bias", 0.0)
+    return x / np.sqrt(np.mean(x * x, -1, keepdims=True) + config.norm_eps) * weight
 
 
 def _rms_norm(config: DecoderConfig, x: Array, weight: Array) -> Array:

@@ -6,6 +6,47 @@ from dataclasses import dataclass
 from typing import Any
 
 from hearth.compiler.passes.rewrite import arguments, attribute
+from hearth.compiler.physical import in_name
+from hearth.model.text.config import QkNorm
+
+
+@dataclass(frozen=True)
+class Readying:
+    """How q and k are made ready before keys are appended.
+
+    Attributes:
+        rotate: False for a layer without position embedding.
+        norm: `DecoderConfig.qk_norm`.
+        eps: of the norm.
+        q_scale: what queries are multiplied by.
+        temperature: factor and length of `DecoderConfig.attention_temperature`, by which queries grow besides.
+    """
+
+    rotate: bool
+    norm: QkNorm | None
+    eps: float
+    q_scale: float
+    temperature: tuple[float, int] | None = None
+
+    @classmethod
+    def of(cls, value: Any) -> Readying:
+        factor, length = float(attribute(value, "temperature")), int(attribute(value, "temperature_length"))
+        return cls(
+            bool(attribute(value, "rope")),
+            str(attribute(value, "qk_norm")) or None,  # type: ignore[arg-type]
+            float(attribute(value, "epsilon")),
+            float(attribute(value, "scale")),
+            (factor, length) if factor else None,
+        )
+
+    def names(self, *, queries: bool = True) -> list[str]:
+        """Parts of a kernel's name."""
+        parts = ["rot" if self.rotate else "nope"]
+        parts += [self.norm, in_name(self.eps)] if self.norm else []
+        if queries:
+            parts.append(in_name(self.q_scale))
+            parts += [f"temp{in_name(self.temperature[0])}_{self.temperature[1]}"] if self.temperature else []
+        return parts
 
 
 @dataclass(frozen=True)
@@ -15,6 +56,7 @@ class AttentionOperands:
     Attributes:
         tables: cos and sin of the rotation.
         norms: weights of the norms of q and of k.
+        slopes: by which scores fall with the distance (ALiBi), one for each head.
         sinks: logits that join the softmax's denominator alone, one for each head.
     """
 
@@ -24,6 +66,7 @@ class AttentionOperands:
     tables: list[Any]
     norms: list[Any]
     sinks: list[Any]
+    slopes: list[Any]
     last_seen: list[Any]
     positions: Any
     token_seq: Any
@@ -46,5 +89,6 @@ class AttentionOperands:
         tables = taken(2 if attribute(value, "rope") else 0)
         norms = taken(2 if attribute(value, "qk_norm") else 0)
         sinks = taken(1 if attribute(value, "sinks") else 0)
+        slopes = taken(1 if attribute(value, "slopes") else 0)
         last_seen = taken(1 if attribute(value, "ahead") else 0)
-        return cls(q, k, v, tables, norms, sinks, last_seen, *rest)
+        return cls(q, k, v, tables, norms, sinks, slopes, last_seen, *rest)

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
+import numpy as np
+
 from hearth.checkpoint.types import SourceKind
 from hearth.errors import CorruptFile, Unsupported
 
@@ -130,6 +132,16 @@ class Settings:
             if isinstance(entry, bool) or not isinstance(entry, int | float) or not 1e-6 <= entry <= 1e6:
                 raise self.corrupt(key, "numbers from 1e-6 to 1e6")
         return [float(entry) for entry in value]
+
+    def numbers(self, key: str, *, length: int) -> list[float]:
+        """A required list of `length` finite numbers."""
+        values = self.get(key)
+        if not isinstance(values, list | tuple | np.ndarray) or len(values) != length:
+            raise self.corrupt(key, f"a list of {length} numbers")
+        found = [value.item() if isinstance(value, np.generic) else value for value in values]
+        if not all(type(value) in (int, float) and abs(value) <= 1e12 for value in found):
+            raise self.corrupt(key, "finite numbers")
+        return [float(value) for value in found]
 
     def nested(self, values: Mapping[str, Any], name: str) -> Settings:
         """The settings of an inner object of this file."""

@@ -3,7 +3,7 @@
 A rule gives for a parameter (`N` is the layer) the tensor that holds it, or `Fused` where several parameters share
 one or it is stored otherwise, or `Made` where it is computed from the tensor, or a tuple of alternatives of which the
 first that exists is taken. Matrices of experts are in one tensor, or in one for each of them: then `E` in its name is
-its number.
+its number. So it is of rows that are a tensor each.
 """
 
 from __future__ import annotations
@@ -108,7 +108,8 @@ def map_tensors(
         family: its name, for errors.
         shapes: every parameter that is wanted; `layers.3.q` is looked up as `layers.N.q` in `rules`.
         rules: the family's table for this file format.
-        order_of: the order of a parameter's rows in the file, where it is another.
+        order_of: the order of a parameter's rows in the file, where it is another; of its columns, where it has so many
+            of them and not of rows.
         counts: what names of numbers in a rule stand for.
 
     Returns:
@@ -149,12 +150,19 @@ def map_tensors(
         if len(shape) == 3:
             sources[parameter] = _stack(parameter, fused, shapes, find)
             continue
+        if ".E." in fused.tensor:
+            sources[parameter] = _rows_of_their_own(fused.tensor, shape, find)
+            continue
         rows, stored = _rows(parameter, fused, shapes, counts or {})
         tensor = find(fused.tensor, stored)
         if checkpoint.tensors[tensor].shape != stored:
             sources[parameter] = ComputedWeight((tensor,), lambda values: values[None])
             continue
-        sources[parameter] = _source(tensor, fused, rows, order_of(parameter), stored[0])
+        order = order_of(parameter)
+        if order is not None and len(order) != shape[0]:
+            sources[parameter] = ComputedWeight((tensor,), lambda values, order=order: values[:, order])
+            continue
+        sources[parameter] = _source(tensor, fused, rows, order, stored[0])
     return sources, account_for(checkpoint, family, used, places)
 
 
@@ -267,6 +275,14 @@ def _stack(
         ranges = ((start + rows.start, start + rows.stop) for start in starts)
         return StackedWeight(tuple(WeightSource(tensor, each) for each in ranges))
     return StackedWeight(tuple(WeightSource(tensor, (start, start + stored[0]), rows) for start in starts))
+
+
+def _rows_of_their_own(
+    tensor: str, shape: tuple[int, ...], find: Callable[[str, tuple[int, ...]], str]
+) -> ComputedWeight:
+    """A matrix each of whose rows is a tensor."""
+    tensors = (find(_of_expert(tensor, row), shape[1:]) for row in range(shape[0]))
+    return ComputedWeight(tuple(tensors), lambda *rows: np.stack(rows))
 
 
 def _source(

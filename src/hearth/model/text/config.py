@@ -15,7 +15,8 @@ NormPlacement = Literal["pre", "post", "pre_post"]
 Norm = Literal["rms", "layer"]
 Branches = Literal["serial", "parallel", "parallel_shared"]
 Mlp = Literal["gated", "plain"]
-Activation = Literal["silu", "gelu_tanh", "gelu", "quick_gelu", "relu", "relu2"]
+Activation = Literal["silu", "gelu_tanh", "gelu", "quick_gelu", "relu", "relu2", "xielu"]
+QkNorm = Literal["head", "full", "head_layer", "rotated_head"]
 Scores = Literal["softmax", "softmax_of_chosen", "sigmoid"]
 
 
@@ -128,19 +129,24 @@ class DecoderConfig:
         branches: `serial`: the MLP reads what attention has added to; `parallel`: both read the block's input, each
             through its own norm (GPT-NeoX); `parallel_shared`: through the same norm (GPT-J, Phi-2, Falcon 7B).
         mlp: `gated`: down(act(gate(x)) * up(x)); `plain`: down(act(up(x))).
-        activation: of the MLP; `relu2` is the square of `relu`, `quick_gelu` x sigmoid(1.702 x).
+        activation: of the MLP; `relu2` is the square of `relu`, `quick_gelu` x sigmoid(1.702 x),
+            `xielu` p x^2 + b x where x > 0, else (n + b) (e^min(x, eps) - 1 - x) + b x, with numbers of each layer.
         mlp_clamp: c: the gate is cut to at most c before its activation, up to -c .. c (gpt-oss); None: off.
         up_offset: added to up before it is multiplied (gpt-oss: 1).
         experts: what the MLP is in layers that are a mixture of experts; its parts are as `mlp` and `activation` say.
         position_table: a learned vector for each position is added to the embedding (GPT-2).
         embedding_norm: the embedding is normalised (BLOOM).
         qk_norm: None; `head`: RMSNorm over each head of q and k before RoPE (Qwen 3, Gemma 3), weights [head_dim];
-            `full`: over the whole projection (OLMo 2), weights [heads * head_dim].
+            `full`: over the whole projection (OLMo 2), weights [heads * head_dim]; `head_layer`: LayerNorm over each
+            head, weights [heads, head_dim] (StableLM 2 12B, Command R+); `rotated_head`: as `head`, after RoPE
+            (HunYuan).
         attention_gate: what attention gives is multiplied by sigmoids of the token: `full`: as many (Qwen 3.5); `head`:
             one for each head (LFM3).
         attention_sinks: each head has a logit that joins the denominator of its softmax, and nothing else (gpt-oss).
         qkv_clip: q, k and v are cut to -c .. c (OLMo 1, MPT); None: off.
+        alibi: slopes of the heads: so much for each token that lies between is taken off a score (ALiBi); none: off.
         attention_scale: multiplies q k^T.
+        attention_temperature: b and n: q is multiplied by 1 + b log(1 + floor(position / n)) (Ministral 3); None: off.
         attention_softcap, logit_softcap: c * tanh(x / c) on attention scores and on logits (Gemma 2); None: off.
         embedding_scale: multiplies the embeddings (Gemma sqrt(hidden), Granite).
         residual_scale: multiplies each branch before it is added to the residual (Granite).
@@ -173,14 +179,16 @@ class DecoderConfig:
     experts: ExpertsConfig | None = None
     position_table: bool = False
     embedding_norm: bool = False
-    qk_norm: Literal["head", "full"] | None = None
+    qk_norm: QkNorm | None = None
     qkv_bias: bool = False
     output_bias: bool = False
     mlp_bias: bool = False
     attention_gate: Literal["full", "head"] | None = None
     attention_sinks: bool = False
     qkv_clip: float | None = None
+    alibi: tuple[float, ...] = ()
     attention_scale: float = 1.0
+    attention_temperature: tuple[float, int] | None = None
     attention_softcap: float | None = None
     logit_softcap: float | None = None
     embedding_scale: float = 1.0

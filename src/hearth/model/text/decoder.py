@@ -44,7 +44,7 @@ from hearth.model.text.batch import (
 )
 from hearth.model.text.config import DecoderConfig, ExpertsConfig, LayerConfig, RopeConfig
 from hearth.model.text.kv_cache import ITEM_BYTES, attending, block_bytes, padded_head, slot_bytes
-from hearth.model.text.parameters import parameter_shapes, rope_parameter
+from hearth.model.text.parameters import ALIBI, XIELU, parameter_shapes, rope_parameter
 
 _ACTIVATIONS = {**ACTIVATIONS, "relu2": op.nn.relu}  # and squared
 QUICK_GELU = 1.702
@@ -90,6 +90,8 @@ class _Builder:
         self.params = {name: relax.Var(name, f32_tensor(*shape)) for name, shape in parameter_shapes(config).items()}
         for i, rope in enumerate(config.ropes):
             self.params[rope_parameter(i)] = relax.Var(rope_parameter(i), f32_tensor(len(rope.inv_freq)))
+        if config.alibi:
+            self.params[ALIBI] = relax.Var(ALIBI, f32_tensor(len(config.alibi)))
         hp = padded_head(config.head_dim)
         self.states: dict[str, Any] = {}
         for layer in attending(config):
@@ -200,16 +202,19 @@ class _Builder:
             args += [self.params[p + "q_norm"], self.params[p + "k_norm"]]
         if c.attention_sinks:
             args.append(self.params[p + "sinks"])
+        if c.alibi:
+            args.append(self.params[ALIBI])
         if self.ahead:
             args.append(self.inputs[LAST_SEEN])
         args += [self.inputs[name] for name in ("positions", "token_seq", "items", "merges", "block_table")]
         args += [self.states[p + "k_pages"], self.states[p + "v_pages"]]
+        temperature, length = c.attention_temperature or (0.0, 1)
         call = hearth_op(
             "paged_attention", args, f32_tensor(self.n, c.num_heads * c.head_dim), num_heads=c.num_heads,
             num_kv_heads=c.num_kv_heads, head_dim=c.head_dim, scale=c.attention_scale,
             softcap=c.attention_softcap or 0.0, window=layer.sliding_window or 0, rope=layer.rope is not None,
             qk_norm=c.qk_norm or "", epsilon=c.norm_eps, sinks=c.attention_sinks,
-            ahead=self.ahead,
+            slopes=bool(c.alibi), temperature=temperature, temperature_length=length, ahead=self.ahead,
         )  # fmt: skip
         h = self.emit(call)
         if c.attention_gate == "full":
@@ -228,13 +233,13 @@ class _Builder:
         def multiplied(x: Any, name: str) -> Any:
             return self.linear(x, f"{p}{name}{kind}", f"{p}{name}_bias" if c.mlp_bias and not kind else None)
 
-        return self.feed_forward(x, multiplied, multiplied)
+        return self.feed_forward(p, x, multiplied, multiplied)
 
-    def feed_forward(self, x: Any, into: Callable[[Any, str], Any], out: Callable[[Any, str], Any]) -> Any:
+    def feed_forward(self, p: str, x: Any, into: Callable[[Any, str], Any], out: Callable[[Any, str], Any]) -> Any:
         """Activation and gate between the products into and out of the inner width, by their names."""
         h, *up = (into(x, name) for name in (("gate", "up") if self.c.mlp == "gated" else ("up",)))
         most = self.c.mlp_clamp
-        h = self.activated(self.cut(h, most, below=False))
+        h = self.activated(p, self.cut(h, most, below=False))
         if up:
             h = self.emit(op.multiply(h, self.offset(self.cut(up[0], most), self.c.up_offset)))
         return out(h, "down")
@@ -259,7 +264,7 @@ class _Builder:
             return self.emit(expert_linear(x, w, order, starts, whose, bias, used=used, rows=self.n * used))
 
         read = self.linear(x, p + "latent_down", None) if experts.latent_size else x
-        h = self.feed_forward(read, lambda x, name: multiplied(x, name, tokens), multiplied)
+        h = self.feed_forward(p, read, lambda x, name: multiplied(x, name, tokens), multiplied)
         together = self.emit(combine_experts(h, places, weights))
         if experts.latent_size:
             together = self.linear(together, p + "latent_up", None)
@@ -271,11 +276,23 @@ class _Builder:
             shared = self.emit(op.multiply(shared, share))
         return self.emit(op.add(together, shared))
 
-    def activated(self, x: Any) -> Any:
+    def activated(self, p: str, x: Any) -> Any:
+        if self.c.activation == "xielu":
+            return self.xielu(x, *(self.params[p + name] for name in XIELU))
         if self.c.activation == "quick_gelu":  # x sigmoid(1.702 x)
             return self.scaled(self.emit(op.nn.silu(self.scaled(x, QUICK_GELU))), 1 / QUICK_GELU)
         h = self.emit(_ACTIVATIONS[self.c.activation](x))
         return self.emit(op.multiply(h, h)) if self.c.activation == "relu2" else h
+
+    def xielu(self, x: Any, positive: Any, negative: Any, beta: Any, eps: Any) -> Any:
+        """Expanded integral of the ELU (arXiv:2411.13010): x (n, K), the others (1,)."""
+        one, zero = relax.const(1.0, "float32"), relax.const(0.0, "float32")
+        linear = self.emit(op.multiply(x, beta))
+        above = self.emit(op.multiply(self.emit(op.multiply(x, x)), positive))
+        grown = self.emit(op.subtract(self.emit(op.exp(self.emit(op.minimum(x, eps)))), one))
+        below = self.emit(op.multiply(self.emit(op.subtract(grown, x)), self.emit(op.add(negative, beta))))
+        chosen = self.emit(op.where(self.emit(op.greater(x, zero)), above, below))
+        return self.emit(op.add(chosen, linear))
 
 
 class _LayerParts:

@@ -86,14 +86,15 @@ def load_decoder(checkpoint: Checkpoint, *, context: int | None = None) -> Loade
             norm_bias=settings.flag("norm_bias"),
             head_bias=settings.flag("head_bias"),
         )
-        shapes = parameter_shapes(config)
+        said = family.from_metadata(settings)
+        shapes = {name: shape for name, shape in parameter_shapes(config).items() if name not in said}
         # Of the layers that are counted, those behind the model's own predict further tokens.
         beyond = (f"blk.{layer}.*" for layer in range(config.num_layers, num_layers(settings)))
         places = Places(ignored=(*ALWAYS_IGNORED, *family.ignored, *beyond), elsewhere=READ_WITH_CONFIG | ranks_by)
         order = _stored_order(family, "gguf", config)
         rules = family.gguf_tensors
         sources, unused = map_tensors(checkpoint, config.family, shapes, rules, places, order, _counts(config))
-        return LoadedModel(config, sources, unused)
+        return LoadedModel(config, {**sources, **said}, unused)
 
     refuse_unreadable(str(checkpoint.path), checkpoint.config, checkpoint.tensors)
     config = load_decoder_config(checkpoint.config, checkpoint.architecture, context=context)
@@ -184,7 +185,9 @@ def _stored_order(family: Family, kind: str, config: DecoderConfig) -> Callable[
         if kind not in family.interleaved or not rotary_dims or parameter.rpartition(".")[2] not in ROTATED:
             return None  # without rotation any order of q is right in which k is, too
         (rotary_dim,) = rotary_dims
-        return uninterleave(shapes[parameter][0], config.head_dim, rotary_dim)
+        # Norms that have weights for each head have the heads' dimensions in columns.
+        matrix = parameter.endswith("_norm") and len(shapes[parameter]) == 2
+        return uninterleave(config.head_dim if matrix else shapes[parameter][0], config.head_dim, rotary_dim)
 
     return order
 

@@ -51,6 +51,9 @@ _SAME: Mapping[str, str] = {
     "ssm.group_count": "ssm_group_count",
     "shortconv.l_cache": "conv_L_cache",
     "attention.scale": "attention_scale",
+    "attention.temperature_scale": "attention_temperature",
+    "attention.temperature_length": "attention_temperature_length",
+    "attention.max_alibi_bias": "max_alibi_bias",
     "attention.sliding_window": "sliding_window",
     "attn_logit_softcapping": "attn_logit_softcapping",
     "final_logit_softcapping": "final_logit_softcapping",
@@ -66,6 +69,9 @@ _SAME: Mapping[str, str] = {
 # A zero in these is how the format says "none".
 _ZERO_IS_NONE = {
     "attention_scale",
+    "attention_temperature",
+    "attention_temperature_length",
+    "max_alibi_bias",
     "attn_logit_softcapping",
     "final_logit_softcapping",
     "embedding_multiplier",
@@ -89,6 +95,8 @@ _ROPE: Mapping[str, str] = {
     "dimension_count": "rotary_dim",
     "dimension_sections": "mrope_section",
 }
+# These have no architecture before them: numbers of an activation, for each layer.
+_WITHOUT_PREFIX = {f"xielu.{name}": f"xielu_{name}" for name in ("alpha_p", "alpha_n", "beta", "eps")}
 # Keys that say nothing a decoder needs, or something that follows from the tensors.
 _HARMLESS = {
     "vocab_size",
@@ -170,6 +178,7 @@ def gguf_settings(
     if "attention.sliding_window_pattern" in given:
         values["sliding_window_pattern"] = given["attention.sliding_window_pattern"]
         spelled["sliding_window_pattern"] = prefix + "attention.sliding_window_pattern"
+    values |= {name: checkpoint.config[key] for key, name in _WITHOUT_PREFIX.items() if key in checkpoint.config}
     values |= _facts_of_tensors(checkpoint)
     return Settings(
         values, where=checkpoint.path.name, kind="gguf", defaults=defaults, context=context, spelled=spelled

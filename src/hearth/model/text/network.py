@@ -11,7 +11,7 @@ from hearth.model.text.batch import NO_EXTRAS, PROMPT_TOKENS, SLOTS, Extras, Lim
 from hearth.model.text.config import DecoderConfig
 from hearth.model.text.kv_cache import KvDtype, kv_page_bytes, slot_bytes
 from hearth.model.text.load import LoadedModel
-from hearth.model.text.parameters import parameter_role, parameter_shapes, rope_parameter
+from hearth.model.text.parameters import ALIBI, parameter_role, parameter_shapes, rope_parameter
 from hearth.model.weights import Source, constant, plus
 
 
@@ -44,6 +44,9 @@ def text_network(
     for index, rope in enumerate(config.ropes):
         shapes[rope_parameter(index)] = (len(rope.inv_freq),)
         sources[rope_parameter(index)] = constant(rope.inv_freq)
+    if config.alibi:
+        shapes[ALIBI] = (len(config.alibi),)
+        sources[ALIBI] = constant(config.alibi)
     return Network(
         functions=(
             Function(

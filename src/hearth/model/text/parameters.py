@@ -9,7 +9,8 @@ of the same name with `_bias`, and may have neither.
     layers.N.attn_norm                      [hidden]          norm before attention        (pre, pre_post)
     layers.N.q  .k  .v                      [heads*head_dim, hidden], [kv_heads*head_dim, hidden] x 2
     layers.N.q_bias  .k_bias  .v_bias       [heads*head_dim] ...                           (qkv_bias)
-    layers.N.q_norm  .k_norm                [head_dim] or [heads*head_dim], [kv_heads*head_dim]   (qk_norm)
+    layers.N.q_norm  .k_norm                [head_dim], or [heads*head_dim], [kv_heads*head_dim],
+                                            or [heads, head_dim], [kv_heads, head_dim]     (qk_norm)
     layers.N.o  .o_bias                     [hidden, heads*head_dim], [hidden]
     layers.N.attn_gate  .head_gate          [heads*head_dim, hidden] or [heads, hidden]    (attention_gate)
     layers.N.sinks                          [heads]                                        (attention_sinks)
@@ -18,6 +19,7 @@ of the same name with `_bias`, and may have neither.
     layers.N.gate  .gate_bias               [intermediate, hidden], [intermediate]         (gated)
     layers.N.up  .up_bias                   [intermediate, hidden], [intermediate]
     layers.N.down  .down_bias               [hidden, intermediate]
+    layers.N.xielu_p  _n  _beta  _eps       [1] each                                       (activation xielu)
     layers.N.mlp_post_norm                  [hidden]                                       (post, pre_post)
 
 Layers that mix their tokens otherwise have the parameters of that (`mixers/`) in place of q, k, v and o, or beside
@@ -48,6 +50,7 @@ from hearth.model.text.config import DecoderConfig, ExpertsConfig
 
 Shapes = dict[str, tuple[int, ...]]
 
+XIELU = ("xielu_p", "xielu_n", "xielu_beta", "xielu_eps")
 _MLP = ("gate", "up", "down")
 _MIXERS = frozenset({"delta_qkv", "delta_z", "delta_out", "conv_in", "conv_out", "ssm_in", "ssm_out"})
 _LATENT = frozenset({"latent_down", "latent_up"})
@@ -99,10 +102,12 @@ def _attention(config: DecoderConfig) -> Shapes:
     shapes: Shapes = {"q": (q_size, hidden), "k": (kv_size, hidden), "v": (kv_size, hidden)}
     if config.qkv_bias:
         shapes |= {"q_bias": (q_size,), "k_bias": (kv_size,), "v_bias": (kv_size,)}
-    if config.qk_norm == "head":
+    if config.qk_norm in ("head", "rotated_head"):
         shapes |= {"q_norm": (head,), "k_norm": (head,)}
     elif config.qk_norm == "full":
         shapes |= {"q_norm": (q_size,), "k_norm": (kv_size,)}
+    elif config.qk_norm == "head_layer":
+        shapes |= {"q_norm": (config.num_heads, head), "k_norm": (config.num_kv_heads, head)}
     if config.attention_gate == "full":
         shapes["attn_gate"] = (q_size, hidden)
     elif config.attention_gate == "head":
@@ -120,6 +125,8 @@ def _mlp(config: DecoderConfig) -> Shapes:
     if config.mlp_bias:
         shapes |= {f"{name}_bias": (inner,) for name in into}
     shapes["down"] = (hidden, inner)
+    if config.activation == "xielu":
+        shapes |= dict.fromkeys(XIELU, (1,))
     return shapes | ({"down_bias": (hidden,)} if config.mlp_bias else {})
 
 
@@ -154,6 +161,10 @@ def active_parameters(config: DecoderConfig) -> int | None:
 def is_stack(shape: tuple[int, ...]) -> bool:
     """Whether a parameter is a matrix for each expert."""
     return len(shape) == 3
+
+
+ALIBI = "alibi"
+"""The slopes of `DecoderConfig.alibi`, which no file holds."""
 
 
 def rope_parameter(index: int) -> str:

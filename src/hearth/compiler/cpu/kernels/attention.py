@@ -30,7 +30,7 @@ from hearth.compiler.cpu.kernels.attention_fold import (
     partial,
     write,
 )
-from hearth.compiler.cpu.kernels.builder import Expr, Kernel, broadcast, cast, const, f32, fma, i64
+from hearth.compiler.cpu.kernels.builder import Expr, Kernel, Memory, broadcast, cast, const, f32, fma, i64
 from hearth.compiler.cpu.kernels.halves import float_loader
 from hearth.compiler.cpu.targets import Isa
 from hearth.model.text.kv_cache import ITEM_BYTES, block_bytes, key_group
@@ -47,8 +47,8 @@ MOST_PAGES = 4
 def attention(isa: Isa, spec: AttentionSpec, page_tokens: int) -> Kernel:
     """Buffers: Q f32 [kv][token][group][hp] (scaled); K, V pages; items i32 [.][8]; positions i32; with `ahead`
     last_seen i32 (the last position that each token sees, which never falls within a sequence); block_table i32; with
-    `sinks` sinks f32 [head]; P f32 [slot][kv][group][partial_width]; O f32 [token][ld]. Scalars: kv_heads, head_dim,
-    tokens, stride, ld.
+    `sinks` sinks f32 [head], with `slopes` slopes f32 [head]; P f32 [slot][kv][group][partial_width]; O f32
+    [token][ld]. Scalars: kv_heads, head_dim, tokens, stride, ld.
     Unit: item * kv_heads + kv head."""
     assert page_tokens == LANES
     assert spec.split_tokens % page_tokens == 0
@@ -59,6 +59,7 @@ def attention(isa: Isa, spec: AttentionSpec, page_tokens: int) -> Kernel:
     last_seen = k.buffer("last_seen", "int32") if spec.ahead else positions
     block_table = k.buffer("block_table", "int32")
     sinks = k.buffer("sinks", "float32") if spec.sinks else None
+    slopes = k.buffer("slopes", "float32") if spec.slopes else None
     partials, out = k.buffer("P", "float32"), k.buffer("O", "float32")
     kv_heads, head_dim, tokens, stride, ld = (k.scalar(n) for n in ("kv_heads", "head_dim", "tokens", "stride", "ld"))
     hp, group, width = spec.hp, spec.group, spec.split_tokens
@@ -158,6 +159,12 @@ def attention(isa: Isa, spec: AttentionSpec, page_tokens: int) -> Kernel:
                     with k.loop(tirx.floordiv(pages, i64(several)) * several, pages) as p:
                         take(p, 1)
 
+            def tokens_of(p: Expr, start: Expr = start) -> Expr:
+                """Positions of a page's tokens."""
+                return broadcast(cast("int32", (start + p) * page_tokens), LANES) + tirx.Ramp(
+                    const("int32", 0), const("int32", 1), LANES
+                )
+
             def hide(
                 r: Expr, pages: Expr = pages, start: Expr = start, first_pos: Expr = first_pos, first: Expr = first
             ) -> None:
@@ -167,11 +174,8 @@ def attention(isa: Isa, spec: AttentionSpec, page_tokens: int) -> Kernel:
                 last = k.let(cast("int64", last_seen.load(first + token)), "last") if spec.ahead else position
 
                 def mask(p: Expr, seen: Callable[[Expr], Expr]) -> None:
-                    token = broadcast(cast("int32", (start + p) * page_tokens), LANES) + tirx.Ramp(
-                        const("int32", 0), const("int32", 1), LANES
-                    )
                     at = k.let(r * width + p * page_tokens, "at")
-                    value = tirx.Select(seen(token), memory.load(at, LANES), f32(MINUS_INFINITY, LANES))
+                    value = tirx.Select(seen(tokens_of(p)), memory.load(at, LANES), f32(MINUS_INFINITY, LANES))
                     k.store(memory, at, value)
 
                 own = k.let(tirx.floordiv(last, i64(page_tokens)) - start, "own")
@@ -182,6 +186,15 @@ def attention(isa: Isa, spec: AttentionSpec, page_tokens: int) -> Kernel:
                     before = tirx.floordiv(position - spec.window, i64(page_tokens)) + 1 - start
                     with k.loop(0, k.let(tirx.min(tirx.max(before, i64(0)), pages), "before")) as p:
                         mask(p, lambda token: token > broadcast(cast("int32", position - spec.window), LANES))
+
+            def slope(r: Expr, slopes: Memory, pages: Expr = pages, kv: Expr = kv, first_pos: Expr = first_pos) -> None:
+                """Adds to the scores of row r its slope for each token that lies between."""
+                position = broadcast(cast("int32", first_pos + tirx.floordiv(r, i64(group))), LANES)
+                own = k.let(broadcast(slopes.load(kv * group + tirx.floormod(r, i64(group))), LANES), "slope")
+                with k.loop(0, pages) as p:
+                    at = k.let(r * width + p * page_tokens, "at")
+                    distance = k.let(cast("float32", tokens_of(p) - position, LANES), "distance")
+                    k.store(memory, at, fma(distance, own, memory.load(at, LANES), LANES))
 
             def weigh(r: Expr, pages: Expr = pages, start: Expr = start) -> None:
                 """Scores of row r become weights, relative to their maximum (times the scales of the values)."""
@@ -241,6 +254,8 @@ def attention(isa: Isa, spec: AttentionSpec, page_tokens: int) -> Kernel:
                     k.prefetch(vpages, address + at * line, level=2)
             with k.loop(0, rows) as r:
                 hide(r)
+                if slopes is not None:
+                    slope(r, slopes)
                 weigh(r)
             _by_rows(k, rows, group, isa.float_tile[0], values)
 

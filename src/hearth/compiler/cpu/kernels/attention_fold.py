@@ -1,4 +1,4 @@
-"""What splits of a context leave (`attention.py`), and how they are folded into one row, also as its own kernel."""
+"""What splits of a context leave (`attention.py`), and how they are folded into one row, also by a kernel."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ class AttentionSpec:
     kv_dtype: str = "float16"
     ahead: bool = False  # tokens may see later ones
     sinks: bool = False  # a logit for each head joins the softmax's denominator alone
+    slopes: bool = False  # scores fall with the distance, by a slope of each head (ALiBi)
 
     @property
     def name(self) -> str:
@@ -42,6 +43,8 @@ class AttentionSpec:
             parts.append("ahead")
         if self.sinks:
             parts.append("sinks")
+        if self.slopes:
+            parts.append("slopes")
         return "_".join(parts)
 
     @property

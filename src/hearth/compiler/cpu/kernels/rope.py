@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 from tvm import tirx
 
@@ -30,11 +29,12 @@ from hearth.compiler.cpu.kernels.builder import (
     const,
     f32,
     i64,
-    in_name,
     llvm,
     vec,
 )
+from hearth.compiler.cpu.kernels.layer_norm import layer_statistics
 from hearth.compiler.cpu.kernels.norms import inverse_rms
+from hearth.compiler.paged_attention import Readying
 from hearth.compiler.rope_table import RopeTableSpec
 from hearth.model.text.kv_cache import SCALE_BYTES
 
@@ -67,24 +67,17 @@ def rope_table(spec: RopeTableSpec) -> Kernel:
 @dataclass(frozen=True)
 class RopeSpec:
     """Attributes:
-    rotate: False for a layer without position embedding.
-    norm: RMSNorm of q and k before the rotation, over each `head` or over the `full` projection.
+    how: q and k are made ready.
     key_group: dimensions of a key that share a scale, where the pages are int8.
     """
 
-    rotate: bool
-    norm: Literal["head", "full"] | None
-    eps: float
-    q_scale: float
+    how: Readying
     kv_dtype: str = "float16"
     key_group: int = 0
 
     @property
     def name(self) -> str:
-        parts = ["rope_append", "rot" if self.rotate else "nope"]
-        if self.norm:
-            parts += [self.norm, in_name(self.eps)]
-        parts += [in_name(self.q_scale), f"kv_{self.kv_dtype}"]
+        parts = ["rope_append", *self.how.names(), f"kv_{self.kv_dtype}"]
         if self.key_group:
             parts.append(f"g{self.key_group}")
         return "_".join(parts)
@@ -92,17 +85,17 @@ class RopeSpec:
 
 def rope_append(spec: RopeSpec) -> Kernel:
     """Buffers: q, k, v f32 (each with its own row stride and first column; they may be one buffer); [cos, sin f32
-    [t][half]]; [q_norm, k_norm f32]; positions i32 [t]; token_seq i32 [t]; block_table i32 [seq][stride];
-    Q out f32; K pages, V pages of `kv_dtype`. Scratch: f32 [hp].
+    [t][half]]; [q_norm, k_norm f32, with `head_layer` [head][hp]]; positions i32 [t]; token_seq i32 [t];
+    block_table i32 [seq][stride]; Q out f32; K pages, V pages of `kv_dtype`. Scratch: f32 [hp].
     Scalars: ldq, ldk, ldv, off_q, off_k, off_v, heads_per_kv, kv_heads, head_dim, hp, half, tokens, stride,
     page_tokens.
     Unit: one (token, KV head)."""
-    k = Kernel(spec.name)
+    k, how = Kernel(spec.name), spec.how
     qin, kin, vin = (k.buffer(n, "float32") for n in ("q", "k", "v"))
-    cos = k.buffer("cos", "float32") if spec.rotate else None
-    sin = k.buffer("sin", "float32") if spec.rotate else None
-    q_norm = k.buffer("q_norm", "float32") if spec.norm else None
-    k_norm = k.buffer("k_norm", "float32") if spec.norm else None
+    cos = k.buffer("cos", "float32") if how.rotate else None
+    sin = k.buffer("sin", "float32") if how.rotate else None
+    q_norm = k.buffer("q_norm", "float32") if how.norm else None
+    k_norm = k.buffer("k_norm", "float32") if how.norm else None
     positions, token_seq = k.buffer("positions", "int32"), k.buffer("token_seq", "int32")
     block_table = k.buffer("block_table", "int32")
     qout = k.buffer("q_out", "float32")
@@ -128,26 +121,34 @@ def rope_append(spec: RopeSpec) -> Kernel:
         )
         slot = k.let(tirx.floormod(position, s["page_tokens"]), "slot")
 
-        def head(x: Memory, ld: Expr, offset: Expr, index: Expr, heads: Expr, norm: Memory | None, scale: float,
+        def head(x: Memory, ld: Expr, offset: Expr, index: Expr, heads: Expr, norm: Memory | None, scale: Expr | None,
                  out: Memory, out_at: Expr, token: Expr = token) -> None:  # fmt: skip
             """Rotates one head of x into out[out_at + d] for d < hp."""
             start = k.let(token * ld + offset + index * head_dim, "head")
+            mean: Expr | None = None
             factor: Expr | None = None
-            if norm is not None:
-                if spec.norm == "head":
-                    factor = inverse_rms(k, x, start, head_dim, spec.eps)
-                else:
-                    factor = inverse_rms(k, x, k.let(token * ld + offset, "all"), heads * head_dim, spec.eps)
+            weights: Expr = i64(0)  # where those of the head begin
+            if how.norm == "head":
+                factor = inverse_rms(k, x, start, head_dim, how.eps)
+            elif how.norm == "full":
+                factor = inverse_rms(k, x, k.let(token * ld + offset, "all"), heads * head_dim, how.eps)
+                weights = k.let(index * head_dim, "weights")
+            elif how.norm == "head_layer":
+                mean, factor = layer_statistics(k, x, start, head_dim, how.eps)
+                weights = k.let(index * hp, "weights")
 
             def value(d: Expr, lanes: int) -> Expr:
                 v = x.load(start + d, lanes)
-                if norm is not None:
-                    weight = norm.load(d if spec.norm == "head" else index * head_dim + d, lanes)
-                    v = v * broadcast(factor, lanes) * weight
+                if mean is not None:
+                    v = v - broadcast(mean, lanes)
+                if norm is not None and factor is not None:
+                    v = v * broadcast(factor, lanes) * norm.load(weights + d, lanes)
                 return v
 
+            later = how.norm == "rotated_head"
+
             def put(d: Expr, v: Expr, lanes: int) -> None:
-                k.store(out, out_at + d, k.let(v if scale == 1.0 else v * f32(scale, lanes), "x"))
+                k.store(out, out_at + d, k.let(v if scale is None or later else v * broadcast(scale, lanes), "x"))
 
             first: Expr = i64(0)
             if cos is not None and sin is not None:
@@ -162,6 +163,15 @@ def rope_append(spec: RopeSpec) -> Kernel:
                 _over(k, i64(0), half, rotate)
                 first = half * 2
             _over(k, first, head_dim, lambda d, lanes: put(d, value(d, lanes), lanes))
+            if later and norm is not None:
+                after = inverse_rms(k, out, out_at, head_dim, how.eps)
+                after = after if scale is None else k.let(after * scale, "factor")
+
+                def normed(d: Expr, lanes: int) -> None:
+                    v = out.load(out_at + d, lanes) * broadcast(after, lanes) * norm.load(d, lanes)
+                    k.store(out, out_at + d, k.let(v, "x"))
+
+                _over(k, i64(0), head_dim, normed)
             with k.loop(head_dim, hp) as d:
                 k.store(out, out_at + d, f32(0.0))
             if spec.key_group:
@@ -169,13 +179,17 @@ def rope_append(spec: RopeSpec) -> Kernel:
                     _hadamard(k, out, k.let(out_at + g * spec.key_group, "at"), spec.key_group)
 
         # The product of two turned vectors is `key_group` times that of the vectors.
-        q_scale = spec.q_scale / max(1, spec.key_group)
+        q_scale: Expr = f32(how.q_scale / max(1, spec.key_group))
+        if how.temperature:
+            rate, length = how.temperature
+            far = cast("float32", tirx.floordiv(position, i64(length)) + 1)
+            q_scale = k.let(q_scale * (f32(1.0) + f32(rate) * vmath.log(k, k.let(far, "far"), 1)), "q_scale")
         with k.loop(0, s["group"]) as g:
             to = k.let(((kv * s["tokens"] + token) * s["group"] + g) * hp, "to")
             head(qin, s["ldq"], s["off_q"], kv * s["group"] + g, s["kv_heads"] * s["group"], q_norm, q_scale,
                  qout, to)  # fmt: skip
 
-        head(kin, s["ldk"], s["off_k"], kv, s["kv_heads"], k_norm, 1.0, row, i64(0))
+        head(kin, s["ldk"], s["off_k"], kv, s["kv_heads"], k_norm, None, row, i64(0))
         numbers = hp * s["page_tokens"]  # of a block, before its scales
         if spec.kv_dtype == "int8":
             groups = tirx.floordiv(hp, i64(spec.key_group))

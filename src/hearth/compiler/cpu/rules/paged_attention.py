@@ -10,7 +10,7 @@ from hearth.compiler.cpu.kernels.attention import attention
 from hearth.compiler.cpu.kernels.attention_fold import AttentionSpec, attention_merge, partial_width
 from hearth.compiler.cpu.kernels.rope import RopeSpec, rope_append, rope_table
 from hearth.compiler.cpu.selection import Rule, Selection
-from hearth.compiler.paged_attention import AttentionOperands
+from hearth.compiler.paged_attention import AttentionOperands, Readying
 from hearth.compiler.passes.rewrite import Graph, arguments, attribute, dtype_of
 from hearth.compiler.physical import call, columns_of, stride, tensor
 from hearth.compiler.rope_table import RopeTableSpec
@@ -33,16 +33,14 @@ def _rope_table(graph: Graph, value: Any, s: Selection) -> Any:
 def _paged_attention(graph: Graph, value: Any, s: Selection) -> Any:
     heads, kv_heads = int(attribute(value, "num_heads")), int(attribute(value, "num_kv_heads"))
     head_dim, window = int(attribute(value, "head_dim")), int(attribute(value, "window"))
-    rotates, norm = bool(attribute(value, "rope")), str(attribute(value, "qk_norm")) or None
     o = AttentionOperands.of(value)
     sources, offsets, strides = zip(*(columns_of(graph, x) for x in (o.q, o.k, o.v)), strict=True)
     n, seq_stride = o.q.ty.shape[0], o.block_table.ty.shape[1]
     group, hp, kv_dtype = heads // kv_heads, padded_head(head_dim), dtype_of(o.k_pages.ty)
 
     dims = key_group(hp) if kv_dtype == "int8" else 0
-    epsilon, scale = float(attribute(value, "epsilon")), float(attribute(value, "scale"))
-    rope = RopeSpec(rotates, norm, epsilon, scale, kv_dtype, dims)  # type: ignore[arg-type]
-    half = int(o.tables[0].ty.shape[1]) if rotates else 0
+    rope = RopeSpec(Readying.of(value), kv_dtype, dims)
+    half = int(o.tables[0].ty.shape[1]) if o.tables else 0
     append = s.use(rope.name, lambda isa: rope_append(rope), scratch_bytes=4 * hp)
     scalars = [*strides, *offsets, group, kv_heads, head_dim, hp, half, n, seq_stride, PAGE_TOKENS]
     # The pages are written by this step and read by the next; that the rotated q comes from here orders the two.
@@ -55,8 +53,8 @@ def _paged_attention(graph: Graph, value: Any, s: Selection) -> Any:
         )
     )  # fmt: skip
     softcap = float(attribute(value, "softcap")) or None
-    ahead, sinks = bool(o.last_seen), bool(o.sinks)
-    spec = AttentionSpec(window or None, softcap, TILE_TOKENS, SPLIT_TOKENS, group, hp, kv_dtype, ahead, sinks)
+    also = {"ahead": bool(o.last_seen), "sinks": bool(o.sinks), "slopes": bool(o.slopes)}
+    spec = AttentionSpec(window or None, softcap, TILE_TOKENS, SPLIT_TOKENS, group, hp, kv_dtype, **also)
     kernel = s.use(spec.name, lambda isa: attention(isa, spec, PAGE_TOKENS), spec.scratch_bytes())
     merge = s.use(spec.merge_name, lambda isa: attention_merge(spec))
     ld = stride(heads * head_dim)
@@ -65,7 +63,7 @@ def _paged_attention(graph: Graph, value: Any, s: Selection) -> Any:
     parts = graph.emit(
         call(
             kernel,
-            [rotated, o.k_pages, o.v_pages, o.items, o.positions, *o.last_seen, o.block_table, *o.sinks],
+            [rotated, o.k_pages, o.v_pages, o.items, o.positions, *o.last_seen, o.block_table, *o.sinks, *o.slopes],
             [partials, out], o.items.ty.shape[0] * kv_heads, [kv_heads, head_dim, n, seq_stride, ld],
             # A product with the key, a product with the value.
             work=Work("attention", pair_operations=4 * heads * head_dim, window=window),

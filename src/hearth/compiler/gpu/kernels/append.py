@@ -1,6 +1,6 @@
 """Queries and keys normed and rotated, keys and values appended to the pages, in one pass over what a product has left.
 
-    q out   f32 [kv_head][token][query head of the group][hp]     scaled, padded with zeros (with sinks: [hp + 4])
+    q out   f32 [kv_head][token][query head of the group][hp]     scaled, padded with zeros (or [hp + 4]: `query_width`)
     pages   `pages.py`
 
 Heads are taken four to a workgroup, 16 invocations each. With int8 two tokens share a word of scales, so the first of
@@ -9,7 +9,7 @@ a pair (an even slot and the odd one behind it), or the one that is alone, appen
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
@@ -25,17 +25,17 @@ from hearth.compiler.gpu.kernels.builder import (
     cast,
     div,
     f32,
-    fma,
     i32,
     lane,
     mod,
     pack_halves,
+    splat,
     unpack_halves,
     vector,
 )
 from hearth.compiler.gpu.kernels.pages import F16_MAX, INT8_MAX, Pages
-from hearth.compiler.gpu.kernels.tokens import PLACE, PLACE_FIELDS
-from hearth.compiler.physical import in_name
+from hearth.compiler.gpu.kernels.tokens import PLACE, PLACE_FIELDS, POSITION
+from hearth.compiler.paged_attention import Readying
 from hearth.model.text.kv_cache import PAGE_TOKENS, KvDtype
 
 LANES = 16
@@ -49,20 +49,20 @@ class AppendSpec:
     """Attributes:
     heads: which it takes: all of one merged product, or those of separate ones.
     hp: padded head size.
-    rotate: False for layers without position embedding.
-    norm: RMSNorm of q and k before the rotation, over each `head` or over the `full` projection.
-    q_scale: what queries are multiplied by.
-    sinks: behind each query stands its head's sink.
+    how: q and k are made ready.
+    sinks, slopes: behind each query stand its head's sink and slope.
     """
 
     heads: Heads
     hp: int
-    rotate: bool
-    norm: Literal["head", "full"] | None
-    eps: float
-    q_scale: float
+    how: Readying
     kv_dtype: KvDtype
     sinks: bool = False
+    slopes: bool = False
+
+    @property
+    def temperature(self) -> tuple[float, int] | None:
+        return self.how.temperature if self.heads != "kv" else None
 
     @property
     def keys(self) -> Pages:
@@ -74,18 +74,16 @@ class AppendSpec:
 
     @property
     def name(self) -> str:
-        parts = [f"append_{self.heads}", f"h{self.hp}", "rot" if self.rotate else "nope"]
-        if self.norm:
-            parts += [self.norm, in_name(self.eps)]
-        parts += [in_name(self.q_scale)] if self.heads != "kv" else []
-        parts += ["sinks"] if self.sinks else []
+        parts = [f"append_{self.heads}", f"h{self.hp}", *self.how.names(queries=self.heads != "kv")]
+        parts += [name for name in ("sinks", "slopes") if getattr(self, name)]
         return "_".join([*parts, f"kv_{self.kv_dtype}"])
 
 
 def append(spec: AppendSpec) -> GpuKernel:
     """Buffers: X f32 [t][ldx] with all heads, or with the queries', or K and V f32, [t][ldx] and [t][ldv]; [table f32
-    [t][ld_table]]; [norm weights f32 of the queries, of the keys]; [sinks f32 [heads]]; [places i32 [t][4]]; Q out
-    f32; K and V pages. Without keys and values no places and pages, and without queries no sinks and no Q out.
+    [t][ld_table]]; [norm weights f32 of the queries, of the keys]; [sinks f32 [heads]]; [slopes f32 [heads]];
+    [places i32 [t][4]]; Q out f32; K and V pages. Without keys and values no pages, and no places but with a
+    temperature; without queries no sinks, slopes and Q out.
     Scalars: tokens; heads; kv_heads; head_dim; half (of rotated dimensions); ld_table; at_table: where cos, and
     behind it sin, begin in its rows; ldx, ldv; columns where the first query,
     key and value begin (those that are not there are 0). Unit: `HEADS` heads, all tokens' one after the other.
@@ -111,11 +109,12 @@ class _Append:
         k = self.k = GpuKernel(spec.name, threads=HEADS * LANES)
         x = k.buffer("X", "float32")
         v_in = k.buffer("V", "float32") if spec.heads == "kv" else x
-        self.table = k.buffer("table", "float32") if spec.rotate else None
-        q_norm = k.buffer("q_norm", "float32") if spec.norm and spec.heads != "kv" else None
-        k_norm = k.buffer("k_norm", "float32") if spec.norm and spec.heads != "q" else None
+        self.table = k.buffer("table", "float32") if spec.how.rotate else None
+        q_norm = k.buffer("q_norm", "float32") if spec.how.norm and spec.heads != "kv" else None
+        k_norm = k.buffer("k_norm", "float32") if spec.how.norm and spec.heads != "q" else None
         self.sinks = k.buffer("sinks", "float32") if spec.sinks else None
-        self.places = k.buffer("places", "int32") if spec.heads != "q" else None
+        self.slopes = k.buffer("slopes", "float32") if spec.slopes else None
+        self.places = k.buffer("places", "int32") if spec.heads != "q" or spec.temperature else None
         self.q_out = k.buffer("Q", "float32x4") if spec.heads != "kv" else None
         if spec.heads != "q":
             self.k_pages = k.buffer("k_pages", spec.keys.quad)
@@ -178,43 +177,63 @@ class _Append:
                 at = token * kind.ld + kind.offset + self.index * self.head_dim
                 value = k.let(kind.x.load(at + tirx.min(d, self.head_dim - 1)), "x")
                 k.store(self.rows, self.row + d, tirx.Select(d < self.head_dim, value, f32(0.0)))
-        if spec.norm:
+        if spec.how.norm and spec.how.norm != "rotated_head":
             self.norm(token)
         k.barrier()
         if self.table is not None:
             self.rotate(self.table, token)
             k.barrier()
+        if spec.how.norm == "rotated_head":
+            self.norm(token)
+            k.barrier()
         if spec.kv_dtype == "int8":
             self.turn()
 
     def norm(self, token: Expr) -> None:
-        k = self.k
-        for kind in self.kinds:
-            if kind.norm is None:
-                continue
-            whole = self.spec.norm == "full"
-            size = k.let(kind.heads * self.head_dim if whole else self.head_dim, "size")
-            first = k.let(token * kind.ld + kind.offset + (0 if whole else self.index * self.head_dim), "first")
+        k, how = self.k, self.spec.how
+        whole = how.norm == "full"
+        if how.norm == "head_layer":
+            self.centre()
+        normed = [(kind, kind.norm) for kind in self.kinds if kind.norm is not None]
+        for kind, _ in normed:
+            size = kind.heads * self.head_dim if whole else self.head_dim
+            memory, first = (kind.x, token * kind.ld + kind.offset) if whole else (self.rows, self.row)
             with k.when(kind.here):
-                squares = k.register("float32", f32(0.0))
-                with self.over(size) as i:
-                    x = k.let(kind.x.load(first + i), "x")
-                    squares.set(fma(x, x, squares.get()))
-                k.store(self.partials, self.lanes_at + self.lane, squares.get())
+                self.share(memory, k.let(first, "first"), k.let(size, "size"), lambda x: x * x)
         k.barrier()
-        total = k.register("float32", f32(0.0))
+        total = self.shared()
+        for kind, weight in normed:
+            size = kind.heads * self.head_dim if whole else self.head_dim
+            mean = total / cast("float32", size)
+            factor = k.let(f32(1.0) / builtin("sqrt", "float32", mean + f32(how.eps)), "factor")
+            columns = {"full": self.index * self.head_dim, "head_layer": self.index * self.spec.hp}
+            column = k.let(columns.get(how.norm or "", i32(0)), "column")
+            with k.when(kind.here), self.over(self.head_dim) as d:
+                k.store(self.rows, self.row + d, self.rows.load(self.row + d) * factor * weight.load(column + d))
+
+    def centre(self) -> None:
+        """Takes their mean off the head's numbers."""
+        k = self.k
+        self.share(self.rows, self.row, self.head_dim, lambda x: x)
+        k.barrier()
+        mean = k.let(self.shared() / cast("float32", self.head_dim), "mean")
+        k.barrier()
+        with k.when(tirx.Not(self.is_value)), self.over(self.head_dim) as d:
+            k.store(self.rows, self.row + d, self.rows.load(self.row + d) - mean)
+
+    def share(self, memory: Memory, first: Expr, size: Expr, term: Callable[[Expr], Expr]) -> None:
+        """Leaves this invocation's part of a sum over memory[first : first + size] for `shared`."""
+        k, part = self.k, self.k.register("float32", f32(0.0))
+        with self.over(size) as i:
+            part.set(part.get() + term(k.let(memory.load(first + i), "x")))
+        k.store(self.partials, self.lanes_at + self.lane, part.get())
+
+    def shared(self) -> Expr:
+        """What the head's invocations have left, together."""
+        total = self.k.register("float32", f32(0.0))
         for i in range(LANES):
             total.set(total.get() + self.partials.load(self.lanes_at + i))
-        for kind in self.kinds:
-            if kind.norm is None:
-                continue
-            size = kind.heads * self.head_dim if self.spec.norm == "full" else self.head_dim
-            mean = total.get() / cast("float32", size)
-            factor = k.let(f32(1.0) / builtin("sqrt", "float32", mean + f32(self.spec.eps)), "factor")
-            column = k.let(self.index * self.head_dim if self.spec.norm == "full" else i32(0), "column")
-            with k.when(kind.here), self.over(self.head_dim) as d:
-                scaled = self.rows.load(self.row + d) * factor * kind.norm.load(column + d)
-                k.store(self.rows, self.row + d, scaled)
+        return self.k.let(total.get(), "total")
 
     def rotate(self, table: Memory, token: Expr) -> None:
         k = self.k
@@ -243,17 +262,18 @@ class _Append:
         """The row where queries or pages have it. Bytes: behind `measure`."""
         k, spec = self.k, self.spec
         if self.q_out is not None:
-            scale = f32(spec.q_scale / (spec.keys.group if spec.kv_dtype == "int8" else 1), 4)
+            scale = splat(k.let(self.q_scale(token), "scale"))
             kv, g = div(self.index, self.query_group), mod(self.index, self.query_group)
-            width = query_width(spec.hp, sinks=spec.sinks) // 4
+            about = [self.sinks, self.slopes]
+            width = query_width(spec.hp, more=any(about)) // 4
             at = k.let(((kv * self.tokens + token) * self.query_group + g) * width, "at")
             with k.when(tirx.And(active, self.is_query)), self.over(spec.hp // 4) as quad:
                 k.store(self.q_out, at + quad, self.quad(quad) * scale)
-            if self.sinks is not None:
+            if any(about):
                 with k.when(tirx.And(tirx.And(active, self.is_query), tirx.EQ(self.lane, 0))):
-                    sink = k.let(self.sinks.load(self.index), "sink")
-                    k.store(self.q_out, at + spec.hp // 4, vector(sink, *[f32(0.0)] * 3))
-        if self.places is None:
+                    own = [f32(0.0) if each is None else k.let(each.load(self.index), "own") for each in about]
+                    k.store(self.q_out, at + spec.hp // 4, vector(*own, f32(0.0), f32(0.0)))
+        if spec.heads == "q":
             return
         for pages, memory, here in self.appended():
             with k.when(tirx.And(active, here)):
@@ -261,6 +281,17 @@ class _Append:
                 with self.over(pages.quads) as quad:
                     inverse = self.inverse(pages, quad) if pages.scaled else None
                     pages.store(k, memory, pages.at(block, slot, quad), k.let(self.quad(quad), "quad"), inverse)
+
+    def q_scale(self, token: Expr) -> Expr:
+        """What a token's queries are multiplied by."""
+        k, spec = self.k, self.spec
+        scale = f32(spec.how.q_scale / (spec.keys.group if spec.kv_dtype == "int8" else 1))
+        if spec.temperature is None:
+            return scale
+        assert self.places is not None
+        rate, length = spec.temperature
+        far = div(self.places.load(token * PLACE_FIELDS + POSITION), length) + 1
+        return scale * (f32(1.0) + f32(rate) * builtin("log", "float32", k.let(cast("float32", far), "far")))
 
     def appended(self) -> list[tuple[Pages, Memory, Expr]]:
         return [(self.spec.keys, self.k_pages, self.is_key), (self.spec.values, self.v_pages, self.is_value)]

@@ -5,9 +5,9 @@ its scores, the sum of its weights and the weighted sum of values; splits are fo
 one formula. How a batch is cut into items therefore changes no result. Two kernels take items of different shapes:
 `attention_decode.py` those of up to `FEW_TOKENS`, `attention_tile.py` those of more; each leaves the other's alone.
 
-Queries f32 [kv_head][token][group][hp] (scaled, `append.py`), with sinks [hp + 4]: a query's sink stands behind it,
-since the kernels have no binding left for a further buffer. Partial results f32 [slot][kv_head][group][hp + 4]: output,
-maximum, sum, two that are not used.
+Queries f32 [kv_head][token][group][hp] (scaled, `append.py`), with sinks or slopes [hp + 4]: those of a query stand
+behind it, since the kernels have no binding left for a further buffer. Partial results f32 [slot][kv_head][group]
+[hp + 4]: output, maximum, sum, two that are not used.
 """
 
 from __future__ import annotations
@@ -61,6 +61,7 @@ class AttentionSpec:
     split_tokens: of a split.
     softcap: of scores, if they have one.
     sinks: a logit for each head joins the softmax's denominator alone.
+    slopes: scores fall with the distance, by a slope of each head (ALiBi).
     """
 
     group: int
@@ -69,12 +70,13 @@ class AttentionSpec:
     split_tokens: int
     softcap: float | None = None
     sinks: bool = False
+    slopes: bool = False
 
     @property
     def name(self) -> str:
         parts = [f"g{self.group}", f"h{self.hp}", f"s{self.split_tokens}", f"kv_{self.kv_dtype}"]
         parts += [] if self.softcap is None else [f"cap{in_name(self.softcap)}"]
-        return "_".join([*parts, *(["sinks"] if self.sinks else [])])
+        return "_".join([*parts, *(name for name in ("sinks", "slopes") if getattr(self, name))])
 
     @property
     def quads(self) -> int:
@@ -84,7 +86,7 @@ class AttentionSpec:
     @property
     def query_quads(self) -> int:
         """Of a query, and what stands behind it."""
-        return query_width(self.hp, sinks=self.sinks) // 4
+        return query_width(self.hp, more=self.sinks or self.slopes) // 4
 
     @property
     def partial_quads(self) -> int:
@@ -92,9 +94,9 @@ class AttentionSpec:
         return self.quads + 1
 
 
-def query_width(hp: int, *, sinks: bool) -> int:
-    """Floats of one row of Q."""
-    return hp + 4 * sinks
+def query_width(hp: int, *, more: bool) -> int:
+    """Floats of one row of Q, behind which there may be more than its dimensions."""
+    return hp + 4 * more
 
 
 def partial_width(hp: int) -> int:
@@ -170,6 +172,12 @@ class Attention:
     def sink(self, row: Expr) -> Expr | None:
         """The logit that joins the denominator of a row of Q, where there are such."""
         return self.k.let(lane(self.query(row, i32(self.spec.quads)), 0), "sink") if self.spec.sinks else None
+
+    def slope(self, row: Expr) -> Expr:
+        """By how much the scores of a row of Q fall with each token; 0 where they do not."""
+        if not self.spec.slopes:
+            return f32(0.0)
+        return self.k.let(lane(self.query(row, i32(self.spec.quads)), 1), "slope")
 
 
 class Fold:

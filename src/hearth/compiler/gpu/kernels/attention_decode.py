@@ -31,6 +31,7 @@ from hearth.compiler.gpu.kernels.builder import (
     GpuKernel,
     Register,
     builtin,
+    cast,
     div,
     dot,
     f32,
@@ -165,6 +166,9 @@ class _Decode:
         k, a, spec, shape = self.k, self.a, self.spec, self.shape
         first_row = k.let(a.row(self.token), "first_row")
         filled, lowest = k.let(a.last(self.token) + 1, "filled"), a.lowest(self.token)
+        self.position = k.let(a.position(self.token), "position")
+        heads = (tirx.min(self.first_head + h, spec.group - 1) for h in range(shape.heads))
+        self.slopes = [a.slope(first_row + head) for head in heads]
         with k.loop(k.thread, shape.heads * spec.quads, THREADS) as i:
             head = tirx.min(self.first_head + div(i, spec.quads), spec.group - 1)
             k.store(self.queries, i, a.query(first_row + head, mod(i, spec.quads)))
@@ -238,6 +242,9 @@ class _Decode:
             seen = tirx.And(place < count, start + place >= lowest)
             for h in heads:
                 value = k.let(a.score(sums[i][h].get()), "score")
+                if self.spec.slopes:
+                    distance = cast("float32", start + place - self.position)
+                    value = k.let(fma(self.slopes[h], distance, value), "score")
                 with k.when(place < spec.split_tokens):
                     k.store(self.scores, h * spec.split_tokens + place, tirx.Select(seen, value, f32(HIDDEN)))
 

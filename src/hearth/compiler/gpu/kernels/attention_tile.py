@@ -169,6 +169,10 @@ class _Tile:
         self.queries = k.let(a.row(i32(0)), "queries")
         self.last = [a.last(token) for token in self.token]
         self.lowest = [a.lowest(token) for token in self.token]
+        if spec.slopes:
+            rows = (tirx.min(row, self.count - 1) for row in self.row)
+            self.slopes = k.let(vector(*(a.slope(self.queries + row) for row in rows)), "slopes")
+            self.position = [k.let(a.position(token), "position") for token in self.token]
         # What any row of this workgroup sees.
         last_token = tirx.min(div(self.first_row + self.shape.rows - 1, spec.group), a.count - 1)
         self.filled = k.let(a.last(last_token) + 1, "filled")
@@ -233,6 +237,9 @@ class _Tile:
         """Scores of a key, hidden from rows that do not see it."""
         k, a = self.k, self.a
         key, scores = k.let(key, "key"), k.let(a.score(sums, ROWS), "scores")
+        if self.spec.slopes:
+            distances = vector(*(cast("float32", key - position) for position in self.position))
+            scores = k.let(fma(self.slopes, distances, scores, ROWS), "scores")
 
         def visible(i: int) -> Expr:
             return tirx.And(key <= self.last[i], key >= self.lowest[i])

@@ -29,7 +29,7 @@ from hearth.compiler.gpu.kernels.attention_tile import tile_name, tile_parts, ti
 from hearth.compiler.gpu.kernels.tokens import PLACE_FIELDS, TokenTablesSpec, token_tables
 from hearth.compiler.gpu.kernels.tokens import THREADS as TABLE_THREADS
 from hearth.compiler.gpu.selection import GpuSelection, Rule, ceil_div, more_than
-from hearth.compiler.paged_attention import AttentionOperands
+from hearth.compiler.paged_attention import AttentionOperands, Readying
 from hearth.compiler.passes.rewrite import Graph, arguments, attribute, dtype_of, is_op
 from hearth.compiler.physical import call, columns_of, stride, tensor
 from hearth.compiler.rope_table import RopeTableSpec
@@ -121,27 +121,27 @@ def _append(graph: Graph, value: Any, o: AttentionOperands, s: GpuSelection) -> 
     table = [] if rotation is None else [rotation.table]
     turns = [0, 0, 0] if rotation is None else [rotation.half, rotation.ld, rotation.at]
     (q, off_q, ldq), (k, off_k, ldk), (v, off_v, ldv) = (columns_of(graph, x) for x in (o.q, o.k, o.v))
-    rotated = tensor(kv_heads, tokens, heads // kv_heads, query_width(hp, sinks=bool(o.sinks)))
+    rotated = tensor(kv_heads, tokens, heads // kv_heads, query_width(hp, more=bool(o.sinks or o.slopes)))
 
-    def step(which: Heads, operands: list[Any], out: Any, columns: list[int], **how: Any) -> Any:
+    how = Readying.of(value)
+
+    def step(which: Heads, operands: list[Any], out: Any, columns: list[int], **also: Any) -> Any:
         spec = AppendSpec(
             which,
             hp,
-            rotate=rotation is not None,
-            norm=str(attribute(value, "qk_norm")) or None,  # type: ignore[arg-type]
-            eps=float(attribute(value, "epsilon")),
-            q_scale=float(attribute(value, "scale")),
+            how=how,
             kv_dtype=dtype_of(o.k_pages.ty),  # type: ignore[arg-type]
             sinks=bool(o.sinks) and which != "kv",
+            slopes=bool(o.slopes) and which != "kv",
         )
         count = (heads if which != "kv" else 0) + (2 * kv_heads if which != "q" else 0)
         scalars = [tokens, heads, kv_heads, head_dim, *turns, *columns]
         work = Work.of("rope", tokens, 3 * count * head_dim, appends=which != "q")
         kernel = s.use(spec.name, lambda: [append(spec)])
-        return graph.emit(call(kernel, operands, out, ceil_div(tokens * count, HEADS), scalars, work=work, **how))
+        return graph.emit(call(kernel, operands, out, ceil_div(tokens * count, HEADS), scalars, work=work, **also))
 
     pages = [o.k_pages, o.v_pages]
-    operands = [q, *table, *o.norms, *o.sinks, places, *pages]
+    operands = [q, *table, *o.norms, *o.sinks, *o.slopes, places, *pages]
     if q.same_as(k) and k.same_as(v) and len(operands) < MAX_STORAGE_BUFFERS:
         made = step("qkv", operands, rotated, [ldq, ldq, off_q, off_k, off_v], written=2)
         return made, *pages
@@ -149,7 +149,8 @@ def _append(graph: Graph, value: Any, o: AttentionOperands, s: GpuSelection) -> 
     types = [page.ty for page in pages]
     operands = [k, v, *table, *o.norms[1:], places, *pages]
     appended = step("kv", operands, types, [ldk, ldv, 0, off_k, off_v], in_place=True)
-    made = step("q", [q, *table, *o.norms[:1], *o.sinks], rotated, [ldq, 0, off_q, 0, 0])
+    about = [*o.norms[:1], *o.sinks, *o.slopes, *([places] if how.temperature else [])]
+    made = step("q", [q, *table, *about], rotated, [ldq, 0, off_q, 0, 0])
     return made, *(graph.emit(relax.TupleGetItem(appended, i)) for i in range(2))
 
 
@@ -159,8 +160,8 @@ def _paged_attention(graph: Graph, value: Any, s: GpuSelection) -> Any:
     head_dim, window = int(attribute(value, "head_dim")), int(attribute(value, "window"))
     n, group, hp = o.q.ty.shape[0], heads // kv_heads, padded_head(head_dim)
     softcap = float(attribute(value, "softcap")) or None
-    sinks = bool(o.sinks)
-    spec = AttentionSpec(group, hp, dtype_of(o.k_pages.ty), SPLIT_TOKENS, softcap, sinks)  # type: ignore[arg-type]
+    sinks, slopes, kv_dtype = bool(o.sinks), bool(o.slopes), dtype_of(o.k_pages.ty)
+    spec = AttentionSpec(group, hp, kv_dtype, SPLIT_TOKENS, softcap, sinks, slopes)  # type: ignore[arg-type]
     ld = stride(heads * head_dim)
     operands = [*_append(graph, value, o, s), o.items, s.kept["places", graph], o.block_table]
     scalars = [kv_heads, head_dim, n, o.block_table.ty.shape[1], ld, window or NO_WINDOW]

@@ -18,6 +18,7 @@ from hearth.model.text.config import Activation, DecoderConfig, LayerConfig, Rop
 from hearth.model.text.mixers import Mixer
 from hearth.model.text.names import LLAMA_GGUF, LLAMA_HF
 from hearth.model.text.rope import flat_rope_parameters, longest_context, make_rope, rope_of_kind
+from hearth.model.weights import Source
 
 MAX_LAYERS, MAX_HEADS, MAX_HEAD_DIM, MAX_TAPS = 1000, 4096, 1024, 64
 
@@ -64,6 +65,9 @@ CHANGES_THE_RESULT: Mapping[str, tuple[Any, ...]] = {
     "scale_attn_by_inverse_layer_idx": (False,),
     "add_cross_attention": (False,),
     "clamp_kqv": (),
+    "attention_temperature": (),
+    "attention_temperature_length": (),
+    "max_alibi_bias": (),
     "use_parallel_residual": (),
 }
 
@@ -94,6 +98,7 @@ class Family:
         factors: what parameters of layers are multiplied by when they are read, by their names (one number, or one for
             each row); GGUF files have it in their weights.
         text_config: the configuration may be an inner object of this name (models that also see).
+        from_metadata: parameters that GGUF files have in their metadata, by their names.
         interleaved: kinds of files ("safetensors", "gguf") in which the halves of what rotates of each q and k head are
             interleaved.
     """
@@ -113,6 +118,7 @@ class Family:
     ignored: tuple[str, ...] = ()
     factors: Callable[[Settings], Mapping[str, NDArray[np.float32]]] | None = None
     text_config: str | None = None
+    from_metadata: Callable[[Settings], Mapping[str, Source]] = lambda settings: {}
     interleaved: frozenset[str] = frozenset()
 
     def assumed(self, kind: str) -> dict[str, Any]:
@@ -310,6 +316,22 @@ def windowed_layers(
         raise settings.corrupt("sliding_window", "the window of the layers that slide")
     slides, full = LayerConfig(sliding_rope, size), LayerConfig(full_rope)
     return tuple(slides if kind == "sliding_attention" else full for kind in kinds)
+
+
+def alibi(settings: Settings, most: float = 8.0) -> dict[str, Any]:
+    """What a model has whose scores fall with the distance (ALiBi, arXiv:2108.12409) and whose heads do not rotate.
+
+    Args:
+        most: slopes of n heads, a power of two, are 2 ** (-most i / n); of another number those of the next power, the
+            even ones first.
+    """
+    heads = settings.count("num_attention_heads", most=MAX_HEADS)
+    power = 1 << (heads - 1).bit_length()
+    slopes = [2.0 ** (-most * (i + 1) / power) for i in range(power)]
+    if power != heads:
+        slopes = slopes[1::2] + slopes[::2]
+    layers = (LayerConfig(rope=None),) * num_layers(settings)
+    return {"alibi": tuple(slopes[:heads]), "layers": layers, "ropes": ()}
 
 
 def partial_rope(settings: Settings) -> RopeConfig:

@@ -12,8 +12,8 @@ from hearth.model.text.families.mixture import (
     EXPERTS,
     EXPERTS_GGUF,
     EXPERTS_HF,
+    dense_layers,
     experts_config,
-    first_dense,
     shared_hf,
     shared_size,
 )
@@ -37,7 +37,7 @@ def configure(settings: Settings) -> DecoderConfig:
 def _layers(settings: Settings) -> tuple[LayerConfig, ...]:
     """Every so many layers are mixtures, from one on and up to another."""
     layers = full_layers(settings)[: own_layers(settings)]
-    first, last = first_dense(settings), settings.get("moe_layer_end_index")
+    first, last = dense_layers(settings), settings.get("moe_layer_end_index")
     if last is not None and (isinstance(last, bool) or not isinstance(last, int) or last < -1):
         raise settings.corrupt("moe_layer_end_index", "the number of a layer, or -1 for the last")
     end = len(layers) if last is None or last == -1 else last + 1

@@ -5,14 +5,14 @@ from hearth.model.text.config import DecoderConfig
 from hearth.model.text.families.base import Family, llama_config
 from hearth.model.text.families.lfm2 import FAMILY as LFM2
 from hearth.model.text.families.lfm2 import LFM2_ARITHMETIC, lfm2_layers
-from hearth.model.text.families.mixture import EXPERTS, EXPERTS_GGUF, experts_config, first_dense, with_experts
+from hearth.model.text.families.mixture import EXPERTS, EXPERTS_GGUF, dense_layers, experts_config, with_experts
 from hearth.model.text.names import HF_LAYER
 
 
 def configure(settings: Settings) -> DecoderConfig:
     # Sigmoids, with a correction for the choice; the first layers are dense.
     experts = experts_config(settings, scores="sigmoid", choice_bias=settings.flag("use_expert_bias"))
-    layers = with_experts(lfm2_layers(settings), first=first_dense(settings))
+    layers = with_experts(lfm2_layers(settings), first=dense_layers(settings))
     return llama_config(settings, "lfm2_moe", layers=layers, experts=experts, **LFM2_ARITHMETIC)
 
 

@@ -97,10 +97,10 @@ def sigmoid_experts(settings: Settings, layers: tuple[LayerConfig, ...] | None =
     without. `layers`: how they attend; None: all to everything."""
     experts = experts_config(settings, scores="sigmoid", choice_bias=True, shared_size=shared_size(settings))
     layers = (layers or full_layers(settings))[: own_layers(settings)]
-    return {"layers": with_experts(layers, first=first_dense(settings)), "experts": experts}
+    return {"layers": with_experts(layers, first=dense_layers(settings)), "experts": experts}
 
 
-def first_dense(settings: Settings) -> int:
+def dense_layers(settings: Settings) -> int:
     """How many layers there are before the first that is a mixture."""
     dense = settings.get("first_k_dense_replace") or 0
     if isinstance(dense, bool) or not isinstance(dense, int) or dense < 0:
