@@ -18,21 +18,23 @@ from numpy.typing import NDArray
 # Architectures of which each layer is one thing.
 NEMOTRON_H = {"nemotron_h", "nemotron_h_moe"}
 # Architectures whose q and k heads llama.cpp wants with their two halves interleaved, and transformers does not.
-INTERLEAVED = {"llama", "granite", "granitemoe", "granitehybrid", "smollm3", "arcee", "olmo"} | NEMOTRON_H
+INTERLEAVED = {"llama", "granite", "granitemoe", "granitehybrid", "smollm3", "arcee", "olmo", "mistral3"} | NEMOTRON_H
 # Architectures with layers of Gated DeltaNet, and those of them that have its value heads in turns.
 GATED_DELTA = {"qwen3next", "qwen35", "qwen35moe"}
 IN_TURNS = {"qwen35", "qwen35moe"}
 # Architectures that rotate a part of each head.
-PARTIAL = {"chatglm", "glm4", "glm4moe", "gptneox", "phi2", "stablelm", "nemotron"} | GATED_DELTA
+PARTIAL = {"chatglm", "glm4", "glm4moe", "gptneox", "minimax-m2", "phi2", "stablelm", "nemotron"} | GATED_DELTA
+# Architectures whose size of a head is always written.
+OWN_HEAD_SIZE = {"gemma", "gemma2", "gemma3", "qwen3", "qwen3moe", "afmoe", "hunyuan-dense"} | GATED_DELTA | NEMOTRON_H
+# Parts of the names of matrices that the converter keeps in F32.
+EXACT = ("ffn_gate_inp", "conv1d", "shortconv.conv", "_norm")
 # What configurations call these.
 _HIDDEN, _HEADS, _LAYERS = (
-    ("hidden_size", "n_embd"),
-    ("num_attention_heads", "n_head"),
-    ("num_hidden_layers", "n_layer"),
+    ("hidden_size", "n_embd", "d_model"),
+    ("num_attention_heads", "n_head", "n_heads"),
+    ("num_hidden_layers", "n_layer", "n_layers"),
 )
-# Matrices that are stored in f32.
-_EXACT = ("ffn_gate_inp", "conv1d", "shortconv.conv", "ssm_norm")
-_POSITIONS = ("max_position_embeddings", "n_positions")
+_POSITIONS = ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length")
 _INNER = ("intermediate_size", "n_inner", "ffn_hidden_size")
 _KINDS = ("layers_block_type", "layer_types")
 _MAMBA_HEADS, _MAMBA_GROUPS = ("mamba_n_heads", "mamba_num_heads"), ("mamba_n_groups", "n_groups")
@@ -71,10 +73,9 @@ def write_twin(
     if arch in NEMOTRON_H:
         width = config.intermediate_size if arch == "nemotron_h" else config.moe_intermediate_size
         writer.add_feed_forward_length([width if kind in ("mlp", "moe") else 0 for kind in _named(config, _KINDS)])
-    elif _named(config, _INNER) is not None:
-        writer.add_feed_forward_length(_named(config, _INNER) if adjusted is None else len(adjusted))
-    elif arch == "mamba2":
-        writer.add_feed_forward_length(0)
+    else:
+        inner = 0 if arch == "mamba2" else _named(config, _INNER, 4 * hidden)
+        writer.add_feed_forward_length(inner if adjusted is None else len(adjusted))
     writer.add_head_count(heads)
     kv_heads = _kv_heads(config) or heads
     recurrent = _recurrent(config)
@@ -84,16 +85,9 @@ def write_twin(
     else:
         writer.add_layer_norm_eps(_named(config, _EPSILONS, 1e-5))
     if rope:
-        writer.add_rope_freq_base(rope["rope_theta"])
-    if (heads and head_dim * heads != hidden) or arch in {
-        "gemma",
-        "gemma2",
-        "gemma3",
-        "qwen3",
-        "qwen3moe",
-        *GATED_DELTA,
-        *NEMOTRON_H,
-    }:
+        stretched = rope.get("alpha", 1.0) ** (head_dim / (head_dim - 2))  # HunYuan
+        writer.add_rope_freq_base(rope["rope_theta"] * stretched)
+    if (heads and head_dim * heads != hidden) or arch in OWN_HEAD_SIZE:
         writer.add_key_length(head_dim)
         writer.add_value_length(head_dim)
     _write_differences(writer, arch, config, rope, head_dim)
@@ -104,6 +98,10 @@ def write_twin(
         writer.add_vocab_size(config.vocab_size)
         writer.add_shortconv_l_cache(config.conv_L_cache)
         weights = {name: w[:, 0] if name.endswith("conv.conv.weight") else w for name, w in weights.items()}
+    if arch == "apertus":
+        weights = _write_activation(writer, weights)
+    if getattr(config, "qk_layernorm", False):
+        weights = _norms_together(weights)
     if hasattr(config, "linear_num_key_heads"):
         _write_delta_net(writer, config)
         weights = _in_turns(weights, config) if arch in IN_TURNS else _apart(weights, config)
@@ -131,6 +129,7 @@ def write_twin(
         if name.endswith("shared_expert_gate.weight"):
             weight = weight[0]
         name += ".weight" if name.endswith(".sinks") else ""
+        name = name.removeprefix("transformer.") if arch == "bloom" else name
         stored = name if name.startswith("blk.") else names.get_name(name, try_suffixes=(".weight", ".bias"))
         assert stored is not None, name
         if arch in INTERLEAVED and (".q_proj." in name or ".k_proj." in name):
@@ -139,7 +138,7 @@ def write_twin(
         offset = arch.startswith("gemma") or arch in {"nemotron", *GATED_DELTA}
         if offset and name.endswith("norm.weight") and "linear_attn" not in name:
             weight = weight + np.float32(1)
-        small = weight.ndim < 2 or not stored.endswith(".weight") or any(kind in stored for kind in _EXACT)
+        small = weight.ndim < 2 or not stored.endswith(".weight") or any(part in stored for part in EXACT)
         writer.add_tensor(stored, weight.astype(np.float32 if small else np.float16))
     write_file(writer)
 
@@ -185,6 +184,10 @@ def _write_differences(writer: gguf.GGUFWriter, arch: str, config: Any, rope: di
         writer.add_rope_dimension_count(head_dim)
     if hasattr(config, "use_parallel_residual"):
         writer.add_parallel_residual(config.use_parallel_residual)
+    if arch == "mpt":
+        attention = config.attn_config if isinstance(config.attn_config, dict) else config.attn_config.to_dict()
+        writer.add_max_alibi_bias(attention["alibi_bias_max"])
+        writer.add_clamp_kqv(attention["clip_qkv"])
     if getattr(config, "clip_qkv", None) is not None:
         writer.add_clamp_kqv(config.clip_qkv)
     if arch in ("command-r", "cohere2"):
@@ -203,6 +206,9 @@ def _write_differences(writer: gguf.GGUFWriter, arch: str, config: Any, rope: di
         writer.add_rope_scaling_factor(rope["factor"])
     if rope["rope_type"] == "yarn":
         writer.add_rope_scaling_orig_ctx_len(rope["original_max_position_embeddings"])
+    if arch == "mistral3":
+        writer.add_rope_scaling_yarn_log_mul(rope["mscale_all_dim"])
+        writer.add_attn_temperature_scale(rope["llama_4_scaling_beta"])
     if rope["rope_type"] == "llama3":
         writer.add_tensor("rope_freqs.weight", _llama3_factors(rope, head_dim))
     if getattr(config, "sliding_window", None) is not None or arch == "phi3":
@@ -234,7 +240,7 @@ def _write_experts(writer: gguf.GGUFWriter, arch: str, config: Any) -> None:
     writer.add_expert_count(_named(config, _EXPERTS))
     writer.add_expert_used_count(_named(config, _USED))
     inner, shared = getattr(config, "moe_intermediate_size", None), _named(config, _BESIDE)
-    if inner or arch == "gpt-oss":
+    if inner or arch in ("gpt-oss", "minimax-m2"):
         writer.add_expert_feed_forward_length(inner or config.intermediate_size)
     beside = _named(config, _SHARED)
     if beside:
@@ -252,12 +258,19 @@ def _write_experts(writer: gguf.GGUFWriter, arch: str, config: Any) -> None:
         writer.add_expert_shared_feed_forward_length(shared * inner)
         writer.add_interleave_moe_layer_step(config.moe_layer_interval)
         writer.add_leading_dense_block_count(config.moe_layer_start_index)
+    if arch == "minimax-m2":
+        writer.add_expert_gating_func(gguf.ExpertGatingFuncType.SIGMOID)
     if arch == "dots1":
         writer.add_expert_shared_count(shared)
         writer.add_expert_gating_func(gguf.ExpertGatingFuncType.SIGMOID)
         writer.add_expert_weights_norm(config.norm_topk_prob)
         writer.add_expert_weights_scale(config.routed_scaling_factor)
         writer.add_leading_dense_block_count(config.first_k_dense_replace)
+    if arch == "afmoe":
+        writer.add_expert_shared_count(config.num_shared_experts)
+        writer.add_expert_weights_norm(True)
+        writer.add_expert_weights_scale(config.route_scale)
+        writer.add_leading_dense_block_count(config.num_dense_layers)
     if arch == "glm4moe":
         writer.add_expert_shared_count(shared)
         writer.add_expert_gating_func(gguf.ExpertGatingFuncType.SIGMOID)
@@ -297,6 +310,26 @@ def _experts_together(weights: dict[str, NDArray[np.float32]], alone: bool) -> d
             name = name.replace("e_score_correction_bias", "e_score_correction.bias")
             together[re.sub(r"expert_bias$", "expert_bias.bias", name)] = weight
     return together | {name: np.stack(matrices) for name, matrices in single.items()}
+
+
+def _norms_together(weights: dict[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
+    """The norms of all heads of q, and of k, as one tensor."""
+    heads: dict[str, list[NDArray[np.float32]]] = {}
+    for name, weight in weights.items():
+        if part := re.fullmatch(r"(.*_layernorm)\.norms\.\d+(\.weight)", name):
+            heads.setdefault(part[1] + part[2], []).append(weight)
+    others = {name: weight for name, weight in weights.items() if ".norms." not in name}
+    return others | {name: np.stack(norms) for name, norms in heads.items()}
+
+
+def _write_activation(
+    writer: gguf.GGUFWriter, weights: dict[str, NDArray[np.float32]]
+) -> dict[str, NDArray[np.float32]]:
+    """The numbers of xIELU, of all layers; answers the other weights."""
+    for kind in ("alpha_p", "alpha_n", "beta", "eps"):
+        values = [float(weight.reshape(())) for name, weight in weights.items() if name.endswith(f".act_fn.{kind}")]
+        getattr(writer, f"add_xielu_{kind}")(values)
+    return {name: weight for name, weight in weights.items() if ".act_fn." not in name}
 
 
 def _turned_experts(name: str, stem: str, weight: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:

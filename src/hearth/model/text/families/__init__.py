@@ -1,8 +1,11 @@
 """The families Hearth knows: a file each. Adding one is adding its file and its line here (docs/families.md)."""
 
 from hearth.model.text.families import (
+    afmoe,
+    apertus,
     arcee,
     bamba,
+    bloom,
     codegen,
     cohere,
     cohere2,
@@ -31,6 +34,7 @@ from hearth.model.text.families import (
     granitemoe,
     granitemoehybrid,
     helium,
+    hunyuan,
     hyperclovax,
     internlm3,
     jais2,
@@ -40,8 +44,10 @@ from hearth.model.text.families import (
     lfm3,
     llama,
     mamba2,
+    ministral3,
     mistral,
     mixtral,
+    mpt,
     nemotron,
     nemotron_h,
     olmo,
@@ -76,6 +82,7 @@ FAMILIES: tuple[Family, ...] = tuple(
         lfm2,
         lfm3,
         mistral,
+        ministral3,
         qwen2,
         qwen2_vl,
         qwen3,
@@ -109,6 +116,10 @@ FAMILIES: tuple[Family, ...] = tuple(
         nemotron,
         arcee,
         jais2,
+        apertus,
+        hunyuan,
+        bloom,
+        mpt,
         falcon,
         gpt2,
         gpt_bigcode,
@@ -134,6 +145,7 @@ FAMILIES: tuple[Family, ...] = tuple(
         glm4_moe,
         dots1,
         ernie4_5_moe,
+        afmoe,
         flex_olmo,
     )
 )

@@ -1,4 +1,4 @@
-"""Command-R, Aya 23 and Expanse."""
+"""Command-R and R+, Aya 23 and Expanse."""
 
 from typing import Any
 
@@ -8,7 +8,9 @@ from hearth.model.text.families.base import Family, llama_config
 
 
 def configure(settings: Settings) -> DecoderConfig:
-    return cohere_config(settings, "cohere")
+    # In the largest each head of q and k is normalised by weights of its own.
+    normed = settings.flag("use_qk_norm") or settings.flag("qk_norm")
+    return cohere_config(settings, "cohere", qk_norm="head_layer" if normed else None)
 
 
 def cohere_config(settings: Settings, family: str, **differences: Any) -> DecoderConfig:
@@ -30,6 +32,6 @@ FAMILY = Family(
         "logit_scale": 0.0625,
         "tie_word_embeddings": True,
     },
-    honours=frozenset({"logit_scale", "logits_scaling"}),
+    honours=frozenset({"logit_scale", "logits_scaling", "use_qk_norm"}),
     interleaved=frozenset({"safetensors", "gguf"}),
 )
