@@ -1336,6 +1336,23 @@ RECIPES = [
         ),
     ),
     Recipe(
+        "minimax_m2",
+        "MiniMaxM2ForCausalLM",
+        _shape(
+            61,
+            20,
+            12,
+            2,
+            3,
+            1,
+            head_dim=12,
+            num_local_experts=7,
+            num_experts_per_tok=3,
+            rope_parameters=_rope(2000.0, partial_rotary_factor=0.5),
+        ),
+        gguf="minimax-m2",
+    ),
+    Recipe(
         "flex_olmo",
         "FlexOlmoForCausalLM",
         _shape(53, 24, 12, 2, 3, 1, num_experts=4, num_experts_per_tok=3, rope_parameters=_rope(1000.0)),

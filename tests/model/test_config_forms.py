@@ -251,3 +251,12 @@ def test_fused_tensors_are_split_by_rows():
     assert {model.sources[f"layers.1.{part}"].tensor for part in ("q", "k", "v")} == {
         "model.layers.1.self_attn.qkv_proj.weight"
     }
+
+
+def test_minimax_says_how_much_of_a_head_rotates_in_dimensions():
+    """As published; transformers 5 saves the share."""
+    expected = load_family(Edited("minimax_m2")).config
+    edited = Edited("minimax_m2")
+    rope = edited.config.pop("rope_parameters")
+    edited.config |= {"rope_theta": rope["rope_theta"], "rotary_dim": 6, "use_qk_norm": True}
+    assert load_family(edited).config == expected

@@ -44,6 +44,7 @@ from hearth.model.text.families import (
     lfm3,
     llama,
     mamba2,
+    minimax_m2,
     ministral3,
     mistral,
     mixtral,
@@ -146,6 +147,7 @@ FAMILIES: tuple[Family, ...] = tuple(
         dots1,
         ernie4_5_moe,
         afmoe,
+        minimax_m2,
         flex_olmo,
     )
 )
