@@ -54,18 +54,14 @@ BLOCKS: tuple[Block, ...] = (
         {"gemma4": "gemma3", "gemma4_text": "gemma3", "gemma4_unified": "gemma3", "gemma3n": "gemma3",
          "gemma3n_text": "gemma3"},
     ),
-    Block("biases by distance in place of rotations (ALiBi)", {"bloom": "gpt_neox", "mpt": "gpt_neox"}),
-    Block("queries that grow with their position", {"ministral3": "mistral", "mistral3": "mistral"}),
-    Block("the activation xIELU", {"apertus": "qwen3"}),
-    Block(
-        "norms of queries and keys behind the rotation",
-        {"hunyuan_v1_dense": "qwen3", "hunyuan-dense": "qwen3", "hunyuan_v1_moe": "qwen3_moe",
-         "hunyuan-moe": "qwen3_moe"},
-    ),
     Block(
         "layers whose heads or widths differ",
         {"openelm": "llama", "deci": "llama", "nemotron-nas": "llama", "laguna": "qwen3_moe", "step3p5": "qwen3_moe",
          "step35": "qwen3_moe"},
+    ),
+    Block(
+        "experts beside norms of queries and keys behind the rotation",
+        {"hunyuan_v1_moe": "hunyuan", "hunyuan-moe": "hunyuan"},
     ),
     Block("attention in chunks, and a router that scales what experts read", {"llama4": "llama"}),
     Block("weights of three values with norms between", {"bitnet": "llama"}),
