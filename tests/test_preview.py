@@ -57,7 +57,7 @@ def kept(place: Path) -> list[Path]:
     [
         {"model_type": "deepseek_v3"},
         {"model_type": "qwen2_vl"},
-        {"quantization_config": {"quant_method": "awq", "bits": 4}},
+        {"quantization_config": {"quant_method": "exl3", "bits": 4}},
         {"num_local_experts": 8},
         {"rope_scaling": {"rope_type": "spiral", "factor": 2.0}},
         {"hidden_act": "relu6"},
@@ -91,7 +91,7 @@ def test_what_only_the_tensors_tell_is_refused_before_them(
     place: Path,
     sharded: bool,
 ) -> None:
-    """Early GPTQ models say nothing in config.json."""
+    """Nothing beside these tensors says how they were quantised."""
     names = ("model.layers.0.self_attn.q_proj.qweight", "model.layers.0.self_attn.q_proj.qzeros")
     content = safetensors_of(*names)
     if sharded:
@@ -100,12 +100,31 @@ def test_what_only_the_tensors_tell_is_refused_before_them(
         files = {"model.safetensors.index.json": index, shard: content}
     else:
         files = {"model.safetensors": content}
-    hub.publish(REPO, {"config.json": json.dumps(LLAMA).encode(), "quantize_config.json": b"{}", **files})
+    hub.publish(REPO, {"config.json": json.dumps(LLAMA).encode(), **files})
     with pytest.raises(Unsupported, match="GPTQ") as caught:
         fetch(REPO)
     assert f"Nothing of {REPO} was downloaded" in caught.value.why
     assert all(r.range is not None for r in hub.log if r.method == "GET" and "/storage/" in r.path)
     assert kept(place) == []
+
+
+@pytest.mark.parametrize("beside", [False, True])
+def test_a_quantised_model_is_sized_as_it_will_be_kept(
+    hub: FakeHub,  # noqa: F811
+    place: Path,
+    beside: bool,
+) -> None:
+    """Early GPTQ models say how they were quantised in a file of its own, which comes along."""
+    settings = {"quant_method": "gptq", "bits": 4, "group_size": 128, "sym": False}
+    said = json.dumps({key: value for key, value in settings.items() if key != "quant_method"}).encode()
+    publish(hub, LLAMA | ({} if beside else {"quantization_config": settings}), **{"quantize_config.json": said})
+    inside = look_into(preview(REPO))
+    assert inside is not None
+    size = inside.size()
+    assert size.formats == "q5_0; embedding and head q8"
+    plain = inside.parameters * 4.5 / 8
+    assert plain * 1.1 < size.weights_bytes < plain * 1.4
+    assert (pull(REPO).path / "quantize_config.json").is_file()
 
 
 def test_an_update_that_hearth_does_not_run_leaves_the_old_model(hub: FakeHub, place: Path) -> None:  # noqa: F811

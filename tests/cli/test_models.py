@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.checkpoint.quantised.making import write_model
 
 import hearth.hub
 from hub.samples import noise
@@ -105,6 +106,23 @@ def test_show_tells_of_a_model_that_is_not_here(online: Run, hub: FakeHub) -> No
     assert about["context"] == 256
     assert all(r.range for r in hub.log if r.method == "GET" and "/storage/" in r.path), "only the beginning comes"
     assert online("show", "acme/tiny", "--context", "9999").returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("method", "published", "what"),
+    [
+        ("gptq-zeros", "gptq 4 bits 91%", "gptq 4 bits: the same integers and scales, as q5_0, unless --quant"),
+        ("fp8", "fp8 91%", "fp8: no format here holds these numbers, so they are widened to f32 and rounded anew"),
+    ],
+)
+def test_show_says_what_becomes_of_quantised_weights(
+    hearth: Run, tmp_path: Path, method: str, published: str, what: str
+) -> None:
+    done = hearth("show", str(write_model(tmp_path / "tiny", method)))
+    assert done.returncode == 0, done.stderr
+    told = " ".join(done.stdout.split())
+    assert published in told
+    assert what in told
 
 
 def test_show_lists_the_files_of_a_repository_of_ggufs(online: Run, hub: FakeHub) -> None:

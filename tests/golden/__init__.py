@@ -77,3 +77,6 @@ ENCODER_CASES = [
     )
     for r in ENCODER_RECIPES
 ]
+
+QUANTISED = _HERE / "quantised"
+"""Folders of a few quantised weights with what they are worth (`make_quantised.py`)."""

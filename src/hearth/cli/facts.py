@@ -47,9 +47,7 @@ def _taken_over(how: str, types: tuple[str, ...]) -> str:
     if not kept:
         return f"{how}: no format here holds these numbers, so they are widened to f32 and rounded anew as compiled"
     rest = ", the others are widened to f32 first" if len(kept) < len(types) else ""
-    return (
-        f"{how}: the same integers and scales in the format {' and '.join(kept)}{rest}, unless --quant says otherwise"
-    )
+    return f"{how}: the same integers and scales, as {' and '.join(kept)}{rest}, unless --quant says otherwise"
 
 
 def first_command(about: Description) -> str:

@@ -126,7 +126,8 @@ class RowSource:
         first = (self.rows or (0, 0))[0]
         wanted = np.arange(begin, end) if self.order is None else self.order[begin:end]
         low = int(wanted.min(initial=0 if wanted.size == 0 else self.shape[0]))
-        made = reader(first + low, first + int(wanted.max(initial=-1)) + 1)
+        with np.errstate(all="ignore"):  # numbers that are not finite are refused where they are used
+            made = reader(first + low, first + int(wanted.max(initial=-1)) + 1)
         chosen = slice(None) if self.order is None else wanted - low
         if isinstance(made, np.ndarray):
             return made[chosen]

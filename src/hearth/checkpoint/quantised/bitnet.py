@@ -27,7 +27,7 @@ _ONE = 0x38
 
 def check(scheme: Scheme) -> None:
     """Raises Unsupported for settings that are not read."""
-    if scheme.settings.get("linear_class", "bitlinear") not in _CLASSES:
+    if _class(scheme) not in _CLASSES:
         raise scheme.unsupported("linear_class", f"Known: {', '.join(_CLASSES)}.")
     if scheme.settings.get("quantization_mode", "offline") != "offline":
         raise scheme.unsupported("quantization_mode", "Its weights are rounded whenever they are used. Known: offline.")
@@ -37,7 +37,7 @@ def check(scheme: Scheme) -> None:
 
 def weights(stored: Stored, scheme: Scheme) -> Iterator[Weight]:
     """Every weight that is stored so."""
-    divides = _CLASSES[scheme.settings.get("linear_class", "bitlinear")]
+    divides = _CLASSES[_class(scheme)]
     for stem in stored.stems(".weight_scale"):
         if stored.info(f"{stem}.weight").dtype == "u8":
             yield _weight(stored, stem, divides)
@@ -46,6 +46,10 @@ def weights(stored: Stored, scheme: Scheme) -> Iterator[Weight]:
 def expected(scheme: Scheme) -> str:
     """The type that most weights will be shown as."""
     return "tq2_0"
+
+
+def _class(scheme: Scheme) -> str:
+    return str(scheme.settings.get("linear_class", "bitlinear"))
 
 
 def _weight(stored: Stored, stem: str, divides: bool) -> Weight:

@@ -102,7 +102,7 @@ def _nested(
     said, absmax, table = parts[1], parts[4], parts[5]
     size = _size(stored, said, state, "nested_blocksize", 256)
     offset = state.get("nested_offset", 0.0)
-    stored.require(isinstance(offset, int | float) and bool(np.isfinite(offset)), said, "nested_offset is no number.")
+    stored.require(isinstance(offset, int | float) and abs(offset) < 1e30, said, "nested_offset is no number.")
     own, numbers = to_f32(stored.array(absmax, "f32"), "f32").reshape(-1), stored.floats(table).reshape(-1)
     stored.require(numbers.size == 256, table, "256 numbers are expected.")
     stored.require(own.size == -(-count // size), absmax, f"There are {count:,} scales.")

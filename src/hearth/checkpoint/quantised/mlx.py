@@ -72,7 +72,7 @@ def _widths(scheme: Scheme, stem: str) -> tuple[str, int, int]:
     own = scheme.settings.get(stem)
     settings = {**scheme.settings, **own} if isinstance(own, Mapping) else scheme.settings
     module = replace(scheme, settings=settings)
-    mode = settings.get("mode") or "affine"
+    mode = str(settings.get("mode") or "affine")
     if mode in _MODES:
         return mode, *_MODES[mode]
     if mode != "affine":

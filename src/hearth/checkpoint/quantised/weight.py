@@ -124,5 +124,5 @@ def fits_f16(stored: NDArray[Any], dtype: str) -> bool:
     if dtype == "f16":
         return True
     values = to_f32(stored, dtype)
-    with np.errstate(over="ignore"):
+    with np.errstate(all="ignore"):
         return bool((values.astype(np.float16) == values).all())
