@@ -39,7 +39,7 @@ _INNER = ("intermediate_size", "n_inner", "ffn_hidden_size")
 _KINDS = ("layers_block_type", "layer_types")
 _MAMBA_HEADS, _MAMBA_GROUPS = ("mamba_n_heads", "mamba_num_heads"), ("mamba_n_groups", "n_groups")
 _EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts")
-_USED, _BESIDE = ("num_experts_per_tok", "moe_k"), ("n_shared_experts", "moe_num_shared_experts")
+_USED, _BESIDE = ("num_experts_per_tok", "moe_k"), ("n_shared_experts", "num_shared_experts", "moe_num_shared_experts")
 _SHARED = ("shared_expert_intermediate_size", "shared_intermediate_size", "moe_shared_expert_intermediate_size")
 _EPSILONS = ("layer_norm_eps", "layer_norm_epsilon", "norm_epsilon", "norm_eps")
 
@@ -217,7 +217,7 @@ def _write_differences(writer: gguf.GGUFWriter, arch: str, config: Any, rope: di
         writer.add_rope_dimension_sections([*rope["mrope_section"], 0])
     if arch in PARTIAL:
         writer.add_rope_dimension_count(int(rope["partial_rotary_factor"] * head_dim))
-    if arch == "exaone4":
+    if arch in ("exaone4", "exaone-moe"):
         writer.add_sliding_window_pattern([kind == "sliding_attention" for kind in config.layer_types])
     if arch == "gemma2":
         writer.add_attn_logit_softcapping(config.attn_logit_softcapping)
@@ -245,6 +245,8 @@ def _write_experts(writer: gguf.GGUFWriter, arch: str, config: Any) -> None:
     beside = _named(config, _SHARED)
     if beside:
         writer.add_expert_shared_feed_forward_length(beside)
+    if arch in ("ernie4_5-moe", "exaone-moe"):
+        writer.add_expert_shared_feed_forward_length(shared * inner)
     if arch == "lfm2moe":
         writer.add_expert_gating_func(gguf.ExpertGatingFuncType.SIGMOID)
         writer.add_leading_dense_block_count(config.num_dense_layers)
@@ -255,12 +257,11 @@ def _write_experts(writer: gguf.GGUFWriter, arch: str, config: Any) -> None:
         writer.add_expert_group_count(config.n_group)
     if arch == "ernie4_5-moe":
         writer.add_expert_shared_count(shared)
-        writer.add_expert_shared_feed_forward_length(shared * inner)
         writer.add_interleave_moe_layer_step(config.moe_layer_interval)
         writer.add_leading_dense_block_count(config.moe_layer_start_index)
     if arch == "minimax-m2":
         writer.add_expert_gating_func(gguf.ExpertGatingFuncType.SIGMOID)
-    if arch == "dots1":
+    if arch in ("dots1", "exaone-moe"):
         writer.add_expert_shared_count(shared)
         writer.add_expert_gating_func(gguf.ExpertGatingFuncType.SIGMOID)
         writer.add_expert_weights_norm(config.norm_topk_prob)

@@ -51,6 +51,23 @@ def test_layers_that_predict_further_tokens_are_left_out() -> None:
     assert model.unused == ("blk.2.nextn.eh_proj.weight",)
 
 
+def test_a_pattern_of_layers_may_leave_out_those_that_predict_further_tokens() -> None:
+    """As K-EXAONE's GGUF files do."""
+    edited = Edited("exaone_moe", gguf=True)
+    expected = load_family(edited).config
+    edited.config |= {"exaone-moe.block_count": 6, "exaone-moe.nextn_predict_layers": 1}
+    assert load_family(edited).config == expected
+
+
+def test_layers_that_are_mixtures_may_be_said_one_by_one() -> None:
+    edited = Edited("exaone_moe")
+    edited.config |= {"mlp_layer_types": ["dense"] + ["sparse"] * 4, "first_k_dense_replace": 3}
+    assert reference.error_of(edited, edited.case) < 1e-4
+    edited.config["mlp_layer_types"] = ["dense", "linear", "sparse", "sparse", "sparse"]
+    with pytest.raises(Unsupported, match=r"mlp_layer_types.*linear"):
+        load_family(edited)
+
+
 def test_a_token_meets_the_chosen_experts_alone() -> None:
     config = load_family(Edited("qwen3_moe")).config
     experts = config.experts

@@ -14,6 +14,7 @@ from hearth.model.text.families import (
     ernie4_5_moe,
     exaone,
     exaone4,
+    exaone_moe,
     falcon,
     falcon_h1,
     flex_olmo,
@@ -147,6 +148,7 @@ FAMILIES: tuple[Family, ...] = tuple(
         dots1,
         ernie4_5_moe,
         afmoe,
+        exaone_moe,
         minimax_m2,
         flex_olmo,
     )

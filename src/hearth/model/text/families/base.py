@@ -232,13 +232,13 @@ def kinds_by_flags(slides: Sequence[Any]) -> list[str]:
 
 def full_every(settings: Settings, every: int) -> list[str]:
     """Kinds of layers of which all slide but each `every`-th."""
-    return kinds_by_flags([(index + 1) % every for index in range(num_layers(settings))])
+    return kinds_by_flags([(index + 1) % every for index in range(own_layers(settings))])
 
 
 def kinds_of_pattern(settings: Settings) -> list[str]:
     """What `sliding_window_pattern` says: n, where each n-th layer does not slide, or (GGUF) a flag for each layer."""
     if isinstance(settings.get("sliding_window_pattern"), list | tuple):
-        return kinds_by_flags(settings.sequence("sliding_window_pattern", length=num_layers(settings)) or [])
+        return kinds_by_flags(settings.sequence("sliding_window_pattern", length=own_layers(settings)) or [])
     return full_every(settings, settings.count("sliding_window_pattern"))
 
 

@@ -1,14 +1,14 @@
 """EXAONE 4.0."""
 
 from hearth.model.settings import Settings
-from hearth.model.text.config import DecoderConfig
+from hearth.model.text.config import DecoderConfig, LayerConfig
 from hearth.model.text.families.base import (
     Family,
     kinds_by_flags,
     kinds_of_pattern,
     layer_kinds,
     llama_config,
-    num_layers,
+    own_layers,
     window,
     windowed_layers,
 )
@@ -16,14 +16,11 @@ from hearth.model.text.families.olmo_common import OLMO_HF
 
 
 def configure(settings: Settings) -> DecoderConfig:
-    # Where there is a window, three layers slide, and the fourth attends to everything and does not rotate.
-    kinds = layer_kinds(settings, default=_kinds(settings))
-    full_rope = 0 if window(settings) is None else None
     # A branch is normalised after it, not before; each head of q and k before it is rotated.
     return llama_config(
         settings,
         "exaone4",
-        layers=windowed_layers(settings, kinds, full_rope=full_rope),
+        layers=exaone_layers(settings),
         norm_placement="post",
         qk_norm="head",
         qkv_bias=False,
@@ -32,8 +29,14 @@ def configure(settings: Settings) -> DecoderConfig:
     )
 
 
+def exaone_layers(settings: Settings) -> tuple[LayerConfig, ...]:
+    """Where there is a window, three layers slide, and the fourth attends to everything and does not rotate."""
+    kinds = layer_kinds(settings, default=_kinds(settings))
+    return windowed_layers(settings, kinds, full_rope=0 if window(settings) is None else None)
+
+
 def _kinds(settings: Settings) -> list[str]:
-    count, pattern = num_layers(settings), settings.get("sliding_window_pattern")
+    count, pattern = own_layers(settings), settings.get("sliding_window_pattern")
     if window(settings) is None:
         return ["full_attention"] * count
     if isinstance(pattern, str) and pattern and set(pattern) <= {"L", "G"}:
