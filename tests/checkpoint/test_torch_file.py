@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from golden.torch_files import FILES, HERE, arrays
+from golden.torch_files import EIGHTS, FILES, HERE, SPARSE, arrays
 from hearth.checkpoint import open_checkpoint
+from hearth.checkpoint.floats import to_f32
 from hearth.checkpoint.torch_file import TorchCheckpoint
 from hearth.errors import CorruptFile, HearthError, Unsupported
 
@@ -37,6 +38,23 @@ def test_the_tensors_that_torch_saved(file: str):
         assert checkpoint.tensors[name].size_bytes == checkpoint.raw(name).size
     with pytest.raises(Unsupported, match="i64"):
         checkpoint.raw("num_batches_tracked")
+
+
+def test_floats_of_8_bits_are_read(tmp_path: Path):
+    """Their storage is bytes, and the tensor says what these are. Quantised models use them."""
+    file = TorchCheckpoint(HERE / EIGHTS)
+    expected = np.arange(-6, 6, dtype=np.float32).reshape(3, 4)
+    for name, values in (("weight", expected), ("turned", expected.T)):
+        info = file.tensors[name]
+        stored = file.stored(name).reshape(info.shape)
+        np.testing.assert_array_equal(to_f32(stored, info.dtype), values)
+        with pytest.raises(Unsupported, match=r"f8_e"):  # by themselves nobody computes with them
+            file.raw(name)
+
+
+def test_a_tensor_that_is_no_array_is_named():
+    with pytest.raises(Unsupported, match=r"'weight' is no array of numbers .*_rebuild_sparse_tensor"):
+        open_checkpoint(HERE / SPARSE)
 
 
 class Hostile:
@@ -77,7 +95,7 @@ def with_pickle(tmp_path: Path, change: tuple[bytes, bytes]) -> Path:
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        ((b"_rebuild_tensor_v2", b"_rebuild_tensor_v9"), "no tensors by name"),
+        ((b"_rebuild_tensor_v2", b"_rebuild_tensor_v9"), "is no array of numbers"),
         ((b"FloatStorage", b"SloatStorage"), "unknown kind"),
         ((b"K\x02K\x03K\x04K\x05", b"K\x02K\x03K\x04K\x06"), "larger than its numbers"),
         ((b"K\x3cK\x14", b"K\x3dK\x14"), "larger than its numbers"),

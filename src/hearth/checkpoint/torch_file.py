@@ -39,6 +39,15 @@ _STORAGES: Mapping[str, tuple[str, int]] = {
     "LongStorage": ("i64", 8), "IntStorage": ("i32", 4), "ShortStorage": ("i16", 2), "CharStorage": ("i8", 1),
     "ByteStorage": ("u8", 1), "BoolStorage": ("bool", 1),
 }  # fmt: skip
+# Types of today, whose storages are bytes: the tensor says which it has.
+_DTYPES: Mapping[str, tuple[str, int]] = {
+    "float8_e4m3fn": ("f8_e4m3", 1), "float8_e5m2": ("f8_e5m2", 1), "float8_e8m0fnu": ("f8_e8m0", 1),
+    "uint16": ("u16", 2), "uint32": ("u32", 4), "uint64": ("u64", 8),
+}  # fmt: skip
+_REBUILD = "torch._utils._rebuild_"
+_PARAMETERS = (f"{_REBUILD}parameter", f"{_REBUILD}parameter_with_state")
+# Beginnings of what makes tensors that are more than numbers in their order: sparse ones, objects of classes.
+_OTHER_TENSORS = (_REBUILD, "torch._tensor._rebuild_")
 # Where training programs keep the weights of a model in what they save.
 _INSIDE = ("state_dict", "model_state_dict", "model", "model_ema", "net")
 _PARALLEL = "module."  # before all names, where a model was trained on several devices
@@ -253,42 +262,59 @@ def _tensors_of(value: Any, file: str) -> dict[str, _Tensor]:
 def _named(value: Any) -> dict[str, _Tensor]:
     if not isinstance(value, dict):
         return {}
-    named = {name: tensor for name, item in value.items() if isinstance(name, str) and (tensor := _tensor(item))}
-    if named:
+    if named := _named_directly(value):
         return named
     return next((found for key in _INSIDE if (found := _named_directly(value.get(key)))), {})
 
 
 def _named_directly(value: Any) -> dict[str, _Tensor]:
     pairs = value.items() if isinstance(value, dict) else ()
-    return {name: tensor for name, item in pairs if isinstance(name, str) and (tensor := _tensor(item))}
+    return {name: tensor for name, item in pairs if isinstance(name, str) and (tensor := _tensor(item, name))}
 
 
-def _tensor(value: Any) -> _Tensor | None:
+def _tensor(value: Any, name: str) -> _Tensor | None:
     """What a call of torch's functions would make, where that is a tensor.
 
     Raises:
         PickleError: such a call with arguments that it does not have.
+        Unsupported: a tensor of another kind.
     """
     if not isinstance(value, Call) or not isinstance(value.function, Name) or not isinstance(value.arguments, tuple):
         return None
     function, arguments = str(value.function), value.arguments
-    if function == "torch._utils._rebuild_parameter":
+    if function in _PARAMETERS:
         match arguments:
             case (Call(function=Name(), arguments=tuple(of)) as tensor, *_):
                 function, arguments = str(tensor.function), of
-    if function != "torch._utils._rebuild_tensor_v2":
+    if function not in (f"{_REBUILD}tensor_v2", f"{_REBUILD}tensor_v3"):
+        if function.startswith(_OTHER_TENSORS):
+            raise Unsupported(
+                f"The tensor {name[:200]!r} is no array of numbers ({function[:200]}).",
+                why="Sparse tensors, and those of classes of their own (torchao), are not read.",
+                hint="Save the weights as plain tensors, or look for the same model as safetensors or a GGUF file.",
+            )
         return None
+    dtype = None
+    if function.endswith("v3"):
+        match arguments[6:7]:
+            case (Name(module="torch", name=kind),) if kind in _DTYPES:
+                dtype = _DTYPES[kind]
+            case other:
+                raise Unsupported(f"The tensor {name[:200]!r} has a type that is not read: {str(other)[:100]}.")
     match arguments:
         case (Persistent(id=id_), int(offset), tuple(shape), tuple(strides), *_):
             counts = (offset, *shape, *strides)
             if len(shape) == len(strides) <= 32 and all(type(n) is int and 0 <= n < 1 << 48 for n in counts):
-                return _Tensor(_storage(id_), offset, shape, strides)
+                return _Tensor(_storage(id_, dtype), offset, shape, strides)
     raise PickleError("a tensor in it is described in an unknown way")
 
 
-def _storage(id_: Any) -> _Storage:
+def _storage(id_: Any, dtype: tuple[str, int] | None = None) -> _Storage:
+    """Numbers by what the pickle says of them; `dtype` where that is said by the tensor, and they are bytes here."""
     match id_:
+        case ("storage", Name(module="torch.storage", name="UntypedStorage"), str(key), _, int(count), *_) if dtype:
+            if 0 <= count < 1 << 48:
+                return _Storage(key, *dtype, count // dtype[1])
         case ("storage", Name(module="torch", name=kind), str(key), _, int(count), *_) if kind in _STORAGES:
             if 0 <= count < 1 << 48:
                 return _Storage(key, *_STORAGES[kind], count)

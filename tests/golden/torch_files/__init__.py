@@ -12,6 +12,9 @@ FILES = ("new.pth", "old.pth", "training.pth", "parallel.pth")
 """A state dict in the archive of today and in the form from before 2020; what a training program saves, with other
 things and classes of Python's; a model that was trained on several devices."""
 
+EIGHTS, SPARSE = "eights.pth", "sparse.pth"
+"""Floats of 8 bits, -6 to 5 in three rows (`weight`, and `turned` as columns); a sparse tensor."""
+
 
 def arrays() -> dict[str, NDArray[np.float32]]:
     """What is in each of them; half-precision ones hold these numbers exactly."""

@@ -36,3 +36,8 @@ if __name__ == "__main__":
     }
     torch.save({"model": state(), **more}, HERE / "training.pth")
     torch.save({f"module.{name}": tensor for name, tensor in state().items()}, HERE / "parallel.pth")
+    eights = torch.arange(-6.0, 6.0).reshape(3, 4)
+    weight = torch.nn.Parameter(eights.to(torch.float8_e4m3fn), requires_grad=False)
+    weight.note = "a parameter with more than numbers"
+    torch.save({"weight": weight, "turned": eights.to(torch.float8_e5m2).T}, HERE / "eights.pth")
+    torch.save({"weight": eights.to_sparse()}, HERE / "sparse.pth")
