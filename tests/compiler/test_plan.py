@@ -85,8 +85,8 @@ def test_every_weight_is_in_the_plan_once(case: Case, quant: str) -> None:
     low = lowered(case.name, quant)
     config = load_family(open_checkpoint(case.path), context=case.context).config
     parts = [part for name, _, _ in low.plan.weights for part in low.parameters.packed[name].parts]
-    ropes = {f"ropes.{i}.inv_freq" for i in range(len(config.ropes))}
-    assert sorted(parts) == sorted({*parameter_shapes(config), *ropes})
+    made = {f"ropes.{i}.inv_freq" for i in range(len(config.ropes))} | ({"alibi"} if config.alibi else set())
+    assert sorted(parts) == sorted({*parameter_shapes(config), *made})
     ends = 0
     for name, offset, size in low.plan.weights:
         assert offset % 64 == 0, name
