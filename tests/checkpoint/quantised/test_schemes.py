@@ -13,6 +13,7 @@ from tests.checkpoint.quantised.making import CONFIG, METHODS, write_folder, wri
 from hearth.checkpoint import open_checkpoint
 from hearth.checkpoint.quantised import expected_type, refuse_unreadable
 from hearth.errors import CorruptFile, HearthError, Unsupported
+from hearth.quant.source import read_tensor
 
 Q = "model.layers.0.self_attn.q_proj.weight"
 
@@ -116,3 +117,16 @@ def test_a_weight_that_stands_twice_and_scales_of_nobody(tmp_path: Path) -> None
     tensors["a.pre_quant_scale"] = np.ones(32, np.float32)
     with pytest.raises(HearthError, match="pre_quant_scale"):
         open_checkpoint(write_folder(folder, config, tensors))
+
+
+def test_bytes_with_zero_points(tmp_path: Path) -> None:
+    rng = np.random.default_rng(5)
+    q, zero = rng.integers(-128, 128, (4, 64)).astype(np.int8), rng.integers(-9, 9, (4, 1)).astype(np.int8)
+    scale = np.array([[0.5], [0.25], [2], [1]], np.float16)
+    config = {**CONFIG, "quantization_config": {"quant_method": "compressed-tensors", "format": "int-quantized"}}
+    tensors = {"a.weight": q, "a.weight_scale": scale, "a.weight_zero_point": zero}
+    checkpoint = open_checkpoint(write_folder(tmp_path, config, tensors))
+    expected = (q.astype(np.float32) - zero) * scale.astype(np.float32)
+    np.testing.assert_array_equal(read_tensor(checkpoint, "a.weight"), expected)
+    with pytest.raises(CorruptFile, match="zero points"):
+        open_checkpoint(write_folder(tmp_path, config, {**tensors, "a.weight_zero_point": zero[:3]}))

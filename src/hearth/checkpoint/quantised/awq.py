@@ -53,17 +53,13 @@ def _weight(stored: Stored, stem: str) -> Weight:
     fits = packed.ndim == scales.ndim == 2 and all(packed.shape) and all(scales.shape)
     stored.require(fits, parts[0], "A matrix is expected.")
     (columns, words), (groups, rows) = packed.shape, scales.shape
-    zeros = stored.array(parts[1], "i32") if parts[1] in stored.tensors else None
-    fits = words * 8 == rows and columns % groups == 0 and (zeros is None or zeros.shape == (groups, words))
+    zeros = stored.array(parts[1], "i32")
+    fits = words * 8 == rows and columns % groups == 0 and zeros.shape == (groups, words)
     stored.require(fits, parts[0], f"Its scales have the shape {list(scales.shape)}.")
     group = columns // groups
-    # Without zero points they are the middle: there is nothing to be exact with 5 bits for.
-    middle = 0 if zeros is not None else 8
 
     def integers(begin: int, end: int) -> NDArray[np.int8]:
         q = _rows(packed, begin, end).astype(np.int8)
-        if zeros is None:
-            return q - np.int8(middle)
         return q - np.repeat(_rows(zeros, begin, end).astype(np.int8), group, axis=1)
 
     return grouped_integers(
@@ -72,8 +68,8 @@ def _weight(stored: Stored, stem: str) -> Weight:
         (rows, columns),
         integers,
         lambda begin, end: to_f32(scales[:, begin:end], how.dtype).T,
-        lowest=-middle or -15,
-        highest=15 - middle,
+        lowest=-15,
+        highest=15,
         group=group,
         exact=fits_f16(scales, how.dtype),
         published="awq 4 bits",

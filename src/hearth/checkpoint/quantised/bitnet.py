@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from hearth.checkpoint.quantised.grouped import GROUP
 from hearth.checkpoint.quantised.scheme import Scheme
-from hearth.checkpoint.quantised.weight import Stored, Weight
+from hearth.checkpoint.quantised.weight import Stored, Weight, fits_f16
 
 _CLASSES = {"bitlinear": True, "autobitlinear": False}
 """Whether the scale divides."""
@@ -77,6 +77,5 @@ def _weight(stored: Stored, stem: str, divides: bool) -> Weight:
             "scale": np.full((rows, -(-columns // 256)), factor, np.float32),
         }
 
-    is_half = bool(np.float16(factor) == factor)
-    dtype, reader = ("tq2_0", read) if is_half else ("nvfp4", read_wide)
+    dtype, reader = ("tq2_0", read) if fits_f16(np.array([factor]), "f32") else ("nvfp4", read_wide)
     return stored.weight(parts[0], (_ROWS * quarter, columns), dtype, reader, "bitnet", parts)

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from hearth.checkpoint.floats import to_f32
 from hearth.checkpoint.quantised import fp4
 from hearth.checkpoint.quantised.bits import unpack_bits
-from hearth.checkpoint.quantised.grouped import grouped_integers
+from hearth.checkpoint.quantised.grouped import Integers, group_order, grouped_integers
 from hearth.checkpoint.quantised.scaled import BYTES, scaled_floats
 from hearth.checkpoint.quantised.scheme import Scheme
 from hearth.checkpoint.quantised.weight import Stored, Weight, fits_f16
@@ -98,98 +98,97 @@ def _fp4(stored: Stored, stem: str) -> Weight:
 
 
 def _packed(stored: Stored, stem: str) -> Weight:
-    parts = tuple(f"{stem}.weight_{part}" for part in ("packed", "scale", "shape", "zero_point", "g_idx"))
-    packed, how = stored.array(parts[0], "i32"), stored.info(parts[1], "f16", "bf16", "f32")
-    shape = tuple(int(size) for size in stored.array(parts[2], "i64", "i32").reshape(-1)[:8])
-    fits = len(shape) in (2, 3) and all(0 < size < 1 << 31 for size in shape) and packed.shape[:-1] == shape[:-1]
-    stored.require(fits, parts[2], f"It belongs to integers of the shape {list(packed.shape)}.")
-    columns, words = shape[-1], packed.reshape(-1, packed.shape[-1])
+    packed, said, zero = (f"{stem}.weight_{part}" for part in ("packed", "shape", "zero_point"))
+    numbers = stored.array(packed, "i32")
+    shape = tuple(int(size) for size in stored.array(said, "i64", "i32").reshape(-1)[:8])
+    fits = len(shape) in (2, 3) and all(0 < size < 1 << 31 for size in shape) and numbers.shape[:-1] == shape[:-1]
+    stored.require(fits, said, f"It belongs to integers of the shape {list(numbers.shape)}.")
+    columns, words = shape[-1], numbers.reshape(-1, numbers.shape[-1])
     bits = words.shape[1] * 32 // columns
-    stored.require(1 <= bits <= 8 and -(-columns * bits // 32) == words.shape[1], parts[0], f"Its columns: {columns}.")
-    zeros = _zeros(stored, parts[3], shape, bits) if parts[3] in stored.tensors else None
+    stored.require(1 <= bits <= 8 and -(-columns * bits // 32) == words.shape[1], packed, f"Its columns: {columns}.")
     middle = np.int16(1 << bits - 1)
 
     def integers(begin: int, end: int) -> NDArray[np.int16]:
         return unpack_bits(words[begin:end], bits, columns).astype(np.int16) - middle
 
-    span = (1 << bits) - 1 if zeros is not None else None
+    zeros = _packed_zeros(stored, zero, shape, bits) if zero in stored.tensors else None
     label = f"compressed-tensors {bits} bits"
-    return _grouped(stored, stem, shape, integers, zeros, how.dtype, parts, label, -int(middle), int(middle) - 1, span)
+    return _integers(stored, stem, shape, integers, zeros, bits=bits, published=label, parts=(packed, said, zero))
 
 
 def _bytes(stored: Stored, stem: str) -> Weight:
-    parts = tuple(f"{stem}.weight{part}" for part in ("", "_scale", "_zero_point"))
-    info, how = stored.info(parts[0]), stored.info(parts[1], "f16", "bf16", "f32")
-    stored.require(len(info.shape) == 2 and all(info.shape), parts[0], "A matrix is expected.")
-    numbers = stored.array(parts[0])
-    zeros = stored.array(parts[2], "i8").astype(np.int16) if parts[2] in stored.tensors else None
-    zeros = None if zeros is not None and not zeros.any() else zeros
-    span = 255 if zeros is not None else None
-    return _grouped(
-        stored, stem, info.shape, lambda begin, end: numbers[begin:end], zeros, how.dtype, parts,
-        "compressed-tensors int8", -128, 127, span,
+    name, zero = f"{stem}.weight", f"{stem}.weight_zero_point"
+    info, numbers = stored.info(name), stored.array(name)
+    stored.require(len(info.shape) == 2 and all(info.shape), name, "A matrix is expected.")
+    zeros = stored.array(zero, "i8").astype(np.int16) if zero in stored.tensors else None
+    zeros = None if zeros is not None and not zeros.any() else zeros  # as of symmetric ones that say so
+    label = "compressed-tensors int8"
+    return _integers(
+        stored, stem, info.shape, lambda begin, end: numbers[begin:end], zeros, bits=8, published=label,
+        parts=(name, zero),
     )  # fmt: skip
 
 
-def _grouped(
+def _integers(
     stored: Stored,
     stem: str,
     shape: tuple[int, ...],
-    integers: Any,
+    integers: Integers,
     zeros: NDArray[np.int16] | None,
-    dtype: str,
+    *,
+    bits: int,
+    published: str,
     parts: tuple[str, ...],
-    label: str,
-    lowest: int,
-    highest: int,
-    span: int | None,
 ) -> Weight:
-    """A weight of integers around 0, of which zero points may still have to be taken off: `(rows, groups)`; then they
-    are up to `span` from 0."""
-    name, columns = f"{stem}.weight", shape[-1]
-    rows = int(np.prod(shape[:-1]))
-    scales = stored.array(parts[1])
-    if scales.size == 1:
-        scales = np.broadcast_to(scales.reshape(1, 1), (rows, 1))
-    fits = scales.size > 0 and scales.size % rows == 0 and (scales.ndim < 2 or scales.shape[:-1] == shape[:-1])
-    stored.require(fits, parts[1], f"It belongs to a weight of the shape {list(shape)}.")
-    scales = scales.reshape(rows, -1)
-    groups = scales.shape[1]
-    index = f"{stem}.weight_g_idx"
-    stored.require(columns % groups == 0 or index in stored.tensors, parts[1], f"{columns} columns are no such groups.")
-    group = -(-columns // groups)
-    order = None
-    if index in stored.tensors:
-        order = stored.array(index, "i32", "i64")
-        fits = order.shape == (columns,) and int(order.min()) >= 0 and int(order.max()) < groups
-        stored.require(fits, index, f"A group below {groups} is expected for each of {columns} columns.")
-        order = None if np.array_equal(order, np.arange(columns) // group) else order
-    places = np.arange(columns) // group if order is None else order
-    if zeros is not None:
-        zeros = np.broadcast_to(zeros.reshape(1, 1), (rows, 1)) if zeros.size == 1 else zeros.reshape(rows, -1)
-        stored.require(zeros.shape[1] == groups, parts[1], f"There are {zeros.shape[1]} zero points for a row.")
+    """A weight of integers around 0.
 
-    def without_zeros(begin: int, end: int) -> NDArray[np.integer[Any]]:
-        found: NDArray[np.integer[Any]] = integers(begin, end)
-        return found if zeros is None else found.astype(np.int16) - zeros[begin:end][:, places]
+    Args:
+        zeros: zero points that have to be taken off, `(rows, groups)`, or one for all.
+        parts: its tensors but scales and the order of groups.
+    """
+    scale, index = f"{stem}.weight_scale", f"{stem}.weight_g_idx"
+    how, scales = stored.info(scale, "f16", "bf16", "f32"), stored.array(scale)
+    rows, columns = int(np.prod(shape[:-1])), shape[-1]
+    fits = scales.size == 1 or scales.shape[:-1] == shape[:-1] or scales.shape == shape[:-1]
+    stored.require(fits and scales.size > 0, scale, f"It belongs to a weight of the shape {list(shape)}.")
+    scales = _of_rows(scales, rows)
+    groups = scales.shape[1]
+    in_turn = index not in stored.tensors
+    stored.require(groups <= columns and not (in_turn and columns % groups), scale, f"{columns} columns are in groups.")
+    group, order = -(-columns // groups), group_order(stored, index, columns, groups)
+    highest = (1 << bits - 1) - 1
+    lowest = -1 - highest
+    if zeros is not None:
+        stored.require(zeros.size in (1, scales.size), scale, f"The shape of its zero points is {list(zeros.shape)}.")
+        of_rows = np.broadcast_to(_of_rows(zeros, rows), scales.shape)
+        places, around_zero = np.arange(columns) // group if order is None else order, integers
+        lowest, highest = lowest - highest, highest - lowest
+
+        def integers(begin: int, end: int) -> NDArray[np.integer[Any]]:
+            return np.asarray(around_zero(begin, end).astype(np.int16) - of_rows[begin:end][:, places])
 
     return grouped_integers(
         stored,
-        name,
+        f"{stem}.weight",
         shape,
-        without_zeros,
-        lambda begin, end: to_f32(scales[begin:end], dtype),
-        lowest=lowest if span is None else -span,
-        highest=highest if span is None else span,
+        integers,
+        lambda begin, end: to_f32(scales[begin:end], how.dtype),
+        lowest=lowest,
+        highest=highest,
         group=group,
-        exact=fits_f16(scales, dtype),
+        exact=fits_f16(scales, how.dtype),
         order=order,
-        published=label,
-        parts=parts,
+        published=published,
+        parts=(*parts, scale, index),
     )
 
 
-def _zeros(stored: Stored, name: str, shape: tuple[int, ...], bits: int) -> NDArray[np.int16]:
+def _of_rows(array: NDArray[Any], rows: int) -> NDArray[Any]:
+    """Numbers of groups, `(rows, groups)`; one number is that of every row."""
+    return np.broadcast_to(array.reshape(1, 1), (rows, 1)) if array.size == 1 else array.reshape(rows, -1)
+
+
+def _packed_zeros(stored: Stored, name: str, shape: tuple[int, ...], bits: int) -> NDArray[np.int16]:
     """Zero points of a packed weight `(rows, groups)`, which lie along its rows."""
     packed = stored.array(name, "i32")
     rows = shape[0]

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from hearth.checkpoint.floats import to_f32
 from hearth.checkpoint.quantised.bits import unpack_bits, unpack_columns
-from hearth.checkpoint.quantised.grouped import grouped_integers
+from hearth.checkpoint.quantised.grouped import group_order, grouped_integers
 from hearth.checkpoint.quantised.scheme import Scheme
 from hearth.checkpoint.quantised.weight import Stored, Weight, fits_f16
 
@@ -67,7 +67,7 @@ def _weight(stored: Stored, stem: str, added: int, *, symmetric: bool) -> Weight
     fits = fits and zeros.shape[1] * 32 == rows * bits and packed.shape[0] * 32 == columns * bits
     stored.require(fits, parts[0], f"Its scales have the shape {list(scales.shape)}, its zeros {list(zeros.shape)}.")
     group = -(-columns // groups)
-    order = _order(stored, parts[3], columns, groups, group)
+    order = group_order(stored, parts[3], columns, groups)
     zeros = _with_one(zeros, bits) if added and bits != 3 else zeros
     middle = 1 << bits - 1
 
@@ -98,16 +98,6 @@ def _weight(stored: Stored, stem: str, added: int, *, symmetric: bool) -> Weight
         published=f"gptq {bits} bits",
         parts=parts,
     )
-
-
-def _order(stored: Stored, name: str, columns: int, groups: int, group: int) -> NDArray[Any] | None:
-    """The group of each column, where they are not one after another."""
-    if name not in stored.tensors:
-        return None
-    order = stored.array(name, "i32")
-    fits = order.shape == (columns,) and int(order.min()) >= 0 and int(order.max()) < groups
-    stored.require(fits, name, f"A group below {groups} is expected for each of {columns} columns.")
-    return None if np.array_equal(order, np.arange(columns) // group) else order
 
 
 def _with_one(zeros: NDArray[Any], bits: int) -> NDArray[Any]:

@@ -26,6 +26,21 @@ Scales = Callable[[int, int], NDArray[np.float32]]
 """Their scales: `(rows, groups)`."""
 
 
+def group_order(stored: Stored, name: str, columns: int, groups: int) -> NDArray[Any] | None:
+    """The group of each column as a tensor says it, where there is one and groups are not one after another.
+
+    Raises:
+        CorruptFile: it names groups that are not there.
+    """
+    if name not in stored.tensors:
+        return None
+    order = stored.array(name, "i32", "i64")
+    fits = order.shape == (columns,) and int(order.min()) >= 0 and int(order.max()) < groups
+    stored.require(fits, name, f"A group below {groups} is expected for each of {columns} columns.")
+    in_turn = np.arange(columns) // -(-columns // groups)
+    return None if np.array_equal(order, in_turn) else order
+
+
 def grouped_integers(
     stored: Stored,
     name: str,

@@ -63,11 +63,11 @@ class Scheme:
             raise self.unsupported(key, "True or false is expected.")
         return value
 
-    def count(self, key: str, default: int | None = None, *, whole: bool = False) -> int:
-        """A positive number; -1 for all of a row where `whole` allows that. Raises Unsupported for another."""
+    def count(self, key: str, default: int) -> int:
+        """A positive number. Raises Unsupported for another."""
         value = self.settings.get(key)
         value = default if value is None else value
-        if type(value) is not int or not (0 < value < 1 << 24 or (whole and value == -1)):
+        if type(value) is not int or not 0 < value < 1 << 24:
             raise self.unsupported(key, "A positive number is expected.")
         return value
 
