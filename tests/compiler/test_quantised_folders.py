@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from tests.checkpoint.quantised.making import CONFIG, METHODS, write_folder, write_model
+from tests.checkpoint.quantised.making import METHODS, write_experts, write_folder, write_model
 from tests.compiler.compiled import Piece, Sequences, open_session
 
 from hearth.checkpoint import open_checkpoint
@@ -33,7 +33,7 @@ def logits(folder: Path, **how: str) -> NDArray[np.float32]:
 def plain(folder: Path, quantised: Path) -> Path:
     """The same model, every weight as f32."""
     checkpoint = open_checkpoint(quantised)
-    return write_folder(folder, CONFIG, {name: read_tensor(checkpoint, name) for name in checkpoint.tensors})
+    return write_folder(folder, checkpoint.config, {name: read_tensor(checkpoint, name) for name in checkpoint.tensors})
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -45,6 +45,12 @@ def test_logits_are_those_of_the_same_weights_as_floats(cache: Path, tmp_path: P
     got = logits(quantised, head="f32", **wish)
     np.testing.assert_allclose(got, expected, atol=1e-4, rtol=1e-4)
     assert np.abs(expected).max() > 0.1
+
+
+def test_stacked_experts_are_taken_apart(cache: Path, tmp_path: Path) -> None:
+    quantised = write_experts(tmp_path / "experts")
+    expected = logits(plain(tmp_path / "plain", quantised), quant="f32", head="f32")
+    np.testing.assert_allclose(logits(quantised, head="f32"), expected, atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("method", [method for method in METHODS if KEPT[method]])

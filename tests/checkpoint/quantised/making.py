@@ -205,3 +205,30 @@ def write_model(path: Path, method: str, *, skip: Sequence[str] = ()) -> Path:
         del tensors["model.embed_tokens.weight"]
         tensors |= {"model.embed_tokens" + ending: tensor for ending, tensor in _mlx(rng, 96, 128).items()}
     return write_folder(path, {**CONFIG, key: settings}, tensors)
+
+
+_EXPERTS: Mapping[str, Any] = {
+    **CONFIG, "model_type": "qwen3_moe", "head_dim": 32, "num_experts": 4, "num_experts_per_tok": 2,
+    "moe_intermediate_size": 64, "decoder_sparse_step": 1, "mlp_only_layers": [], "norm_topk_prob": True,
+    "num_hidden_layers": 1, "quantization": METHODS["mlx"][0],
+}  # fmt: skip
+
+
+def write_experts(path: Path) -> Path:
+    """A mixture of experts in MLX's form, whose matrices of experts are stacked."""
+    rng = np.random.default_rng(8)
+    layer = "model.layers.0."
+    tensors: dict[str, Tensor | NDArray[Any]] = {"model.norm.weight": np.ones(128, np.float32)}
+    for name in ("lm_head", "model.embed_tokens"):
+        tensors[f"{name}.weight"] = rng.normal(0, 0.3, (96, 128)).astype(np.float16)
+    for norm, size in (("input_layernorm", 128), ("post_attention_layernorm", 128), ("self_attn.q_norm", 32)):
+        tensors[f"{layer}{norm}.weight"] = rng.uniform(0.5, 1.5, size).astype(np.float32)
+    tensors[f"{layer}self_attn.k_norm.weight"] = np.ones(32, np.float32)
+    tensors[f"{layer}mlp.gate.weight"] = rng.normal(0, 0.3, (4, 128)).astype(np.float32)
+    for name, shape in _SHAPES.items():
+        if name.startswith("self_attn"):
+            tensors |= {layer + name + ending: tensor for ending, tensor in _mlx(rng, *shape).items()}
+    for part, (rows, columns) in {"gate_proj": (64, 128), "up_proj": (64, 128), "down_proj": (128, 64)}.items():
+        for ending, (dtype, array) in _mlx(rng, 4 * rows, columns).items():
+            tensors[f"{layer}mlp.switch_mlp.{part}{ending}"] = dtype, array.reshape(4, rows, -1)
+    return write_folder(path, _EXPERTS, tensors)
