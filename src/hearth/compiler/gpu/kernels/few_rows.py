@@ -96,7 +96,7 @@ def few_rows(spec: FewRowsSpec) -> GpuKernel:
     output.scalars()
 
     at = _of_rows(k, spec, x) if whose is None else _of_experts(k, spec, x, whose)
-    block, first_row, end = at.block, at.first_row, at.end
+    block, first_row, end, output.bias_first = at.block, at.first_row, at.end, at.matrix
     quarter, slot = k.let(mod(k.thread, QUARTERS), "quarter"), k.let(div(k.thread, QUARTERS), "slot")
     if product.carried is not None:
         assert spec.rows == 1

@@ -120,6 +120,7 @@ class Output:
         """Declares the buffers; `scalars` the scalars."""
         self.k, self.spec = k, spec
         self.bias: Memory | None = k.buffer("bias", "float32x4") if spec.bias else None
+        self.bias_first: Expr = i32(0)  # blocks of 16 before those of the matrix, where there are several
         self.residual: Memory | None = k.buffer("residual", "float32x4") if spec.epilogue == "add" else None
         self.y = k.buffer("Y", "float32x4")
         if spec.epilogue == "logits":
@@ -168,7 +169,9 @@ class Output:
         return value
 
     def _biased(self, value: Expr, block: Expr, quarter: Expr) -> Expr:
-        return value if self.bias is None else value + self.bias.load(block * QUARTERS + quarter)
+        if self.bias is None:
+            return value
+        return value + self.bias.load((self.bias_first + block) * QUARTERS + quarter)
 
 
 class Largest:

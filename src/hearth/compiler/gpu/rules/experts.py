@@ -75,12 +75,15 @@ def _tiles(count: int, pairs: Any) -> Any:
 def _product(graph: Graph, value: Any, s: GpuSelection) -> Any:
     norm, epilogue = attribute(value, "norm"), str(attribute(value, "epilogue", "store"))
     args, activations = arguments(value), 1 + (norm is not None)
-    before, w, (ids, tiles, *tokens) = list(args[:activations]), args[activations], args[activations + 1 :]
+    before, w, rest = list(args[:activations]), args[activations], list(args[activations + 1 :])
+    bias = [rest.pop()] if attribute(value, "bias") else []
+    ids, tiles, *tokens = rest
     packed, columns, used = s.parameters.packed[w.name], width(args[0]), int(attribute(value, "used"))
     spec = ProductSpec(
         packed.fmt,
         epilogue=epilogue,  # type: ignore[arg-type]
         activation=str(attribute(value, "activation")) if epilogue in ("activate", "gated") else "",
+        bias=bool(bias),
         norm=None if norm is None else float(norm),
         tail=ProductSpec.has_tail(columns),
     )
@@ -89,7 +92,7 @@ def _product(graph: Graph, value: Any, s: GpuSelection) -> Any:
     threads = threads_for(units * used)
     work = Work.of(role(w.name), pairs, 2 * packed.n * int(packed.k or 0), chosen=used)
     made: list[Any] = []
-    buffers = activations + len(tokens) + 2  # which pairs, and the result
+    buffers = activations + len(tokens) + len(bias) + 2  # which pairs, and the result
     for parts in together(parts_of(packed), MAX_STORAGE_BUFFERS - buffers):
         begin = parts[0].first
         alone = FewRowsSpec(spec, 1, threads, len(parts), experts=True)
@@ -102,7 +105,7 @@ def _product(graph: Graph, value: Any, s: GpuSelection) -> Any:
             kernel = s.use(how.name, lambda how=how: [few_rows(how)])  # type: ignore[misc]
             scalars = [m, columns, stride(columns), packed.blocks, parts[0].height, ld, 0, units, begin]
             step = call(
-                kernel, [*[w] * len(parts), *before, *whose, *made], tensor(pairs, ld), m * (units * chosen),
+                kernel, [*[w] * len(parts), *before, *whose, *bias, *made], tensor(pairs, ld), m * (units * chosen),
                 [*scalars, used if tokens else 1], work=work, in_place=bool(made), parts=operands_of(parts, 0),
             )  # fmt: skip
             made = [graph.emit(step)]
