@@ -11,11 +11,11 @@ from hearth.checkpoint.types import SourceKind
 from hearth.model.encoder import parameters as encoder_parameters
 from hearth.model.encoder.config import EncoderConfig
 from hearth.model.text.config import DecoderConfig
-from hearth.model.text.kv_cache import KV_DTYPES, PAGE_TOKENS, attending, block_bytes, slot_bytes
+from hearth.model.text.kv_cache import KV_DTYPES, PAGE_TOKENS, kv_page_bytes, slot_bytes
 from hearth.model.text.parameters import parameter_role, parameter_shapes
 from hearth.model.vision.part import Part
 from hearth.quant import choose_format, packed_size
-from hearth.quant.formats import Format, round_up
+from hearth.quant.formats import Format
 
 KEPT_STATES = 6
 """Recurrent states that an engine has of one sequence at least (`engine.slots_for`): where it is, and where it or the
@@ -140,9 +140,7 @@ def network_size(shapes: Mapping[str, tuple[int, ...]], formats: Mapping[str, Fo
 
 def kv_bytes_per_token(config: DecoderConfig, kv: str = "f16") -> int:
     """Memory of keys and values of one token, all layers together."""
-    hp = round_up(config.head_dim, 16)
-    page_bytes = sum(block_bytes(kind, KV_DTYPES[kv], hp) for kind in ("k", "v"))
-    return page_bytes * config.num_kv_heads * len(attending(config)) // PAGE_TOKENS
+    return sum(kv_page_bytes(config, KV_DTYPES[kv]).values()) // PAGE_TOKENS
 
 
 def kept_state_bytes(slot_bytes: int) -> int:

@@ -40,6 +40,9 @@ ROPES = [
         (True, None, 0.5, (0.3, 7), "int8"),
     )
 ]
+# Heads of values are normalised too; and queries alone are made ready.
+ROPES.append(RopeSpec(replace(ROPES[1].how, value_norm=True), "float32"))
+ROPES.append(replace(ROPES[1], appends=False))
 
 
 class Library:
@@ -237,15 +240,15 @@ def test_rotated_queries_and_appended_keys(
     before = [pages.memory.copy() for pages in (k_pages, v_pages)]
     out = guarded((kv_heads, tokens, group, hp), np.float32)
     shared = padded_rows(x, ld)
-    inputs = [shared, shared, shared]
+    inputs = [shared] * (3 if spec.appends else 1)
     inputs += [copied(cos), copied(sin)] if how.rotate else []
-    inputs += [copied(norm) for norm in norms] if how.norm else []
-    inputs += [copied(positions), copied(seq), copied(table)]
+    inputs += [copied(norm) for norm in norms[: 2 if spec.appends else 1]] if how.norm else []
+    inputs += [copied(positions), *([copied(seq), copied(table)] if spec.appends else [])]
     if spec.key_group and hp % 32 == 0:
         spec = replace(spec, key_group=32)
-    scalars = [ld, ld, ld, 0, widths[0], widths[0] + widths[1], group, kv_heads, head_dim, hp,
-               half if how.rotate else 0, tokens, stride, PAGE]  # fmt: skip
-    buffers = [*inputs, out, k_pages.memory, v_pages.memory]
+    columns = [ld, ld, ld, 0, widths[0], widths[0] + widths[1]] if spec.appends else [ld, 0]
+    scalars = [*columns, group, kv_heads, head_dim, hp, half if how.rotate else 0, tokens, stride, PAGE]
+    buffers = [*inputs, out, *([k_pages.memory, v_pages.memory] if spec.appends else [])]
     kernels.run(kernels.append[spec], buffers, scalars, tokens * kv_heads, chunk=3)
 
     # Keys of int8 are turned by a Hadamard matrix, and queries the same way: their products stay.
@@ -276,6 +279,10 @@ def test_rotated_queries_and_appended_keys(
         rate, length = how.temperature
         queries = queries * (1 + rate * np.log(1 + positions // length))[:, None, None, None]
     np.testing.assert_allclose(out, queries.transpose(1, 0, 2, 3), atol=3e-6, rtol=1e-5)
+    if not spec.appends:
+        return
+    if how.value_norm:
+        v = normalised(v, np.ones(head_dim, np.float32)).astype(np.float32)
     keys, values = expected(k, norms[1]), np.pad(v, ((0, 0), (0, 0), (0, hp - head_dim)))
     for t in range(tokens):
         page, slot = table[seq[t], positions[t] // PAGE], positions[t] % PAGE

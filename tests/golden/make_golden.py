@@ -36,7 +36,7 @@ def build_model(recipe: Recipe) -> torch.nn.Module:
         for name, parameter in sorted(model.named_parameters()):
             parameter.copy_(torch.from_numpy(_draw(rng, name, tuple(parameter.shape), config)))
         for name, buffer in sorted(model.named_buffers()):
-            if name.endswith(("e_score_correction_bias", "expert_bias")):
+            if name.endswith(("e_score_correction_bias", "expert_bias", "layer_scalar")):
                 buffer.copy_(torch.from_numpy(_draw(rng, name, tuple(buffer.shape), config)))
         model.tie_weights()
     return model
@@ -45,8 +45,11 @@ def build_model(recipe: Recipe) -> torch.nn.Module:
 def _draw(rng: np.random.Generator, name: str, shape: tuple[int, ...], config: Any) -> NDArray[np.float32]:
     """f32 values that f16 holds exactly."""
     noise = rng.standard_normal(shape)
-    if name.endswith("weight") and len(shape) == 1:  # of a norm
-        offset = config.model_type == "nemotron" or "gemma" in config.model_type
+    if name.endswith("layer_scalar"):
+        values = 0.3 * noise + 1.0
+    elif name.endswith("weight") and len(shape) == 1:  # of a norm
+        offset = config.model_type == "nemotron"
+        offset |= "gemma" in config.model_type and "gemma4" not in config.model_type
         offset |= config.model_type.startswith(("qwen3_5", "qwen3_next")) and "linear_attn" not in name
         values = 0.3 * noise + (0.0 if offset else 1.0)
     elif len(shape) == 1:

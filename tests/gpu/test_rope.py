@@ -81,6 +81,7 @@ class Head:
     merged: bool = True
     about: bool = False  # sinks and slopes stand behind queries
     temperature: tuple[float, int] | None = None
+    value_norm: bool = False
 
     @property
     def hp(self) -> int:
@@ -88,7 +89,7 @@ class Head:
 
     def spec(self, heads: Literal["qkv", "q", "kv"]) -> AppendSpec:
         about = self.about and heads != "kv"
-        how = Readying(self.rotary is not None, self.norm, 1e-5, 0.125, self.temperature)
+        how = Readying(self.rotary is not None, self.norm, 1e-5, 0.125, self.temperature, self.value_norm)
         return AppendSpec(heads, self.hp, how, self.kv_dtype, about, about)
 
 
@@ -108,6 +109,8 @@ HEADS = [
     Head(4, 64, rotary=64, norm="rotated_head"),
     Head(1, 24, rotary=16, norm="rotated_head", kv_dtype="float32", merged=False, temperature=(0.3, 7)),
     Head(2, 64, rotary=64, kv_dtype="int8", temperature=(0.1, 4)),
+    Head(2, 48, rotary=48, norm="head", kv_dtype="float32", value_norm=True),
+    Head(2, 20, rotary=20, norm="full", kv_dtype="int8", value_norm=True, merged=False),
 ]
 # (sequence, first position, end): a lone even and a lone odd token, chunks that begin and end in the middle of pages.
 BATCH = [(0, 6, 7), (2, 3, 21), (1, 33, 34), (3, 16, 18)]
@@ -230,6 +233,8 @@ def test_heads_are_normed_rotated_and_appended(head: Head) -> None:
     largest = np.abs(wanted_q).max(axis=(2, 3), keepdims=True)
     assert (np.abs(q_out - wanted_q) <= 1e-6 * largest).all()
 
+    if head.value_norm:
+        v = v / np.sqrt((v * v).mean(axis=-1, keepdims=True) + 1e-5)
     wanted = [_turned(_expected(k, head, k_norm, cos, sin), head), _padded(v, head)]
     written = np.zeros((9, 16), bool)
     for token, (position, sequence) in enumerate(zip(positions, sequences, strict=True)):

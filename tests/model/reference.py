@@ -77,6 +77,7 @@ def forward(config: DecoderConfig, parameters: Mapping[str, Array], token_ids: N
         x = x + p["position_embed"][: len(x)]
     if config.embedding_norm:
         x = _norm(config, x, p, "embed_norm")
+    embedded, shared = x, {}
     for index, layer in enumerate(config.layers):
         own = {name.split(".", 2)[2]: w for name, w in p.items() if name.startswith(f"layers.{index}.")}
         start = x
@@ -86,31 +87,59 @@ def forward(config: DecoderConfig, parameters: Mapping[str, Array], token_ids: N
             read = x if config.branches == "serial" else start
             before = "attn_norm" if config.branches == "parallel_shared" else before
             y = _norm(config, read, own, before) if config.placement(layer) != "post" else read
-            y = branch(config, layer, own, y)
+            y = branch(config, layer, own, y) if branch is _mlp else _mixed(config, layer, own, y, shared, index)
             if config.placement(layer) != "pre":
                 y = _norm(config, y, own, after)
             x = x + config.residual_scale * y
+        if config.layer_embedding:
+            x = x + _given(config, p, own, x, embedded, token_ids, index)
+        x = x * own.get("scale", 1.0)
     x = _norm(config, x, p, "norm")
     logits = x @ (p["embed"] if config.tied_embeddings else p["head"]).T + p.get("head_bias", 0.0)
     logits = logits * config.logit_scale
     return _softcap(logits, config.logit_softcap)
 
 
-def _mixed(config: DecoderConfig, layer: LayerConfig, w: Mapping[str, Array], x: Array) -> Array:
-    attended = _attention(config, layer, w, x) if layer.attends else 0.0
+Shared = dict[int, tuple[Array, Array]]
+"""Keys and values of layers."""
+
+
+def _given(
+    config: DecoderConfig, p: Mapping[str, Array], w: Mapping[str, Array], x: Array, embedded: Array,
+    token_ids: NDArray[np.int32], index: int,
+) -> Array:  # fmt: skip
+    """What the second embedding adds to what a layer gives."""
+    width = config.layer_embedding
+    project = p["layer_project"][index * width : (index + 1) * width]
+    of_token = p["layer_embed"][token_ids][:, index * width : (index + 1) * width] * np.sqrt(width)
+    of_x = _rms_norm(config, embedded @ project.T / np.sqrt(config.hidden_size), p["layer_embed_norm"])
+    gated = _activated(config, w, x @ w["given_gate"].T) * (of_x + of_token) / np.sqrt(2)
+    return _rms_norm(config, gated @ w["given_out"].T, w["given_norm"])
+
+
+def _mixed(
+    config: DecoderConfig, layer: LayerConfig, w: Mapping[str, Array], x: Array, shared: Shared, index: int
+) -> Array:
+    attended = _attention(config, layer, w, x, shared, index) if layer.attends else 0.0
     return attended + (reference_mixers.mix(layer.mixer, w, x, config.norm_eps) if layer.mixer else 0.0)
 
 
-def _attention(config: DecoderConfig, layer: LayerConfig, w: Mapping[str, Array], x: Array) -> Array:
-    tokens, group = len(x), config.num_heads // config.num_kv_heads
-    q, k, v = (x @ w[name].T + w.get(f"{name}_bias", 0.0) for name in "qkv")
+def _attention(
+    config: DecoderConfig, layer: LayerConfig, w: Mapping[str, Array], x: Array, shared: Shared, index: int
+) -> Array:
+    tokens, group = len(x), config.num_heads // config.num_kv_heads_of(layer)
+    # Of a layer that has no keys or no values of its own something stands there, and is not used.
+    names = ("q", "k" if "k" in w else "q", "v" if "v" in w else "k" if "k" in w else "q")
+    q, k, v = (x @ w[name].T + w.get(f"{name}_bias", 0.0) for name in names)
     if config.qkv_clip is not None:
         q, k, v = (np.clip(a, -config.qkv_clip, config.qkv_clip) for a in (q, k, v))
     if config.qk_norm == "full":
         q, k = _rms_norm(config, q, w["q_norm"]), _rms_norm(config, k, w["k_norm"])
-    q, k, v = (a.reshape(tokens, -1, config.head_dim) for a in (q, k, v))  # (T, heads, head_dim)
+    q, k, v = (a.reshape(tokens, -1, config.head_dim_of(layer)) for a in (q, k, v))  # (T, heads, head_dim)
     if config.qk_norm == "head":
-        q, k = _rms_norm(config, q, w["q_norm"]), _rms_norm(config, k, w["k_norm"])
+        q, k = _rms_norm(config, q, w["q_norm"]), _rms_norm(config, k, w.get("k_norm", w["q_norm"]))
+    if config.value_norm:
+        v = _rms_norm(config, v, np.ones(1))
     if config.qk_norm == "head_layer":
         q, k = (_layer_norm(config, x, w[name]) for x, name in ((q, "q_norm"), (k, "k_norm")))
     if layer.rope is not None:
@@ -120,6 +149,8 @@ def _attention(config: DecoderConfig, layer: LayerConfig, w: Mapping[str, Array]
     if config.attention_temperature:
         rate, length = config.attention_temperature
         q = q * (1 + rate * np.log(1 + np.arange(tokens) // length))[:, None, None]
+    k, v = shared[layer.reads] if layer.reads is not None else (k, v)
+    shared[index] = k, v
     k, v = np.repeat(k, group, axis=1), np.repeat(v, group, axis=1)
     scores = _softcap(np.einsum("ihd,jhd->hij", q, k) * config.attention_scale, config.attention_softcap)
     distance = np.arange(tokens)[:, None] - np.arange(tokens)[None, :]

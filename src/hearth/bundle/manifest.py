@@ -86,7 +86,7 @@ class TextFacts:
     Attributes:
         head: number format of embedding and head.
         kv: number format of keys and values: `f16`, `q8` or `f32`.
-        layers: of the decoder.
+        layers: of the decoder; 1 where they have to stay on one device.
         layer_bytes: weights of the largest of these.
         vocab_size: columns of the logits.
         context_max: tokens that it can hold at most, as compiled.

@@ -19,6 +19,7 @@ class Readying:
         norm: `DecoderConfig.qk_norm`.
         eps: of the norm.
         q_scale: what queries are multiplied by.
+        value_norm: heads of v are normalised, without a weight.
         temperature: factor and length of `DecoderConfig.attention_temperature`, by which queries grow besides.
     """
 
@@ -27,6 +28,7 @@ class Readying:
     eps: float
     q_scale: float
     temperature: tuple[float, int] | None = None
+    value_norm: bool = False
 
     @classmethod
     def of(cls, value: Any) -> Readying:
@@ -37,12 +39,14 @@ class Readying:
             float(attribute(value, "epsilon")),
             float(attribute(value, "scale")),
             (factor, length) if factor else None,
+            bool(attribute(value, "value_norm")),
         )
 
-    def names(self, *, queries: bool = True) -> list[str]:
+    def names(self, *, queries: bool = True, values: bool = True) -> list[str]:
         """Parts of a kernel's name."""
-        parts = ["rot" if self.rotate else "nope"]
-        parts += [self.norm, in_name(self.eps)] if self.norm else []
+        normed: list[str] = [self.norm] if self.norm else []
+        normed += ["values"] if self.value_norm and values else []
+        parts = ["rot" if self.rotate else "nope", *normed, *([in_name(self.eps)] if normed else [])]
         if queries:
             parts.append(in_name(self.q_scale))
             parts += [f"temp{in_name(self.temperature[0])}_{self.temperature[1]}"] if self.temperature else []
@@ -54,6 +58,7 @@ class AttentionOperands:
     """Its operands by name; lists are empty where it has none.
 
     Attributes:
+        k, v: None where it appends nothing, and attends to what another has appended.
         tables: cos and sin of the rotation.
         norms: weights of the norms of q and of k.
         slopes: by which scores fall with the distance (ALiBi), one for each head.
@@ -85,9 +90,9 @@ class AttentionOperands:
             some, rest = rest[:count], rest[count:]
             return some
 
-        q, k, v = taken(3)
+        q, k, v = taken(3) if attribute(value, "appends") else (*taken(1), None, None)
         tables = taken(2 if attribute(value, "rope") else 0)
-        norms = taken(2 if attribute(value, "qk_norm") else 0)
+        norms = taken((1 if k is None else 2) if attribute(value, "qk_norm") else 0)
         sinks = taken(1 if attribute(value, "sinks") else 0)
         slopes = taken(1 if attribute(value, "slopes") else 0)
         last_seen = taken(1 if attribute(value, "ahead") else 0)

@@ -126,12 +126,15 @@ def text_job(
         if spec is not None:
             save_sight(spec, folder)
 
+    # Layers that read the keys and values of others stay on one device, as if they were one.
+    together = config.num_layers if any(layer.reads is not None for layer in config.layers) else 1
+
     def facts(plan: Plan) -> TextFacts:
         return TextFacts(
             head=formats["embed" if config.tied_embeddings else "head"].name,
             kv=kv,
-            layers=config.num_layers,
-            layer_bytes=plan.layer_bytes("layers."),
+            layers=config.num_layers // together,
+            layer_bytes=plan.layer_bytes("layers.") * together,
             vocab_size=config.vocab_size,
             context_max=config.max_position,
             kv_bytes_per_token=plan.state_bytes("pages") // PAGE_TOKENS,

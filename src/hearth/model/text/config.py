@@ -57,6 +57,9 @@ class LayerConfig:
         feed_forward: it has an MLP; there are layers that only mix, and layers that have nothing else (Nemotron-H).
         experts: its MLP is a mixture of `DecoderConfig.experts`.
         norm_placement: where its norms are, if not as `DecoderConfig` says (OLMo Hybrid).
+        head_dim, num_kv_heads, intermediate_size: sizes of its own; None: those of the model.
+        reads: it has no keys and values of its own, and attends to those of this layer (Gemma 4); None: it has.
+        own_values: False where keys, before they are normalised and rotated, are the values too (Gemma 4).
     """
 
     rope: int | None = 0
@@ -66,6 +69,11 @@ class LayerConfig:
     feed_forward: bool = True
     experts: bool = False
     norm_placement: NormPlacement | None = None
+    head_dim: int | None = None
+    num_kv_heads: int | None = None
+    intermediate_size: int | None = None
+    reads: int | None = None
+    own_values: bool = True
 
     @property
     def mixes(self) -> bool:
@@ -136,6 +144,9 @@ class DecoderConfig:
         experts: what the MLP is in layers that are a mixture of experts; its parts are as `mlp` and `activation` say.
         position_table: a learned vector for each position is added to the embedding (GPT-2).
         embedding_norm: the embedding is normalised (BLOOM).
+        layer_embedding: width of a second embedding, of which every layer has its part, that goes through a gate and is
+            added behind the MLP (Gemma 4); 0: none.
+        layer_scale: what a layer gives is multiplied by a number of its own (Gemma 4).
         qk_norm: None; `head`: RMSNorm over each head of q and k before RoPE (Qwen 3, Gemma 3), weights [head_dim];
             `full`: over the whole projection (OLMo 2), weights [heads * head_dim]; `head_layer`: LayerNorm over each
             head, weights [heads, head_dim] (StableLM 2 12B, Command R+); `rotated_head`: as `head`, after RoPE
@@ -144,6 +155,7 @@ class DecoderConfig:
             one for each head (LFM3).
         attention_sinks: each head has a logit that joins the denominator of its softmax, and nothing else (gpt-oss).
         qkv_clip: q, k and v are cut to -c .. c (OLMo 1, MPT); None: off.
+        value_norm: each head of v is normalised, without a weight (Gemma 4).
         alibi: slopes of the heads: so much for each token that lies between is taken off a score (ALiBi); none: off.
         attention_scale: multiplies q k^T.
         attention_temperature: b and n: q is multiplied by 1 + b log(1 + floor(position / n)) (Ministral 3); None: off.
@@ -179,6 +191,8 @@ class DecoderConfig:
     experts: ExpertsConfig | None = None
     position_table: bool = False
     embedding_norm: bool = False
+    layer_embedding: int = 0
+    layer_scale: bool = False
     qk_norm: QkNorm | None = None
     qkv_bias: bool = False
     output_bias: bool = False
@@ -186,6 +200,7 @@ class DecoderConfig:
     attention_gate: Literal["full", "head"] | None = None
     attention_sinks: bool = False
     qkv_clip: float | None = None
+    value_norm: bool = False
     alibi: tuple[float, ...] = ()
     attention_scale: float = 1.0
     attention_temperature: tuple[float, int] | None = None
@@ -204,6 +219,12 @@ class DecoderConfig:
     @property
     def num_layers(self) -> int:
         return len(self.layers)
+
+    def head_dim_of(self, layer: LayerConfig) -> int:
+        return layer.head_dim or self.head_dim
+
+    def num_kv_heads_of(self, layer: LayerConfig) -> int:
+        return layer.num_kv_heads or self.num_kv_heads
 
     @property
     def has_state(self) -> bool:

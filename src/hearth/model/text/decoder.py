@@ -92,12 +92,13 @@ class _Builder:
             self.params[rope_parameter(i)] = relax.Var(rope_parameter(i), f32_tensor(len(rope.inv_freq)))
         if config.alibi:
             self.params[ALIBI] = relax.Var(ALIBI, f32_tensor(len(config.alibi)))
-        hp = padded_head(config.head_dim)
         self.states: dict[str, Any] = {}
-        for layer in attending(config):
+        for number in attending(config):
+            layer = config.layers[number]
+            hp, heads = padded_head(config.head_dim_of(layer)), config.num_kv_heads_of(layer)
             for kind in "kv":
-                name = f"layers.{layer}.{kind}_pages"
-                shape = (pages, config.num_kv_heads, block_bytes(kind, kv_dtype, hp) // ITEM_BYTES[kv_dtype])
+                name = f"layers.{number}.{kind}_pages"
+                shape = (pages, heads, block_bytes(kind, kv_dtype, hp) // ITEM_BYTES[kv_dtype])
                 self.states[name] = relax.Var(name, relax.TensorType(shape, kv_dtype))
         slots = tirx.Var(SLOTS, "int64")
         for name, size in slot_bytes(config).items():
@@ -144,8 +145,13 @@ class _Builder:
                 if self.embeddings:
                     x = self.emit(replace_rows(x, self.inputs[EMBEDDINGS], self.inputs[EMBEDDED_TOKENS]))
                 tables = [self.table(i, rope) for i, rope in enumerate(c.ropes)]
+                given = self.given(x) if c.layer_embedding else []
                 for i, layer in enumerate(c.layers):
                     x = self.block(i, layer, x, tables)
+                    if c.layer_embedding:
+                        x = self.add_given(i, x, given[i])
+                    if c.layer_scale:
+                        x = self.emit(op.multiply(x, self.params[f"layers.{i}.scale"]))
                 hidden = self.norm(x, "norm")
                 rows = self.emit(op.take(hidden, self.inputs["logit_rows"], axis=0))
                 bias = "head_bias" if c.head_bias else None
@@ -158,6 +164,29 @@ class _Builder:
                 out = bb.emit_output(relax.Tuple([logits, best, hidden]))
             bb.emit_func_output(out)
         return bb.get()
+
+    def given(self, x: Any) -> list[tuple[Any, Any]]:
+        """What each layer is given beside its input, (n, layer_embedding): of the tokens' embedding x, and its part of
+        their second one."""
+        c, width = self.c, self.c.layer_embedding
+        second = self.emit(op.take(self.params["layer_embed"], self.inputs["token_ids"], axis=0))
+        both = (
+            self.scaled(self.linear(x, "layer_project", None), c.hidden_size**-0.5),
+            self.scaled(second, width**0.5),
+        )
+        if c.num_layers == 1:
+            return [both]
+        ends = [i * width for i in range(1, c.num_layers)]
+        parts = [self.emit(op.split(each, ends, axis=1)) for each in both]
+        first, second = ([self.emit(relax.TupleGetItem(each, i)) for i in range(c.num_layers)] for each in parts)
+        return list(zip(first, second, strict=True))
+
+    def add_given(self, i: int, x: Any, given: tuple[Any, Any]) -> Any:
+        p, (of_x, own) = f"layers.{i}.", given
+        both = self.scaled(self.emit(op.add(self.norm(of_x, "layer_embed_norm"), own)), 0.5**0.5)
+        gate = self.activated(p, self.linear(x, p + "given_gate", None))
+        out = self.linear(self.emit(op.multiply(gate, both)), p + "given_out", None)
+        return self.emit(op.add(x, self.norm(out, p + "given_norm")))
 
     def table(self, i: int, rope: RopeConfig) -> Any:
         # Where tokens have one position all pairs turn by that.
@@ -194,12 +223,14 @@ class _Builder:
 
     def attention(self, i: int, layer: LayerConfig, x: Any, tables: list[Any]) -> Any:
         c, p = self.c, f"layers.{i}."
-        args = [self.linear(x, p + name, f"{p}{name}_bias" if c.qkv_bias else None) for name in ("q", "k", "v")]
+        names = ("q",) if layer.reads is not None else ("q", "k", "v") if layer.own_values else ("q", "k")
+        args = [self.linear(x, p + name, f"{p}{name}_bias" if c.qkv_bias else None) for name in names]
         args = [self.cut(each, c.qkv_clip) for each in args]
+        args += [] if layer.own_values or layer.reads is not None else args[1:]
         if layer.rope is not None:
             args += [self.emit(relax.TupleGetItem(tables[layer.rope], j)) for j in (0, 1)]
         if c.qk_norm:
-            args += [self.params[p + "q_norm"], self.params[p + "k_norm"]]
+            args += [self.params[p + name] for name in ("q_norm", "k_norm") if p + name in self.params]
         if c.attention_sinks:
             args.append(self.params[p + "sinks"])
         if c.alibi:
@@ -207,11 +238,14 @@ class _Builder:
         if self.ahead:
             args.append(self.inputs[LAST_SEEN])
         args += [self.inputs[name] for name in ("positions", "token_seq", "items", "merges", "block_table")]
-        args += [self.states[p + "k_pages"], self.states[p + "v_pages"]]
+        pages = p if layer.reads is None else f"layers.{layer.reads}."
+        args += [self.states[pages + "k_pages"], self.states[pages + "v_pages"]]
+        head_dim = c.head_dim_of(layer)
         temperature, length = c.attention_temperature or (0.0, 1)
         call = hearth_op(
-            "paged_attention", args, f32_tensor(self.n, c.num_heads * c.head_dim), num_heads=c.num_heads,
-            num_kv_heads=c.num_kv_heads, head_dim=c.head_dim, scale=c.attention_scale,
+            "paged_attention", args, f32_tensor(self.n, c.num_heads * head_dim), num_heads=c.num_heads,
+            num_kv_heads=c.num_kv_heads_of(layer), head_dim=head_dim, appends=layer.reads is None,
+            value_norm=c.value_norm, scale=c.attention_scale,
             softcap=c.attention_softcap or 0.0, window=layer.sliding_window or 0, rope=layer.rope is not None,
             qk_norm=c.qk_norm or "", epsilon=c.norm_eps, sinks=c.attention_sinks,
             slopes=bool(c.alibi), temperature=temperature, temperature_length=length, ahead=self.ahead,

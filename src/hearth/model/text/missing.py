@@ -50,9 +50,8 @@ BLOCKS: tuple[Block, ...] = (
     Block("one block of attention that many layers share", {"zamba": "jamba", "zamba2": "bamba"}),
     Block("Mamba 2 whose heads have steps from a product of low rank", {"plamo2": "bamba"}),
     Block(
-        "an embedding for each layer, and layers that share keys and values",
-        {"gemma4": "gemma3", "gemma4_text": "gemma3", "gemma4_unified": "gemma3", "gemma3n": "gemma3",
-         "gemma3n_text": "gemma3"},
+        "streams of the residual that are mixed (AltUp), and activations that are mostly zero",
+        {"gemma3n": "gemma4", "gemma3n_text": "gemma4"},
     ),
     Block(
         "layers whose heads or widths differ",

@@ -54,7 +54,8 @@ def text_network(
                 inputs(config.vocab_size, limits, extras),
                 ("logits", "argmax", "hidden"),
                 TEXT_DOOR,
-                layers="layers.",
+                # A layer that reads another's keys and values cannot be on another device.
+                layers="" if any(layer.reads is not None for layer in config.layers) else "layers.",
             ),
         ),
         symbols=symbols(limits, extras, prompts=coarse_prompts),

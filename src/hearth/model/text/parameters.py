@@ -6,6 +6,9 @@ of the same name with `_bias`, and may have neither.
     embed                                   [vocab, hidden]
     position_embed                          [max_position, hidden]                         (position_table)
     embed_norm                              [hidden]                                       (embedding_norm)
+    layer_embed                             [vocab, layers*layer_embedding]                (layer_embedding)
+    layer_project                           [layers*layer_embedding, hidden]               (layer_embedding)
+    layer_embed_norm                        [layer_embedding]                              (layer_embedding)
     layers.N.attn_norm                      [hidden]          norm before attention        (pre, pre_post)
     layers.N.q  .k  .v                      [heads*head_dim, hidden], [kv_heads*head_dim, hidden] x 2
     layers.N.q_bias  .k_bias  .v_bias       [heads*head_dim] ...                           (qkv_bias)
@@ -19,6 +22,9 @@ of the same name with `_bias`, and may have neither.
     layers.N.gate  .gate_bias               [intermediate, hidden], [intermediate]         (gated)
     layers.N.up  .up_bias                   [intermediate, hidden], [intermediate]
     layers.N.down  .down_bias               [hidden, intermediate]
+    layers.N.given_gate                     [layer_embedding, hidden]                      (layer_embedding)
+    layers.N.given_out  .given_norm         [hidden, layer_embedding], [hidden]            (layer_embedding)
+    layers.N.scale                          [1]                                            (layer_scale)
     layers.N.xielu_p  _n  _beta  _eps       [1] each                                       (activation xielu)
     layers.N.mlp_post_norm                  [hidden]                                       (post, pre_post)
 
@@ -46,7 +52,7 @@ from __future__ import annotations
 from math import prod
 
 from hearth.model.network import Role
-from hearth.model.text.config import DecoderConfig, ExpertsConfig
+from hearth.model.text.config import DecoderConfig, ExpertsConfig, LayerConfig
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -54,10 +60,12 @@ XIELU = ("xielu_p", "xielu_n", "xielu_beta", "xielu_eps")
 _MLP = ("gate", "up", "down")
 _MIXERS = frozenset({"delta_qkv", "delta_z", "delta_out", "conv_in", "conv_out", "ssm_in", "ssm_out"})
 _LATENT = frozenset({"latent_down", "latent_up"})
-_BODY = frozenset({"q", "k", "v", "o", "attn_gate", *_LATENT, *_MLP, *(f"{part}_shared" for part in _MLP), *_MIXERS})
+_GIVEN = frozenset({"layer_project", "given_gate", "given_out"})
+_ATTENTION = frozenset({"q", "k", "v", "o", "attn_gate"})
+_BODY = _ATTENTION | _MIXERS | _LATENT | _GIVEN | {*_MLP, *(f"{part}_shared" for part in _MLP)}
 _EXPERTS = frozenset(f"{part}_exps" for part in _MLP)
 _SMALL = frozenset({"router", "shared_gate", "head_gate", "delta_a", "delta_b", "ssm_x", "ssm_dt"})
-_HEAD = frozenset({"embed", "head"})
+_HEAD = frozenset({"embed", "layer_embed", "head"})
 
 
 def parameter_shapes(config: DecoderConfig) -> Shapes:
@@ -68,19 +76,28 @@ def parameter_shapes(config: DecoderConfig) -> Shapes:
     if config.position_table:
         shapes["position_embed"] = (config.max_position, hidden)
     shapes |= _norm(config, "embed_norm", config.embedding_norm)
+    if config.layer_embedding:
+        shapes["layer_embed"] = (config.vocab_size, config.num_layers * config.layer_embedding)
+        shapes["layer_project"] = (config.num_layers * config.layer_embedding, hidden)
+        shapes["layer_embed_norm"] = (config.layer_embedding,)
     for index, layer in enumerate(config.layers):
         own: Shapes = {}
         before = config.placement(layer) in ("pre", "pre_post")
         after = config.placement(layer) in ("post", "pre_post")
         if layer.mixes:
             own |= _norm(config, "attn_norm", before)
-            own |= _attention(config) if layer.attends else {}
+            own |= _attention(config, layer) if layer.attends else {}
             own |= dict(layer.mixer.parameters(hidden)) if layer.mixer else {}
             own |= _norm(config, "attn_post_norm", after)
         if layer.feed_forward:
             own |= _norm(config, "mlp_norm", before and config.branches != "parallel_shared")
-            own |= _experts(config, config.experts) if layer.experts and config.experts else _mlp(config)
+            own |= _experts(config, config.experts) if layer.experts and config.experts else _mlp(config, layer)
             own |= _norm(config, "mlp_post_norm", after)
+        if config.layer_embedding:
+            width = config.layer_embedding
+            own |= {"given_gate": (width, hidden), "given_out": (hidden, width), "given_norm": (hidden,)}
+        if config.layer_scale:
+            own["scale"] = (1,)
         shapes |= {f"layers.{index}.{name}": shape for name, shape in own.items()}
     shapes |= _norm(config, "norm")
     if not config.tied_embeddings:
@@ -96,9 +113,9 @@ def _norm(config: DecoderConfig, name: str, there: bool = True) -> Shapes:
     return dict.fromkeys(names, (config.hidden_size,)) if there else {}
 
 
-def _attention(config: DecoderConfig) -> Shapes:
-    hidden, head = config.hidden_size, config.head_dim
-    q_size, kv_size = config.num_heads * head, config.num_kv_heads * head
+def _attention(config: DecoderConfig, layer: LayerConfig) -> Shapes:
+    hidden, head, kv_heads = config.hidden_size, config.head_dim_of(layer), config.num_kv_heads_of(layer)
+    q_size, kv_size = config.num_heads * head, kv_heads * head
     shapes: Shapes = {"q": (q_size, hidden), "k": (kv_size, hidden), "v": (kv_size, hidden)}
     if config.qkv_bias:
         shapes |= {"q_bias": (q_size,), "k_bias": (kv_size,), "v_bias": (kv_size,)}
@@ -107,7 +124,7 @@ def _attention(config: DecoderConfig) -> Shapes:
     elif config.qk_norm == "full":
         shapes |= {"q_norm": (q_size,), "k_norm": (kv_size,)}
     elif config.qk_norm == "head_layer":
-        shapes |= {"q_norm": (config.num_heads, head), "k_norm": (config.num_kv_heads, head)}
+        shapes |= {"q_norm": (config.num_heads, head), "k_norm": (kv_heads, head)}
     if config.attention_gate == "full":
         shapes["attn_gate"] = (q_size, hidden)
     elif config.attention_gate == "head":
@@ -115,11 +132,14 @@ def _attention(config: DecoderConfig) -> Shapes:
     if config.attention_sinks:
         shapes["sinks"] = (config.num_heads,)
     shapes["o"] = (hidden, q_size)
-    return shapes | ({"o_bias": (hidden,)} if config.output_bias else {})
+    shapes |= {"o_bias": (hidden,)} if config.output_bias else {}
+    absent = {"k", "v", "k_bias", "v_bias", "k_norm"} if layer.reads is not None else set()
+    absent |= set() if layer.own_values else {"v", "v_bias"}
+    return {name: shape for name, shape in shapes.items() if name not in absent}
 
 
-def _mlp(config: DecoderConfig) -> Shapes:
-    hidden, inner = config.hidden_size, config.intermediate_size
+def _mlp(config: DecoderConfig, layer: LayerConfig) -> Shapes:
+    hidden, inner = config.hidden_size, layer.intermediate_size or config.intermediate_size
     into = ("gate", "up") if config.mlp == "gated" else ("up",)
     shapes: Shapes = dict.fromkeys(into, (inner, hidden))
     if config.mlp_bias:

@@ -123,7 +123,7 @@ def make_rope(
     gguf = parameters.kind == "gguf"
     if gguf:
         rotary_dim = parameters.optional_count("rotary_dim", most=head_dim)
-    if rope_type(parameters) == "proportional":
+    if rotary_dim is None and rope_type(parameters) == "proportional":
         rotary_dim = head_dim  # of which a part does not turn
     if rotary_dim is None:
         share = parameters.optional_number("partial_rotary_factor", high=1.0) or 1.0
@@ -179,7 +179,7 @@ def _linear(parameters: Settings, periods: Float32Array) -> tuple[Float32Array, 
 
 
 def _proportional(parameters: Settings, periods: Float32Array) -> tuple[Float32Array, float]:
-    """Only the fastest pairs of a head turn, as many as `partial_rotary_factor` says; the others stand (LFM3)."""
+    """Only the fastest pairs of a head turn, as `partial_rotary_factor` says; the others stand (LFM3, Gemma 4)."""
     share = parameters.optional_number("partial_rotary_factor", high=1.0) or 1.0
     inv_freq = np.float32(1) / periods
     inv_freq[int(share * 2 * len(periods) // 2) :] = 0

@@ -14,7 +14,7 @@ al., QuaRot, 2024).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from tvm import tirx
@@ -69,15 +69,18 @@ class RopeSpec:
     """Attributes:
     how: q and k are made ready.
     key_group: dimensions of a key that share a scale, where the pages are int8.
+    appends: False where there are queries alone.
     """
 
     how: Readying
     kv_dtype: str = "float16"
     key_group: int = 0
+    appends: bool = True
 
     @property
     def name(self) -> str:
-        parts = ["rope_append", *self.how.names(), f"kv_{self.kv_dtype}"]
+        parts = ["rope_append" if self.appends else "rope", *self.how.names(values=self.appends)]
+        parts.append(f"kv_{self.kv_dtype}")
         if self.key_group:
             parts.append(f"g{self.key_group}")
         return "_".join(parts)
@@ -86,97 +89,30 @@ class RopeSpec:
 def rope_append(spec: RopeSpec) -> Kernel:
     """Buffers: q, k, v f32 (each with its own row stride and first column; they may be one buffer); [cos, sin f32
     [t][half]]; [q_norm, k_norm f32, with `head_layer` [head][hp]]; positions i32 [t]; token_seq i32 [t];
-    block_table i32 [seq][stride]; Q out f32; K pages, V pages of `kv_dtype`. Scratch: f32 [hp].
+    block_table i32 [seq][stride]; Q out f32; K pages, V pages of `kv_dtype`. Scratch: f32 [hp]. Where nothing is
+    appended only q, [cos, sin], [q_norm], positions, Q out.
     Scalars: ldq, ldk, ldv, off_q, off_k, off_v, heads_per_kv, kv_heads, head_dim, hp, half, tokens, stride,
-    page_tokens.
+    page_tokens; where nothing is appended without ldk, ldv, off_k, off_v.
     Unit: one (token, KV head)."""
     k, how = Kernel(spec.name), spec.how
-    qin, kin, vin = (k.buffer(n, "float32") for n in ("q", "k", "v"))
-    cos = k.buffer("cos", "float32") if how.rotate else None
-    sin = k.buffer("sin", "float32") if how.rotate else None
-    q_norm = k.buffer("q_norm", "float32") if how.norm else None
-    k_norm = k.buffer("k_norm", "float32") if how.norm else None
-    positions, token_seq = k.buffer("positions", "int32"), k.buffer("token_seq", "int32")
-    block_table = k.buffer("block_table", "int32")
+    given = "qkv" if spec.appends else "q"
+    inputs = [k.buffer(x, "float32") for x in given]
+    cos, sin = (k.buffer(x, "float32") for x in ("cos", "sin")) if how.rotate else (None, None)
+    norms = [k.buffer(f"{x}_norm", "float32") for x in given[:2]] if how.norm else [None, None]
+    positions = k.buffer("positions", "int32")
+    tables = [k.buffer(x, "int32") for x in ("token_seq", "block_table")] if spec.appends else []
     qout = k.buffer("q_out", "float32")
-    kpages, vpages = k.buffer("k_pages", spec.kv_dtype), k.buffer("v_pages", spec.kv_dtype)
-    names = ("ldq", "ldk", "ldv", "off_q", "off_k", "off_v", "group", "kv_heads", "head_dim", "hp", "half", "tokens",
-             "stride", "page_tokens")  # fmt: skip
+    pages = [k.buffer(x, spec.kv_dtype) for x in ("k_pages", "v_pages")] if spec.appends else []
+    names = [f"{kind}{x}" for kind in ("ld", "off_") for x in given]
+    names += ["group", "kv_heads", "head_dim", "hp", "half", "tokens", "stride", "page_tokens"]
     s = {name: k.scalar(name) for name in names}
     row = k.scratch("float32")
-    head_dim, hp, half = s["head_dim"], s["hp"], s["half"]
+    ready = _Ready(k, spec, cos, sin, s)
 
     with k.loop(k.begin, k.end) as unit:
         token = k.let(tirx.floordiv(unit, s["kv_heads"]), "token")
         kv = k.let(tirx.floormod(unit, s["kv_heads"]), "kv")
         position = k.let(cast("int64", positions.load(token)), "position")
-        page = k.let(
-            cast(
-                "int64",
-                block_table.load(
-                    cast("int64", token_seq.load(token)) * s["stride"] + tirx.floordiv(position, s["page_tokens"])
-                ),
-            ),
-            "page",
-        )
-        slot = k.let(tirx.floormod(position, s["page_tokens"]), "slot")
-
-        def head(x: Memory, ld: Expr, offset: Expr, index: Expr, heads: Expr, norm: Memory | None, scale: Expr | None,
-                 out: Memory, out_at: Expr, token: Expr = token) -> None:  # fmt: skip
-            """Rotates one head of x into out[out_at + d] for d < hp."""
-            start = k.let(token * ld + offset + index * head_dim, "head")
-            mean: Expr | None = None
-            factor: Expr | None = None
-            weights: Expr = i64(0)  # where those of the head begin
-            if how.norm == "head":
-                factor = inverse_rms(k, x, start, head_dim, how.eps)
-            elif how.norm == "full":
-                factor = inverse_rms(k, x, k.let(token * ld + offset, "all"), heads * head_dim, how.eps)
-                weights = k.let(index * head_dim, "weights")
-            elif how.norm == "head_layer":
-                mean, factor = layer_statistics(k, x, start, head_dim, how.eps)
-                weights = k.let(index * hp, "weights")
-
-            def value(d: Expr, lanes: int) -> Expr:
-                v = x.load(start + d, lanes)
-                if mean is not None:
-                    v = v - broadcast(mean, lanes)
-                if norm is not None and factor is not None:
-                    v = v * broadcast(factor, lanes) * norm.load(weights + d, lanes)
-                return v
-
-            later = how.norm == "rotated_head"
-
-            def put(d: Expr, v: Expr, lanes: int) -> None:
-                k.store(out, out_at + d, k.let(v if scale is None or later else v * broadcast(scale, lanes), "x"))
-
-            first: Expr = i64(0)
-            if cos is not None and sin is not None:
-                at = token * half
-
-                def rotate(i: Expr, lanes: int) -> None:
-                    c, n = k.let(cos.load(at + i, lanes), "c"), k.let(sin.load(at + i, lanes), "s")
-                    a, b = k.let(value(i, lanes), "a"), k.let(value(i + half, lanes), "b")
-                    put(i, a * c - b * n, lanes)
-                    put(i + half, b * c + a * n, lanes)
-
-                _over(k, i64(0), half, rotate)
-                first = half * 2
-            _over(k, first, head_dim, lambda d, lanes: put(d, value(d, lanes), lanes))
-            if later and norm is not None:
-                after = inverse_rms(k, out, out_at, head_dim, how.eps)
-                after = after if scale is None else k.let(after * scale, "factor")
-
-                def normed(d: Expr, lanes: int) -> None:
-                    v = out.load(out_at + d, lanes) * broadcast(after, lanes) * norm.load(d, lanes)
-                    k.store(out, out_at + d, k.let(v, "x"))
-
-                _over(k, i64(0), head_dim, normed)
-            with k.loop(head_dim, hp) as d:
-                k.store(out, out_at + d, f32(0.0))
-            if spec.key_group:
-                with k.loop(0, tirx.floordiv(hp, i64(spec.key_group))) as g:
-                    _hadamard(k, out, k.let(out_at + g * spec.key_group, "at"), spec.key_group)
 
         # The product of two turned vectors is `key_group` times that of the vectors.
         q_scale: Expr = f32(how.q_scale / max(1, spec.key_group))
@@ -185,42 +121,142 @@ def rope_append(spec: RopeSpec) -> Kernel:
             far = cast("float32", tirx.floordiv(position, i64(length)) + 1)
             q_scale = k.let(q_scale * (f32(1.0) + f32(rate) * vmath.log(k, k.let(far, "far"), 1)), "q_scale")
         with k.loop(0, s["group"]) as g:
-            to = k.let(((kv * s["tokens"] + token) * s["group"] + g) * hp, "to")
-            head(qin, s["ldq"], s["off_q"], kv * s["group"] + g, s["kv_heads"] * s["group"], q_norm, q_scale,
-                 qout, to)  # fmt: skip
+            to = k.let(((kv * s["tokens"] + token) * s["group"] + g) * s["hp"], "to")
+            ready.head("q", inputs[0], token, kv * s["group"] + g, norms[0], q_scale, qout, to)
+        if not spec.appends:
+            return k
 
-        head(kin, s["ldk"], s["off_k"], kv, s["kv_heads"], k_norm, None, row, i64(0))
-        numbers = hp * s["page_tokens"]  # of a block, before its scales
-        if spec.kv_dtype == "int8":
-            groups = tirx.floordiv(hp, i64(spec.key_group))
-            size = numbers + SCALE_BYTES * s["page_tokens"] * groups
-            at = k.let((page * s["kv_heads"] + kv) * size, "k_at")
-            scales = k.view(kpages, "float16")
-            with k.loop(0, groups) as g:
-                where = tirx.floordiv(at + numbers, i64(2)) + g * s["page_tokens"] + slot
-                inverse = _scale(k, row, g * spec.key_group, (g + 1) * spec.key_group, scales, where)
-                with k.loop(g * spec.key_group, (g + 1) * spec.key_group) as d:
-                    k.store(kpages, at + slot + d * s["page_tokens"], _int8(k, row.load(d), inverse, 1))
-        else:
-            at = k.let((page * s["kv_heads"] + kv) * numbers + slot, "k_at")
-            with k.loop(0, hp) as d:
-                k.store(kpages, at + d * s["page_tokens"], _finite(spec.kv_dtype, row.load(d), 1))
-
-        v_from = k.let(token * s["ldv"] + s["off_v"] + kv * head_dim, "v_from")
-        _over(k, i64(0), head_dim, lambda d, lanes: k.store(row, d, vin.load(v_from + d, lanes)))
-        with k.loop(head_dim, hp) as d:
-            k.store(row, d, f32(0.0))
-        if spec.kv_dtype == "int8":
-            at = k.let((page * s["kv_heads"] + kv) * (numbers + SCALE_BYTES * s["page_tokens"]), "v_at")
-            where = tirx.floordiv(at + numbers, i64(2)) + slot
-            inverse = _scale(k, row, i64(0), hp, k.view(vpages, "float16"), where)
-        else:
-            at = k.let((page * s["kv_heads"] + kv) * numbers, "v_at")
-        with k.loop(0, tirx.floordiv(hp, i64(LANES))) as i:
-            x = row.load(i * LANES, LANES)
-            v = _int8(k, x, inverse, LANES) if spec.kv_dtype == "int8" else _finite(spec.kv_dtype, x, LANES)
-            k.store(vpages, at + slot * hp + i * LANES, k.let(v, "v"))
+        token_seq, block_table = tables
+        line = cast("int64", token_seq.load(token)) * s["stride"] + tirx.floordiv(position, s["page_tokens"])
+        page = k.let(cast("int64", block_table.load(line)), "page")
+        slot = k.let(tirx.floormod(position, s["page_tokens"]), "slot")
+        block = k.let(page * s["kv_heads"] + kv, "block")
+        ready.head("k", inputs[1], token, kv, norms[1], None, row, i64(0))
+        _append_key(k, spec, row, pages[0], block, slot, s)
+        _append_value(k, spec, inputs[2], k.let(token * s["ldv"] + s["off_v"] + kv * s["head_dim"], "v_from"), row,
+                      pages[1], block, slot, s)  # fmt: skip
     return k
+
+
+class _Ready:
+    """Heads of q and k, normed and rotated."""
+
+    def __init__(
+        self, k: Kernel, spec: RopeSpec, cos: Memory | None, sin: Memory | None, scalars: Mapping[str, Expr]
+    ) -> None:
+        self.k, self.spec, self.cos, self.sin, self.s = k, spec, cos, sin, scalars
+
+    def head(
+        self, kind: str, x: Memory, token: Expr, index: Expr, norm: Memory | None, scale: Expr | None, out: Memory,
+        out_at: Expr,
+    ) -> None:  # fmt: skip
+        """One head of x ("q", "k") into out[out_at + d] for d < hp."""
+        k, s, spec, how = self.k, self.s, self.spec, self.spec.how
+        head_dim, hp, half = s["head_dim"], s["hp"], s["half"]
+        first = token * s[f"ld{kind}"] + s[f"off_{kind}"]
+        start = k.let(first + index * head_dim, "head")
+        mean: Expr | None = None
+        factor: Expr | None = None
+        weights: Expr = i64(0)  # where those of the head begin
+        if how.norm == "head":
+            factor = inverse_rms(k, x, start, head_dim, how.eps)
+        elif how.norm == "full":
+            heads = s["kv_heads"] * (s["group"] if kind == "q" else 1)
+            factor = inverse_rms(k, x, k.let(first, "all"), heads * head_dim, how.eps)
+            weights = k.let(index * head_dim, "weights")
+        elif how.norm == "head_layer":
+            mean, factor = layer_statistics(k, x, start, head_dim, how.eps)
+            weights = k.let(index * hp, "weights")
+
+        def value(d: Expr, lanes: int) -> Expr:
+            v = x.load(start + d, lanes)
+            if mean is not None:
+                v = v - broadcast(mean, lanes)
+            if norm is not None and factor is not None:
+                v = v * broadcast(factor, lanes) * norm.load(weights + d, lanes)
+            return v
+
+        later = how.norm == "rotated_head"
+
+        def put(d: Expr, v: Expr, lanes: int) -> None:
+            k.store(out, out_at + d, k.let(v if scale is None or later else v * broadcast(scale, lanes), "x"))
+
+        rest: Expr = i64(0)
+        if self.cos is not None and self.sin is not None:
+            at, cos, sin = token * half, self.cos, self.sin
+
+            def rotate(i: Expr, lanes: int) -> None:
+                c, n = k.let(cos.load(at + i, lanes), "c"), k.let(sin.load(at + i, lanes), "s")
+                a, b = k.let(value(i, lanes), "a"), k.let(value(i + half, lanes), "b")
+                put(i, a * c - b * n, lanes)
+                put(i + half, b * c + a * n, lanes)
+
+            _over(k, i64(0), half, rotate)
+            rest = half * 2
+        _over(k, rest, head_dim, lambda d, lanes: put(d, value(d, lanes), lanes))
+        if later and norm is not None:
+            after = inverse_rms(k, out, out_at, head_dim, how.eps)
+            after = after if scale is None else k.let(after * scale, "factor")
+
+            def normed(d: Expr, lanes: int) -> None:
+                v = out.load(out_at + d, lanes) * broadcast(after, lanes) * norm.load(d, lanes)
+                k.store(out, out_at + d, k.let(v, "x"))
+
+            _over(k, i64(0), head_dim, normed)
+        with k.loop(head_dim, hp) as d:
+            k.store(out, out_at + d, f32(0.0))
+        if spec.key_group:
+            with k.loop(0, tirx.floordiv(hp, i64(spec.key_group))) as g:
+                _hadamard(k, out, k.let(out_at + g * spec.key_group, "at"), spec.key_group)
+
+
+def _append_key(
+    k: Kernel, spec: RopeSpec, row: Memory, pages: Memory, block: Expr, slot: Expr, s: Mapping[str, Expr]
+) -> None:
+    """The head in `row` into its slot of a block of keys."""
+    hp, page_tokens = s["hp"], s["page_tokens"]
+    numbers = hp * page_tokens  # of a block, before its scales
+    if spec.kv_dtype != "int8":
+        at = k.let(block * numbers + slot, "k_at")
+        with k.loop(0, hp) as d:
+            k.store(pages, at + d * page_tokens, _finite(spec.kv_dtype, row.load(d), 1))
+        return
+    groups = tirx.floordiv(hp, i64(spec.key_group))
+    at = k.let(block * (numbers + SCALE_BYTES * page_tokens * groups), "k_at")
+    scales = k.view(pages, "float16")
+    with k.loop(0, groups) as g:
+        where = tirx.floordiv(at + numbers, i64(2)) + g * page_tokens + slot
+        inverse = _scale(k, row, g * spec.key_group, (g + 1) * spec.key_group, scales, where)
+        with k.loop(g * spec.key_group, (g + 1) * spec.key_group) as d:
+            k.store(pages, at + slot + d * page_tokens, _int8(k, row.load(d), inverse, 1))
+
+
+def _append_value(
+    k: Kernel, spec: RopeSpec, x: Memory, start: Expr, row: Memory, pages: Memory, block: Expr, slot: Expr,
+    s: Mapping[str, Expr],
+) -> None:  # fmt: skip
+    """The head from `start` on into its slot of a block of values, by way of `row`."""
+    head_dim, hp, page_tokens = s["head_dim"], s["hp"], s["page_tokens"]
+    factor = inverse_rms(k, x, start, head_dim, spec.how.eps) if spec.how.value_norm else None
+
+    def copy(d: Expr, lanes: int) -> None:
+        v = x.load(start + d, lanes)
+        k.store(row, d, v if factor is None else k.let(v * broadcast(factor, lanes), "v"))
+
+    _over(k, i64(0), head_dim, copy)
+    with k.loop(head_dim, hp) as d:
+        k.store(row, d, f32(0.0))
+    numbers = hp * page_tokens
+    if spec.kv_dtype == "int8":
+        at = k.let(block * (numbers + SCALE_BYTES * page_tokens), "v_at")
+        where = tirx.floordiv(at + numbers, i64(2)) + slot
+        inverse = _scale(k, row, i64(0), hp, k.view(pages, "float16"), where)
+    else:
+        at = k.let(block * numbers, "v_at")
+    with k.loop(0, tirx.floordiv(hp, i64(LANES))) as i:
+        v = row.load(i * LANES, LANES)
+        v = _int8(k, v, inverse, LANES) if spec.kv_dtype == "int8" else _finite(spec.kv_dtype, v, LANES)
+        k.store(pages, at + slot * hp + i * LANES, k.let(v, "v"))
 
 
 def _over(k: Kernel, begin: Expr, end: Expr, body: Callable[[Expr, int], None]) -> None:

@@ -34,22 +34,25 @@ def _paged_attention(graph: Graph, value: Any, s: Selection) -> Any:
     heads, kv_heads = int(attribute(value, "num_heads")), int(attribute(value, "num_kv_heads"))
     head_dim, window = int(attribute(value, "head_dim")), int(attribute(value, "window"))
     o = AttentionOperands.of(value)
-    sources, offsets, strides = zip(*(columns_of(graph, x) for x in (o.q, o.k, o.v)), strict=True)
+    given = [x for x in (o.q, o.k, o.v) if x is not None]
+    sources, offsets, strides = zip(*(columns_of(graph, x) for x in given), strict=True)
     n, seq_stride = o.q.ty.shape[0], o.block_table.ty.shape[1]
     group, hp, kv_dtype = heads // kv_heads, padded_head(head_dim), dtype_of(o.k_pages.ty)
 
     dims = key_group(hp) if kv_dtype == "int8" else 0
-    rope = RopeSpec(Readying.of(value), kv_dtype, dims)
+    appends = len(given) > 1
+    rope = RopeSpec(Readying.of(value), kv_dtype, dims, appends)
     half = int(o.tables[0].ty.shape[1]) if o.tables else 0
     append = s.use(rope.name, lambda isa: rope_append(rope), scratch_bytes=4 * hp)
     scalars = [*strides, *offsets, group, kv_heads, head_dim, hp, half, n, seq_stride, PAGE_TOKENS]
     # The pages are written by this step and read by the next; that the rotated q comes from here orders the two.
+    places = [o.token_seq, o.block_table, o.k_pages, o.v_pages] if appends else []
     rotated = graph.emit(
         call(
             append,
-            [*sources, *o.tables, *o.norms, o.positions, o.token_seq, o.block_table, o.k_pages, o.v_pages],
-            tensor(kv_heads, n, group, hp), n * kv_heads, scalars, written=2,
-            work=Work.of("rope", n, 3 * (heads + kv_heads) * head_dim, appends=True),
+            [*sources, *o.tables, *o.norms, o.positions, *places],
+            tensor(kv_heads, n, group, hp), n * kv_heads, scalars, written=len(places) // 2,
+            work=Work.of("rope", n, 3 * (heads + kv_heads * appends) * head_dim, appends=appends),
         )
     )  # fmt: skip
     softcap = float(attribute(value, "softcap")) or None

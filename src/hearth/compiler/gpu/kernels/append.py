@@ -74,7 +74,11 @@ class AppendSpec:
 
     @property
     def name(self) -> str:
-        parts = [f"append_{self.heads}", f"h{self.hp}", *self.how.names(queries=self.heads != "kv")]
+        parts = [
+            f"append_{self.heads}",
+            f"h{self.hp}",
+            *self.how.names(queries=self.heads != "kv", values=self.heads != "q"),
+        ]
         parts += [name for name in ("sinks", "slopes") if getattr(self, name)]
         return "_".join([*parts, f"kv_{self.kv_dtype}"])
 
@@ -93,13 +97,15 @@ def append(spec: AppendSpec) -> GpuKernel:
 
 @dataclass(frozen=True)
 class _Kind:
-    """Heads of a kind: whether an invocation's is one; where the product left them; the weight of their norm."""
+    """Heads of a kind: whether an invocation's is one; where the product left them; whether they are normalised, and by
+    which weight."""
 
     here: Expr
     x: Memory
     ld: Expr
     offset: Expr
     heads: Expr
+    normed: bool
     norm: Memory | None
 
 
@@ -149,10 +155,10 @@ class _Append:
         self.index = k.let(index, "index")
         self.kinds = []
         if spec.heads != "kv":
-            self.kinds.append(_Kind(self.is_query, x, ldx, offsets[0], heads, q_norm))
+            self.kinds.append(_Kind(self.is_query, x, ldx, offsets[0], heads, bool(spec.how.norm), q_norm))
         if spec.heads != "q":
-            self.kinds.append(_Kind(self.is_key, x, ldx, offsets[1], kv_heads, k_norm))
-            self.kinds.append(_Kind(self.is_value, v_in, ldv, offsets[2], kv_heads, None))
+            self.kinds.append(_Kind(self.is_key, x, ldx, offsets[1], kv_heads, bool(spec.how.norm), k_norm))
+            self.kinds.append(_Kind(self.is_value, v_in, ldv, offsets[2], kv_heads, spec.how.value_norm, None))
 
     def kernel(self) -> GpuKernel:
         if self.spec.kv_dtype == "int8" and self.spec.heads != "q":
@@ -177,13 +183,14 @@ class _Append:
                 at = token * kind.ld + kind.offset + self.index * self.head_dim
                 value = k.let(kind.x.load(at + tirx.min(d, self.head_dim - 1)), "x")
                 k.store(self.rows, self.row + d, tirx.Select(d < self.head_dim, value, f32(0.0)))
-        if spec.how.norm and spec.how.norm != "rotated_head":
+        normed, behind = any(kind.normed for kind in self.kinds), spec.how.norm == "rotated_head"
+        if normed and not behind:
             self.norm(token)
         k.barrier()
         if self.table is not None:
             self.rotate(self.table, token)
             k.barrier()
-        if spec.how.norm == "rotated_head":
+        if normed and behind:
             self.norm(token)
             k.barrier()
         if spec.kv_dtype == "int8":
@@ -191,25 +198,27 @@ class _Append:
 
     def norm(self, token: Expr) -> None:
         k, how = self.k, self.spec.how
-        whole = how.norm == "full"
+        normed = [kind for kind in self.kinds if kind.normed]
         if how.norm == "head_layer":
             self.centre()
-        normed = [(kind, kind.norm) for kind in self.kinds if kind.norm is not None]
-        for kind, _ in normed:
+        for kind in normed:
+            whole = how.norm == "full" and kind.norm is not None
             size = kind.heads * self.head_dim if whole else self.head_dim
             memory, first = (kind.x, token * kind.ld + kind.offset) if whole else (self.rows, self.row)
             with k.when(kind.here):
                 self.share(memory, k.let(first, "first"), k.let(size, "size"), lambda x: x * x)
         k.barrier()
         total = self.shared()
-        for kind, weight in normed:
+        for kind in normed:
+            whole = how.norm == "full" and kind.norm is not None
             size = kind.heads * self.head_dim if whole else self.head_dim
             mean = total / cast("float32", size)
             factor = k.let(f32(1.0) / builtin("sqrt", "float32", mean + f32(how.eps)), "factor")
             columns = {"full": self.index * self.head_dim, "head_layer": self.index * self.spec.hp}
             column = k.let(columns.get(how.norm or "", i32(0)), "column")
             with k.when(kind.here), self.over(self.head_dim) as d:
-                k.store(self.rows, self.row + d, self.rows.load(self.row + d) * factor * weight.load(column + d))
+                value = self.rows.load(self.row + d) * factor
+                k.store(self.rows, self.row + d, value if kind.norm is None else value * kind.norm.load(column + d))
 
     def centre(self) -> None:
         """Takes their mean off the head's numbers."""

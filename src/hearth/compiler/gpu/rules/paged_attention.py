@@ -120,7 +120,7 @@ def _append(graph: Graph, value: Any, o: AttentionOperands, s: GpuSelection) -> 
     hp, places, rotation = padded_head(head_dim), s.kept["places", graph], _rotation(graph, o, s)
     table = [] if rotation is None else [rotation.table]
     turns = [0, 0, 0] if rotation is None else [rotation.half, rotation.ld, rotation.at]
-    (q, off_q, ldq), (k, off_k, ldk), (v, off_v, ldv) = (columns_of(graph, x) for x in (o.q, o.k, o.v))
+    q, off_q, ldq = columns_of(graph, o.q)
     rotated = tensor(kv_heads, tokens, heads // kv_heads, query_width(hp, more=bool(o.sinks or o.slopes)))
 
     how = Readying.of(value)
@@ -141,6 +141,14 @@ def _append(graph: Graph, value: Any, o: AttentionOperands, s: GpuSelection) -> 
         return graph.emit(call(kernel, operands, out, ceil_div(tokens * count, HEADS), scalars, work=work, **also))
 
     pages = [o.k_pages, o.v_pages]
+
+    def queries() -> Any:
+        about = [*o.norms[:1], *o.sinks, *o.slopes, *([places] if how.temperature else [])]
+        return step("q", [q, *table, *about], rotated, [ldq, 0, off_q, 0, 0])
+
+    if o.k is None:
+        return queries(), *pages
+    (k, off_k, ldk), (v, off_v, ldv) = (columns_of(graph, x) for x in (o.k, o.v))
     operands = [q, *table, *o.norms, *o.sinks, *o.slopes, places, *pages]
     if q.same_as(k) and k.same_as(v) and len(operands) < MAX_STORAGE_BUFFERS:
         made = step("qkv", operands, rotated, [ldq, ldq, off_q, off_k, off_v], written=2)
@@ -149,9 +157,7 @@ def _append(graph: Graph, value: Any, o: AttentionOperands, s: GpuSelection) -> 
     types = [page.ty for page in pages]
     operands = [k, v, *table, *o.norms[1:], places, *pages]
     appended = step("kv", operands, types, [ldk, ldv, 0, off_k, off_v], in_place=True)
-    about = [*o.norms[:1], *o.sinks, *o.slopes, *([places] if how.temperature else [])]
-    made = step("q", [q, *table, *about], rotated, [ldq, 0, off_q, 0, 0])
-    return made, *(graph.emit(relax.TupleGetItem(appended, i)) for i in range(2))
+    return queries(), *(graph.emit(relax.TupleGetItem(appended, i)) for i in range(2))
 
 
 def _paged_attention(graph: Graph, value: Any, s: GpuSelection) -> Any:

@@ -41,6 +41,7 @@ CHANGES_THE_RESULT: Mapping[str, tuple[Any, ...]] = {
     "n_routed_experts": (0, 1),
     "num_nextn_predict_layers": (0,),
     "moe_layer_interval": (1,),
+    "enable_moe_block": (False,),
     "num_key_value_heads_by_layer": (),
     "intermediate_size_by_layer": (),
     "clip_qkv": (),

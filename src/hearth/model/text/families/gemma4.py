@@ -1,0 +1,153 @@
+"""Gemma 4: E2B, E4B, 12B, 31B; their text half."""
+
+import math
+from typing import Any
+
+from hearth.model.settings import MAX_SIZE, Settings
+from hearth.model.tensors import Rules
+from hearth.model.text.config import DecoderConfig, LayerConfig
+from hearth.model.text.families.base import (
+    MAX_HEAD_DIM,
+    MAX_HEADS,
+    Family,
+    activation,
+    full_every,
+    head_dim,
+    layer_kinds,
+    llama_config,
+    window,
+)
+from hearth.model.text.families.gemma3 import FAMILY as GEMMA3
+from hearth.model.text.families.gemma_common import GEMMA_HF
+from hearth.model.text.names import HF_LAYER
+from hearth.model.text.rope import complete, make_rope
+
+
+def configure(settings: Settings) -> DecoderConfig:
+    if settings.get("use_bidirectional_attention") == "all":
+        raise settings.unsupported("use_bidirectional_attention", "Tokens of Hearth's Gemma 4 see earlier ones alone.")
+    kinds = layer_kinds(settings, default=full_every(settings, 6))
+    size = head_dim(settings)
+    sizes = {"sliding_attention": size, "full_attention": _full(settings, "head_dim", MAX_HEAD_DIM) or size}
+    full, slides = (
+        make_rope(complete(settings, {**_ROPES[kind], **_rope(settings, kind)}), head_dim=sizes[kind])
+        for kind in ("full_attention", "sliding_attention")
+    )
+    # Branches are normalised before and after, heads of q, k and v too; scores are not scaled. Beside what a layer
+    # computes it is given a part of a second embedding.
+    return llama_config(
+        settings,
+        "gemma4",
+        layers=_layers(settings, kinds),
+        ropes=(full, slides),
+        norm_placement="pre_post",
+        activation=activation(settings, "hidden_activation"),
+        qk_norm="head",
+        value_norm=True,
+        attention_scale=1.0,
+        embedding_scale=math.sqrt(settings.count("hidden_size")),
+        layer_embedding=_optional(settings, "hidden_size_per_layer_input"),
+        layer_scale=True,
+        logit_softcap=settings.optional_number("final_logit_softcapping"),
+        mlp_bias=False,
+    )
+
+
+_ROPES: dict[str, dict[str, Any]] = {
+    "full_attention": {"rope_type": "proportional", "partial_rotary_factor": 0.25, "rope_theta": 1000000.0},
+    "sliding_attention": {"rope_type": "default", "rope_theta": 10000.0},
+}
+
+
+def _rope(settings: Settings, kind: str) -> dict[str, Any]:
+    nested = settings.table("rope_parameters").get(kind) or {}
+    if not isinstance(nested, dict):
+        raise settings.corrupt("rope_parameters", "an object for each kind of layer")
+    return nested
+
+
+def _full(settings: Settings, key: str, most: int) -> int | None:
+    """A size of the layers that attend to everything: written for each of them, or once."""
+    own = settings.table("per_layer_config")
+    written = [layer[key] for layer in own.values() if isinstance(layer, dict) and key in layer]
+    names = {"head_dim": "global_head_dim", "num_key_value_heads": "num_global_key_value_heads"}
+    if written:
+        return settings.nested({key: written[0]}, "per_layer_config").count(key, most=most)
+    return settings.optional_count(names[key], most=most)
+
+
+def _optional(settings: Settings, key: str) -> int:
+    """A size that may be 0: there is no such thing."""
+    return 0 if settings.get(key) in (None, 0) else settings.count(key)
+
+
+def _layers(settings: Settings, kinds: list[str]) -> tuple[LayerConfig, ...]:
+    """Layers of the full kind have heads of their own size. The last layers read the keys and values of the last one
+    of their kind that has any, and may have an MLP twice as wide."""
+    shared = _optional(settings, "num_kv_shared_layers")
+    same = settings.flag("attention_k_eq_v")
+    heads = _full(settings, "num_key_value_heads", MAX_HEADS) if same else None
+    inner = settings.count("intermediate_size", most=MAX_SIZE // 2)
+    wide = 2 * inner if settings.flag("use_double_wide_mlp") else None
+    own = kinds[: max(len(kinds) - shared, 0)]
+    if set(own) != set(kinds):
+        raise settings.corrupt("num_kv_shared_layers", "so few that each kind of layer has keys of its own")
+    layers = []
+    for index, kind in enumerate(kinds):
+        reads = None if index < len(own) else len(own) - 1 - own[::-1].index(kind)
+        full = kind == "full_attention"
+        layers.append(
+            LayerConfig(
+                rope=0 if full else 1,
+                sliding_window=None if full else window(settings),
+                head_dim=_full(settings, "head_dim", MAX_HEAD_DIM) if full else None,
+                num_kv_heads=heads if full else None,
+                intermediate_size=wide if reads is not None else None,
+                reads=reads,
+                own_values=not (same and full),
+            )
+        )
+    return tuple(layers)
+
+
+HF: Rules = {
+    **GEMMA_HF,
+    "layer_embed": "model.embed_tokens_per_layer.weight",
+    "layer_embed_norm": "model.per_layer_projection_norm.weight",
+    "layer_project": "model.per_layer_model_projection.weight",
+    "layers.N.given_gate": HF_LAYER + "per_layer_input_gate.weight",
+    "layers.N.given_out": HF_LAYER + "per_layer_projection.weight",
+    "layers.N.given_norm": HF_LAYER + "post_per_layer_input_norm.weight",
+    "layers.N.scale": HF_LAYER + "layer_scalar",
+}
+
+FAMILY = Family(
+    name="gemma4",
+    model_types=("gemma4", "gemma4_text"),
+    architectures=(),
+    configure=configure,
+    defaults={
+        "vocab_size": 262144,
+        "hidden_size": 2304,
+        "intermediate_size": 9216,
+        "num_hidden_layers": 30,
+        "num_attention_heads": 8,
+        "num_key_value_heads": 4,
+        "head_dim": 256,
+        "global_head_dim": 512,
+        "hidden_size_per_layer_input": 256,
+        "hidden_activation": "gelu_pytorch_tanh",
+        "sliding_window": 512,
+        "tie_word_embeddings": True,
+        "max_position_embeddings": 131072,
+    },
+    honours=frozenset({"final_logit_softcapping", "use_bidirectional_attention"}),
+    hf_tensors=HF,
+    hf_prefixes=GEMMA3.hf_prefixes,
+    # What sees and what hears; keys and values of layers that read those of others.
+    ignored=(
+        *("*vision_tower.*", "*audio_tower.*", "*embed_vision.*", "*embed_audio.*"),
+        *(f"*.self_attn.{name}.weight" for name in ("k_proj", "v_proj", "k_norm")),
+    ),
+    text_config="text_config",
+)
