@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from tests.checkpoint.quantised.making import METHODS, write_experts, write_folder, write_model
+from tests.checkpoint.quantised.making import METHODS, write_experts, write_folder, write_gpt_oss, write_model
 from tests.compiler.compiled import Piece, Sequences, open_session
 
 from hearth.checkpoint import open_checkpoint
@@ -51,6 +51,19 @@ def test_stacked_experts_are_taken_apart(cache: Path, tmp_path: Path) -> None:
     quantised = write_experts(tmp_path / "experts")
     expected = logits(plain(tmp_path / "plain", quantised), quant="f32", head="f32")
     np.testing.assert_allclose(logits(quantised, head="f32"), expected, atol=1e-4, rtol=1e-4)
+
+
+def test_gpt_oss_as_published(cache: Path, tmp_path: Path) -> None:
+    """Its experts stay in MXFP4, and are what transformers makes of them: f32, transposed, under a shorter name."""
+    published = write_gpt_oss(tmp_path / "published")
+    checkpoint = open_checkpoint(published)
+    tensors = {name: read_tensor(checkpoint, name) for name in checkpoint.tensors}
+    for name in [name for name in tensors if "experts" in name and name.endswith(".weight")]:
+        tensors[name.removesuffix(".weight")] = np.ascontiguousarray(tensors.pop(name).transpose(0, 2, 1))
+    written = write_folder(tmp_path / "written", checkpoint.config, tensors)
+    expected = logits(written, quant="f32", head="f32")
+    np.testing.assert_allclose(logits(published, head="f32"), expected, atol=1e-4, rtol=1e-4)
+    assert np.abs(expected).max() > 0.1
 
 
 @pytest.mark.parametrize("method", [method for method in METHODS if KEPT[method]])

@@ -82,7 +82,7 @@ def mxfp4() -> None:
         "mxfp4",
         {"quant_method": "mxfp4", "modules_to_not_convert": ["lm_head"]},
         {f"{name}_blocks": blocks, f"{name}_scales": scales, f"{name}_bias": weight(3, 24)},
-        {name: made.transpose(1, 2)},
+        {f"{name}.weight": made.transpose(1, 2)},
     )
 
 

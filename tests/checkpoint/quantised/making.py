@@ -232,3 +232,35 @@ def write_experts(path: Path) -> Path:
         for ending, (dtype, array) in _mlx(rng, 4 * rows, columns).items():
             tensors[f"{layer}mlp.switch_mlp.{part}{ending}"] = dtype, array.reshape(4, rows, -1)
     return write_folder(path, _EXPERTS, tensors)
+
+
+_GPT_OSS: Mapping[str, Any] = {
+    **CONFIG, "model_type": "gpt_oss", "hidden_size": 64, "intermediate_size": 96, "num_attention_heads": 2,
+    "num_key_value_heads": 1, "head_dim": 32, "num_local_experts": 4, "num_experts_per_tok": 2, "num_hidden_layers": 1,
+    "layer_types": ["sliding_attention"], "sliding_window": 9, "quantization_config": {"quant_method": "mxfp4"},
+}  # fmt: skip
+
+
+def write_gpt_oss(path: Path) -> Path:
+    """gpt-oss as published: matrices of experts in MXFP4, rows of gate and up in turn, all else as it was trained."""
+    rng = np.random.default_rng(9)
+    layer = "model.layers.0."
+    tensors: dict[str, Tensor | NDArray[Any]] = {"model.norm.weight": np.ones(64, np.float32)}
+    for name in ("lm_head", "model.embed_tokens"):
+        tensors[f"{name}.weight"] = rng.normal(0, 0.3, (96, 64)).astype(np.float16)
+    for norm in ("input_layernorm", "post_attention_layernorm"):
+        tensors[f"{layer}{norm}.weight"] = rng.uniform(0.5, 1.5, 64).astype(np.float32)
+    for part, (rows, columns) in {"q": (64, 64), "k": (32, 64), "v": (32, 64), "o": (64, 64)}.items():
+        levels = rng.integers(-8, 8, (rows, columns))
+        levels[:, ::32] = -8  # so that 4 bits hold them exactly
+        tensors[f"{layer}self_attn.{part}_proj.weight"] = (levels / 32).astype(np.float32)
+        tensors[f"{layer}self_attn.{part}_proj.bias"] = rng.normal(0, 0.2, rows).astype(np.float32)
+    tensors[f"{layer}self_attn.sinks"] = rng.normal(0, 1, 2).astype(np.float32)
+    tensors[f"{layer}mlp.router.weight"] = rng.normal(0, 0.3, (4, 64)).astype(np.float32)
+    tensors[f"{layer}mlp.router.bias"] = rng.normal(0, 0.3, 4).astype(np.float32)
+    for part, (rows, columns) in {"gate_up_proj": (192, 64), "down_proj": (64, 96)}.items():
+        name = f"{layer}mlp.experts.{part}"
+        tensors[f"{name}_blocks"] = "U8", rng.integers(0, 256, (4, rows, columns // 32, 16)).astype(np.uint8)
+        tensors[f"{name}_scales"] = "U8", rng.integers(120, 125, (4, rows, columns // 32)).astype(np.uint8)
+        tensors[f"{name}_bias"] = rng.normal(0, 0.2, (4, rows)).astype(np.float32)
+    return write_folder(path, _GPT_OSS, tensors)

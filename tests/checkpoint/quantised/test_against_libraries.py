@@ -27,7 +27,7 @@ TYPES = {
     "ct-nvfp4": {UP: "nvfp4"},
     "ct-mxfp4": {UP: "mxfp4"},
     "modelopt": {UP: "nvfp4", "eight.weight": "f32"},
-    "mxfp4": {"model.layers.0.mlp.experts.down_proj": "mxfp4"},
+    "mxfp4": {"model.layers.0.mlp.experts.down_proj.weight": "mxfp4"},
     "mlx": {
         "affine_2_32_f16.weight": "q4a",
         "affine_3_64_f16.weight": "q4a",

@@ -46,13 +46,16 @@ def configure(settings: Settings) -> DecoderConfig:
 
 _EXPERTS = HF_LAYER + "mlp.experts."
 _GATE_UP = ("gate_exps", "up_exps")
-# Matrices are stored as [in, out], columns of gate and up in turn.
+# Matrices are stored as [in, out], columns of gate and up in turn; in MXFP4, as published, as [out, in].
 HF: Rules = {
     **LLAMA_HF,
     "layers.N.router": HF_LAYER + "mlp.router.weight",
     "layers.N.router_bias": HF_LAYER + "mlp.router.bias",
     **{
-        f"layers.N.{part}": Fused(_EXPERTS + "gate_up_proj", _GATE_UP, groups="rows", transposed=True)
+        f"layers.N.{part}": (
+            Fused(_EXPERTS + "gate_up_proj", _GATE_UP, groups="rows", transposed=True),
+            Fused(_EXPERTS + "gate_up_proj.weight", _GATE_UP, groups="rows"),
+        )
         for part in _GATE_UP
     },
     "layers.N.gate_exps_bias": Made(
@@ -61,7 +64,10 @@ HF: Rules = {
     "layers.N.up_exps_bias": Made(
         _EXPERTS + "gate_up_proj_bias", lambda biases: biases[:, 1::2], lambda shape: (shape[0], 2 * shape[1])
     ),
-    "layers.N.down_exps": Fused(_EXPERTS + "down_proj", ("down_exps",), transposed=True),
+    "layers.N.down_exps": (
+        Fused(_EXPERTS + "down_proj", ("down_exps",), transposed=True),
+        _EXPERTS + "down_proj.weight",
+    ),
     "layers.N.down_exps_bias": _EXPERTS + "down_proj_bias",
 }
 
