@@ -37,16 +37,11 @@ from hearth.compiler.gpu.kernels.builder import (
 )
 from hearth.compiler.gpu.kernels.gated_norm import GatedNormSpec, Squares, gated
 from hearth.compiler.gpu.kernels.runs import Run
+from hearth.compiler.gpu.kernels.state_columns import COLUMNS, QUADS, parts_of
 from hearth.compiler.physical import in_name
 
-COLUMNS = 16
-"""Of the values of a head, of a workgroup."""
-_QUADS = COLUMNS // 4
-_MOST_KEYS = 8
-"""Of an invocation, where there can be as many invocations as that takes."""
-_FEWEST_PARTS, _MOST_PARTS = 8, 64
 NORM_EPSILON = 1e-6
-_OF_KEY, _OF_QUERY, _LENGTHS, _ANSWERS = 0, _QUADS, 2 * _QUADS, 2 * _QUADS + 1
+_OF_KEY, _OF_QUERY, _LENGTHS, _ANSWERS = 0, QUADS, 2 * QUADS, 2 * QUADS + 1
 """What meets of a token: vectors of what S says to its key and to its query; and q q, k k and q k."""
 
 
@@ -95,10 +90,7 @@ class GatedDeltaSpec:
     @property
     def parts(self) -> int:
         """How many invocations share a column."""
-        parts = _FEWEST_PARTS
-        while parts < _MOST_PARTS and parts * _MOST_KEYS < self.key_size:
-            parts *= 2
-        return parts
+        return parts_of(self.key_size)
 
     @property
     def keys(self) -> int:
@@ -108,7 +100,7 @@ class GatedDeltaSpec:
     @property
     def at_once(self) -> int:
         """Blocks that a workgroup has invocations for."""
-        most = MAX_INVOCATIONS // (self.parts * _QUADS)
+        most = MAX_INVOCATIONS // (self.parts * QUADS)
         return max(n for n in range(1, most + 1) if self.blocks % n == 0) if self.norm else 1
 
     @property
@@ -131,8 +123,8 @@ class _Strand:
     """The block of columns that an invocation takes part in: where it is, and its part of S and of a token's values."""
 
     def __init__(self, k: GpuKernel, spec: GatedDeltaSpec, head: Expr, block: Expr, quad: Expr) -> None:
-        self.quad = k.let(block * _QUADS + quad, "quad_of_head")
-        self.state = k.let((head * spec.blocks + block) * (spec.key_size * _QUADS) + quad, "at_state")
+        self.quad = k.let(block * QUADS + quad, "quad_of_head")
+        self.state = k.let((head * spec.blocks + block) * (spec.key_size * QUADS) + quad, "at_state")
         self.column = k.let(head * spec.value_size + self.quad * 4, "column")
         self.s = [k.register("float32x4", f32(0.0, 4)) for _ in range(spec.keys)]
         self.next_v = k.register("float32x4")
@@ -141,7 +133,7 @@ class _Strand:
 class _GatedDelta:
     def __init__(self, spec: GatedDeltaSpec) -> None:
         self.spec = spec
-        sharing = spec.parts * _QUADS  # invocations of a block
+        sharing = spec.parts * QUADS  # invocations of a block
         k = self.k = GpuKernel(spec.name, threads=sharing * spec.at_once)
         self.qkv, self.a = k.buffer("QKV", "float32"), k.buffer("A", "float32")
         self.b = self.a if spec.norm else k.buffer("B", "float32")
@@ -162,8 +154,8 @@ class _GatedDelta:
         head = self.head = k.let(mod(rest, spec.value_heads), "head")
         self.run = Run.load(k, runs, div(rest, spec.value_heads))
         self.quad, self.part = (
-            k.let(mod(k.thread, _QUADS), "quad"),
-            k.let(mod(div(k.thread, _QUADS), spec.parts), "part"),
+            k.let(mod(k.thread, QUADS), "quad"),
+            k.let(mod(div(k.thread, QUADS), spec.parts), "part"),
         )
         self.within, self.number = k.let(mod(k.thread, sharing), "within"), k.let(div(k.thread, sharing), "number")
         first = k.let(mod(k.group, spec.groups) + self.number, "first")
@@ -201,7 +193,7 @@ class _GatedDelta:
 
     def place(self, slot: Expr, strand: _Strand, i: int) -> Expr:
         """Where the row of a key lies in the state."""
-        return slot * (self.spec.state_size // 4) + strand.state + self.keys[i] * _QUADS
+        return slot * (self.spec.state_size // 4) + strand.state + self.keys[i] * QUADS
 
     def fetch(self, token: Expr) -> None:
         """A token's numbers of this invocation, for when it is that token's turn."""
