@@ -1,4 +1,4 @@
-"""Recurrent mixers of decoders: convolutions over the last tokens, the gated delta rule, and the norm behind it."""
+"""Recurrent mixers of decoders: convolutions over tokens, the gated delta rule, selective scans, gated norms."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from hearth.compiler.gpu.kernels.attention import FEW_TOKENS
 from hearth.compiler.gpu.kernels.causal_conv import CHANNELS, CausalConvSpec, causal_conv
 from hearth.compiler.gpu.kernels.gated_delta import GatedDeltaSpec, gated_delta
 from hearth.compiler.gpu.kernels.gated_norm import GatedNormSpec, gated_norm
+from hearth.compiler.gpu.kernels.selective_scan import SelectiveScanSpec, selective_scan
 from hearth.compiler.gpu.selection import GpuSelection, Rule, ceil_div, more_than, one
 from hearth.compiler.passes.rewrite import Graph, arguments, attribute, attributes, is_op
 from hearth.compiler.physical import call, columns_of, stride, tensor, whole, width
@@ -124,8 +125,27 @@ def _gated_norm(graph: Graph, value: Any, s: GpuSelection) -> Any:
     return call(kernel, operands, tensor(rows, columns), units, scalars, work=work, in_place=in_place)
 
 
+def _selective_scan(graph: Graph, value: Any, s: GpuSelection) -> Any:
+    xbc, steps, decay, bias, through, runs, state_to, state = arguments(value)
+    about = attributes(value)
+    heads, groups, columns, size = (int(about[name]) for name in ("heads", "groups", "columns", "size"))
+    spec = SelectiveScanSpec(heads, groups, columns, size, float(about["least"]), float(about["most"]) or None)
+    whole(columns, "columns of a head of the selective scan")
+    kernel = s.use(spec.name, lambda: [selective_scan(spec)])
+    rows, ld = value.ty_args[0].shape[0], heads * columns
+    steps, at, ld_steps = columns_of(graph, steps)
+    # As one, they leave a buffer to others.
+    gates = graph.add_param(s.parameters.merge([decay, bias, through], "scan_gates", "dense"))
+    operands = [xbc, steps, gates, runs, state_to, state]
+    # Of each number of the state: it fades, is added to and asked.
+    work = Work.of("selective_scan", rows, 5 * spec.state_size)
+    units = runs.ty.shape[0] * (heads * spec.blocks)
+    return call(kernel, operands, tensor(rows, ld), units, [stride(width(xbc)), ld_steps, at, ld], work=work, written=1)
+
+
 RULES: dict[str, Rule] = {
     "hearth.causal_conv": _causal_conv,
     "hearth.gated_delta": _gated_delta,
     "hearth.gated_norm": _gated_norm,
+    "hearth.selective_scan": _selective_scan,
 }
