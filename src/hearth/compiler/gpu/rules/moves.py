@@ -1,4 +1,4 @@
-"""Rows and columns in other places: chosen by number, put in the place of others, split apart."""
+"""Rows and columns in other places: chosen by number, put in the place of others, split apart, counted otherwise."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from hearth.compiler.gpu.kernels.gather import gather_rows, replace_rows
 from hearth.compiler.gpu.rules.elementwise import map_call
 from hearth.compiler.gpu.selection import GpuSelection, Rule
 from hearth.compiler.passes.rewrite import Graph, arguments, dtype_of
-from hearth.compiler.physical import call, like, product, rows, stride, width
+from hearth.compiler.physical import call, is_padded, like, product, rows, sizes, stride, strides, width
+from hearth.compiler.symbolic import equal_sizes
 from hearth.compiler.views import Size, View, element_type, is_dense, result_of, split, steps_of, whole_of
 from hearth.compiler.work import Work
 from hearth.errors import Unsupported
@@ -46,8 +47,41 @@ def _replace_rows(graph: Graph, value: Any, s: GpuSelection) -> Any:
     return call(kernel, [given, places, x], like(value), rows(given), scalars, work=work, in_place=True)
 
 
+def _reshape(graph: Graph, value: Any, s: GpuSelection) -> Any:
+    """The same memory where rows keep their length or have no padding; else rows are divided, or put together again."""
+    x = value.args[0]
+    before, after = sizes(x.ty.shape), sizes(value.ty.shape)
+    if (is_dense(x) and is_dense(value)) or equal_sizes(before[-1], after[-1]):
+        return x
+    if is_padded(before[-1]) and is_padded(after[-1]):
+        return x
+    if _divides(before, after):
+        along = [*steps_of(x)[:-1], *strides(after[len(before) - 1 :], dense=True)]
+        return copied(x, 0, along, value, s)
+    if _divides(after, before):
+        there = whole_of(value)
+        along = [*there.along[:-1], *strides(before[len(after) - 1 :], dense=True)]
+        parts = View(x, 0, tuple(steps_of(x)), element_type(x.ty), padded=False)
+        to = View(None, 0, tuple(along), there.dtype, padded=False)
+        return map_call(COPY, [parts], before, result_of(value), to, s, Work.of("move", product(before[:-1])))
+    raise Unsupported("Only rows of an array can be divided or put together on GPUs yet.", why=f"{before} to {after}.")
+
+
+def _divides(shape: list[Size], parts: list[Size]) -> bool:
+    """Whether those shapes are the same but for the last axis, which the second has as several."""
+    last = len(shape) - 1
+    same = all(equal_sizes(a, b) for a, b in zip(shape[:last], parts[:last], strict=False))
+    return last < len(parts) and same and equal_sizes(shape[last], product(parts[last:]))
+
+
 def _split(graph: Graph, value: Any, s: GpuSelection) -> Any:
     return split(graph, value, partial(copied, s=s))
 
 
-RULES: dict[str, Rule] = {"take": _take, "hearth.replace_rows": _replace_rows, "split": _split}
+RULES: dict[str, Rule] = {
+    "take": _take,
+    "hearth.replace_rows": _replace_rows,
+    "split": _split,
+    "reshape": _reshape,
+    "expand_dims": _reshape,
+}
