@@ -98,6 +98,8 @@ def write_twin(
         writer.add_vocab_size(config.vocab_size)
         writer.add_shortconv_l_cache(config.conv_L_cache)
         weights = {name: w[:, 0] if name.endswith("conv.conv.weight") else w for name, w in weights.items()}
+    if arch == "gemma4":
+        weights = _write_gemma4(writer, config, weights)
     if arch == "apertus":
         weights = _write_activation(writer, weights)
     if getattr(config, "qk_layernorm", False):
@@ -135,7 +137,7 @@ def write_twin(
         if arch in INTERLEAVED and (".q_proj." in name or ".k_proj." in name):
             halves = weight.reshape(heads if ".q_proj." in name else kv_heads, 2, head_dim // 2, *weight.shape[1:])
             weight = halves.swapaxes(1, 2).reshape(weight.shape)
-        offset = arch.startswith("gemma") or arch in {"nemotron", *GATED_DELTA}
+        offset = (arch.startswith("gemma") and arch != "gemma4") or arch in {"nemotron", *GATED_DELTA}
         if offset and name.endswith("norm.weight") and "linear_attn" not in name:
             weight = weight + np.float32(1)
         small = weight.ndim < 2 or not stored.endswith(".weight") or any(part in stored for part in EXACT)
@@ -321,6 +323,35 @@ def _norms_together(weights: dict[str, NDArray[np.float32]]) -> dict[str, NDArra
             heads.setdefault(part[1] + part[2], []).append(weight)
     others = {name: weight for name, weight in weights.items() if ".norms." not in name}
     return others | {name: np.stack(norms) for name, norms in heads.items()}
+
+
+def _write_gemma4(
+    writer: gguf.GGUFWriter, config: Any, weights: dict[str, NDArray[np.float32]]
+) -> dict[str, NDArray[np.float32]]:
+    """Sizes that differ from layer to layer; answers the weights, scales of layers by their name in the format."""
+    slides = [kind == "sliding_attention" for kind in config.layer_types]
+    head_dim = len(weights[f"model.layers.{slides.index(False)}.self_attn.q_norm.weight"])
+    for add in (writer.add_key_length, writer.add_value_length, writer.add_rope_dimension_count):
+        add(head_dim)
+    for add in (writer.add_key_length_swa, writer.add_value_length_swa, writer.add_rope_dimension_count_swa):
+        add(config.head_dim)
+    writer.add_sliding_window_pattern(slides)
+    writer.add_rope_freq_base_swa(config.rope_parameters["sliding_attention"]["rope_theta"])
+    writer.add_shared_kv_layers(config.num_kv_shared_layers)
+    writer.add_embedding_length_per_layer_input(config.hidden_size_per_layer_input or 0)
+    own = len(slides) - config.num_kv_shared_layers
+    if config.use_double_wide_mlp:
+        inner = config.intermediate_size
+        writer.add_feed_forward_length([inner if layer < own else 2 * inner for layer in range(len(slides))])
+    if config.attention_k_eq_v:
+        full = len(weights[f"model.layers.{slides.index(False)}.self_attn.k_proj.weight"]) // head_dim
+        writer.add_head_count_kv([config.num_key_value_heads if each else full for each in slides])
+    if config.final_logit_softcapping:
+        writer.add_final_logit_softcapping(config.final_logit_softcapping)
+    turned = int(config.rope_parameters["full_attention"]["partial_rotary_factor"] * head_dim / 2)
+    factors = [1.0] * turned + [1e30] * (head_dim // 2 - turned)
+    writer.add_tensor("rope_freqs.weight", np.array(factors, np.float32))
+    return {name.replace("layer_scalar", "layer_scalar.weight"): weight for name, weight in weights.items()}
 
 
 def _write_activation(

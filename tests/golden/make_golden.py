@@ -52,6 +52,8 @@ def _draw(rng: np.random.Generator, name: str, shape: tuple[int, ...], config: A
         offset |= "gemma" in config.model_type and "gemma4" not in config.model_type
         offset |= config.model_type.startswith(("qwen3_5", "qwen3_next")) and "linear_attn" not in name
         values = 0.3 * noise + (0.0 if offset else 1.0)
+        if "gemma4" in config.model_type and "q_norm" in name:
+            values *= 0.3  # its scores are scaled by nothing else
     elif len(shape) == 1:
         values = 0.3 * noise
     elif any(matrix in name for matrix in ("embed", "lm_head", "wte", "wpe")):
@@ -93,6 +95,7 @@ def make(recipe: Recipe) -> None:
     model.config.save_pretrained(folder)
     np.savez_compressed(folder / "expected.npz", token_ids=token_ids, logits=logits)
     if recipe.gguf:
+        model.config.allow_global_per_layer_attribute_access = True  # of Gemma 4: sizes that some layers have otherwise
         write_twin(recipe.gguf, model.config, weights, folder / "twin.gguf")
     for file in folder.iterdir():
         file.chmod(0o644)

@@ -51,6 +51,11 @@ _SAME: Mapping[str, str] = {
     "ssm.group_count": "ssm_group_count",
     "shortconv.l_cache": "conv_L_cache",
     "attention.scale": "attention_scale",
+    "attention.key_length_swa": "head_dim_swa",
+    "attention.value_length_swa": "value_dim_swa",
+    "rope.dimension_count_swa": "rotary_dim_swa",
+    "attention.shared_kv_layers": "num_kv_shared_layers",
+    "embedding_length_per_layer_input": "hidden_size_per_layer_input",
     "attention.temperature_scale": "attention_temperature",
     "attention.temperature_length": "attention_temperature_length",
     "attention.max_alibi_bias": "max_alibi_bias",
@@ -66,6 +71,8 @@ _SAME: Mapping[str, str] = {
     "rope.local.freq_base": "rope_local_base_freq",  # as Ollama's converter calls it
     "rope.global.freq_base": "rope_theta",
 }
+# What may differ from layer to layer: families that compute that say so (`Family.honours`).
+_DIFFER = {"feed_forward_length", "attention.head_count_kv"}
 # A zero in these is how the format says "none".
 _ZERO_IS_NONE = {
     "attention_scale",
@@ -186,15 +193,16 @@ def gguf_settings(
 
 
 def _one_for_all_layers(key: str, value: Any) -> tuple[Any, list[Any] | None]:
-    """Some sizes may be lists with an entry for each layer; Hearth's layers have one size. Where some have none at all
-    (heads of keys, a width of the MLP), the list too, as `NAME_by_layer`: they are layers of another kind."""
+    """Some sizes may be lists with an entry for each layer. Where these differ, or some layers have none at all (heads
+    of keys, a width of the MLP), the list too, as `NAME_by_layer`, and the first of them."""
     if not isinstance(value, list | tuple | np.ndarray):
         return value, None
     entries = [entry.item() if isinstance(entry, np.generic) else entry for entry in value]
     sizes = [entry for entry in entries if entry != 0]
-    if not sizes or any(entry != sizes[0] for entry in sizes):
+    differ = not sizes or any(entry != sizes[0] for entry in sizes)
+    if differ and key.partition(".")[2] not in _DIFFER:
         raise Unsupported(f"The metadata key {key} differs from layer to layer.")
-    return sizes[0], entries if len(sizes) < len(entries) else None
+    return sizes[0] if sizes else 0, entries if differ or len(sizes) < len(entries) else None
 
 
 def _changes_nothing(key: str, value: Any, given: Mapping[str, Any]) -> bool:
@@ -255,4 +263,8 @@ def _facts_of_tensors(checkpoint: Checkpoint) -> dict[str, Any]:
         "layers_with_experts": [names[1] for names in of_layers if names[-1] == "ffn_gate_inp.weight"],
         "mamba_rms_norm": "ssm_norm.weight" in layers,
         "use_expert_bias": "exp_probs_b.bias" in layers,
+        "attention_k_eq_v": any(
+            name.endswith(".attn_k.weight") and name.replace("attn_k", "attn_v") not in checkpoint.tensors
+            for name in checkpoint.tensors
+        ),
     }

@@ -13,22 +13,23 @@ from hearth.model.text.families.base import (
     activation,
     full_every,
     head_dim,
+    kinds_of_pattern,
     layer_kinds,
     llama_config,
     window,
 )
 from hearth.model.text.families.gemma3 import FAMILY as GEMMA3
 from hearth.model.text.families.gemma_common import GEMMA_HF
-from hearth.model.text.names import HF_LAYER
+from hearth.model.text.names import HF_LAYER, LLAMA_GGUF
 from hearth.model.text.rope import complete, make_rope
 
 
 def configure(settings: Settings) -> DecoderConfig:
     if settings.get("use_bidirectional_attention") == "all":
         raise settings.unsupported("use_bidirectional_attention", "Tokens of Hearth's Gemma 4 see earlier ones alone.")
-    kinds = layer_kinds(settings, default=full_every(settings, 6))
-    size = head_dim(settings)
-    sizes = {"sliding_attention": size, "full_attention": _full(settings, "head_dim", MAX_HEAD_DIM) or size}
+    gguf = settings.kind == "gguf"
+    kinds = kinds_of_pattern(settings) if gguf else layer_kinds(settings, default=full_every(settings, 6))
+    sizes = _head_dims(settings)
     full, slides = (
         make_rope(complete(settings, {**_ROPES[kind], **_rope(settings, kind)}), head_dim=sizes[kind])
         for kind in ("full_attention", "sliding_attention")
@@ -38,7 +39,9 @@ def configure(settings: Settings) -> DecoderConfig:
     return llama_config(
         settings,
         "gemma4",
-        layers=_layers(settings, kinds),
+        layers=_layers(settings, kinds, sizes["full_attention"]),
+        head_dim=sizes["sliding_attention"],
+        num_kv_heads=None if not gguf else _of_kind(settings, kinds, "sliding_attention"),
         ropes=(full, slides),
         norm_placement="pre_post",
         activation=activation(settings, "hidden_activation"),
@@ -53,13 +56,46 @@ def configure(settings: Settings) -> DecoderConfig:
     )
 
 
+_NEVER = 1e20
+"""A factor by which a GGUF file stretches the waves of pairs that do not turn."""
 _ROPES: dict[str, dict[str, Any]] = {
     "full_attention": {"rope_type": "proportional", "partial_rotary_factor": 0.25, "rope_theta": 1000000.0},
     "sliding_attention": {"rope_type": "default", "rope_theta": 10000.0},
 }
 
 
+def _head_dims(settings: Settings) -> dict[str, int]:
+    """Of each kind of layer."""
+    size = head_dim(settings)
+    if settings.kind == "gguf":
+        slides = settings.count("head_dim_swa", most=MAX_HEAD_DIM)
+        for key in ("value_dim_swa", "rotary_dim_swa"):
+            if settings.get(key) not in (None, slides):
+                raise settings.unsupported(key, f"Heads of layers that slide have {slides} dimensions.")
+        return {"sliding_attention": slides, "full_attention": size}
+    return {"sliding_attention": size, "full_attention": _full(settings, "head_dim", MAX_HEAD_DIM) or size}
+
+
+def _of_kind(settings: Settings, kinds: list[str], kind: str) -> int:
+    """Heads of keys of a kind of layer, in a GGUF file."""
+    heads = settings.sequence("num_key_value_heads_by_layer", length=len(kinds))
+    if heads is None or kind not in kinds:
+        return settings.count("num_key_value_heads", most=MAX_HEADS)
+    own = {"num_key_value_heads": heads[kinds.index(kind)]}
+    return settings.nested(own, "heads of keys").count("num_key_value_heads", most=MAX_HEADS)
+
+
 def _rope(settings: Settings, kind: str) -> dict[str, Any]:
+    if settings.kind == "gguf":
+        if kind == "sliding_attention":
+            return {"rope_theta": settings.get("rope_local_base_freq")}
+        factors = settings.table("rope_scaling").get("freq_factors") or []
+        turned = sum(1 for factor in factors if factor == 1.0)
+        if any(1.0 < factor < _NEVER or factor < 1.0 for factor in factors):
+            raise settings.unsupported("rope_freqs.weight", "Pairs of Gemma 4 turn, or do not.")
+        # A quarter of a pair more: what is left of a product that is rounded down.
+        share = {"partial_rotary_factor": min((turned + 0.25) / len(factors), 1.0)} if factors else {}
+        return {"rope_theta": settings.get("rope_theta"), **share}
     nested = settings.table("rope_parameters").get(kind) or {}
     if not isinstance(nested, dict):
         raise settings.corrupt("rope_parameters", "an object for each kind of layer")
@@ -81,14 +117,24 @@ def _optional(settings: Settings, key: str) -> int:
     return 0 if settings.get(key) in (None, 0) else settings.count(key)
 
 
-def _layers(settings: Settings, kinds: list[str]) -> tuple[LayerConfig, ...]:
+def _layers(settings: Settings, kinds: list[str], full_head_dim: int) -> tuple[LayerConfig, ...]:
     """Layers of the full kind have heads of their own size. The last layers read the keys and values of the last one
     of their kind that has any, and may have an MLP twice as wide."""
     shared = _optional(settings, "num_kv_shared_layers")
     same = settings.flag("attention_k_eq_v")
-    heads = _full(settings, "num_key_value_heads", MAX_HEADS) if same else None
     inner = settings.count("intermediate_size", most=MAX_SIZE // 2)
     wide = 2 * inner if settings.flag("use_double_wide_mlp") else None
+    if settings.kind == "gguf":
+        heads = (
+            _of_kind(settings, kinds, "full_attention") if "num_key_value_heads_by_layer" in settings.values else None
+        )
+        widths = settings.sequence("intermediate_size_by_layer", length=len(kinds))
+        if widths is not None:
+            wide = settings.nested({"intermediate_size": widths[-1]}, "MLPs").count("intermediate_size")
+            if widths != [inner] * (len(kinds) - shared) + [wide] * shared:
+                raise settings.unsupported("intermediate_size", "MLPs differ where keys and values are shared alone.")
+    else:
+        heads = _full(settings, "num_key_value_heads", MAX_HEADS) if same else None
     own = kinds[: max(len(kinds) - shared, 0)]
     if set(own) != set(kinds):
         raise settings.corrupt("num_kv_shared_layers", "so few that each kind of layer has keys of its own")
@@ -100,7 +146,7 @@ def _layers(settings: Settings, kinds: list[str]) -> tuple[LayerConfig, ...]:
             LayerConfig(
                 rope=0 if full else 1,
                 sliding_window=None if full else window(settings),
-                head_dim=_full(settings, "head_dim", MAX_HEAD_DIM) if full else None,
+                head_dim=full_head_dim if full else None,
                 num_kv_heads=heads if full else None,
                 intermediate_size=wide if reads is not None else None,
                 reads=reads,
@@ -121,10 +167,21 @@ HF: Rules = {
     "layers.N.scale": HF_LAYER + "layer_scalar",
 }
 
+GGUF: Rules = {
+    **LLAMA_GGUF,
+    "layer_embed": "per_layer_token_embd.weight",
+    "layer_project": "per_layer_model_proj.weight",
+    "layer_embed_norm": "per_layer_proj_norm.weight",
+    "layers.N.given_gate": "blk.N.inp_gate.weight",
+    "layers.N.given_out": "blk.N.proj.weight",
+    "layers.N.given_norm": "blk.N.post_norm.weight",
+    "layers.N.scale": "blk.N.layer_output_scale.weight",
+}
+
 FAMILY = Family(
     name="gemma4",
     model_types=("gemma4", "gemma4_text"),
-    architectures=(),
+    architectures=("gemma4",),
     configure=configure,
     defaults={
         "vocab_size": 262144,
@@ -141,13 +198,27 @@ FAMILY = Family(
         "tie_word_embeddings": True,
         "max_position_embeddings": 131072,
     },
-    honours=frozenset({"final_logit_softcapping", "use_bidirectional_attention"}),
+    gguf_defaults={"hidden_activation": "gelu_pytorch_tanh", "rope_theta": 1000000.0, "rope_local_base_freq": 10000.0},
+    honours=frozenset(
+        {
+            *("final_logit_softcapping", "use_bidirectional_attention", "num_kv_shared_layers"),
+            *("hidden_size_per_layer_input", "attention_k_eq_v"),
+        }
+    ),
+    gguf_honours=frozenset(
+        {
+            *("head_dim_swa", "value_dim_swa", "rotary_dim_swa"),
+            *("num_key_value_heads_by_layer", "intermediate_size_by_layer"),
+        }
+    ),
     hf_tensors=HF,
+    gguf_tensors=GGUF,
     hf_prefixes=GEMMA3.hf_prefixes,
     # What sees and what hears; keys and values of layers that read those of others.
     ignored=(
         *("*vision_tower.*", "*audio_tower.*", "*embed_vision.*", "*embed_audio.*"),
         *(f"*.self_attn.{name}.weight" for name in ("k_proj", "v_proj", "k_norm")),
+        *(f"blk.*.attn_{name}.weight" for name in ("k", "v", "k_norm")),
     ),
     text_config="text_config",
 )
