@@ -8,12 +8,16 @@ from tvm import tirx
 
 from hearth.compiler.gpu.kernels.attention import FEW_TOKENS
 from hearth.compiler.gpu.kernels.causal_conv import CHANNELS, CausalConvSpec, causal_conv
+from hearth.compiler.gpu.kernels.channel_scan import CHANNELS as SCANNED
+from hearth.compiler.gpu.kernels.channel_scan import ChannelRates, ChannelScanSpec, channel_scan
 from hearth.compiler.gpu.kernels.gated_delta import GatedDeltaSpec, gated_delta
 from hearth.compiler.gpu.kernels.gated_norm import GatedNormSpec, gated_norm
 from hearth.compiler.gpu.kernels.selective_scan import SelectiveScanSpec, selective_scan
+from hearth.compiler.gpu.rules.moves import copied
 from hearth.compiler.gpu.selection import GpuSelection, Rule, ceil_div, more_than, one
 from hearth.compiler.passes.rewrite import Graph, arguments, attribute, attributes, is_op
 from hearth.compiler.physical import call, columns_of, stride, tensor, whole, width
+from hearth.compiler.views import steps_of
 from hearth.compiler.work import Work
 from hearth.model.text.batch import LONGEST_TILE
 
@@ -143,8 +147,31 @@ def _selective_scan(graph: Graph, value: Any, s: GpuSelection) -> Any:
     return call(kernel, operands, tensor(rows, ld), units, [stride(width(xbc)), ld_steps, at, ld], work=work, written=1)
 
 
+def _channel_scan(graph: Graph, value: Any, s: GpuSelection) -> Any:
+    """In place of the steps, which nothing else reads: for memory of its own the kernel would need one buffer more than
+    there are."""
+    x, steps, b, c, rates, bias, through, runs, state_to, state = arguments(value)
+    size, channels = (int(each) for each in rates.ty.shape)
+    whole(channels, "channels of the selective scan")
+    spec = ChannelScanSpec(size)
+    kernel = s.use(spec.name, lambda: [channel_scan(spec)])
+    rows = value.ty_args[0].shape[0]
+    if not graph.only_use(steps):
+        steps = graph.emit(copied(steps, 0, steps_of(steps), value, s, padded=True))
+    known = s.parameters.arrange([rates, bias, through], ChannelRates(size, channels), "scan")
+    (b, at_b, ldb), (c, at_c, ldc) = columns_of(graph, b), columns_of(graph, c)
+    operands = [x, b, c, graph.add_param(known), runs, state_to, state, steps]
+    # Of each number of the state: what of it stays, it fades, is added to and asked.
+    work = Work.of("channel_scan", rows, 8 * size * channels)
+    units, scalars = runs.ty.shape[0] * ceil_div(channels, SCANNED), [ldb, at_b, ldc, at_c, channels, channels]
+    return call(
+        kernel, operands, tensor(rows, channels), units, [stride(width(x)), *scalars], work=work, in_place=True
+    )  # fmt: skip
+
+
 RULES: dict[str, Rule] = {
     "hearth.causal_conv": _causal_conv,
+    "hearth.channel_scan": _channel_scan,
     "hearth.gated_delta": _gated_delta,
     "hearth.gated_norm": _gated_norm,
     "hearth.selective_scan": _selective_scan,
