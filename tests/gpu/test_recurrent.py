@@ -67,6 +67,17 @@ def test_a_token_has_the_same_bits_however_its_sequence_is_cut(session: TextSess
     np.testing.assert_array_equal(fed(sequences, 2, [16]), single[:16])
 
 
+@pytest.mark.parametrize("name", ["bamba", "jamba"])
+def test_a_scanned_token_has_the_same_bits_however_its_sequence_is_cut(name: str, tmp_path: Path) -> None:
+    (case,) = (case for case in CASES if case.name == name)
+    folder, ids = compile_here(case.path, tmp_path / "bundle", quant="q8", head="q8"), case.token_ids[:14]
+    with Model(folder, device=software_gpu(folder)) as model, open_session(model) as session:
+        sequences = Sequences(session)
+        single = np.concatenate([sequences.run([Piece(0, ids[i : i + 1])])[0] for i in range(len(ids))])
+        found = [sequences.run([Piece(1, ids[a:b])])[0] for a, b in pairwise([0, 5, 7, 8, len(ids)])]
+    np.testing.assert_array_equal(np.concatenate(found), single)
+
+
 def test_ragged_batches_give_what_each_sequence_gives_alone(session: TextSession) -> None:
     ids, sequences = CASE.token_ids, Sequences(session)
     single = fed(sequences, 0, list(range(1, len(ids) + 1)))
