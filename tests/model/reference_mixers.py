@@ -80,10 +80,11 @@ def _mamba(m: Mamba, w: Mapping[str, Array], x: Array, epsilon: float) -> Array:
     value, gate = np.split(x @ w["ssm_in"].T + w.get("ssm_in_bias", 0.0), 2, axis=1)
     value = silu(_causal_conv(value, w["ssm_conv"], w.get("ssm_conv_bias", 0.0)))
     parts = np.split(value @ w["ssm_x"].T, [m.rank, m.rank + m.state], axis=1)
-    steps, b, c = (
-        part / np.sqrt((part**2).mean(-1, keepdims=True) + epsilon) * w[f"ssm_{name}_norm"]
-        for part, name in zip(parts, ("dt", "b", "c"), strict=True)
-    )
+    if m.norms != "none":
+        epsilon = epsilon if m.norm_epsilon is None else m.norm_epsilon
+        parts = [part / np.sqrt((part**2).mean(-1, keepdims=True) + epsilon) for part in parts]
+        parts = [part * w.get(f"ssm_{name}_norm", 1.0) for part, name in zip(parts, ("dt", "b", "c"), strict=True)]
+    steps, b, c = parts
     steps = np.log1p(np.exp(steps @ w["ssm_dt"].T + w["ssm_step"]))
     state, out = np.zeros((m.state, m.channels)), []
     for t in range(len(x)):

@@ -1,4 +1,4 @@
-"""What families with layers of Mamba 2 have in common: the reading of its sizes, and where its parameters are."""
+"""What families with layers of Mamba 1 or 2 have in common: the reading of sizes, and where parameters are."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 from hearth.model.settings import Settings
 from hearth.model.tensors import Made, Rules
 from hearth.model.text.families.base import MAX_HEAD_DIM, MAX_HEADS, MAX_TAPS
+from hearth.model.text.mixers.mamba import Mamba
 from hearth.model.text.mixers.mamba2 import Mamba2
 from hearth.model.text.names import conv_taps
 
@@ -111,4 +112,63 @@ MAMBA2_GGUF: Rules = {
     "layers.N.ssm_through": _flat("blk.N.ssm_d"),
     "layers.N.ssm_scale": _flat("blk.N.ssm_norm.weight"),  # a row for each group
     "layers.N.ssm_out": "blk.N.ssm_out.weight",
+}
+
+MAMBA_KEYS = {
+    **MAMBA2_KEYS,
+    "mamba_dt_rank": "ssm_time_step_rank",
+    "time_step_rank": "ssm_time_step_rank",
+    "state_size": "ssm_state_size",
+}
+MAMBA_DEFAULTS: dict[str, Any] = {
+    "ssm_time_step_rank": "auto",
+    "ssm_state_size": 16,
+    "ssm_conv_kernel": 4,
+    "mamba_expand": 2,
+    "use_conv_bias": True,
+}
+
+
+def mamba(settings: Settings, **differences: Any) -> Mamba:
+    """The mixer of a configuration of Mamba 1, with the fields in `differences` too."""
+    hidden = settings.count("hidden_size")
+    if settings.kind == "gguf":
+        channels = settings.count("ssm_inner_size")
+    else:
+        channels = settings.count("mamba_expand", most=64) * hidden
+    automatic = settings.get("ssm_time_step_rank") == "auto"
+    return Mamba(
+        channels,
+        settings.count("ssm_state_size", most=MAX_HEAD_DIM),
+        settings.count("ssm_conv_kernel", most=MAX_TAPS),
+        -(-hidden // 16) if automatic else settings.count("ssm_time_step_rank"),
+        bias=settings.flag("mamba_proj_bias"),
+        conv_bias=settings.flag("use_conv_bias"),
+        **differences,
+    )
+
+
+def _rates(tensor: str, *, log: bool) -> Made:
+    """What files have by channel; as logarithms, or ready."""
+    return Made(tensor, lambda w: np.ascontiguousarray((-np.exp(w) if log else w).T), lambda shape: shape[::-1])
+
+
+def mamba_hf(module: str) -> Rules:
+    """Rules for a layer's parameters, by the name of its module."""
+    return {
+        **mamba2_hf(module),
+        "layers.N.ssm_x": module + "x_proj.weight",
+        **{f"layers.N.ssm_{part}_norm": f"{module}{part}_layernorm.weight" for part in ("dt", "b", "c")},
+        "layers.N.ssm_dt": module + "dt_proj.weight",
+        "layers.N.ssm_step": module + "dt_proj.bias",
+        "layers.N.ssm_rates": _rates(module + "A_log", log=True),
+    }
+
+
+MAMBA_GGUF: Rules = {
+    **MAMBA2_GGUF,
+    "layers.N.ssm_x": "blk.N.ssm_x.weight",
+    **{f"layers.N.ssm_{part}_norm": f"blk.N.ssm_{part}_norm.weight" for part in ("dt", "b", "c")},
+    "layers.N.ssm_dt": "blk.N.ssm_dt.weight",
+    "layers.N.ssm_rates": _rates("blk.N.ssm_a", log=False),
 }
