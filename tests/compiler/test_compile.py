@@ -227,7 +227,7 @@ def poison(folder: Path) -> None:
         (lambda folder: (folder / "config.json").write_text("{"), CorruptFile, "config.json"),
         (lambda folder: (folder / "model.safetensors").unlink(), HearthError, "safetensors"),
         (cut("model.safetensors"), CorruptFile, "model.safetensors"),
-        (edit(model_type="mamba"), Unsupported, "mamba"),
+        (edit(model_type="rwkv7"), Unsupported, "rwkv7"),
         (edit(hidden_act="mish"), Unsupported, "relu"),
         (edit(num_hidden_layers=3), HearthError, "layers.2"),
         (edit(hidden_size=64), HearthError, "64"),

@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 
 # Architectures of which each layer is one thing.
 NEMOTRON_H = {"nemotron_h", "nemotron_h_moe"}
+# Architectures of which no layer attends.
+ALL_MAMBA = {"mamba", "mamba2"}
 # Architectures whose q and k heads llama.cpp wants with their two halves interleaved, and transformers does not.
 INTERLEAVED = {"llama", "granite", "granitemoe", "granitehybrid", "smollm3", "arcee", "olmo", "mistral3"} | NEMOTRON_H
 # Architectures with layers of Gated DeltaNet, and those of them that have its value heads in turns.
@@ -57,7 +59,7 @@ def write_twin(
     """
     hidden, heads = (_named(config, names, 0) for names in (_HIDDEN, _HEADS))
     layers = _named(config, _LAYERS) or len(_named(config, _KINDS))
-    head_dim = getattr(config, "head_dim", None) or hidden // heads
+    head_dim = getattr(config, "head_dim", None) or hidden // max(heads, 1)
     rope = getattr(config, "rope_parameters", None) or {}
     rope = rope.get("full_attention", rope)
 
@@ -74,13 +76,13 @@ def write_twin(
         width = config.intermediate_size if arch == "nemotron_h" else config.moe_intermediate_size
         writer.add_feed_forward_length([width if kind in ("mlp", "moe") else 0 for kind in _named(config, _KINDS)])
     else:
-        inner = 0 if arch == "mamba2" else _named(config, _INNER, 4 * hidden)
+        inner = 0 if arch in ALL_MAMBA else _named(config, _INNER, 4 * hidden)
         writer.add_feed_forward_length(inner if adjusted is None else len(adjusted))
     writer.add_head_count(heads)
     kv_heads = _kv_heads(config) or heads
     recurrent = _recurrent(config)
     writer.add_head_count_kv([0 if other else kv_heads for other in recurrent] if any(recurrent) else kv_heads)
-    if hasattr(config, "rms_norm_eps") or arch.startswith("lfm2") or arch == "mamba2":
+    if hasattr(config, "rms_norm_eps") or arch.startswith("lfm2") or arch in ALL_MAMBA:
         writer.add_layer_norm_rms_eps(_named(config, ("rms_norm_eps", "norm_eps", "layer_norm_epsilon")))
     else:
         writer.add_layer_norm_eps(_named(config, _EPSILONS, 1e-5))
@@ -108,11 +110,8 @@ def write_twin(
         _write_delta_net(writer, config)
         weights = _in_turns(weights, config) if arch in IN_TURNS else _apart(weights, config)
         weights = _delta_net_tensors(weights)
-    if arch == "jamba":
-        writer.add_ssm_conv_kernel(config.mamba_d_conv)
-        writer.add_ssm_state_size(config.mamba_d_state)
-        writer.add_ssm_time_step_rank(config.mamba_dt_rank)
-        writer.add_ssm_inner_size(config.mamba_expand * hidden)
+    if arch in ("jamba", "mamba"):
+        _write_mamba(writer, config)
         weights = _mamba_tensors(weights)
     if _named(config, _MAMBA_HEADS) or arch == "mamba2":
         _write_mamba2(writer, config)
@@ -380,6 +379,15 @@ def _write_delta_net(writer: gguf.GGUFWriter, config: Any) -> None:
     writer.add_ssm_time_step_rank(config.linear_num_value_heads)
     writer.add_ssm_inner_size(config.linear_num_value_heads * config.linear_value_head_dim)
     writer.add_full_attention_interval(config.layer_types.index("full_attention") + 1)
+
+
+def _write_mamba(writer: gguf.GGUFWriter, config: Any) -> None:
+    writer.add_ssm_conv_kernel(_named(config, ("mamba_d_conv", "conv_kernel")))
+    writer.add_ssm_state_size(_named(config, ("mamba_d_state", "state_size")))
+    writer.add_ssm_time_step_rank(_named(config, ("mamba_dt_rank", "time_step_rank")))
+    writer.add_ssm_inner_size(_named(config, ("mamba_expand", "expand")) * config.hidden_size)
+    if config.model_type == "falcon_mamba":
+        writer.add_ssm_dt_b_c_rms(True)
 
 
 def _write_mamba2(writer: gguf.GGUFWriter, config: Any) -> None:

@@ -814,6 +814,37 @@ RECIPES = [
         gguf="mamba2",
     ),
     Recipe(
+        "mamba",
+        "MambaForCausalLM",
+        {
+            "vocab_size": 53,
+            "hidden_size": 24,
+            "num_hidden_layers": 2,
+            "expand": 2,
+            "state_size": 16,
+            "time_step_rank": 3,
+            "bos_token_id": 1,
+            "eos_token_id": 2,
+        },
+        gguf="mamba",
+    ),
+    Recipe(
+        "falcon_mamba",
+        "FalconMambaForCausalLM",
+        {
+            "vocab_size": 53,
+            "hidden_size": 24,
+            "num_hidden_layers": 2,
+            "expand": 2,
+            "state_size": 16,
+            "tie_word_embeddings": False,
+            "mixer_rms_eps": 1e-5,
+            "bos_token_id": 1,
+            "eos_token_id": 2,
+        },
+        gguf="mamba",
+    ),
+    Recipe(
         "bamba",
         "BambaForCausalLM",
         _shape(

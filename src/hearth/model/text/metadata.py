@@ -49,6 +49,7 @@ _SAME: Mapping[str, str] = {
     "ssm.state_size": "ssm_state_size",
     "ssm.time_step_rank": "ssm_time_step_rank",
     "ssm.group_count": "ssm_group_count",
+    "ssm.dt_b_c_rms": "ssm_dt_b_c_rms",
     "shortconv.l_cache": "conv_L_cache",
     "attention.scale": "attention_scale",
     "attention.key_length_swa": "head_dim_swa",

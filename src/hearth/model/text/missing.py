@@ -46,7 +46,6 @@ BLOCKS: tuple[Block, ...] = (
         "RWKV's mixing of tokens",
         {"rwkv": "mamba2", "rwkv6": "mamba2", "rwkv7": "mamba2", "arwkv7": "mamba2", "rwkv6qwen2": "mamba2"},
     ),
-    Block("Mamba 1 without norms, or with bare ones", {"mamba": "jamba", "falcon_mamba": "jamba"}),
     Block("one block of attention that many layers share", {"zamba": "jamba", "zamba2": "bamba"}),
     Block("Mamba 2 whose heads have steps from a product of low rank", {"plamo2": "bamba"}),
     Block(

@@ -17,6 +17,7 @@ from hearth.model.text.families import (
     exaone_moe,
     falcon,
     falcon_h1,
+    falcon_mamba,
     flex_olmo,
     gemma,
     gemma2,
@@ -45,6 +46,7 @@ from hearth.model.text.families import (
     lfm2_moe,
     lfm3,
     llama,
+    mamba,
     mamba2,
     minimax_m2,
     ministral3,
@@ -81,6 +83,7 @@ FAMILIES: tuple[Family, ...] = tuple(
     module.FAMILY
     for module in (
         llama,
+        mamba,
         mamba2,
         lfm2,
         lfm3,
@@ -144,6 +147,7 @@ FAMILIES: tuple[Family, ...] = tuple(
         bamba,
         jamba,
         falcon_h1,
+        falcon_mamba,
         nemotron_h,
         gpt_oss,
         glm4_moe,

@@ -76,6 +76,7 @@ CHANGES_THE_RESULT: Mapping[str, tuple[Any, ...]] = {
     "attention_temperature_length": (),
     "max_alibi_bias": (),
     "use_parallel_residual": (),
+    "ssm_dt_b_c_rms": (False,),
 }
 
 
