@@ -22,7 +22,7 @@ from hearth.chat.completion import (
 )
 from hearth.chat.repetition import RepetitionWatch
 from hearth.chat.stop import StopStrings
-from hearth.chat.thinking import ALL_TAGS, Part, ThinkingSplitter
+from hearth.chat.thinking import Part, ThinkingSplitter
 from hearth.chat.tokenizer import Tokenizer
 from hearth.chat.tools.types import ToolCall, ToolCallDelta, ToolParser
 from hearth.engine import TokenEvent
@@ -89,7 +89,7 @@ class AnswerBuilder:
         self._thoughts = thoughts
         self._broke_off = False  # a call ended the thinking
         # Tags that are control tokens would be left out of the text, and those who look for them could not see them.
-        tags = (*(ALL_TAGS if splitter else ()), *(markers if tools else ()))
+        tags = (*(splitter.tag_texts if splitter else ()), *(markers if tools else ()))
         keep = tokenizer.ids_of(tags) if tokenizer else frozenset()
         self._text = tokenizer.stream(keep=keep, continues=continues) if tokenizer else None
         self._drawn = _Drawn(notices=list(notices))

@@ -47,6 +47,8 @@ _TURN_ENDS = (
     "<|endoftext|>",
     "<|END_OF_TURN_TOKEN|>",
     "<|end_of_turn|>",
+    "<|return|>",  # gpt-oss' after what it says, and after a call
+    "<|call|>",
     "<｜end▁of▁sentence｜>",
     "</s>",
 )
@@ -109,7 +111,10 @@ def _known(tokenizer: Tokenizer, known: KnownTemplate, notice: str = "") -> Chos
 
 
 def _with_ends(tokenizer: Tokenizer, template: ChatTemplate, stops: tuple[str, ...] = ()) -> ChosenTemplate:
-    written = (*stops, *(end for end in _TURN_ENDS if end in template.source))
+    ends = [end for end in _TURN_ENDS if end in template.source]
+    if "<|return|>" in ends and "<|end|>" in ends:  # where a turn has its own end, this is that of a message within it
+        ends.remove("<|end|>")
+    written = (*stops, *ends)
     ids = {end: tokenizer.id_of(end) for end in written}
     return ChosenTemplate(
         template,

@@ -13,7 +13,7 @@ from enum import Enum
 
 from hearth.chat.grammar import Matcher
 from hearth.chat.grammar_tokens import Mask, Twins, has_bit, set_bit
-from hearth.chat.thinking import TAGS, Tags
+from hearth.chat.thinking import CHANNELS, TAGS, Tags
 from hearth.errors import HearthError
 
 _MAX_SPACES = 8  # tokens of white space between thinking and answer
@@ -270,4 +270,5 @@ def thinking_of(prompt_end: str, template_source: str) -> tuple[Tags | None, tup
     inside = next((tags for tags in TAGS if end.endswith(tags.open)), None)
     if inside is not None or any(end.endswith(tags.close) for tags in TAGS):
         return inside, ()
-    return None, tuple(tags for tags in TAGS if tags.open in template_source or tags.close in template_source)
+    known = (*TAGS, *CHANNELS)
+    return None, tuple(tags for tags in known if tags.open in template_source or tags.close in template_source)

@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from hearth.chat.thinking import ALL_TAGS
+from hearth.chat.thinking import CHANNELS, TAGS, texts_of
 from hearth.chat.tokenizer import Tokenizer
 
 Mask = NDArray[np.int32]
@@ -136,7 +136,7 @@ class TokenTable:
     @cached_property
     def tag_texts(self) -> dict[int, bytes]:
         """The tags around thinking that are tokens."""
-        ids = {tag: self.tokenizer.id_of(tag) for tag in ALL_TAGS}
+        ids = {tag: self.tokenizer.id_of(tag) for tag in texts_of((*TAGS, *CHANNELS))}
         return {i: tag.encode() for tag, i in ids.items() if i is not None}
 
     def spell(self, data: bytes) -> list[int]:

@@ -16,7 +16,7 @@ from hearth.chat.probe import Probe
 from hearth.chat.prompt import Prompt
 from hearth.chat.sandbox import ChatEnvironment, TemplateRefusal
 from hearth.chat.switches import ThinkingSwitches
-from hearth.chat.thinking import ALL_TAGS
+from hearth.chat.thinking import ALL_TAGS, tags_for, texts_of
 from hearth.chat.utf8 import texts_in
 from hearth.errors import TemplateError, UsageError
 
@@ -95,7 +95,7 @@ class ChatTemplate:
     @cached_property
     def thinking(self) -> ThinkingSwitches:
         """How the template is told whether and how much the model thinks."""
-        knows_tags = any(tag in self.source for tag in ALL_TAGS)
+        knows_tags = any(tag in self.source for tag in texts_of(tags_for(self.source)))
         return ThinkingSwitches(self.probe, self.variables, knows_tags=knows_tags)
 
     @cached_property

@@ -20,12 +20,14 @@ class Tags:
     Attributes:
         answer: two strings around what follows on the block, which some of the family write.
         tokens: control tokens within the two strings, where one is more than a token.
+        unthought: what stands before an answer that comes without a block; "": nothing.
     """
 
     open: str
     close: str
     answer: tuple[str, str] | None = None
     tokens: tuple[str, ...] = ()
+    unthought: str = ""
 
 
 # Known families: DeepSeek R1, Qwen 3, SmolLM 3, QwQ, Granite 3.3 and 4 and many more; Magistral; Seed; Gemma 4; others.
@@ -39,12 +41,28 @@ TAGS = (
 )
 # Blocks between words instead of tags count only for templates that ask for them: Granite 3.2.
 SPELLED = (Tags("Here is my thought process:", "Here is my response:"),)
-ALL_TAGS = tuple(text for tags in TAGS for text in (tags.open, tags.close, *tags.tokens))
+# So do messages to several channels, which are thoughts up to the one to the user: gpt-oss (Harmony).
+CHANNELS = (
+    Tags(
+        "<|channel|>analysis<|message|>",
+        "<|end|><|start|>assistant<|channel|>final<|message|>",
+        tokens=("<|channel|>", "<|message|>", "<|end|>", "<|start|>"),
+        unthought="<|channel|>final<|message|>",
+    ),
+)
+
+
+def texts_of(tags: tuple[Tags, ...]) -> tuple[str, ...]:
+    """All that is written around blocks, and the control tokens that it is made of."""
+    return tuple(text for one in tags for text in (one.open, one.close, *one.tokens))
+
+
+ALL_TAGS = texts_of(TAGS)
 
 
 def tags_for(template_source: str) -> tuple[Tags, ...]:
     """The tags that an answer to this template's prompt may hold."""
-    return (*TAGS, *(tags for tags in SPELLED if tags.open in template_source))
+    return (*TAGS, *(tags for tags in (*SPELLED, *CHANNELS) if tags.open in template_source))
 
 
 @dataclass(frozen=True)
@@ -72,6 +90,11 @@ class ThinkingSplitter:
         self._held = ""
         self._around: tuple[str, str] | None = None  # what may stand around the answer that comes now
         self._closer: str | None = None  # what ends the answer that has begun so
+
+    @property
+    def tag_texts(self) -> tuple[str, ...]:
+        """What it looks for: tokens that write it must be in the text that it is given."""
+        return texts_of(self._tags)
 
     @property
     def thinking(self) -> bool:
@@ -138,7 +161,11 @@ class ThinkingSplitter:
                 self._inside, self._held, self._skip_space = tags, begin[len(tags.open) :], True
                 self._at_start = False
                 return True
-        if not final and any(tags.open.startswith(begin) for tags in self._tags):
+            if tags.unthought and begin.startswith(tags.unthought):
+                self._held, self._skip_space = begin[len(tags.unthought) :], True
+                self._at_start = False
+                return True
+        if not final and any(text.startswith(begin) for tags in self._tags for text in (tags.open, tags.unthought)):
             return False
         self._at_start = False
         return True

@@ -5149,6 +5149,8 @@ var zo = 1e5, Bo = /^[A-Za-z][A-Za-z0-9_-]{0,31}$/, Vo = /'((?:[^'\\]|\\.)*)'|"(
 	"<|endoftext|>",
 	"<|END_OF_TURN_TOKEN|>",
 	"<|end_of_turn|>",
+	"<|return|>",
+	"<|call|>",
 	"<｜end▁of▁sentence｜>",
 	"</s>"
 ], Ko = class {
@@ -5159,13 +5161,15 @@ var zo = 1e5, Bo = /^[A-Za-z][A-Za-z0-9_-]{0,31}$/, Vo = /'((?:[^'\\]|\\.)*)'|"(
 	#n;
 	constructor(e, t) {
 		if (e.length > zo) throw Zo(`It is ${e.length} characters long; ${zo} are accepted.`);
-		this.source = e, this.#e = Xo(() => new Do(e)), this.#t = new No(t.control.keys(), qo(e)), this.endIds = Go.filter((t) => e.includes(t)).flatMap((e) => t.idOf(e) ?? []);
-		let { special: n, additional_special: r } = t.spec.meta;
+		this.source = e, this.#e = Xo(() => new Do(e)), this.#t = new No(t.control.keys(), qo(e));
+		let n = e.includes("<|return|>") ? "<|end|>" : "", r = Go.filter((t) => t !== n && e.includes(t));
+		this.endIds = r.flatMap((e) => t.idOf(e) ?? []);
+		let { special: i, additional_special: a } = t.spec.meta;
 		this.#n = {
 			bos_token: "",
 			eos_token: "",
-			additional_special_tokens: r,
-			...n
+			additional_special_tokens: a,
+			...i
 		};
 	}
 	render(t, n = {}, r = !0) {

@@ -35,6 +35,8 @@ const TURN_ENDS = [
   "<|endoftext|>",
   "<|END_OF_TURN_TOKEN|>",
   "<|end_of_turn|>",
+  "<|return|>",
+  "<|call|>",
   "<｜end▁of▁sentence｜>",
   "</s>",
 ];
@@ -52,7 +54,10 @@ export class ChatTemplate {
     this.source = source;
     this.#template = guarded(() => new Template(source));
     this.#guard = new LiteralGuard(tokenizer.control.keys(), cuts(source));
-    this.endIds = TURN_ENDS.filter((end) => source.includes(end)).flatMap((end) => tokenizer.idOf(end) ?? []);
+    // Where a turn has its own end, `<|end|>` is that of a message within it.
+    const within = source.includes("<|return|>") ? "<|end|>" : "";
+    const ends = TURN_ENDS.filter((end) => end !== within && source.includes(end));
+    this.endIds = ends.flatMap((end) => tokenizer.idOf(end) ?? []);
     const { special, additional_special } = tokenizer.spec.meta;
     this.#special = { bos_token: "", eos_token: "", additional_special_tokens: additional_special, ...special };
   }
