@@ -11,7 +11,7 @@ import pytest
 from tests.compiler.compiled import Piece, Sequences, compile_exact, compile_here, open_session
 
 from golden import CASES, Case
-from hearth.bundle import GPU_PLAN, open_bundle
+from hearth.bundle import open_bundle
 from hearth.checkpoint import open_checkpoint
 from hearth.model import load_family
 from hearth.runtime import Model, SplitModel
@@ -62,8 +62,3 @@ def test_a_mixture_in_two_parts(case: Case, tmp_path: Path) -> None:
         open_session(SplitModel(first, second)) as split,
     ):
         assert np.array_equal(Sequences(split).run([Piece(0, case.token_ids)])[0], expected)
-
-
-def test_a_mixture_is_compiled_for_processors_alone(tmp_path: Path) -> None:
-    folder = compile_here(CASE.path, tmp_path / "bundle", quant="q8")
-    assert not (folder / GPU_PLAN).exists()

@@ -357,8 +357,8 @@ def one_more_symbol(p: PlanWriter) -> None:
         (lambda p: p.symbol("likeliest_rows", 0, 3), "likeliest_rows may be 3, logit_rows 4"),
         (lambda p: p.symbol("in_parts", 0, 2), "in_parts may be 2, must be 0 or 1"),
         (record("states", 0, 1, 0), "state 0 is counted by tokens"),
-        (lambda p: record("states", 0, 1, p.scalars[p.symbol("slots", 1, 9)][1])(p),
-         "no state whose units are counted by pages"),
+        (lambda p: record("states", 0, 1, p.scalars[p.symbol("rooms", 1, 9)][1])(p),
+         "no state whose units are counted by pages or slots"),
         *((text_input(name, 0, 1), f"there is no input {name}") for name in TextPlan().buffer),
         *((text_input(name, 1, pw.F32), f"input {name} has another type or shape")
           for name in ("token_seq", "items", "block_table", "logit_rows", "merges")),

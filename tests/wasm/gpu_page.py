@@ -132,6 +132,7 @@ class PageSession:
         self._page = page
         self._number = number
         self.num_pages = sizes.get("pages", 0)
+        self.num_slots = 0  # pages have none
 
     def forward(
         self, ids: Any, positions: Any, rows: Any, table: Any, logit_rows: Any = (), wanted: Any = None
