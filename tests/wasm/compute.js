@@ -28,13 +28,25 @@ export async function compute({ folder, isa, prompt, threads = 1 }) {
   return answer;
 }
 
-export function computeInWorker(request) {
-  return new Promise((resolve, reject) => {
+const PATIENCE_MS = 40_000;
+
+// While WebDriver BiDi drives it, Firefox 153 now and then (15 of 530 times) never comes back from `new Worker` in a worker,
+// whatever script that would run; left to itself it did each of 480 times. So what has not answered is asked of another worker.
+export async function computeInWorker(request) {
+  for (let tries = 3; ; --tries) {
     const worker = new Worker("/compute.js", { type: "module" });
-    worker.onmessage = ({ data }) => (typeof data === "string" ? reject(new Error(data)) : resolve(data));
-    worker.onerror = ({ message }) => reject(new Error(message));
-    worker.postMessage(request);
-  });
+    let timer;
+    const answer = new Promise((resolve, reject) => {
+      worker.onmessage = ({ data }) => (typeof data === "string" ? reject(new Error(data)) : resolve(data));
+      worker.onerror = ({ message }) => reject(new Error(message));
+      timer = setTimeout(() => resolve(null), PATIENCE_MS);
+      worker.postMessage(request);
+    });
+    const given = await answer.finally(() => clearTimeout(timer));
+    if (given !== null) return given;
+    worker.terminate();
+    if (tries === 1) throw new Error("No worker answered.");
+  }
 }
 
 if (self.constructor.name === "DedicatedWorkerGlobalScope") {
