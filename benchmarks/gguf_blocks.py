@@ -18,7 +18,8 @@ class Block:
 
     Attributes:
         columns: values in a block.
-        fields: (name, bytes) in order. `d`, `dmin` and `m` are f16 scales, everything else random bytes.
+        fields: (name, bytes) in order. `d`, `dmin` and `m` are f16 scales, `exponent` is one that is a power of two,
+            everything else random bytes.
         spread: standard deviation of a value when `d` is 1.
         offset: `dmin` (or -`m`) as a multiple of `d`, so that the mean is 0.
         type_id: number of the type in a GGUF file.
@@ -46,6 +47,7 @@ BLOCKS = {
     "q8_0": Block(32, (("d", 2), ("q", 32)), 73.9, 0, 8),
     "q4_k": Block(256, (("d", 2), ("dmin", 2), ("scales", 12), ("q", 128)), 258, 7.5, 12),
     "q5_k": Block(256, (("d", 2), ("dmin", 2), ("scales", 12), ("high", 32), ("q", 128)), 527, 15.5, 13),
+    "mxfp4": Block(32, (("exponent", 1), ("q", 16)), 5.85, 0, 39),
     "q6_k": Block(256, (("low", 128), ("high", 64), ("scales", 16), ("d", 2)), 341, 0, 14),
 }
 
@@ -84,6 +86,8 @@ def _random_blocks(kind: str, count: int, deviation: float, rng: np.random.Gener
         field = raw[:, start : start + size]
         if name == "d":
             field[:] = scale.view(np.uint8).reshape(count, 2)
+        elif name == "exponent":  # of half the scale: the table of steps has them doubled
+            field[:] = (np.round(np.log2(scale.astype(np.float64))) + 128).astype(np.uint8)[:, None]
         elif name in ("dmin", "m"):
             offset = scale.astype(np.float32) * (block.offset if name == "dmin" else -block.offset)
             field[:] = offset.astype(np.float16).view(np.uint8).reshape(count, 2)

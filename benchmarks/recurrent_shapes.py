@@ -67,3 +67,41 @@ class ConvShape:
     def metadata(self, num_layers: int, kv_heads: int) -> dict[str, object]:
         heads = [np.int32(kv_heads if self.attends(layer) else 0) for layer in range(num_layers)]
         return {"attention.head_count_kv": heads, "shortconv.l_cache": np.uint32(self.taps)}
+
+
+@dataclass(frozen=True)
+class Mamba2Shape:
+    """Mamba 2, but for some layers (Granite 4)."""
+
+    heads: int
+    head_size: int
+    state_size: int
+    groups: int
+    taps: int
+    attending: tuple[int, ...]
+
+    def attends(self, layer: int) -> bool:
+        return layer in self.attending
+
+    def parts(self, hidden: int) -> Iterator[Part]:
+        inner = self.heads * self.head_size
+        channels = inner + 2 * self.groups * self.state_size
+        yield "ssm_in.weight", (inner + channels + self.heads, hidden)
+        yield "ssm_conv1d.weight", (channels, self.taps)
+        yield "ssm_conv1d.bias", (channels,)
+        yield "ssm_dt.bias", (self.heads,)
+        yield "ssm_a", (self.heads, 1)
+        yield "ssm_d", (self.heads, 1)
+        yield "ssm_norm.weight", (self.groups, inner // self.groups)
+        yield "ssm_out.weight", (hidden, inner)
+
+    def metadata(self, num_layers: int, kv_heads: int) -> dict[str, object]:
+        heads = [np.int32(kv_heads if self.attends(layer) else 0) for layer in range(num_layers)]
+        return {
+            "attention.head_count_kv": heads,
+            "ssm.conv_kernel": np.uint32(self.taps),
+            "ssm.state_size": np.uint32(self.state_size),
+            "ssm.group_count": np.uint32(self.groups),
+            "ssm.time_step_rank": np.uint32(self.heads),
+            "ssm.inner_size": np.uint32(self.heads * self.head_size),
+        }

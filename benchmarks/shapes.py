@@ -5,7 +5,8 @@
     python benchmarks/shapes.py --shape all --format all --out .cache/shapes
 
 Speed does not depend on the values of weights, so blocks of quantised formats are made of random integers directly,
-with scales that keep the logits finite. Formats: GGUF `f16`, `q8_0`, `q4_0`, `q4_k`, `q4_k_m`, `q5_k`, `q6_k`; Hugging
+with scales that keep the logits finite. Formats: GGUF `f16`, `q8_0`, `q4_0`, `q4_k`, `q4_k_m`, `q5_k`, `q6_k`,
+`mxfp4` (experts in it, all else in q8_0); Hugging
 Face folders `hf-f16`, `hf-bf16`. The numbers of each shape are those its
 authors publish in config.json. Needs numpy only; a tensor is written in pieces, so memory stays small.
 """
@@ -15,128 +16,22 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import gguf_blocks
 import gguf_file
 import numpy as np
-from recurrent_shapes import ConvShape, DeltaShape
+from published_shapes import SHAPES, Shape, Tensor, of_layers, tensors_of
 
 PIECE_BYTES = 32 << 20
 
 
-@dataclass(frozen=True)
-class Shape:
-    """A published decoder: the numbers of its config.json."""
-
-    architecture: str  # general.architecture of GGUF and model_type of config.json
-    hidden_size: int
-    num_layers: int
-    num_heads: int
-    num_kv_heads: int
-    head_dim: int
-    intermediate_size: int
-    vocab_size: int
-    rope_theta: float
-    norm_eps: float
-    max_position: int
-    bos_id: int
-    eos_id: int
-    pre_tokenizer: str  # tokenizer.ggml.pre
-    qkv_bias: bool = False
-    llama3_rope: bool = False  # rope_scaling of type llama3, factor 32, 1..4, 8192
-    rotary_dim: int | None = None  # of a head; None: all of it
-    recurrent: DeltaShape | ConvShape | None = None  # in most layers, in place of attention; GGUF only
-    gated_attention: bool = False
-    head_norms: bool = False
-
-
-SHAPES = {
-    "llama-3.2-1b": Shape(
-        architecture="llama", hidden_size=2048, num_layers=16, num_heads=32, num_kv_heads=8, head_dim=64,
-        intermediate_size=8192, vocab_size=128256, rope_theta=500000.0, norm_eps=1e-5, max_position=131072,
-        bos_id=128000, eos_id=128001, pre_tokenizer="llama-bpe", llama3_rope=True,
-    ),
-    "qwen2.5-0.5b": Shape(
-        architecture="qwen2", hidden_size=896, num_layers=24, num_heads=14, num_kv_heads=2, head_dim=64,
-        intermediate_size=4864, vocab_size=151936, rope_theta=1000000.0, norm_eps=1e-6, max_position=32768,
-        bos_id=151643, eos_id=151645, pre_tokenizer="qwen2", qkv_bias=True,
-    ),
-    "smollm2-135m": Shape(
-        architecture="llama", hidden_size=576, num_layers=30, num_heads=9, num_kv_heads=3, head_dim=64,
-        intermediate_size=1536, vocab_size=49152, rope_theta=100000.0, norm_eps=1e-5, max_position=8192,
-        bos_id=1, eos_id=2, pre_tokenizer="smollm",
-    ),
-    "qwen3.5-0.8b": Shape(
-        architecture="qwen35", hidden_size=1024, num_layers=24, num_heads=8, num_kv_heads=2, head_dim=256,
-        intermediate_size=3584, vocab_size=248320, rope_theta=10000000.0, norm_eps=1e-6, max_position=262144,
-        bos_id=248044, eos_id=248046, pre_tokenizer="qwen35", rotary_dim=64, gated_attention=True, head_norms=True,
-        recurrent=DeltaShape(key_heads=16, value_heads=16, size=128, taps=4, every=4),
-    ),
-    "qwen3.5-4b": Shape(
-        architecture="qwen35", hidden_size=2560, num_layers=32, num_heads=16, num_kv_heads=4, head_dim=256,
-        intermediate_size=9216, vocab_size=248320, rope_theta=10000000.0, norm_eps=1e-6, max_position=262144,
-        bos_id=248044, eos_id=248046, pre_tokenizer="qwen35", rotary_dim=64, gated_attention=True, head_norms=True,
-        recurrent=DeltaShape(key_heads=16, value_heads=32, size=128, taps=4, every=4),
-    ),
-    "lfm2-1.2b": Shape(
-        architecture="lfm2", hidden_size=2048, num_layers=16, num_heads=32, num_kv_heads=8, head_dim=64,
-        intermediate_size=8192, vocab_size=65536, rope_theta=1000000.0, norm_eps=1e-5, max_position=128000,
-        bos_id=1, eos_id=7, pre_tokenizer="lfm2", head_norms=True,
-        recurrent=ConvShape(taps=3, attending=(2, 5, 8, 10, 12, 14)),
-    ),
-}  # fmt: skip
-
-GGUF_FORMATS = ("f16", "q8_0", "q4_0", "q4_k", "q4_k_m", "q5_k", "q6_k")
+GGUF_FORMATS = ("f16", "q8_0", "q4_0", "q4_k", "q4_k_m", "q5_k", "q6_k", "mxfp4")
 HF_FORMATS = ("hf-f16", "hf-bf16")
 
 
-@dataclass(frozen=True)
-class Tensor:
-    """One tensor under both of its names. A vector stays f32 in GGUF."""
-
-    gguf_name: str
-    hf_name: str
-    shape: tuple[int, ...]  # rows, columns; or (length,)
-    is_norm: bool = False
-
-
-def tensors_of(shape: Shape) -> Iterator[Tensor]:
-    """All tensors, in the order of the files. The head is the embedding: all these models tie them."""
-    hidden, inner = shape.hidden_size, shape.intermediate_size
-    yield Tensor("token_embd.weight", "model.embed_tokens.weight", (shape.vocab_size, hidden))
-    for layer in range(shape.num_layers):
-        blk, model = f"blk.{layer}.", f"model.layers.{layer}."
-        yield Tensor(blk + "attn_norm.weight", model + "input_layernorm.weight", (hidden,), is_norm=True)
-        yield from mixing_tensors(shape, layer, blk, model)
-        # Qwen 3.5 has the norm before the MLP under the name that others give to one behind attention.
-        before_mlp = "post_attention_norm.weight" if shape.architecture == "qwen35" else "ffn_norm.weight"
-        yield Tensor(blk + before_mlp, model + "post_attention_layernorm.weight", (hidden,), is_norm=True)
-        yield Tensor(blk + "ffn_gate.weight", model + "mlp.gate_proj.weight", (inner, hidden))
-        yield Tensor(blk + "ffn_up.weight", model + "mlp.up_proj.weight", (inner, hidden))
-        yield Tensor(blk + "ffn_down.weight", model + "mlp.down_proj.weight", (hidden, inner))
-    last = "token_embd_norm.weight" if shape.architecture == "lfm2" else "output_norm.weight"
-    yield Tensor(last, "model.norm.weight", (hidden,), is_norm=True)
-
-
-def mixing_tensors(shape: Shape, layer: int, blk: str, model: str) -> Iterator[Tensor]:
-    """Attention, or what a layer has in its place."""
-    hidden, recurrent = shape.hidden_size, shape.recurrent
-    if recurrent is not None and not recurrent.attends(layer):
-        for name, size in recurrent.parts(hidden):
-            yield Tensor(blk + name, "", size, is_norm=name.endswith("norm.weight"))
-        return
-    queries, keys = shape.num_heads * shape.head_dim, shape.num_kv_heads * shape.head_dim
-    for letter, rows in (("q", queries * (1 + shape.gated_attention)), ("k", keys), ("v", keys)):
-        yield Tensor(f"{blk}attn_{letter}.weight", f"{model}self_attn.{letter}_proj.weight", (rows, hidden))
-        if shape.qkv_bias:
-            yield Tensor(f"{blk}attn_{letter}.bias", f"{model}self_attn.{letter}_proj.bias", (rows,))
-    if shape.head_norms:
-        for letter in "qk":
-            yield Tensor(f"{blk}attn_{letter}_norm.weight", "", (shape.head_dim,), is_norm=True)
-    yield Tensor(blk + "attn_output.weight", model + "self_attn.o_proj.weight", (hidden, queries))
+IN_F32 = ("conv1d", "shortconv.conv", "ffn_gate_inp", "ssm_a", "ssm_d", "ssm_norm")
+"""What llama.cpp leaves as it is, though it is no vector."""
 
 
 def vector(tensor: Tensor, rng: np.random.Generator) -> np.ndarray:
@@ -157,8 +52,10 @@ def gguf_type(tensor: Tensor, wanted: str, num_layers: int, *, pure: bool) -> st
     projections of half the layers. A row that is no multiple of 256 cannot be a k-quant, and falls back to the next
     larger format of blocks of 32.
     """
-    if len(tensor.shape) == 1 or "conv1d" in tensor.gguf_name or "shortconv.conv" in tensor.gguf_name:
+    if len(tensor.shape) == 1 or tensor.gguf_name.endswith("bias") or any(part in tensor.gguf_name for part in IN_F32):
         return "f32"
+    if wanted == "mxfp4":  # as gpt-oss is published
+        return "mxfp4" if "_exps" in tensor.gguf_name else "q8_0"
     kind = wanted.removesuffix("_m")
     if tensor.gguf_name == "token_embd.weight":
         if wanted.startswith(("q4", "q5")) and not pure:
@@ -167,7 +64,7 @@ def gguf_type(tensor: Tensor, wanted: str, num_layers: int, *, pure: bool) -> st
         _, layer, what, *_ = tensor.gguf_name.split(".")
         if what in ("attn_v", "attn_qkv", "ffn_down") and has_more_bits(int(layer), num_layers):
             kind = "q6_k"
-    if tensor.shape[1] % gguf_blocks.BLOCKS[kind].columns:
+    if tensor.shape[-1] % gguf_blocks.BLOCKS[kind].columns:
         kind = {"q4_k": "q5_0", "q5_k": "q5_1", "q6_k": "q8_0"}[kind]
     return kind
 
@@ -187,21 +84,9 @@ def rope_factors(shape: Shape) -> np.ndarray:
     return (1 / ((1 - smooth) / factor + smooth)).astype(np.float32)
 
 
-def of_layers(shape: Shape) -> dict[str, object]:
-    """Metadata that depends on what layers are."""
-    if shape.recurrent is None:
-        return {"attention.head_count_kv": np.uint32(shape.num_kv_heads)}
-    about = shape.recurrent.metadata(shape.num_layers, shape.num_kv_heads)
-    if shape.num_heads * shape.head_dim != shape.hidden_size:
-        about |= dict.fromkeys(("attention.key_length", "attention.value_length"), np.uint32(shape.head_dim))
-    if shape.architecture == "qwen35":
-        about["rope.dimension_sections"] = [np.int32(size) for size in (11, 11, 10, 0)]
-    return about
-
-
 def gguf_metadata(shape: Shape, name: str, wanted: str) -> list[tuple[str, object]]:
     arch, uint32 = shape.architecture, np.uint32
-    file_type = {"f16": 1, "q4_0": 2, "q8_0": 7, "q4_k": 14, "q4_k_m": 15, "q5_k": 16, "q6_k": 18}[wanted]
+    file_type = {"f16": 1, "q4_0": 2, "q8_0": 7, "q4_k": 14, "q4_k_m": 15, "q5_k": 16, "q6_k": 18, "mxfp4": 38}[wanted]
     tokens, types, merges = gguf_file.byte_level_vocabulary(shape.vocab_size, {shape.bos_id, shape.eos_id})
     return [
         ("general.architecture", arch),
@@ -241,8 +126,9 @@ def write_gguf(path: Path, name: str, wanted: str, *, pure: bool, seed: int) -> 
         if kind == "f32":
             pieces = lambda tensor=tensor: iter([vector(tensor, rng).tobytes()])  # noqa: E731 (bound per tensor)
         else:
-            pieces = lambda tensor=tensor, kind=kind: gguf_blocks.random_rows(  # noqa: E731 (bound per tensor)
-                kind, *tensor.shape, rng, piece_bytes=PIECE_BYTES
+            rows, columns = int(np.prod(tensor.shape[:-1])), tensor.shape[-1]
+            pieces = lambda kind=kind, rows=rows, columns=columns: gguf_blocks.random_rows(  # noqa: E731 (the same)
+                kind, rows, columns, rng, piece_bytes=PIECE_BYTES
             )
         writer.add(tensor.gguf_name, tensor.shape, kind, pieces)
     writer.write(path)
@@ -359,8 +245,8 @@ def main() -> int:
     parser.add_argument("--force", action="store_true", help="make files anew that are there already")
     arguments = parser.parse_args()
     names = list(SHAPES) if not arguments.shape or "all" in arguments.shape else arguments.shape
-    if any(SHAPES[name].recurrent for name in names) and set(HF_FORMATS).intersection(arguments.format or ()):
-        parser.error("hybrid models are made as GGUF files alone")
+    if any(SHAPES[name].gguf_only for name in names) and set(HF_FORMATS).intersection(arguments.format or ()):
+        parser.error("hybrid models and mixtures are made as GGUF files alone")
     formats = arguments.format or ["q4_0"]
     if "all" in formats:
         formats = [*GGUF_FORMATS, *HF_FORMATS]
