@@ -35,6 +35,7 @@ class Shape:
     experts: ExpertsShape | None = None  # in place of the MLP; GGUF only
     gated_attention: bool = False
     head_norms: bool = False
+    own_head: bool = False  # GGUF only; else the embedding is the head
     sinks: bool = False
     output_bias: bool = False
     norm_before_mlp: str = "ffn_norm"  # as GGUF names it
@@ -42,7 +43,7 @@ class Shape:
 
     @property
     def gguf_only(self) -> bool:
-        return self.recurrent is not None or self.experts is not None
+        return self.recurrent is not None or self.experts is not None or self.own_head
 
 
 SHAPES = {
@@ -85,7 +86,7 @@ SHAPES = {
     "qwen3-30b-a3b-8-layers": Shape(
         architecture="qwen3moe", hidden_size=2048, num_layers=8, num_heads=32, num_kv_heads=4, head_dim=128,
         intermediate_size=6144, vocab_size=151936, rope_theta=1000000.0, norm_eps=1e-6, max_position=40960,
-        bos_id=151643, eos_id=151645, pre_tokenizer="qwen2", head_norms=True,
+        bos_id=151643, eos_id=151645, pre_tokenizer="qwen2", head_norms=True, own_head=True,
         experts=ExpertsShape(count=128, used=8, inner_size=768),
     ),
     "granite-4-h-tiny-20-layers": Shape(
@@ -102,7 +103,7 @@ SHAPES = {
     "gpt-oss-20b-6-layers": Shape(
         architecture="gpt-oss", hidden_size=2880, num_layers=6, num_heads=64, num_kv_heads=8, head_dim=64,
         intermediate_size=2880, vocab_size=201088, rope_theta=150000.0, norm_eps=1e-5, max_position=131072,
-        bos_id=199998, eos_id=200002, pre_tokenizer="gpt-4o", qkv_bias=True, output_bias=True, sinks=True,
+        bos_id=199998, eos_id=200002, pre_tokenizer="gpt-4o", qkv_bias=True, output_bias=True, sinks=True, own_head=True,
         norm_before_mlp="post_attention_norm", experts=ExpertsShape(count=32, used=4, inner_size=2880, bias=True),
         settings={
             "attention.sliding_window": np.uint32(128), "rope.scaling.type": "yarn",
@@ -123,7 +124,7 @@ class Tensor:
 
 
 def tensors_of(shape: Shape) -> Iterator[Tensor]:
-    """All tensors, in the order of the files. The head is the embedding: all these models tie them."""
+    """All tensors, in the order of the files."""
     hidden, inner = shape.hidden_size, shape.intermediate_size
     yield Tensor("token_embd.weight", "model.embed_tokens.weight", (shape.vocab_size, hidden))
     for layer in range(shape.num_layers):
@@ -140,6 +141,8 @@ def tensors_of(shape: Shape) -> Iterator[Tensor]:
         yield Tensor(blk + "ffn_down.weight", model + "mlp.down_proj.weight", (hidden, inner))
     last = "token_embd_norm.weight" if shape.architecture == "lfm2" else "output_norm.weight"
     yield Tensor(last, "model.norm.weight", (hidden,), is_norm=True)
+    if shape.own_head:
+        yield Tensor("output.weight", "", (shape.vocab_size, hidden))
 
 
 def mixing_tensors(shape: Shape, layer: int, blk: str, model: str) -> Iterator[Tensor]:

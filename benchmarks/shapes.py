@@ -48,7 +48,7 @@ def vector(tensor: Tensor, rng: np.random.Generator) -> np.ndarray:
 def gguf_type(tensor: Tensor, wanted: str, num_layers: int, *, pure: bool) -> str:
     """The type llama.cpp's own quantiser would give the tensor.
 
-    The tied embedding is the head too, and gets q6_k with any smaller body; so do, in a `q4_k_m` file, value and down
+    Embedding and head get q6_k with any smaller body; so do, in a `q4_k_m` file, value and down
     projections of half the layers. A row that is no multiple of 256 cannot be a k-quant, and falls back to the next
     larger format of blocks of 32.
     """
@@ -57,7 +57,7 @@ def gguf_type(tensor: Tensor, wanted: str, num_layers: int, *, pure: bool) -> st
     if wanted == "mxfp4":  # as gpt-oss is published
         return "mxfp4" if "_exps" in tensor.gguf_name else "q8_0"
     kind = wanted.removesuffix("_m")
-    if tensor.gguf_name == "token_embd.weight":
+    if tensor.gguf_name in ("token_embd.weight", "output.weight"):
         if wanted.startswith(("q4", "q5")) and not pure:
             kind = "q6_k"
     elif wanted == "q4_k_m" and not pure:
