@@ -36,7 +36,8 @@ class Block:
         return sum(size for _, size in self.fields)
 
 
-# The spreads follow from uniformly random bits. K-quants: value = d * sc * q - dmin * m with 6-bit sc and m.
+# The spreads follow from uniformly random bits, those of the grids (iq) roughly.
+# K-quants: value = d * sc * q - dmin * m with 6-bit sc and m.
 BLOCKS = {
     "f32": Block(1, (("value", 4),), 1, 0, 0),
     "f16": Block(1, (("value", 2),), 1, 0, 1),
@@ -45,6 +46,15 @@ BLOCKS = {
     "q5_0": Block(32, (("d", 2), ("high", 4), ("q", 16)), 9.23, 0, 6),
     "q5_1": Block(32, (("d", 2), ("m", 2), ("high", 4), ("q", 16)), 9.23, 15.5, 7),
     "q8_0": Block(32, (("d", 2), ("q", 32)), 73.9, 0, 8),
+    "q2_k": Block(256, (("scales", 16), ("q", 64), ("d", 2), ("dmin", 2)), 16, 1.5, 10),
+    "q3_k": Block(256, (("high", 32), ("q", 64), ("scales", 12), ("d", 2)), 42, 0, 11),
+    "iq1_s": Block(256, (("d", 2), ("q", 32), ("high", 16)), 8, 0, 19),
+    "iq2_xxs": Block(256, (("d", 2), ("q", 64)), 55, 0, 16),
+    "iq2_xs": Block(256, (("d", 2), ("q", 64), ("scales", 8)), 55, 0, 17),
+    "iq2_s": Block(256, (("d", 2), ("q", 64), ("high", 8), ("scales", 8)), 55, 0, 22),
+    "iq3_xxs": Block(256, (("d", 2), ("q", 96)), 130, 0, 18),
+    "iq3_s": Block(256, (("d", 2), ("q", 64), ("high", 8), ("signs", 32), ("scales", 4)), 130, 0, 21),
+    "iq4_xs": Block(256, (("d", 2), ("high", 2), ("scales", 4), ("q", 128)), 1250, 0, 23),
     "q4_k": Block(256, (("d", 2), ("dmin", 2), ("scales", 12), ("q", 128)), 258, 7.5, 12),
     "q5_k": Block(256, (("d", 2), ("dmin", 2), ("scales", 12), ("high", 32), ("q", 128)), 527, 15.5, 13),
     "mxfp4": Block(32, (("exponent", 1), ("q", 16)), 5.85, 0, 39),

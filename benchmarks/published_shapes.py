@@ -103,8 +103,9 @@ SHAPES = {
     "gpt-oss-20b-6-layers": Shape(
         architecture="gpt-oss", hidden_size=2880, num_layers=6, num_heads=64, num_kv_heads=8, head_dim=64,
         intermediate_size=2880, vocab_size=201088, rope_theta=150000.0, norm_eps=1e-5, max_position=131072,
-        bos_id=199998, eos_id=200002, pre_tokenizer="gpt-4o", qkv_bias=True, output_bias=True, sinks=True, own_head=True,
-        norm_before_mlp="post_attention_norm", experts=ExpertsShape(count=32, used=4, inner_size=2880, bias=True),
+        bos_id=199998, eos_id=200002, pre_tokenizer="gpt-4o", qkv_bias=True, output_bias=True, sinks=True,
+        own_head=True, norm_before_mlp="post_attention_norm",
+        experts=ExpertsShape(count=32, used=4, inner_size=2880, bias=True),
         settings={
             "attention.sliding_window": np.uint32(128), "rope.scaling.type": "yarn",
             "rope.scaling.factor": np.float32(32.0), "rope.scaling.original_context_length": np.uint32(4096),

@@ -5,10 +5,9 @@
     python benchmarks/shapes.py --shape all --format all --out .cache/shapes
 
 Speed does not depend on the values of weights, so blocks of quantised formats are made of random integers directly,
-with scales that keep the logits finite. Formats: GGUF `f16`, `q8_0`, `q4_0`, `q4_k`, `q4_k_m`, `q5_k`, `q6_k`,
-`mxfp4` (experts in it, all else in q8_0); Hugging
-Face folders `hf-f16`, `hf-bf16`. The numbers of each shape are those its
-authors publish in config.json. Needs numpy only; a tensor is written in pieces, so memory stays small.
+with scales that keep the logits finite. Formats: GGUF `f16`, `q8_0`, `q4_0`, `q2_k` to `q6_k`, `q4_k_m`, `iq1_s` to
+`iq4_xs`, `mxfp4` (experts in it, all else in q8_0); Hugging Face folders `hf-f16`, `hf-bf16`. The numbers of each shape
+are those its authors publish in config.json. Needs numpy only; a tensor is written in pieces, so memory stays small.
 """
 
 from __future__ import annotations
@@ -26,7 +25,9 @@ from published_shapes import SHAPES, Shape, Tensor, of_layers, tensors_of
 PIECE_BYTES = 32 << 20
 
 
-GGUF_FORMATS = ("f16", "q8_0", "q4_0", "q4_k", "q4_k_m", "q5_k", "q6_k", "mxfp4")
+_K_QUANTS = ("q2_k", "q3_k", "q4_k", "q4_k_m", "q5_k", "q6_k")
+_GRIDS = ("iq1_s", "iq2_xxs", "iq2_xs", "iq2_s", "iq3_xxs", "iq3_s", "iq4_xs")
+GGUF_FORMATS = ("f16", "q8_0", "q4_0", *_K_QUANTS, *_GRIDS, "mxfp4")
 HF_FORMATS = ("hf-f16", "hf-bf16")
 
 
@@ -58,14 +59,14 @@ def gguf_type(tensor: Tensor, wanted: str, num_layers: int, *, pure: bool) -> st
         return "mxfp4" if "_exps" in tensor.gguf_name else "q8_0"
     kind = wanted.removesuffix("_m")
     if tensor.gguf_name in ("token_embd.weight", "output.weight"):
-        if wanted.startswith(("q4", "q5")) and not pure:
+        if wanted not in ("f16", "q8_0") and not pure:
             kind = "q6_k"
     elif wanted == "q4_k_m" and not pure:
         _, layer, what, *_ = tensor.gguf_name.split(".")
         if what in ("attn_v", "attn_qkv", "ffn_down") and has_more_bits(int(layer), num_layers):
             kind = "q6_k"
     if tensor.shape[-1] % gguf_blocks.BLOCKS[kind].columns:
-        kind = {"q4_k": "q5_0", "q5_k": "q5_1", "q6_k": "q8_0"}[kind]
+        kind = {"q5_k": "q5_1", "q6_k": "q8_0"}.get(kind, "q5_0")
     return kind
 
 
@@ -86,7 +87,9 @@ def rope_factors(shape: Shape) -> np.ndarray:
 
 def gguf_metadata(shape: Shape, name: str, wanted: str) -> list[tuple[str, object]]:
     arch, uint32 = shape.architecture, np.uint32
-    file_type = {"f16": 1, "q4_0": 2, "q8_0": 7, "q4_k": 14, "q4_k_m": 15, "q5_k": 16, "q6_k": 18, "mxfp4": 38}[wanted]
+    k_quants = dict(zip(_K_QUANTS, (10, 11, 14, 15, 16, 18), strict=True))
+    grids = dict(zip(_GRIDS, (24, 19, 20, 28, 23, 26, 30), strict=True))
+    file_type = ({"f16": 1, "q4_0": 2, "q8_0": 7, "mxfp4": 38} | k_quants | grids)[wanted]
     tokens, types, merges = gguf_file.byte_level_vocabulary(shape.vocab_size, {shape.bos_id, shape.eos_id})
     return [
         ("general.architecture", arch),
