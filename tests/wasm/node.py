@@ -64,6 +64,9 @@ class Refused(Exception):
         self.kind = error["kind"]
 
 
+STATES = {"state_from": "stateFrom", "state_to": "stateTo"}
+
+
 class NodeResult:
     """float32 (rows, vocab_size) and int32 (rows,)."""
 
@@ -76,7 +79,8 @@ class NodeSession:
     """A session of the bundle in `folder`, in a process of its own. A context manager.
 
     Args:
-        pages: of the KV cache; 0 for a model without one.
+        pages: of the KV cache; 0 for a model that takes no tokens.
+        slots: of state, for a model that has such.
         isa: which of its modules to run; None: the best that this Node knows.
         threads: on which it computes.
 
@@ -84,12 +88,15 @@ class NodeSession:
         Refused: the package raised an error.
     """
 
-    def __init__(self, folder: Path, pages: int = 0, isa: str | None = None, threads: int = 1) -> None:
+    def __init__(
+        self, folder: Path, pages: int = 0, isa: str | None = None, threads: int = 1, slots: int = 0
+    ) -> None:
         assert NODE is not None
         options = json.dumps({"threads": threads, **({"isa": isa} if isa else {})})
-        command = [NODE, str(HERE / "session.mjs"), str(folder), str(pages), options]
+        sizes = json.dumps({name: count for name, count in (("pages", pages), ("slots", slots)) if count})
+        command = [NODE, str(HERE / "session.mjs"), str(folder), sizes, options]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self.num_pages, self.num_slots = pages, 0
+        self.num_pages, self.num_slots = pages, slots
         about = self._read()
         self.info: dict[str, Any] = about["info"]
         self.device: dict[str, Any] = about["device"]
@@ -102,8 +109,12 @@ class NodeSession:
     ) -> None:
         self._process.communicate()
 
-    def forward(self, ids: Any, positions: Any, rows: Any, table: NDArray[np.int32], logit_rows: Any) -> NodeResult:
+    def forward(
+        self, ids: Any, positions: Any, rows: Any, table: NDArray[np.int32], logit_rows: Any, **states: Any
+    ) -> NodeResult:
+        """`states` are `state_from` and `state_to`, of a model that has such."""
         arrays = {"tokenIds": ids, "positions": positions, "tokenSeq": rows, "logitRows": logit_rows}
+        arrays |= {STATES[name]: slots for name, slots in states.items()}
         numbers = {name: np.asarray(values).tolist() for name, values in arrays.items()}
         answer = self.ask(
             numbers

@@ -1,11 +1,11 @@
-// A session of a bundle in Node, by the built package: node session.mjs BUNDLE_DIR PAGES OPTIONS. Takes a batch a line from
+// A session of a bundle in Node, by the built package: node session.mjs BUNDLE_DIR SIZES OPTIONS. Takes a batch a line from
 // standard input, as JSON with arrays of numbers under the package's names, and answers a line: the outputs asked for as
-// base64, or an error. Without PAGES a model of another kind: {"function", "inputs"}, its outputs.
+// base64, or an error. Of a model of another kind: {"function", "inputs"}, its outputs.
 import { createInterface } from "node:readline";
 import { loadBundle } from "../../web/runtime/dist/index.js";
 import { filesIn } from "../../web/runtime/dist/node.js";
 
-const [folder, pages, options] = process.argv.slice(2);
+const [folder, sizes, options] = process.argv.slice(2);
 const say = (value) => process.stdout.write(`${JSON.stringify(value)}\n`);
 const told = (error) => ({ error: { kind: error.kind ?? "bug", message: String(error.message), stack: String(error.stack) } });
 const base64 = (array) => Buffer.from(array.buffer, array.byteOffset, array.byteLength).toString("base64");
@@ -20,8 +20,8 @@ async function answer(session, { function: name, inputs, outputs, ...batch }) {
     const results = Object.entries(await session.run(name, Object.fromEntries(tensors)));
     return Object.fromEntries(results.map(([output, { data, shape }]) => [output, { data: base64(data), shape }]));
   }
-  const arrays = ["tokenIds", "positions", "tokenSeq", "blockTable", "logitRows"];
-  for (const key of arrays) batch[key] = Int32Array.from(batch[key]);
+  const arrays = ["tokenIds", "positions", "tokenSeq", "blockTable", "logitRows", "stateFrom", "stateTo"];
+  for (const key of arrays) if (key in batch) batch[key] = Int32Array.from(batch[key]);
   const result = await session.forward(batch);
   return Object.fromEntries(outputs.map((output) => [output, base64(result[output])]));
 }
@@ -29,7 +29,7 @@ async function answer(session, { function: name, inputs, outputs, ...batch }) {
 let model;
 try {
   model = await loadBundle(filesIn(folder), JSON.parse(options));
-  const session = await model.session(pages === "0" ? {} : { pages: Number(pages) });
+  const session = await model.session(JSON.parse(sizes));
   say({ info: model.info, device: model.device, text: model.text ?? null });
   for await (const line of createInterface({ input: process.stdin })) {
     try {

@@ -25,10 +25,10 @@ def sessions(bundles: Bundles, isa: str | None = None) -> Iterator[tuple[Any, No
         yield open_session(model, pages=PAGES), node
 
 
-def mixed_batches(session: Any) -> list[Any]:
+def mixed_batches(session: Any, vocab_size: int = 139) -> list[Any]:
     """Logits of prompts in pieces, tokens that follow, and both in one batch."""
     rng = np.random.default_rng(3)
-    tokens = [rng.integers(3, 139, 70).astype(np.int32) for _ in range(3)]
+    tokens = [rng.integers(3, vocab_size, 70).astype(np.int32) for _ in range(3)]
     sequences = Sequences(session)
     runs = [
         [Piece(0, tokens[0][:37])],

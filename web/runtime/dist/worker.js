@@ -56,7 +56,7 @@ async function h(e, t) {
 	return clearTimeout(n), a;
 }
 // src/gpu/gpu.ts
-var ee = [
+var g = [
 	[
 		"bufferBytes",
 		"maxBufferSize",
@@ -82,39 +82,39 @@ var ee = [
 		"maxComputeWorkgroupSizeX",
 		"groups of NEEDED threads along an axis, it has at most MOST"
 	]
-], g = {
+], _ = {
 	MAP_READ: 1,
 	COPY_SRC: 4,
 	COPY_DST: 8,
 	UNIFORM: 64,
 	STORAGE: 128
-}, te = 4, ne = [
+}, ee = 4, te = [
 	"validation",
 	"out-of-memory",
 	"internal"
-], _ = "Use the processor: device: \"wasm\".", re = [["f16", "shader-f16"], ["subgroups", "subgroups"]], ie = "packed_4x8_integer_dot_product", v = class extends e {}, ae = class t {
+], v = "Use the processor: device: \"wasm\".", ne = [["f16", "shader-f16"], ["subgroups", "subgroups"]], re = "packed_4x8_integer_dot_product", y = class extends e {}, ie = class t {
 	device;
 	name;
 	allocatedBytes = 0;
 	#e;
 	constructor(e, t) {
 		this.device = e, this.name = t, e.addEventListener("uncapturederror", ({ error: e }) => {
-			let n = ue(e, `The GPU ${t} failed.`);
-			this.#t(new v(n.kind, n.what, n));
-		}), e.lost.then(({ message: e }) => this.#t(le(t, e)));
+			let n = le(e, `The GPU ${t} failed.`);
+			this.#t(new y(n.kind, n.what, n));
+		}), e.lost.then(({ message: e }) => this.#t(ce(t, e)));
 	}
 	static async open(n, r) {
-		let i = se(n);
-		for (let [t, a, o] of ee) {
+		let i = oe(n);
+		for (let [t, a, o] of g) {
 			let [s, c] = [r[t], n.limits[a]];
 			if (s <= c) continue;
 			let l = `The model needs ${o.replace("NEEDED", String(s)).replace("MOST", String(c))}.`;
 			throw new e("device", `The GPU ${i} cannot run this model.`, {
 				why: l,
-				hint: _
+				hint: v
 			});
 		}
-		let a = re.map(([, e]) => e).filter((e) => n.features.has(e)), o = Object.fromEntries(ee.map(([, e]) => [e, n.limits[e]]));
+		let a = ne.map(([, e]) => e).filter((e) => n.features.has(e)), o = Object.fromEntries(g.map(([, e]) => [e, n.limits[e]]));
 		try {
 			return new t(await n.requestDevice({
 				label: "hearth",
@@ -124,24 +124,24 @@ var ee = [
 		} catch (t) {
 			throw new e("device", `The GPU ${i} cannot be opened.`, {
 				why: String(t),
-				hint: _
+				hint: v
 			});
 		}
 	}
 	get isLost() {
-		return this.#e instanceof v;
+		return this.#e instanceof y;
 	}
 	requireSound() {
 		if (this.#e !== void 0) throw this.#e;
 	}
 	async make(e, t) {
 		this.requireSound();
-		for (let e of ne) this.device.pushErrorScope(e);
+		for (let e of te) this.device.pushErrorScope(e);
 		let n, r;
 		try {
 			r = t();
 		} finally {
-			n = this.popScopes(ne.length, e), n.catch(() => void 0);
+			n = this.popScopes(te.length, e), n.catch(() => void 0);
 		}
 		return await n, this.requireSound(), r;
 	}
@@ -149,7 +149,7 @@ var ee = [
 		let n = await Promise.all(Array.from({ length: e }, () => this.device.popErrorScope())).catch((e) => {
 			throw this.explain(e, t);
 		});
-		for (let e of n) if (e !== null) throw ue(e, t);
+		for (let e of n) if (e !== null) throw le(e, t);
 	}
 	createBuffer(e, t, n) {
 		let r = this.device.createBuffer({
@@ -165,12 +165,12 @@ var ee = [
 	explain(t, n) {
 		return this.#e === void 0 ? t instanceof e ? t : new e("device", n, {
 			why: String(t),
-			hint: _
+			hint: v
 		}) : this.#e;
 	}
 	async wait(e) {
 		let t = this.device.queue.onSubmittedWorkDone();
-		for (; !await h(t, te);) this.device.queue.submit([]);
+		for (; !await h(t, ee);) this.device.queue.submit([]);
 		await t.catch((t) => {
 			throw this.explain(t, e);
 		}), this.requireSound();
@@ -182,86 +182,86 @@ var ee = [
 		this.#e ??= e;
 	}
 };
-async function oe(t) {
+async function ae(t) {
 	let n = globalThis.navigator?.gpu;
 	if (n === void 0) {
 		let t = globalThis.isSecureContext === !1 ? "Pages have WebGPU over https or on localhost only." : "This browser has no WebGPU, or it is switched off.";
 		throw new e("device", "There is no GPU.", {
 			why: t,
-			hint: _
+			hint: v
 		});
 	}
 	let r = await n.requestAdapter({ powerPreference: "high-performance" });
 	if (r === null) throw new e("device", "There is no GPU.", {
 		why: "The browser offers none of this machine's.",
-		hint: _
+		hint: v
 	});
 	if (r.info.isFallbackAdapter && !t) {
-		let t = `The GPU ${se(r)} is a program that plays one, slower than the processor's own kernels.`;
+		let t = `The GPU ${oe(r)} is a program that plays one, slower than the processor's own kernels.`;
 		throw new e("device", "There is no GPU.", {
 			why: t,
-			hint: _
+			hint: v
 		});
 	}
 	return r;
 }
-function se({ info: e }) {
+function oe({ info: e }) {
 	return e.description ? e.description : [
 		e.vendor,
 		e.architecture,
 		e.device
 	].filter(Boolean).join(" ") || "without a name";
 }
-function ce(e) {
-	let t = new Set(re.filter(([, t]) => e.features.has(t)).map(([e]) => e));
-	return navigator.gpu.wgslLanguageFeatures?.has(ie) === !0 && t.add("dot4"), t;
+function se(e) {
+	let t = new Set(ne.filter(([, t]) => e.features.has(t)).map(([e]) => e));
+	return navigator.gpu.wgslLanguageFeatures?.has(re) === !0 && t.add("dot4"), t;
 }
-function le(e, t) {
-	return new v("device", `The GPU ${e} was lost.`, {
+function ce(e, t) {
+	return new y("device", `The GPU ${e} was lost.`, {
 		why: t,
 		hint: "Load the model again."
 	});
 }
-function ue(t, n) {
-	let r = typeof GPUOutOfMemoryError < "u" && t instanceof GPUOutOfMemoryError, i = r ? "Use a smaller context, a smaller model or a smaller number format, or close other pages." : _;
+function le(t, n) {
+	let r = typeof GPUOutOfMemoryError < "u" && t instanceof GPUOutOfMemoryError, i = r ? "Use a smaller context, a smaller model or a smaller number format, or close other pages." : v;
 	return new e(r ? "memory" : "device", n, {
 		why: t.message,
 		hint: i
 	});
 }
 // src/gpu/known_answers.ts
-var de = 1;
-function fe(t) {
+var ue = 1;
+function de(t) {
 	let n;
 	try {
 		n = JSON.parse(t);
 	} catch (t) {
 		throw new e("corrupt", "The bundle's known answers are no JSON.", { why: String(t) });
 	}
-	if (n.format !== de) throw new e("mismatch", `The bundle's known answers have format ${n.format}.`, {
-		why: `This package reads format ${de}.`,
+	if (n.format !== ue) throw new e("mismatch", `The bundle's known answers have format ${n.format}.`, {
+		why: `This package reads format ${ue}.`,
 		hint: "Package the model again with the Hearth that the page came with: hearth package web MODEL."
 	});
 	let r = n.calls.map((e) => ({
 		...e,
-		logits: pe(e.logits)
+		logits: fe(e.logits)
 	}));
 	return {
 		pages: n.pages,
 		calls: r
 	};
 }
-function pe(e) {
+function fe(e) {
 	let t = Uint8Array.from(atob(e), (e) => e.charCodeAt(0));
 	return new Float32Array(t.buffer);
 }
 // src/gpu/shaders.ts
-var y = "core", me = /^\/\/@ .*$/gm, b = /^\/\/@ ([A-Za-z_]\w*) (\d{1,3}) ([a-z0-9+]+)$/, he = "Compile the model again: hearth compile MODEL --target wasm32";
-function ge(t) {
-	let n = [...t.matchAll(me)];
+var b = "core", pe = /^\/\/@ .*$/gm, x = /^\/\/@ ([A-Za-z_]\w*) (\d{1,3}) ([a-z0-9+]+)$/, me = "Compile the model again: hearth compile MODEL --target wasm32";
+function he(t) {
+	let n = [...t.matchAll(pe)];
 	return n.map((r, i) => {
-		let a = b.exec(r[0]);
-		if (a === null) throw new e("corrupt", `The bundle's shaders have a line that says nothing: ${r[0]}`, { hint: he });
+		let a = x.exec(r[0]);
+		if (a === null) throw new e("corrupt", `The bundle's shaders have a line that says nothing: ${r[0]}`, { hint: me });
 		let o = t.slice(r.index + r[0].length + 1, n[i + 1]?.index);
 		return {
 			name: a[1],
@@ -271,12 +271,12 @@ function ge(t) {
 		};
 	});
 }
-function _e(t, n, r) {
+function ge(t, n, r) {
 	let i = /* @__PURE__ */ new Map();
 	for (let e of t) i.set(e.name, [...i.get(e.name) ?? [], e]);
 	return n.map(({ name: t }) => {
-		let n = i.get(t) ?? [], a = n.find(({ features: e }) => e === y);
-		if (a === void 0) throw new e("mismatch", `The bundle has no shader for the kernel ${t}, which its plan asks for.`, { hint: he });
+		let n = i.get(t) ?? [], a = n.find(({ features: e }) => e === b);
+		if (a === void 0) throw new e("mismatch", `The bundle has no shader for the kernel ${t}, which its plan asks for.`, { hint: me });
 		let o = n.filter(({ features: e }) => e !== "core" && e.split("+").every((e) => r.has(e)));
 		return {
 			name: t,
@@ -286,87 +286,104 @@ function _e(t, n, r) {
 	});
 }
 // src/gpu/race.ts
-var ve = .1, ye = .05, be = 5, xe = 100, Se = class extends v {};
-async function Ce(e, t, n, r) {
-	let i = (e) => Ee(t, r, e), a = t.calls.map(({ logits: e }) => e), o = e.kernels.filter((e) => e.variants.size > 0 && n.choice(e) === void 0), s = await i(o.length > 0), c = je(s.logits, a);
-	if (c > ve) {
-		if (Object.keys(e.variants).length === 0) throw Ne(e, c);
-		return await n.choose(new Map(e.kernels.filter(({ variants: e }) => e.size > 0).map((e) => [e, y]))), await e.use(() => y), Ce(e, t, n, r);
+var _e = .1, ve = .05, ye = 5, be = 100, xe = class extends y {}, Se = 2;
+async function Ce(e, t, n, r, i) {
+	let a = (e) => Ee(t, r, i, e), o = t.calls.map(({ logits: e }) => e), s = e.kernels.filter((e) => e.variants.size > 0 && n.choice(e) === void 0), c = await a(s.length > 0), l = Me(c.logits, o);
+	if (l > _e) {
+		if (Object.keys(e.variants).length === 0) throw Pe(e, l);
+		return await n.choose(new Map(e.kernels.filter(({ variants: e }) => e.size > 0).map((e) => [e, b]))), await e.use(() => b), Ce(e, t, n, r, i);
 	}
-	if (o.length === 0) return;
-	let l = /* @__PURE__ */ new Map([[y, s]]);
-	for (let t of [...new Set(o.flatMap(({ variants: e }) => [...e.keys()]))].sort()) {
+	if (s.length === 0) return;
+	let u = /* @__PURE__ */ new Map([[b, c]]);
+	for (let t of [...new Set(s.flatMap(({ variants: e }) => [...e.keys()]))].sort()) {
 		if (await n.hasLost(t)) continue;
-		let r = await we(e, t, n, i);
-		r !== void 0 && je(r.logits, s.logits) <= ye && l.set(t, r);
+		let r = await we(e, t, n, a);
+		r !== void 0 && Me(r.logits, c.logits) <= ve && u.set(t, r);
 	}
-	await n.choose(new Map(o.map((e) => [e, Te(e, l)]))), await e.use((e) => n.choice(e) ?? "core");
+	await n.choose(new Map(s.map((e) => [e, Te(e, u)]))), await e.use((e) => n.choice(e) ?? "core");
 }
 async function we(e, t, n, r) {
 	await n.beginTrial(t);
 	try {
 		return await e.use(() => t), await r(!0);
 	} catch (e) {
-		if (e instanceof v) throw new Se(e.kind, e.what, e);
+		if (e instanceof y) throw new xe(e.kind, e.what, e);
 		return;
 	} finally {
 		e.gpu.isLost || await n.endTrial(t);
 	}
 }
 function Te({ name: e, variants: t }, n) {
-	let r = ({ milliseconds: t, ran: n }) => Math.min(...t.filter((t, r) => n[r].has(e))), i = y;
+	let r = ({ milliseconds: t, ran: n }) => Math.min(...t.filter((t, r) => n[r].has(e))), i = b;
 	for (let e of t.keys()) {
 		let t = n.get(e);
 		t !== void 0 && r(t) < r(n.get(i)) && (i = e);
 	}
 	return i;
 }
-async function Ee({ pages: e, calls: t }, n, r) {
-	let i = await n(e), [a, o, s] = [
+async function Ee({ pages: e, calls: t }, n, r, i) {
+	let a = await r(n ? {
+		pages: e,
+		slots: Se
+	} : { pages: e }), [o, s, c] = [
 		[],
 		[],
 		[]
 	];
 	try {
-		for (let e of t) a.push(await De(i, e)), s.push(new Set(i.counters.kernels)), r && o.push(await Ae(() => i.forward(Oe(e, ["argmax"]))));
+		for (let [e, r] of t.entries()) {
+			let t = {
+				...Oe(r),
+				...n && ke(r, e)
+			};
+			o.push(await De(a, r, t)), c.push(new Set(a.counters.kernels)), i && s.push(await je(() => a.forward({
+				...t,
+				outputs: ["argmax"]
+			})));
+		}
 	} finally {
-		i.close();
+		a.close();
 	}
 	return {
-		logits: a,
-		milliseconds: o,
-		ran: s
+		logits: o,
+		milliseconds: s,
+		ran: c
 	};
 }
-async function De(e, t) {
-	let { rows: n, stride: r } = t, { logits: i, argmax: a } = await e.forward(Oe(t, ["logits", "argmax"])), o = i.length / n;
-	return a.every((e, t) => ke(i.subarray(t * o, (t + 1) * o), e)) ? i.filter((e, t) => t % r === 0) : /* @__PURE__ */ new Float32Array();
+async function De(e, { rows: t, stride: n }, r) {
+	let { logits: i, argmax: a } = await e.forward({
+		...r,
+		outputs: ["logits", "argmax"]
+	}), o = i.length / t;
+	return a.every((e, t) => Ae(i.subarray(t * o, (t + 1) * o), e)) ? i.filter((e, t) => t % n === 0) : /* @__PURE__ */ new Float32Array();
 }
-var Oe = ({ tokens: e, position: t, pages: n, rows: r }, i) => ({
+var Oe = ({ tokens: e, position: t, pages: n, rows: r }) => ({
 	tokenIds: Int32Array.from(e),
 	positions: Int32Array.from(e, (e, n) => t + n),
 	tokenSeq: new Int32Array(e.length),
 	blockTable: Int32Array.from(n),
 	blockTableStride: n.length,
-	logitRows: Int32Array.from({ length: r }, (t, n) => e.length - r + n),
-	outputs: i
-}), ke = (e, t) => e.every((n) => n <= e[t]);
-async function Ae(e) {
+	logitRows: Int32Array.from({ length: r }, (t, n) => e.length - r + n)
+}), ke = ({ tokens: e, position: t }, n) => ({
+	stateFrom: Int32Array.of(t === 0 ? -1 : n % Se),
+	stateTo: new Int32Array(e.length).fill(-1).fill((n + 1) % Se, e.length - 1)
+}), Ae = (e, t) => e.every((n) => n <= e[t]);
+async function je(e) {
 	let t = [], n = performance.now();
-	for (let r = n; t.length === 0 || t.length < be && r - n < xe;) {
+	for (let r = n; t.length === 0 || t.length < ye && r - n < be;) {
 		await e();
 		let n = r;
 		t.push((r = performance.now()) - n);
 	}
 	return t.sort((e, t) => e - t)[t.length >> 1];
 }
-var je = (e, t) => Math.max(...t.map((t, n) => Me(e[n], t)));
-function Me(e, t) {
+var Me = (e, t) => Math.max(...t.map((t, n) => Ne(e[n], t)));
+function Ne(e, t) {
 	if (e.length !== t.length) return Infinity;
 	let n = Math.hypot(...e.map((e, n) => e - t[n])) / Math.hypot(...t);
 	return Number.isFinite(n) ? n : Infinity;
 }
-function Ne({ gpu: t }, n) {
+function Pe({ gpu: t }, n) {
 	let r = Number.isFinite(n) ? `${(100 * n).toFixed(0)} % away from` : "not";
 	return new e("device", `The GPU ${t.name} does not compute what the processor computes.`, {
 		why: `Logits are ${r} those of the same model on the processor.`,
@@ -374,17 +391,17 @@ function Ne({ gpu: t }, n) {
 	});
 }
 // src/memory.ts
-var Pe = 2, Fe = 0, Ie = 2, Le = 1, Re = 65536;
-function ze(e, t, n = 0) {
-	let r = Ve(e), { initial: i } = r, a = t ? `It could not grow to ${n} bytes.` : "";
-	for (let { maximum: o } = r; t && o >= i && o * Re >= n; o >>= 1) try {
+var Fe = 2, Ie = 0, Le = 2, Re = 1, ze = 65536;
+function Be(e, t, n = 0) {
+	let r = He(e), { initial: i } = r, a = t ? `It could not grow to ${n} bytes.` : "";
+	for (let { maximum: o } = r; t && o >= i && o * ze >= n; o >>= 1) try {
 		let n = new WebAssembly.Memory({
 			initial: i,
 			maximum: o,
 			shared: t
 		});
 		return {
-			module: Be(e, r, 3),
+			module: Ve(e, r, 3),
 			memory: n,
 			why: ""
 		};
@@ -396,40 +413,40 @@ function ze(e, t, n = 0) {
 		maximum: r.maximum
 	});
 	return {
-		module: Be(e, r, Le),
+		module: Ve(e, r, Re),
 		memory: o,
 		why: a
 	};
 }
-function Be(e, { flagsAt: t }, n) {
+function Ve(e, { flagsAt: t }, n) {
 	let r = new Uint8Array(e);
 	return r[t] = n, r;
 }
-function Ve(e) {
-	let t = new Ue(e, 8);
+function He(e) {
+	let t = new We(e, 8);
 	for (; t.at < e.length;) {
 		let e = t.byte(), n = t.number() + t.at;
-		if (e === Pe) for (let e = t.number(); e > 0; e--) {
+		if (e === Fe) for (let e = t.number(); e > 0; e--) {
 			t.skip(t.number()), t.skip(t.number());
 			let e = t.byte();
-			if (e === Fe) t.number();
-			else if (e === Ie) return He(t);
+			if (e === Ie) t.number();
+			else if (e === Le) return Ue(t);
 			else break;
 		}
 		t.at = n;
 	}
 	throw Error("It imports no memory.");
 }
-function He(e) {
+function Ue(e) {
 	let t = e.at;
-	if ((e.byte() & Le) === 0) throw Error("Its memory has no maximum.");
+	if ((e.byte() & Re) === 0) throw Error("Its memory has no maximum.");
 	return {
 		flagsAt: t,
 		initial: e.number(),
 		maximum: e.number()
 	};
 }
-var Ue = class {
+var We = class {
 	#e;
 	at;
 	constructor(e, t) {
@@ -451,70 +468,70 @@ var Ue = class {
 	skip(e) {
 		this.at += e;
 	}
-}, We = ((e) => globalThis.process?.getBuiltinModule?.(e)), Ge = 1e4, Ke = () => typeof Worker < "u" || We("node:worker_threads") !== void 0;
-function qe() {
-	if (typeof Worker > "u") return Je();
+}, Ge = ((e) => globalThis.process?.getBuiltinModule?.(e)), Ke = 1e4, qe = () => typeof Worker < "u" || Ge("node:worker_threads") !== void 0;
+function Je() {
+	if (typeof Worker > "u") return Ye();
 	let e = new Worker(new URL("./thread.js", import.meta.url), {
 		type: "module",
 		name: "hearth thread"
 	});
 	return {
-		up: (t) => Ye((n, r) => {
+		up: (t) => Xe((n, r) => {
 			e.onmessage = () => n(), e.onerror = ({ message: e }) => r(Error(e || "The script thread.js cannot be loaded.")), e.postMessage(t);
 		}),
 		terminate: () => e.terminate()
 	};
 }
-function Je() {
-	let e = new (We("node:worker_threads")).Worker(new URL("./thread.js", import.meta.url));
+function Ye() {
+	let e = new (Ge("node:worker_threads")).Worker(new URL("./thread.js", import.meta.url));
 	return {
 		async up(t) {
-			await Ye((n, r) => {
+			await Xe((n, r) => {
 				e.once("message", () => n()).on("error", r), e.postMessage(t);
 			}), e.unref();
 		},
 		terminate: () => void e.terminate()
 	};
 }
-async function Ye(e) {
+async function Xe(e) {
 	let t;
 	try {
 		await new Promise((n, r) => {
-			t = setTimeout(() => r(/* @__PURE__ */ Error(`It has not come up in ${Ge / 1e3} s.`)), Ge), e(n, r);
+			t = setTimeout(() => r(/* @__PURE__ */ Error(`It has not come up in ${Ke / 1e3} s.`)), Ke), e(n, r);
 		});
 	} finally {
 		clearTimeout(t);
 	}
 }
-var Xe = 8, Ze = 1 << 20, Qe = {
+var Ze = 8, Qe = 1 << 20, $e = {
 	count: 1,
 	why: ""
 };
-function $e(t = "auto") {
+function et(t = "auto") {
 	if (t !== "auto" && !(Number.isInteger(t) && t >= 1 && t <= 64)) throw new e("usage", `threads is ${String(t)}, must be a whole number from 1 to 64, or "auto".`);
-	let n = t === "auto" ? et(tt()) : t, r = n > 1 ? nt() : "";
+	let n = t === "auto" ? tt(nt()) : t, r = n > 1 ? rt() : "";
 	return {
 		count: r === "" ? n : 1,
 		why: r
 	};
 }
-function et(e) {
-	return e <= 4 ? Math.max(1, e) : Math.min(Xe, Math.max(4, e >> 1));
-}
-function tt() {
-	return globalThis.navigator?.hardwareConcurrency ?? We("node:os")?.availableParallelism() ?? 1;
+function tt(e) {
+	return e <= 4 ? Math.max(1, e) : Math.min(Ze, Math.max(4, e >> 1));
 }
 function nt() {
-	return globalThis.crossOriginIsolated === !1 ? "1 thread, as the page is not cross-origin isolated." : typeof SharedArrayBuffer > "u" ? "1 thread, as there is no shared memory here." : Ke() ? "" : "1 thread, as no workers can be started here.";
+	return globalThis.navigator?.hardwareConcurrency ?? Ge("node:os")?.availableParallelism() ?? 1;
 }
 function rt() {
+	return globalThis.crossOriginIsolated === !1 ? "1 thread, as the page is not cross-origin isolated." : typeof SharedArrayBuffer > "u" ? "1 thread, as there is no shared memory here." : qe() ? "" : "1 thread, as no workers can be started here.";
+}
+function it() {
 	try {
 		return Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 1), !0;
 	} catch {
 		return !1;
 	}
 }
-var it = class {
+var at = class {
 	#e;
 	#t;
 	#n;
@@ -543,10 +560,10 @@ var it = class {
 		for (let e of this.#r.splice(0)) e.terminate();
 	}
 	async #o() {
-		let e = qe();
+		let e = Je();
 		this.#r.push(e);
 		try {
-			let t = this.#e.allocate(Ze, "a thread"), [n, r] = [t.at, t.at + t.size], i = this.#e.call("hth_thread_create", n);
+			let t = this.#e.allocate(Qe, "a thread"), [n, r] = [t.at, t.at + t.size], i = this.#e.call("hth_thread_create", n);
 			await e.up({
 				module: this.#t,
 				memory: this.#n,
@@ -559,7 +576,7 @@ var it = class {
 			throw e.terminate(), t;
 		}
 	}
-}, at = [
+}, ot = [
 	"usage",
 	"corrupt",
 	"memory",
@@ -568,19 +585,19 @@ var it = class {
 	"internal",
 	"internal",
 	"device"
-], ot = 64, st = 4096, ct = class t {
+], st = 64, ct = 4096, lt = class t {
 	threads;
 	#e;
 	#t;
 	#n;
 	#r;
 	constructor({ module: e, instance: t }, n, r, i) {
-		this.#n = r, this.#e = t.exports, this.#t = n, this.#r = new DataView(n.buffer), t.exports._initialize(), this.threads = new it(this, e, n, i), i.count > 1 && !rt() && this.call("hth_never_sleep");
+		this.#n = r, this.#e = t.exports, this.#t = n, this.#r = new DataView(n.buffer), t.exports._initialize(), this.threads = new at(this, e, n, i), i.count > 1 && !it() && this.call("hth_never_sleep");
 	}
-	static async instantiate(n, r = Qe, i = 0) {
-		let a = new lt();
+	static async instantiate(n, r = $e, i = 0) {
+		let a = new ut();
 		try {
-			let { module: e, memory: o, why: s } = ze(n, r.count > 1, i), c = s === "" ? r : {
+			let { module: e, memory: o, why: s } = Be(n, r.count > 1, i), c = s === "" ? r : {
 				count: 1,
 				why: `1 thread, as no shared memory can be had. ${s}`
 			}, l = {
@@ -618,10 +635,10 @@ var it = class {
 	}
 	check(t, n, ...r) {
 		let i = this.call(n, ...r), a = this.#n.takeFailure();
-		if (i !== 0) throw a === void 0 ? new e(at[i - 1] ?? "internal", t, { why: this.text(this.call("hearth_error")) }) : a;
+		if (i !== 0) throw a === void 0 ? new e(ot[i - 1] ?? "internal", t, { why: this.text(this.call("hearth_error")) }) : a;
 	}
 	allocate(t, n) {
-		let r = Math.max(Math.ceil(t / st), 1) * st, i = r < 2 ** 32 ? this.call("hth_pages_allocate", r, ot) : 0;
+		let r = Math.max(Math.ceil(t / ct), 1) * ct, i = r < 2 ** 32 ? this.call("hth_pages_allocate", r, st) : 0;
 		if (i === 0) throw new e("memory", `${t} bytes for ${n} cannot be had.`, {
 			why: `The module's memory has ${this.memoryBytes} bytes, and may have 4 GiB where the system gives them.`,
 			hint: "Use a smaller context, a smaller model or a smaller number format."
@@ -638,7 +655,7 @@ var it = class {
 		let t = new Uint8Array(this.#t.buffer);
 		return new TextDecoder().decode(t.slice(e, t.indexOf(0, e)));
 	}
-}, lt = class {
+}, ut = class {
 	sessions = /* @__PURE__ */ new Map();
 	#e;
 	imports = {
@@ -660,15 +677,15 @@ var it = class {
 			return this.#e = e, 1;
 		}
 	}
-}, ut = "plan.bin", dt = "gpu_plan.bin", ft = "gpu_kernels.wgsl", pt = "known_answers.json", mt = "weights.bin", ht = "tokenizer_meta.json", gt = "manifest.json";
-function _t(t) {
+}, dt = "plan.bin", ft = "gpu_plan.bin", pt = "gpu_kernels.wgsl", mt = "known_answers.json", ht = "weights.bin", gt = "tokenizer_meta.json", _t = "manifest.json";
+function vt(t) {
 	let n;
 	try {
 		n = JSON.parse(t);
 	} catch (t) {
-		throw new e("corrupt", `${gt} is no JSON.`, { why: String(t) });
+		throw new e("corrupt", `${_t} is no JSON.`, { why: String(t) });
 	}
-	if (typeof n != "object" || !n || !("format_version" in n)) throw new e("corrupt", `${gt} is no manifest of a bundle: it names no format.`);
+	if (typeof n != "object" || !n || !("format_version" in n)) throw new e("corrupt", `${_t} is no manifest of a bundle: it names no format.`);
 	let r = [n.format_version, n.abi_version];
 	if (r[0] !== 7 || r[1] !== 5) throw new e("mismatch", `This bundle has format ${r.join(", runtime ")}.`, {
 		why: "This package reads format 7, runtime 5.",
@@ -678,10 +695,9 @@ function _t(t) {
 		why: "A page runs WebAssembly.",
 		hint: `Compile it for that: hearth compile ${n.source_name} --target wasm32`
 	});
-	if ((n.text?.state_bytes ?? 0) > 0) throw new e("mismatch", `${n.source_name} has recurrent layers, which pages do not run yet.`);
 	return n;
 }
-var vt = (e) => `libhearth-${e.name}.wasm`, yt = class {
+var yt = (e) => `libhearth-${e.name}.wasm`, bt = class {
 	#e;
 	#t = /* @__PURE__ */ new Map();
 	constructor(e) {
@@ -696,7 +712,7 @@ var vt = (e) => `libhearth-${e.name}.wasm`, yt = class {
 	async #n({ name: e, features: t, text: n }) {
 		let r = `The GPU ${this.#e.name} refuses the kernel ${e}.`, i = await this.#e.make(r, () => this.#e.device.createShaderModule({
 			label: e,
-			code: bt(t, n)
+			code: xt(t, n)
 		}));
 		try {
 			let t = {
@@ -713,51 +729,51 @@ var vt = (e) => `libhearth-${e.name}.wasm`, yt = class {
 		}
 	}
 };
-function bt(e, t) {
+function xt(e, t) {
 	return ["f16", "subgroups"].filter((n) => e.split("+").includes(n) && !t.includes(`enable ${n};`)).map((e) => `enable ${e};\n`).join("") + t;
 }
 // src/store/memos.ts
-var xt = "hearth-memos", St = (e) => `/${xt}/${e}`;
-async function Ct(e) {
+var St = "hearth-memos", Ct = (e) => `/${St}/${e}`;
+async function wt(e) {
 	try {
-		return await (await (await caches.open(xt)).match(St(e)))?.json();
+		return await (await (await caches.open(St)).match(Ct(e)))?.json();
 	} catch {
 		return;
 	}
 }
-async function wt(e, t) {
+async function Tt(e, t) {
 	try {
-		await (await caches.open(xt)).put(St(e), new Response(JSON.stringify(t)));
+		await (await caches.open(St)).put(Ct(e), new Response(JSON.stringify(t)));
 	} catch {}
 }
 // src/store/sha256.ts
-var Tt = Array.from({ length: 400 }, (e, t) => t).filter((e) => e > 1 && ![...Array(e).keys()].some((t) => t > 1 && e % t === 0)), Et = (e) => Math.floor((e - Math.floor(e)) * 2 ** 32) | 0, Dt = Int32Array.from(Tt.slice(0, 64), (e) => Et(Math.cbrt(e))), Ot = Int32Array.from(Tt.slice(0, 8), (e) => Et(Math.sqrt(e))), kt = 64;
-async function At(e) {
+var Et = Array.from({ length: 400 }, (e, t) => t).filter((e) => e > 1 && ![...Array(e).keys()].some((t) => t > 1 && e % t === 0)), Dt = (e) => Math.floor((e - Math.floor(e)) * 2 ** 32) | 0, Ot = Int32Array.from(Et.slice(0, 64), (e) => Dt(Math.cbrt(e))), kt = Int32Array.from(Et.slice(0, 8), (e) => Dt(Math.sqrt(e))), At = 64;
+async function jt(e) {
 	let t = globalThis.crypto?.subtle;
-	return jt(t === void 0 ? Mt(e) : new Uint8Array(await t.digest("SHA-256", e)));
+	return Mt(t === void 0 ? Nt(e) : new Uint8Array(await t.digest("SHA-256", e)));
 }
-var jt = (e) => Array.from(e, (e) => e.toString(16).padStart(2, "0")).join("");
-function Mt(e) {
-	let t = Ot.slice(), n = e.length - e.length % kt, r = new DataView(e.buffer, e.byteOffset, e.byteLength);
-	for (let e = 0; e < n; e += kt) Pt(t, r, e);
-	let i = e.subarray(n), a = new Uint8Array(i.length + 9 <= kt ? kt : 128);
+var Mt = (e) => Array.from(e, (e) => e.toString(16).padStart(2, "0")).join("");
+function Nt(e) {
+	let t = kt.slice(), n = e.length - e.length % At, r = new DataView(e.buffer, e.byteOffset, e.byteLength);
+	for (let e = 0; e < n; e += At) Pt(t, r, e);
+	let i = e.subarray(n), a = new Uint8Array(i.length + 9 <= At ? At : 128);
 	a.set(i), a[i.length] = 128;
 	let o = new DataView(a.buffer);
 	o.setBigUint64(a.length - 8, BigInt(e.length) * 8n);
-	for (let e = 0; e < a.length; e += kt) Pt(t, o, e);
+	for (let e = 0; e < a.length; e += At) Pt(t, o, e);
 	let s = /* @__PURE__ */ new DataView(/* @__PURE__ */ new ArrayBuffer(32));
 	return t.forEach((e, t) => s.setInt32(4 * t, e)), new Uint8Array(s.buffer);
 }
-var Nt = /* @__PURE__ */ new Int32Array(64), x = (e, t) => e >>> t | e << 32 - t;
+var S = /* @__PURE__ */ new Int32Array(64), C = (e, t) => e >>> t | e << 32 - t;
 function Pt(e, t, n) {
-	for (let e = 0; e < 16; e++) Nt[e] = t.getInt32(n + 4 * e);
+	for (let e = 0; e < 16; e++) S[e] = t.getInt32(n + 4 * e);
 	for (let e = 16; e < 64; e++) {
-		let [t, n] = [Nt[e - 15], Nt[e - 2]], r = x(t, 7) ^ x(t, 18) ^ t >>> 3, i = x(n, 17) ^ x(n, 19) ^ n >>> 10;
-		Nt[e] = Nt[e - 16] + r + Nt[e - 7] + i;
+		let [t, n] = [S[e - 15], S[e - 2]], r = C(t, 7) ^ C(t, 18) ^ t >>> 3, i = C(n, 17) ^ C(n, 19) ^ n >>> 10;
+		S[e] = S[e - 16] + r + S[e - 7] + i;
 	}
 	let [r, i, a, o, s, c, l, u] = e;
 	for (let e = 0; e < 64; e++) {
-		let t = x(s, 6) ^ x(s, 11) ^ x(s, 25), n = u + t + (s & c ^ ~s & l) + Dt[e] + Nt[e] | 0, d = (x(r, 2) ^ x(r, 13) ^ x(r, 22)) + (r & i ^ r & a ^ i & a) | 0;
+		let t = C(s, 6) ^ C(s, 11) ^ C(s, 25), n = u + t + (s & c ^ ~s & l) + Ot[e] + S[e] | 0, d = (C(r, 2) ^ C(r, 13) ^ C(r, 22)) + (r & i ^ r & a ^ i & a) | 0;
 		[u, l, c, s, o, a, i, r] = [
 			l,
 			c,
@@ -784,7 +800,7 @@ function Pt(e, t, n) {
 var Ft = 1;
 async function It({ name: e, core: t, variants: n }) {
 	let r = [t, ...n.values()].map(({ features: e, text: t }) => `${e}\0${t}`);
-	return `${e} ${await At(new TextEncoder().encode(r.join("\0")))}`;
+	return `${e} ${await jt(new TextEncoder().encode(r.join("\0")))}`;
 }
 var Lt = class e {
 	#e;
@@ -803,7 +819,7 @@ var Lt = class e {
 			a,
 			i,
 			[...n].sort()
-		]), s = `gpu-${await At(new TextEncoder().encode(o))}`, c = r.filter(({ variants: e }) => e.size > 0), l = new Map(await Promise.all(c.map(async (e) => [e, await It(e)]))), u = await Ct(s), d = {
+		]), s = `gpu-${await jt(new TextEncoder().encode(o))}`, c = r.filter(({ variants: e }) => e.size > 0), l = new Map(await Promise.all(c.map(async (e) => [e, await It(e)]))), u = await wt(s), d = {
 			version: Ft,
 			adapter: a,
 			browser: i,
@@ -836,11 +852,11 @@ var Lt = class e {
 		this.#n = {
 			...this.#n,
 			...e
-		}, await wt(this.#e, this.#n);
+		}, await Tt(this.#e, this.#n);
 	}
 	async #i(e) {
 		let t = [...this.#t].filter(([{ variants: t }]) => t.has(e)).map(([, e]) => e);
-		return `${e} ${await At(new TextEncoder().encode(t.sort().join()))}`;
+		return `${e} ${await jt(new TextEncoder().encode(t.sort().join()))}`;
 	}
 }, Rt = 1 / 16, zt = 16, Bt = 250, Vt = .3, Ht = .1, Ut = class {
 	#e;
@@ -875,7 +891,7 @@ var Lt = class e {
 		if (this.#t !== void 0 && this.#t.size >= e) return this.#t;
 		let t = this.#t?.size ?? Wt;
 		for (; t < e;) t *= 2;
-		return this.close(), this.#t = this.#e.createBuffer("outputs", t, g.MAP_READ | g.COPY_DST), this.#t;
+		return this.close(), this.#t = this.#e.createBuffer("outputs", t, _.MAP_READ | _.COPY_DST), this.#t;
 	}
 	async read(e, t) {
 		let n = this.#t, r = n.mapAsync(1, 0, e);
@@ -932,7 +948,7 @@ var Lt = class e {
 	u64: 8,
 	i64: 8
 };
-function S(e) {
+function w(e) {
 	let t = 0, n = 1, r = {};
 	for (let [i, a] of Object.entries(e)) {
 		let e = Zt[a];
@@ -954,7 +970,7 @@ function $t(e, t, n, r) {
 	let i = t + n.offsets[r];
 	return Zt[n.types[r]] === 8 ? Number(e.getBigInt64(i, !0)) : e.getUint32(i, !0);
 }
-var en = S({
+var en = w({
 	struct_size: "u32",
 	use_mmap: "u32",
 	load_threads: "u32",
@@ -964,16 +980,16 @@ var en = S({
 	progress_user: "pointer",
 	isa: "pointer",
 	device: "pointer"
-}), tn = S({
+}), tn = w({
 	name: "pointer",
 	value: "i64"
-}), nn = S({
+}), nn = w({
 	struct_size: "u32",
 	threads: "u32",
 	sizes: "pointer",
 	num_sizes: "u32",
 	reserved: "u32"
-}), rn = S({
+}), rn = w({
 	struct_size: "u32",
 	num_tokens: "u32",
 	num_seqs: "u32",
@@ -990,14 +1006,17 @@ var en = S({
 	embeddings: "pointer",
 	embedded_tokens: "pointer",
 	last_seen: "pointer",
-	rope_positions: "pointer"
-}), an = S({
+	rope_positions: "pointer",
+	layer_input: "pointer",
+	state_from: "pointer",
+	state_to: "pointer"
+}), an = w({
 	data: "pointer",
 	dtype: "u32",
 	rows: "u32",
 	cols: "u32",
 	row_stride: "u32"
-}), on = S({
+}), on = w({
 	struct_size: "u32",
 	reserved: "u32"
 }), sn = [
@@ -1012,7 +1031,7 @@ var en = S({
 	hidden: 4,
 	nothing: 8,
 	likeliest: 16
-}, C = S({
+}, ln = w({
 	name: "pointer",
 	data: "pointer",
 	dtype: "u32",
@@ -1026,7 +1045,7 @@ var en = S({
 	shape6: "i64",
 	shape7: "i64",
 	row_stride: "i64"
-}), ln = (e) => `shape${e}`, un = 8, dn = S({
+}), un = (e) => `shape${e}`, dn = 8, fn = w({
 	strings: "pointer",
 	args: "pointer",
 	arena_bytes: "pointer",
@@ -1041,74 +1060,74 @@ var en = S({
 	num_kernels: "u32",
 	num_steps: "u32",
 	num_inputs: "u32"
-}), fn = S({
+}), pn = w({
 	kind: "u32",
 	index: "u32",
 	offset: "u64",
 	size: "u64"
-}), pn = S({
+}), mn = w({
 	name: "u32",
 	zero: "u32",
 	offset: "u64",
 	size: "u64"
-}), mn = S({
+}), hn = w({
 	name: "u32",
 	symbol: "u32",
 	unit_bytes: "u64"
-}), hn = S({
+}), gn = w({
 	name: "u32",
 	num_buffers: "u32",
 	num_scalars: "u32",
 	zero: "u32"
-}), gn = S({
+}), _n = w({
 	kernel: "u32",
 	first_arg: "u32",
 	units: "u32",
 	grain: "u32",
 	label: "u32",
 	flags: "u32"
-}), _n = S({
+}), vn = w({
 	changing_bytes: "u64",
 	input_bytes: "pointer",
 	input_offsets: "pointer",
 	state_bytes: "pointer"
-}), vn = S({
+}), yn = w({
 	offset: "u64",
 	arena: "u32",
 	size: "u32",
 	to: "pointer"
-}), yn = [
+}), bn = [
 	"arena",
 	"weight",
 	"state",
 	"input"
 ];
-function bn(e, t, n, r, i) {
+function xn(e, t, n, r, i) {
 	let a = e.view;
 	return Array.from({ length: n }, (e, n) => i((e) => $t(a, t + n * r.size, r, e)));
 }
-var xn = (e, t, n) => Array.from({ length: n }, (n, r) => Number(e.view.getBigUint64(t + 8 * r, !0)));
-function Sn(e, t) {
-	let n = e.call("hth_web_plan", t), r = (t) => $t(e.view, n, dn, t), i = (t) => e.text(r("strings") + t), a = bn(e, r("buffers"), r("num_buffers"), fn, (e) => ({
-		kind: yn[e("kind")],
+var Sn = (e, t, n) => Array.from({ length: n }, (n, r) => Number(e.view.getBigUint64(t + 8 * r, !0)));
+function Cn(e, t) {
+	let n = e.call("hth_web_plan", t), r = (t) => $t(e.view, n, fn, t), i = (t) => e.text(r("strings") + t), a = xn(e, r("buffers"), r("num_buffers"), pn, (e) => ({
+		kind: bn[e("kind")],
 		index: e("index"),
 		offset: e("offset"),
 		size: e("size")
-	})), o = bn(e, r("kernels"), r("num_kernels"), hn, (e) => ({
+	})), o = xn(e, r("kernels"), r("num_kernels"), gn, (e) => ({
 		name: i(e("name")),
 		numBuffers: e("num_buffers")
 	})), s = r("args");
 	return {
-		arenaBytes: xn(e, r("arena_bytes"), un),
+		arenaBytes: Sn(e, r("arena_bytes"), dn),
 		buffers: a,
-		weights: bn(e, r("weights"), r("num_weights"), pn, (e) => ({
+		weights: xn(e, r("weights"), r("num_weights"), mn, (e) => ({
 			name: i(e("name")),
 			offset: e("offset"),
 			size: e("size")
 		})),
-		states: bn(e, r("states"), r("num_states"), mn, (e) => ({ name: i(e("name")) })),
+		states: xn(e, r("states"), r("num_states"), hn, (e) => ({ name: i(e("name")) })),
 		kernels: o,
-		steps: bn(e, r("steps"), r("num_steps"), gn, (t) => ({
+		steps: xn(e, r("steps"), r("num_steps"), _n, (t) => ({
 			label: i(t("label")),
 			kernel: t("kernel"),
 			buffers: Array.from({ length: o[t("kernel")].numBuffers }, (n, r) => a[e.view.getUint32(s + 4 * (t("first_arg") + r), !0)])
@@ -1116,19 +1135,19 @@ function Sn(e, t) {
 		numInputs: r("num_inputs")
 	};
 }
-function Cn(e, t, n) {
-	let r = e.call("hth_web_session", t), i = (t) => $t(e.view, r, _n, t), a = xn(e, i("input_offsets"), n.numInputs), o = xn(e, i("input_bytes"), n.numInputs);
+function wn(e, t, n) {
+	let r = e.call("hth_web_session", t), i = (t) => $t(e.view, r, vn, t), a = Sn(e, i("input_offsets"), n.numInputs), o = Sn(e, i("input_bytes"), n.numInputs);
 	return {
 		changingBytes: i("changing_bytes"),
 		inputs: a.map((e, t) => ({
 			offset: e,
 			size: o[t]
 		})),
-		stateBytes: xn(e, i("state_bytes"), n.states.length)
+		stateBytes: Sn(e, i("state_bytes"), n.states.length)
 	};
 }
-function wn(e, t, n) {
-	return bn(e, t, n, vn, (e) => ({
+function Tn(e, t, n) {
+	return xn(e, t, n, yn, (e) => ({
 		arena: e("arena"),
 		offset: e("offset"),
 		size: e("size"),
@@ -1136,7 +1155,7 @@ function wn(e, t, n) {
 	}));
 }
 // src/gpu/calls.ts
-var Tn = 32768, En = 16384, Dn = 200, On = {
+var En = 32768, Dn = 16384, On = 200, kn = {
 	steps: 0,
 	dispatches: 0,
 	passes: 0,
@@ -1146,7 +1165,7 @@ var Tn = 32768, En = 16384, Dn = 200, On = {
 	writtenBytes: 0,
 	readBytes: 0,
 	objects: 0
-}, kn = class {
+}, An = class {
 	#e;
 	#t;
 	#n;
@@ -1158,8 +1177,8 @@ var Tn = 32768, En = 16384, Dn = 200, On = {
 	#c = [];
 	#l = 0;
 	#u = !1;
-	#d = { ...On };
-	#f = On;
+	#d = { ...kn };
+	#f = kn;
 	#p = /* @__PURE__ */ new Set();
 	constructor(e, t, n) {
 		this.#e = e, this.#t = t, this.#n = n, this.#r = new Yt(t.gpu), this.#i = new Ut(() => this.#r.latencyMs);
@@ -1185,7 +1204,7 @@ var Tn = 32768, En = 16384, Dn = 200, On = {
 	}
 	run(e, t, n, r, i) {
 		this.#t.gpu.requireSound();
-		let a = this.#e.view, o = Array.from({ length: t }, (e, t) => a.getUint32(n + 8 * t, !0)), s = wn(this.#e, r, i);
+		let a = this.#e.view, o = Array.from({ length: t }, (e, t) => a.getUint32(n + 8 * t, !0)), s = Tn(this.#e, r, i);
 		if (this.#s.push({
 			firstStep: e,
 			units: o,
@@ -1193,14 +1212,14 @@ var Tn = 32768, En = 16384, Dn = 200, On = {
 			changes: this.#c,
 			follows: this.#l > 0
 		}), this.#c = [], this.#u) return;
-		let c = An(s), l = this.#m(0, c);
+		let c = jn(s), l = this.#m(0, c);
 		this.#o = this.#y(l, s, c), this.#o.catch(() => void 0);
 	}
 	async decode(e, t, n, { submitMs: r = 8 }) {
 		let i = performance.now(), a = [], o = this.#i.stepsWithin(r), s = 0;
 		this.#u = !0;
 		try {
-			for (let r = 0; r < e; r++) t(r), s = An(this.#s.at(-1).copies), this.#l++, this.#s.length < o && r < e - 1 || a.push(this.#m(n, s * e));
+			for (let r = 0; r < e; r++) t(r), s = jn(this.#s.at(-1).copies), this.#l++, this.#s.length < o && r < e - 1 || a.push(this.#m(n, s * e));
 		} finally {
 			this.#v(a, n, s, e);
 		}
@@ -1227,8 +1246,8 @@ var Tn = 32768, En = 16384, Dn = 200, On = {
 				let [{ arena: n, offset: r, size: i }] = t.copies;
 				a.copyBufferToBuffer(this.#n.arenas[n], r, this.#n.changing, e, i);
 			}
-			this.#_(a, t), t.follows && a.clearBuffer(this.#n.changing, e, An(t.copies));
-			let r = this.#u ? (o + n) * An(t.copies) : 0;
+			this.#_(a, t), t.follows && a.clearBuffer(this.#n.changing, e, jn(t.copies));
+			let r = this.#u ? (o + n) * jn(t.copies) : 0;
 			for (let { arena: e, offset: n, size: o } of t.copies) a.copyBufferToBuffer(this.#n.arenas[e], n, i, r, o), r += o;
 		}), n.device.queue.submit([a.finish()]), this.#d.steps += this.#s.length, this.#d.submits++, this.#s = [], n.popScopes(2, "The GPU refuses a call.");
 	}
@@ -1237,9 +1256,9 @@ var Tn = 32768, En = 16384, Dn = 200, On = {
 		if (t === 0) return;
 		let { gpu: n } = this.#t;
 		if (this.#a === void 0 || this.#a.size < t) {
-			let e = this.#a?.size ?? En;
+			let e = this.#a?.size ?? Dn;
 			for (; e < t;) e *= 2;
-			this.#a !== void 0 && n.destroyBuffer(this.#a), this.#a = n.createBuffer("inputs of later steps", e, g.COPY_SRC | g.COPY_DST), this.#d.objects++;
+			this.#a !== void 0 && n.destroyBuffer(this.#a), this.#a = n.createBuffer("inputs of later steps", e, _.COPY_SRC | _.COPY_DST), this.#d.objects++;
 		}
 		let r = new Uint8Array(t), i = 0;
 		for (let { bytes: t } of e) r.set(t, i), i += t.length;
@@ -1255,7 +1274,7 @@ var Tn = 32768, En = 16384, Dn = 200, On = {
 			a ??= e.beginComputePass();
 			let { kernel: c } = r.steps[t + s], l = i[c];
 			l !== o && a.setPipeline(l), o = l, this.#p.add(c), a.setBindGroup(0, this.#n.groups[t + s]);
-			let u = Math.min(n, Tn);
+			let u = Math.min(n, En);
 			a.dispatchWorkgroups(u, 1, Math.ceil(n / u)), this.#d.dispatches++;
 		}), a?.end(), a !== void 0 && this.#d.passes++;
 	}
@@ -1275,17 +1294,17 @@ var Tn = 32768, En = 16384, Dn = 200, On = {
 			...this.#d,
 			readBytes: t,
 			readBacks: +(t > 0)
-		}, this.#d = { ...On };
+		}, this.#d = { ...kn };
 		let [i, a] = await Promise.allSettled([e, t > 0 ? this.#r.read(t, n) : /* @__PURE__ */ new Uint8Array()]);
-		a.status === "rejected" && await h(r.device.lost, Dn), r.requireSound();
+		a.status === "rejected" && await h(r.device.lost, On), r.requireSound();
 		for (let e of [i, a]) if (e.status === "rejected") throw r.explain(e.reason, "What the GPU computed cannot be read.");
 		return a.value;
 	}
-}, An = (e) => e.reduce((e, { size: t }) => e + t, 0), w = 256, jn = 16, Mn = (e) => Math.ceil(Math.max(e, 1) / jn) * jn;
-function Nn(e, t) {
-	return e.reduce((e, t) => e + Math.ceil(t / w) * w, 0) + t.stateBytes.reduce((e, t) => e + t, 0) + t.changingBytes;
+}, jn = (e) => e.reduce((e, { size: t }) => e + t, 0), Mn = 256, Nn = 16, Pn = (e) => Math.ceil(Math.max(e, 1) / Nn) * Nn;
+function Fn(e, t) {
+	return e.reduce((e, t) => e + Math.ceil(t / Mn) * Mn, 0) + t.stateBytes.reduce((e, t) => e + t, 0) + t.changingBytes;
 }
-var Pn = class {
+var In = class {
 	#e;
 	#t;
 	#n;
@@ -1293,15 +1312,15 @@ var Pn = class {
 	#i;
 	#a;
 	constructor(e, t, n) {
-		let { gpu: r, plan: i } = t, { STORAGE: a, UNIFORM: o, COPY_SRC: s, COPY_DST: c } = g;
+		let { gpu: r, plan: i } = t, { STORAGE: a, UNIFORM: o, COPY_SRC: s, COPY_DST: c } = _;
 		this.#e = t, this.#t = n, this.#n = i.arenaBytes.map((e, t) => {
-			let n = Math.ceil(e / w) * w;
+			let n = Math.ceil(e / Mn) * Mn;
 			return e > 0 ? r.createBuffer(`arena ${t}`, n, a | s) : void 0;
 		}), this.#r = i.states.map(({ name: e }, t) => r.createBuffer(e, n.stateBytes[t], a | c));
 		let l = a | o | c;
-		this.#i = r.createBuffer("uniforms and inputs", Math.max(n.changingBytes, w), l);
+		this.#i = r.createBuffer("uniforms and inputs", Math.max(n.changingBytes, Mn), l);
 		let u = i.steps.map((e, t) => this.#o(e, t));
-		this.#a = new kn(e, t, {
+		this.#a = new An(e, t, {
 			arenas: this.#n,
 			changing: this.#i,
 			groups: u
@@ -1314,7 +1333,7 @@ var Pn = class {
 		return this.#a.stepsWorthReading;
 	}
 	get counters() {
-		let { weightBytes: e, plan: t, gpu: n } = this.#e, r = e + Nn(t.arenaBytes, this.#t), { costs: i, ran: a } = this.#a, o = t.kernels.filter((e, t) => a.has(t)).map(({ name: e }) => e);
+		let { weightBytes: e, plan: t, gpu: n } = this.#e, r = e + Fn(t.arenaBytes, this.#t), { costs: i, ran: a } = this.#a, o = t.kernels.filter((e, t) => a.has(t)).map(({ name: e }) => e);
 		return {
 			...i,
 			kernels: o,
@@ -1351,8 +1370,8 @@ var Pn = class {
 	#o(e, t) {
 		let n = {
 			buffer: this.#i,
-			offset: t * w,
-			size: w
+			offset: t * Mn,
+			size: Mn
 		}, r = [...e.buffers.map((e) => this.#s(e)), n], i = this.#e.pipelines[e.kernel].getBindGroupLayout(0), a = r.map((e, t) => ({
 			binding: t,
 			resource: e
@@ -1368,11 +1387,11 @@ var Pn = class {
 			case "arena": return {
 				buffer: this.#n[e.index],
 				offset: e.offset,
-				size: Mn(e.size)
+				size: Pn(e.size)
 			};
 			case "weight": return {
 				...this.#e.weightPlace(e),
-				size: Mn(e.size)
+				size: Pn(e.size)
 			};
 			case "state": return { buffer: this.#r[e.index] };
 			case "input": {
@@ -1380,13 +1399,13 @@ var Pn = class {
 				return {
 					buffer: this.#i,
 					offset: t,
-					size: Mn(n)
+					size: Pn(n)
 				};
 			}
 		}
 	}
 };
-function Fn(t, n) {
+function Ln(t, n) {
 	let { gpu: r, plan: i } = t, a = Math.min(r.device.limits.maxStorageBufferBindingSize, r.device.limits.maxBufferSize);
 	i.states.forEach(({ name: t }, i) => {
 		if (n.stateBytes[i] <= a) return;
@@ -1398,8 +1417,8 @@ function Fn(t, n) {
 	});
 }
 // src/gpu/weights.ts
-var In = 256 << 20, Ln = 4 << 20, Rn = 64 << 20, zn = 256, Bn = (e, t) => Math.ceil(e / t) * t;
-function Vn(e) {
+var Rn = 256 << 20, zn = 4 << 20, Bn = 64 << 20, Vn = 256, Hn = (e, t) => Math.ceil(e / t) * t;
+function Un(e) {
 	let t = (t) => e.weights[t.index].offset + t.offset, n = e.buffers.filter(({ kind: e }) => e === "weight").sort((e, n) => t(e) - t(n) || e.index - n.index), r = [], i = [];
 	n.forEach((e, a) => {
 		let o = r.at(-1), [s, c] = [t(e), t(e) + e.size];
@@ -1412,8 +1431,8 @@ function Vn(e) {
 	});
 	let a = [];
 	for (let e of r) {
-		let t = Bn(e.size, zn);
-		(a.length === 0 || a.at(-1) + t > In) && a.push(0), e.buffer = a.length - 1, e.offset = a.at(-1), a[e.buffer] += t;
+		let t = Hn(e.size, Vn);
+		(a.length === 0 || a.at(-1) + t > Rn) && a.push(0), e.buffer = a.length - 1, e.offset = a.at(-1), a[e.buffer] += t;
 	}
 	return {
 		spans: r,
@@ -1427,39 +1446,39 @@ function Vn(e) {
 		}))
 	};
 }
-async function Hn(t, n, r, i) {
+async function Wn(t, n, r, i) {
 	let a = "The weights cannot be sent to the GPU.", [o, s, c] = [
 		0,
 		0,
 		0
 	];
-	for await (let e of Un(i)) {
+	for await (let e of Gn(i)) {
 		t.requireSound();
 		let i = s + e.length;
 		for (; c < n.spans.length; c++) {
-			let a = n.spans[c], l = Math.max(a.fileOffset, s), u = Math.min(Bn(a.fileOffset + a.size, 4), i);
+			let a = n.spans[c], l = Math.max(a.fileOffset, s), u = Math.min(Hn(a.fileOffset + a.size, 4), i);
 			if (l < u) {
 				let n = a.offset + l - a.fileOffset;
 				t.device.queue.writeBuffer(r[a.buffer], n, e, l - s, u - l), o += u - l;
 			}
 			if (a.fileOffset + a.size > i) break;
 		}
-		s = i, o < Rn || (await t.wait(a), o = 0);
+		s = i, o < Bn || (await t.wait(a), o = 0);
 	}
 	await t.wait(a);
 	let l = n.spans.at(-1);
 	if (l !== void 0 && s < l.fileOffset + l.size) throw new e("corrupt", `weights.bin has ${s} bytes, its plan reads up to ${l.fileOffset + l.size}.`);
 }
-async function* Un(e) {
-	let t = new Uint8Array(Ln), n = 0;
+async function* Gn(e) {
+	let t = new Uint8Array(zn), n = 0;
 	for await (let r of e) for (let e = 0; e < r.length;) {
-		let i = r.subarray(e, e + Ln - n);
-		t.set(i, n), e += i.length, n += i.length, n < Ln || (yield t, n = 0);
+		let i = r.subarray(e, e + zn - n);
+		t.set(i, n), e += i.length, n += i.length, n < zn || (yield t, n = 0);
 	}
-	n !== 0 && (t.fill(0, n, Bn(n, 4)), yield t.subarray(0, Bn(n, 4)));
+	n !== 0 && (t.fill(0, n, Hn(n, 4)), yield t.subarray(0, Hn(n, 4)));
 }
 // src/gpu/model.ts
-var Wn = class e {
+var Kn = class e {
 	gpu;
 	plan;
 	kernels;
@@ -1474,15 +1493,15 @@ var Wn = class e {
 	#o;
 	#s = /* @__PURE__ */ new Map();
 	constructor(e, t, n, r, i, a, o, { memoryLimitBytes: s = Infinity, isChecked: c }) {
-		this.#e = e, this.gpu = t, this.plan = n, this.kernels = r, this.record = i, this.#t = new yt(t), this.#i = a, this.#a = o, this.#o = s, this.isChecked = c;
+		this.#e = e, this.gpu = t, this.plan = n, this.kernels = r, this.record = i, this.#t = new bt(t), this.#i = a, this.#a = o, this.#o = s, this.isChecked = c;
 	}
 	static async open(t, n, r, i, a) {
-		let { adapter: o, memoryLimitBytes: s = Infinity, isChecked: c } = a, l = Sn(t, n), u = _e(ge(r), l.kernels, c ? ce(o) : /* @__PURE__ */ new Set()), d = await Lt.open(o, u), f = Vn(l);
-		Kn("The weights do not fit the GPU.", Gn(f), s);
-		let p = await ae.open(o, qn(l, f, u));
+		let { adapter: o, memoryLimitBytes: s = Infinity, isChecked: c } = a, l = Cn(t, n), u = ge(he(r), l.kernels, c ? se(o) : /* @__PURE__ */ new Set()), d = await Lt.open(o, u), f = Un(l);
+		Jn("The weights do not fit the GPU.", qn(f), s);
+		let p = await ie.open(o, Yn(l, f, u));
 		try {
-			let n = await p.make(`The GPU ${p.name} has no memory for the weights.`, () => f.bufferBytes.map((e, t) => p.createBuffer(`weights ${t}`, e, g.STORAGE | g.COPY_DST))), r = new e(t, p, l, u, d, f, n, a), o = r.use((e) => d.choice(e) ?? "core").catch(() => r.use(() => y));
-			return o.catch(() => void 0), await Hn(p, f, n, i()), await o, r;
+			let n = await p.make(`The GPU ${p.name} has no memory for the weights.`, () => f.bufferBytes.map((e, t) => p.createBuffer(`weights ${t}`, e, _.STORAGE | _.COPY_DST))), r = new e(t, p, l, u, d, f, n, a), o = r.use((e) => d.choice(e) ?? "core").catch(() => r.use(() => b));
+			return o.catch(() => void 0), await Wn(p, f, n, i()), await o, r;
 		} catch (e) {
 			throw p.close(), e;
 		}
@@ -1491,14 +1510,14 @@ var Wn = class e {
 		return this.#r;
 	}
 	get variants() {
-		return Object.fromEntries(this.#n.filter(({ features: e }) => e !== y).map(({ name: e, features: t }) => [e, t]));
+		return Object.fromEntries(this.#n.filter(({ features: e }) => e !== b).map(({ name: e, features: t }) => [e, t]));
 	}
 	async use(e) {
 		let t = this.kernels.map((t) => t.variants.get(e(t)) ?? t.core);
 		this.#r = await this.#t.make(t), this.#n = t;
 	}
 	get weightBytes() {
-		return Gn(this.#i);
+		return qn(this.#i);
 	}
 	weightPlace(e) {
 		let { buffer: t, offset: n } = this.#i.places.get(e);
@@ -1508,11 +1527,11 @@ var Wn = class e {
 		};
 	}
 	async session(e) {
-		let t = Cn(this.#e, e, this.plan), n = Nn(this.plan.arenaBytes, t);
-		Kn("The session does not fit the GPU.", [...this.#s.values()].reduce((e, t) => e + t, this.weightBytes) + n, this.#o), Fn(this, t);
+		let t = wn(this.#e, e, this.plan), n = Fn(this.plan.arenaBytes, t);
+		Jn("The session does not fit the GPU.", [...this.#s.values()].reduce((e, t) => e + t, this.weightBytes) + n, this.#o), Ln(this, t);
 		let r = `The GPU ${this.gpu.name} has no memory for a session of ${n} bytes.`, i;
 		try {
-			return await this.gpu.make(r, () => (i = new Pn(this.#e, this, t), this.#s.set(i, n), i));
+			return await this.gpu.make(r, () => (i = new In(this.#e, this, t), this.#s.set(i, n), i));
 		} catch (e) {
 			throw i?.close(), e;
 		}
@@ -1523,8 +1542,8 @@ var Wn = class e {
 	close() {
 		this.gpu.close();
 	}
-}, Gn = ({ bufferBytes: e }) => e.reduce((e, t) => e + t, 0);
-function Kn(t, n, r) {
+}, qn = ({ bufferBytes: e }) => e.reduce((e, t) => e + t, 0);
+function Jn(t, n, r) {
 	if (n <= r) return;
 	let i = `It needs ${n} bytes of the GPU's memory, memoryLimitBytes allows ${r}.`;
 	throw new e("memory", t, {
@@ -1532,7 +1551,7 @@ function Kn(t, n, r) {
 		hint: "Use a smaller context, a smaller model or a smaller number format."
 	});
 }
-function qn(e, { bufferBytes: t }, n) {
+function Yn(e, { bufferBytes: t }, n) {
 	let r = (e) => Math.max(0, ...e);
 	return {
 		bufferBytes: r([...t, ...e.arenaBytes]),
@@ -1542,36 +1561,37 @@ function qn(e, { bufferBytes: t }, n) {
 	};
 }
 // src/info.ts
-var Jn = [
+var Xn = [
 	"f32",
 	"i32",
 	"u8",
 	"i8",
 	"f16"
 ];
-function Yn(e) {
+function Zn(e) {
 	let t = e.functions.find((e) => e.door === "text");
 	if (t === void 0) return;
-	let n = (t) => e.symbols[t]?.[1] ?? 0, r = (e) => Number(t.inputs.find(({ name: t }) => t === e)?.high) + 1;
+	let n = (t) => e.symbols[t]?.[1] ?? 0, r = (t) => e.states.filter(({ unit: e }) => e === t).reduce((e, t) => e + t.unit_bytes, 0), i = (e) => Number(t.inputs.find(({ name: t }) => t === e)?.high) + 1;
 	return {
-		vocabSize: r("token_ids"),
+		vocabSize: i("token_ids"),
 		maxTokens: n("tokens"),
 		maxSequences: n("sequences"),
 		maxLogitRows: n("logit_rows"),
 		pageTokens: n("page_tokens"),
-		maxPosition: r("positions"),
-		kvBytesPerPage: e.states.filter(({ unit: e }) => e === "pages").reduce((e, t) => e + t.unit_bytes, 0),
+		maxPosition: i("positions"),
+		kvBytesPerPage: r("pages"),
+		stateBytesPerSlot: r("slots"),
 		likeliest: (t.outputs.find(({ name: e }) => e === "likeliest")?.most.at(-1) ?? 0) / 2
 	};
 }
-function Xn(t) {
-	let n = Yn(t);
+function Qn(t) {
+	let n = Zn(t);
 	if (n !== void 0) return n;
 	let r = `Its functions: ${t.functions.map(({ name: e }) => e).join(", ")}.`;
 	throw new e("usage", "This model is no language model: it takes no tokens.", { why: r });
 }
 // src/staging.ts
-var Zn = 16, Qn = class {
+var $n = 16, er = class {
 	#e;
 	#t;
 	#n = 0;
@@ -1579,7 +1599,7 @@ var Zn = 16, Qn = class {
 		this.#e = e;
 	}
 	begin(e, t) {
-		let n = e + t * Zn;
+		let n = e + t * $n;
 		this.#n = 0, this.#t !== void 0 && this.#t.size >= n || (this.free(), this.#t = this.#e.allocate(2 * n, "the arguments of a call"));
 	}
 	reserve(e) {
@@ -1591,23 +1611,23 @@ var Zn = 16, Qn = class {
 		return this.#e.bytes(t, e.byteLength).set(n), t;
 	}
 	putText(e) {
-		return this.put($n(e));
+		return this.put(tr(e));
 	}
 	free() {
 		this.#t !== void 0 && this.#e.free(this.#t), this.#t = void 0;
 	}
 	#r(e) {
 		let t = this.#t, n = t.at + this.#n;
-		if (this.#n += Math.ceil(e / Zn) * Zn, this.#n > t.size) throw RangeError("more was staged than begin() was told");
+		if (this.#n += Math.ceil(e / $n) * $n, this.#n > t.size) throw RangeError("more was staged than begin() was told");
 		return n;
 	}
-}, $n = (e) => new TextEncoder().encode(`${e}\0`), er = {
+}, tr = (e) => new TextEncoder().encode(`${e}\0`), nr = {
 	f32: Float32Array,
 	i32: Int32Array,
 	u8: Uint8Array,
 	i8: Int8Array,
 	f16: Uint16Array
-}, tr = class t {
+}, rr = class t {
 	#e;
 	#t;
 	#n;
@@ -1617,7 +1637,7 @@ var Zn = 16, Qn = class {
 	#o = 0;
 	#s = !1;
 	constructor(e, t, n, r, i) {
-		this.#e = e, this.#t = t, this.#n = new Qn(e), this.#r = i, this.#i = this.#c(n, Object.entries(r), e.threads.count.count);
+		this.#e = e, this.#t = t, this.#n = new er(e), this.#r = i, this.#i = this.#c(n, Object.entries(r), e.threads.count.count);
 	}
 	static async create(e, n, r, i, a, o) {
 		a === void 0 && await e.threads.reserve();
@@ -1664,16 +1684,16 @@ var Zn = 16, Qn = class {
 		if (i === void 0) {
 			let n = [];
 			for (; n.length < t;) {
-				let { argmax: t } = await this.forward(nr(e, n.length, n.at(-1)));
+				let { argmax: t } = await this.forward(ir(e, n.length, n.at(-1)));
 				n.push(t);
 			}
 			return n;
 		}
-		let a = (t) => this.#u(r, nr(e, t));
+		let a = (t) => this.#u(r, ir(e, t));
 		this.#o++;
 		let o = [];
 		return await this.#f(async () => {
-			o = await i.decode(t, a, rr(this.#t, "token_ids"), n);
+			o = await i.decode(t, a, ar(this.#t, "token_ids"), n);
 		}), o;
 	}
 	#l({ tokenIds: t, logitRows: n, tokenSeq: r }, i) {
@@ -1684,21 +1704,24 @@ var Zn = 16, Qn = class {
 		});
 	}
 	#u(t, n) {
-		Xn(this.#t);
+		Qn(this.#t);
 		let { tokenIds: r, positions: i, tokenSeq: a, blockTable: o, blockTableStride: s, logitRows: c } = n;
 		if (i.length !== r.length || a.length !== r.length) throw new e("usage", "tokenIds, positions and tokenSeq must have one entry a token.", { why: `They have ${r.length}, ${i.length} and ${a.length}.` });
-		let l = [
+		let { stateFrom: l, stateTo: u } = n, d = s > 0 ? o.length / s : 0;
+		if ((l?.length ?? d) !== d || (u?.length ?? r.length) !== r.length) throw new e("usage", "stateFrom must have one entry a sequence, stateTo one a token.", { why: `They have ${l?.length} and ${u?.length}, for ${d} and ${r.length}.` });
+		let f = [
 			r,
 			i,
 			a,
 			o,
-			c
-		], u = on.size + ir(this.#t) * an.size;
-		this.#n.begin(rn.size + u + 4 * l.reduce((e, t) => e + t.length, 0), 2 + l.length);
-		let d = this.#n.reserve(rn.size), f = this.#n.reserve(u), p = {
+			c,
+			...[l, u].filter((e) => e !== void 0)
+		], p = on.size + or(this.#t) * an.size;
+		this.#n.begin(rn.size + p + 4 * f.reduce((e, t) => e + t.length, 0), 2 + f.length);
+		let m = this.#n.reserve(rn.size), h = this.#n.reserve(p), g = {
 			struct_size: rn.size,
 			num_tokens: r.length,
-			num_seqs: s > 0 ? o.length / s : 0,
+			num_seqs: d,
 			num_logit_rows: c.length,
 			block_table_stride: s,
 			num_prompt_tokens: n.numPromptTokens ?? 0,
@@ -1707,17 +1730,19 @@ var Zn = 16, Qn = class {
 			token_seq: this.#n.put(a),
 			block_table: this.#n.put(o),
 			logit_rows: this.#n.put(c),
-			outputs: ar(n.outputs)
+			outputs: sr(n.outputs),
+			...l && { state_from: this.#n.put(l) },
+			...u && { state_to: this.#n.put(u) }
 		};
-		return Qt(this.#e.view, d, rn, p), Qt(this.#e.view, f, on, { struct_size: u }), this.#e.check("The batch cannot be run.", "hearth_forward", t, d, f), f;
+		return Qt(this.#e.view, m, rn, g), Qt(this.#e.view, h, on, { struct_size: p }), this.#e.check("The batch cannot be run.", "hearth_forward", t, m, h), h;
 	}
 	async run(e, t = {}) {
 		let n = this.#d(), r = this.#p(e), i = Object.entries(t), a = i.reduce((e, [t, { data: n }]) => e + n.byteLength + 4 * t.length + 1, 0), o = i.length + r.outputs.length;
-		this.#n.begin(a + 4 * e.length + 1 + o * C.size, 3 + 2 * i.length);
-		let s = this.#n.reserve(i.length * C.size), c = this.#n.reserve(r.outputs.length * C.size);
-		i.forEach(([e, t], n) => this.#g(s + n * C.size, e, t));
+		this.#n.begin(a + 4 * e.length + 1 + o * ln.size, 3 + 2 * i.length);
+		let s = this.#n.reserve(i.length * ln.size), c = this.#n.reserve(r.outputs.length * ln.size);
+		i.forEach(([e, t], n) => this.#g(s + n * ln.size, e, t));
 		let l = [i.length, r.outputs.length], u = this.#n.putText(e), d = `${e} cannot be run.`;
-		return this.#e.check(d, "hearth_run", n, u, s, l[0], c, l[1]), await this.#f(() => this.#a.finish()), this.#o++, Object.fromEntries(r.outputs.map((e, t) => [e.name, this.#_(c + t * C.size)]));
+		return this.#e.check(d, "hearth_run", n, u, s, l[0], c, l[1]), await this.#f(() => this.#a.finish()), this.#o++, Object.fromEntries(r.outputs.map((e, t) => [e.name, this.#_(c + t * ln.size)]));
 	}
 	close() {
 		this.#i !== 0 && (this.#e.attach(this.#i, void 0), this.#e.call("hearth_session_free", this.#i), this.#a?.close(), this.#n.free(), this.#i = 0, this.#r());
@@ -1748,13 +1773,13 @@ var Zn = 16, Qn = class {
 		let n = ++this.#o, r = (r) => {
 			if (n !== this.#o || this.#i === 0) throw new e("usage", "A result is read after the session's next call.");
 			let i = sn.indexOf(r);
-			return i >= ir(this.#t) ? () => 0 : (e) => $t(this.#e.view, t + i * an.size, an, e);
+			return i >= or(this.#t) ? () => 0 : (e) => $t(this.#e.view, t + i * an.size, an, e);
 		}, i = (e) => {
 			let t = r(e);
-			return this.#h(t("data"), Jn[t("dtype")], t("rows"), t("cols"), t("row_stride"));
+			return this.#h(t("data"), Xn[t("dtype")], t("rows"), t("cols"), t("row_stride"));
 		}, a = (e, t) => {
 			let n = r("likeliest"), [i, a] = [n("data"), n("cols") / 2];
-			return this.#h(i && i + e * a * er[t].BYTES_PER_ELEMENT, t, n("rows"), a, n("row_stride"));
+			return this.#h(i && i + e * a * nr[t].BYTES_PER_ELEMENT, t, n("rows"), a, n("row_stride"));
 		};
 		return {
 			get logits() {
@@ -1775,20 +1800,20 @@ var Zn = 16, Qn = class {
 		};
 	}
 	#h(e, t, n, r, i) {
-		let a = er[t];
+		let a = nr[t];
 		if (e === 0) return new a(0);
 		let o = a.BYTES_PER_ELEMENT, s = new a(n * r), c = new Uint8Array(s.buffer);
 		for (let t = 0; t < n; t++) c.set(this.#e.bytes(e + t * i * o, r * o), t * r * o);
 		return s;
 	}
 	#g(t, n, { data: r, shape: i }) {
-		let a = Jn.findIndex((e) => r instanceof er[e]), o = i.reduce((e, t) => e * t, 1);
+		let a = Xn.findIndex((e) => r instanceof nr[e]), o = i.reduce((e, t) => e * t, 1);
 		if (a < 0 || i.length > 8 || o !== r.length) throw new e("usage", `${n} cannot be given: ${r.length} numbers for the shape (${i.join(", ")}).`);
-		let s = Object.fromEntries(i.map((e, t) => [ln(t), e])), c = {
+		let s = Object.fromEntries(i.map((e, t) => [un(t), e])), c = {
 			name: this.#n.putText(n),
 			data: this.#n.put(r)
 		};
-		Qt(this.#e.view, t, C, {
+		Qt(this.#e.view, t, ln, {
 			...s,
 			...c,
 			dtype: a,
@@ -1796,58 +1821,64 @@ var Zn = 16, Qn = class {
 		});
 	}
 	#_(e) {
-		let t = (t) => $t(this.#e.view, e, C, t), n = Array.from({ length: t("rank") }, (e, t) => t).map((e) => t(ln(e))), r = n.at(-1) ?? 1, i = n.slice(0, -1).reduce((e, t) => e * t, 1), a = n.length > 0 ? t("row_stride") : 1;
+		let t = (t) => $t(this.#e.view, e, ln, t), n = Array.from({ length: t("rank") }, (e, t) => t).map((e) => t(un(e))), r = n.at(-1) ?? 1, i = n.slice(0, -1).reduce((e, t) => e * t, 1), a = n.length > 0 ? t("row_stride") : 1;
 		return {
-			data: this.#h(t("data"), Jn[t("dtype")], i, r, a),
+			data: this.#h(t("data"), Xn[t("dtype")], i, r, a),
 			shape: n
 		};
 	}
 };
-function nr(e, t, n = new Int32Array(e.tokenIds.length)) {
+function ir(e, t, n = new Int32Array(e.tokenIds.length)) {
+	let r = e.tokenIds.length, i = (t) => e.stateTo?.subarray(t * r, (t + 1) * r), a = {
+		stateFrom: t === 0 ? e.stateFrom : i(t - 1),
+		stateTo: i(t)
+	};
 	if (t === 0) return {
 		...e,
+		...a,
 		outputs: ["argmax"]
 	};
-	let r = e.positions.map((e) => e + t);
+	let o = e.positions.map((e) => e + t);
 	return {
 		...e,
+		...a,
 		tokenIds: n,
-		positions: r,
+		positions: o,
 		numPromptTokens: 0,
 		outputs: ["argmax"]
 	};
 }
-function rr({ functions: e }, t) {
+function ar({ functions: e }, t) {
 	let n = e.findIndex(({ door: e }) => e === "text");
 	return e.slice(0, n).reduce((e, { inputs: t }) => e + t.length, 0) + e[n].inputs.findIndex(({ name: e }) => e === t);
 }
-function ir({ functions: e }) {
+function or({ functions: e }) {
 	let t = e.find(({ door: e }) => e === "text")?.outputs ?? [];
 	return Math.max(0, ...t.map((e) => 1 + sn.findIndex((t) => t === e.name)));
 }
-function ar(e) {
+function sr(e) {
 	return e === void 0 ? 0 : e.reduce((e, t) => e | cn[t], 0) || cn.nothing;
 }
 // src/model.ts
-function or(e, t, n, r, i, a) {
-	let o = ur(e, t, n, r, i, "cpu"), s = dr(e, o);
+function cr(e, t, n, r, i, a) {
+	let o = fr(e, t, n, r, i, "cpu"), s = pr(e, o);
 	return {
 		library: e,
 		pointer: o,
 		weights: r,
 		info: s,
-		device: lr(s, e.threads.count, a)
+		device: dr(s, e.threads.count, a)
 	};
 }
-async function sr(e, t, n, r, i) {
-	let { plan: a, shaders: o, known: s, weights: c } = n, l = ur(e, t, a, void 0, 0, "gpu"), u;
+async function lr(e, t, n, r, i) {
+	let { plan: a, shaders: o, known: s, weights: c } = n, l = fr(e, t, a, void 0, 0, "gpu"), u;
 	try {
-		let t = dr(e, l);
-		u = await Wn.open(e, l, o, c, {
+		let t = pr(e, l);
+		u = await Kn.open(e, l, o, c, {
 			adapter: r,
 			memoryLimitBytes: i,
 			isChecked: s !== void 0
-		}), s !== void 0 && await Ce(u, s, u.record, (n) => tr.create(e, t, l, { pages: n }, u, () => void 0));
+		}), s !== void 0 && await Ce(u, s, u.record, (Zn(t)?.stateBytesPerSlot ?? 0) > 0, (n) => rr.create(e, t, l, n, u, () => void 0));
 		let n = {
 			kind: "webgpu",
 			name: u.gpu.name,
@@ -1867,7 +1898,7 @@ async function sr(e, t, n, r, i) {
 		throw u?.close(), e.call("hearth_close", l), t;
 	}
 }
-var cr = class {
+var ur = class {
 	manifest;
 	endIds;
 	#e;
@@ -1882,14 +1913,14 @@ var cr = class {
 		return this.#n.info;
 	}
 	get text() {
-		return Yn(this.info);
+		return Zn(this.info);
 	}
 	get device() {
 		return this.#n.device;
 	}
 	async session(t = {}) {
 		if (!this.#r) throw new e("usage", "The model is closed.");
-		let { library: n, pointer: r, weights: i, info: a } = this.#n, o = (e) => this.#t.delete(e), s = i instanceof Wn ? i : void 0, c = await tr.create(n, a, r, t, s, o);
+		let { library: n, pointer: r, weights: i, info: a } = this.#n, o = (e) => this.#t.delete(e), s = i instanceof Kn ? i : void 0, c = await rr.create(n, a, r, t, s, o);
 		return this.#t.add(c), c;
 	}
 	get memoryBytes() {
@@ -1908,13 +1939,13 @@ var cr = class {
 		let { library: e, pointer: t, weights: n } = this.#n;
 		try {
 			for (let e of [...this.#t]) e.close();
-			e.call("hearth_close", t), n instanceof Wn ? n.close() : e.free(n);
+			e.call("hearth_close", t), n instanceof Kn ? n.close() : e.free(n);
 		} finally {
 			e.close();
 		}
 	}
 };
-function lr({ isa: e }, { count: t, why: n }, r) {
+function dr({ isa: e }, { count: t, why: n }, r) {
 	return {
 		kind: "wasm",
 		name: `${e}, ${t} thread${t === 1 ? "" : "s"}`,
@@ -1924,8 +1955,8 @@ function lr({ isa: e }, { count: t, why: n }, r) {
 		variants: {}
 	};
 }
-function ur(e, t, n, r, i, a) {
-	let o = new Qn(e);
+function fr(e, t, n, r, i, a) {
+	let o = new er(e);
 	o.begin(n.length + en.size + 4 + a.length + 1, 4);
 	let s = o.reserve(4), c = o.reserve(en.size), l = [BigInt(n.length), BigInt(i)];
 	Qt(e.view, c, en, {
@@ -1939,42 +1970,281 @@ function ur(e, t, n, r, i, a) {
 		o.free();
 	}
 }
-var dr = (e, t) => JSON.parse(e.text(e.call("hearth_describe", t))), fr = 1, pr = "model.json";
-function mr(t) {
+var pr = (e, t) => JSON.parse(e.text(e.call("hearth_describe", t))), mr = class e {
+	page;
+	children = /* @__PURE__ */ new Map();
+	tails = /* @__PURE__ */ new Map();
+	isInTree = !0;
+	#e;
+	#t;
+	constructor(e, t = "") {
+		this.#e = e, this.#t = t;
+	}
+	child(t) {
+		let n = this.children.get(t);
+		return n === void 0 && this.children.set(t, n = new e(this, t)), n;
+	}
+	prune() {
+		this.#e === void 0 || this.page !== void 0 || this.children.size + this.tails.size > 0 || (this.isInTree = !1, this.#e.children.delete(this.#t), this.#e.prune());
+	}
+}, hr = class {
+	tokens;
+	#e;
+	#t;
+	constructor(e, t, n) {
+		this.#t = [e], this.tokens = t, this.#e = n;
+	}
+	find(e) {
+		for (let t = this.#n(e); t < e; t++) {
+			let e = this.#t[t].children.get(this.#r(t));
+			if (e === void 0) return;
+			this.#t[t + 1] = e;
+		}
+		return this.#t[e];
+	}
+	make(e) {
+		for (let t = this.#n(e); t < e; t++) this.#t[t + 1] = this.#t[t].child(this.#r(t));
+		return this.#t[e];
+	}
+	block(e, t = this.#e) {
+		return this.tokens.slice(e * this.#e, e * this.#e + t);
+	}
+	#n(e) {
+		let t = Math.min(e, this.#t.length - 1);
+		for (; !this.#t[t].isInTree;) t--;
+		return t;
+	}
+	#r(e) {
+		return this.block(e).join();
+	}
+}, gr = class {
+	#e;
+	#t = new mr();
+	#n = /* @__PURE__ */ new Map();
+	constructor(e) {
+		this.#e = e;
+	}
+	chain(e) {
+		return new hr(this.#t, e, this.#e);
+	}
+	has(e) {
+		return this.#n.has(e);
+	}
+	addBlock(e, t, n) {
+		let r = t.make(n + 1);
+		if (r.page !== void 0 || this.has(e)) return r.prune();
+		r.page = e, this.#n.set(e, r);
+	}
+	addTail(e, t, n, r) {
+		let i = t.make(n);
+		i.tails.set(e, t.block(n, r)), this.#n.set(e, i);
+	}
+	remove(e) {
+		let t = this.#n.get(e);
+		t !== void 0 && (this.#n.delete(e), t.tails.delete(e) || (t.page = void 0), t.prune());
+	}
+	findBlock(e, t) {
+		return e.find(t + 1)?.page;
+	}
+	findTail(e, t, n) {
+		let r, i = e.block(t, n);
+		for (let [a, o] of e.find(t)?.tails ?? []) {
+			let e = Math.min(o.length, n);
+			e > (r?.count ?? 0) && _r(o, i, e) && (r = {
+				page: a,
+				count: e
+			});
+		}
+		return r;
+	}
+	findWholeTail(e, t, n) {
+		let r = e.block(t, n);
+		for (let [i, a] of e.find(t)?.tails ?? []) if (a.length === n && _r(a, r, n)) return i;
+	}
+};
+function _r(e, t, n) {
+	if (e.length < n || t.length < n) return !1;
+	for (let r = n - 1; r >= 0; r--) if (e[r] !== t[r]) return !1;
+	return !0;
+}
+// src/engine/checkpoints.ts
+var vr = 512, yr = 8, br = class {
+	#e;
+	#t;
+	constructor(e, t, n) {
+		this.#e = e;
+		let [r, i] = [this.floor(n), this.floor(t - 1)];
+		this.#t = [Math.min(r, i), Math.max(r, i)];
+	}
+	isEnd(e) {
+		return this.#t.includes(e);
+	}
+	isLasting(e) {
+		return this.isEnd(e) || this.#n(e);
+	}
+	isWorth(e) {
+		return e % this.#e === 0 && (e > this.#t[1] || this.isLasting(e));
+	}
+	*between(e, t) {
+		let n = [.../* @__PURE__ */ new Set([this.#t[1], this.#t[0]])].filter((n) => e < n && n < t);
+		yield* n;
+		for (let r = this.floor(t - 1); r > e; r -= this.#e) !n.includes(r) && this.#n(r) && (yield r);
+	}
+	floor(e) {
+		return Math.floor(e / this.#e) * this.#e;
+	}
+	#n(e) {
+		let t = Math.ceil(vr / this.#e) * this.#e;
+		for (; e > yr * t;) t *= 2;
+		return e % t === 0;
+	}
+}, xr = class {
+	#e = /* @__PURE__ */ new Map();
+	has(e) {
+		return this.#e.has(e);
+	}
+	add(e, t, n, r) {
+		this.#e.set(e, {
+			tokens: Int32Array.from(t.slice(0, n)),
+			isLasting: r
+		});
+	}
+	remove(e) {
+		this.#e.delete(e);
+	}
+	find(e, t) {
+		for (let [n, r] of this.#e) if (r.tokens.length === t && _r(r.tokens, e, t)) return n;
+	}
+	along(e) {
+		return [...this.#e].filter(([, t]) => _r(t.tokens, e, t.tokens.length)).map(([e, t]) => ({
+			slot: e,
+			length: t.tokens.length
+		})).sort((e, t) => t.length - e.length);
+	}
+	isLasting(e) {
+		return this.#e.get(e).isLasting;
+	}
+}, Sr = class {
+	#e;
+	#t;
+	#n;
+	#r = /* @__PURE__ */ new Set();
+	constructor(e, t) {
+		this.#e = t, this.#t = new Int32Array(e), this.#n = Array.from({ length: e }, (t, n) => e - 1 - n);
+	}
+	get numAvailable() {
+		return this.#n.length + this.#r.size;
+	}
+	isIdle(e) {
+		return this.#r.has(e);
+	}
+	hold(e) {
+		this.#r.delete(e), this.#t[e]++;
+	}
+	release(e) {
+		for (let t of [...e].reverse()) --this.#t[t] > 0 || (this.#e.has(t) ? this.#r.add(t) : this.#n.push(t));
+	}
+	forget(e) {
+		for (let t of e) this.#e.remove(t);
+	}
+	forgetAll() {
+		this.forget(this.#t.keys()), this.#n.push(...this.#r), this.#r.clear();
+	}
+	get numFree() {
+		return this.#n.length;
+	}
+	get numIdle() {
+		return this.#r.size;
+	}
+	refs(e) {
+		return this.#t[e];
+	}
+	giveOut() {
+		let e = this.#n.pop();
+		if (e === void 0) {
+			if ([e] = this.#r, e === void 0) return;
+			this.#r.delete(e), this.#e.remove(e);
+		}
+		return this.#t[e] = 1, e;
+	}
+	takeOver(e) {
+		this.#e.remove(e), this.#r.delete(e), this.#t[e] = 1;
+	}
+	setFree(e) {
+		this.#r.delete(e), this.#n.push(e);
+	}
+}, Cr = 2, wr = 3, Tr = (e) => wr * (e + 1), Er = class extends Sr {
+	numSlots;
+	#e;
+	constructor(e) {
+		let t = new xr();
+		super(e, t), this.#e = t, this.numSlots = e;
+	}
+	get numSpare() {
+		return this.numFree + Math.max(0, this.numIdle - Math.max(Cr, Math.floor(this.numSlots / 2)));
+	}
+	allocate() {
+		let t = this.giveOut();
+		if (t !== void 0) return t;
+		throw new e("memory", `All ${this.numSlots} slots of state are in use.`, { hint: "Compute fewer sequences at once." });
+	}
+	mayBeWritten(e) {
+		return this.refs(e) === 1 && !this.#e.has(e);
+	}
+	find(e, t) {
+		return this.#e.find(e, t);
+	}
+	along(e) {
+		return this.#e.along(e);
+	}
+	publish(e, t, n, r) {
+		if (n === 0) return !1;
+		let i = this.#e.find(t, n);
+		return (i === void 0 || r && !this.#e.isLasting(i)) && this.#e.add(i ?? e, t, n, r), i === void 0 || i === e;
+	}
+	letGo(e, t) {
+		let n = this.#e.find(e, t);
+		n === void 0 || this.#e.isLasting(n) || (this.#e.remove(n), this.isIdle(n) && this.setFree(n));
+	}
+	forgetAlong(e) {
+		for (let { slot: t } of this.along(e)) this.#e.remove(t), this.isIdle(t) && this.setFree(t);
+	}
+}, Dr = 1, Or = "model.json", kr = (e, t) => e.weights_bytes + e.arena_bytes + t * e.kv_bytes_per_token + Tr(1) * (e.state_bytes ?? 0);
+function Ar(t) {
 	let n;
 	try {
 		n = JSON.parse(t);
 	} catch (t) {
-		throw new e("corrupt", `${pr} is no JSON.`, { why: String(t) });
+		throw new e("corrupt", `${Or} is no JSON.`, { why: String(t) });
 	}
-	if (n?.format === fr && typeof n.files == "object") return n;
-	throw new e("mismatch", `${pr} has format ${String(n?.format)}.`, {
-		why: `This package reads format ${fr}.`,
+	if (n?.format === Dr && typeof n.files == "object") return n;
+	throw new e("mismatch", `${Or} has format ${String(n?.format)}.`, {
+		why: `This package reads format ${Dr}.`,
 		hint: "Package the model again with the Hearth that the page came with: hearth package web MODEL."
 	});
 }
-function hr({ chunk_bytes: e }, { size_bytes: t, chunks: n }) {
+function jr({ chunk_bytes: e }, { size_bytes: t, chunks: n }) {
 	return n.map((n, r) => [n, Math.min(e, t - r * e)]);
 }
-var gr = ({ files: e }) => Object.values(e).flatMap(({ chunks: e }) => e);
-function _r(e) {
+var Mr = ({ files: e }) => Object.values(e).flatMap(({ chunks: e }) => e);
+function Nr(e) {
 	let t = new URL(e, globalThis.location?.href);
 	return t.hash = "", t.href;
 }
 // src/store/chunks.ts
-var vr = "hearth-chunks", yr = "content-length";
-async function br() {
+var Pr = "hearth-chunks", Fr = "content-length";
+async function Ir() {
 	let e = [];
-	for (let t of [xr, Cr]) try {
+	for (let t of [Lr, zr]) try {
 		return await t();
 	} catch (t) {
 		e.push(t instanceof Error ? t.message : String(t));
 	}
 	return globalThis.isSecureContext === !1 ? "Pages may keep files over https or on localhost only." : e.join(" ");
 }
-async function xr() {
+async function Lr() {
 	if (globalThis.navigator?.storage?.getDirectory === void 0) throw Error("There is no private file system.");
-	let e = await (await navigator.storage.getDirectory()).getDirectoryHandle(vr, { create: !0 });
+	let e = await (await navigator.storage.getDirectory()).getDirectoryHandle(Pr, { create: !0 });
 	return {
 		kind: "opfs",
 		async sizes() {
@@ -1993,12 +2263,12 @@ async function xr() {
 			}
 		},
 		async write(t, n) {
-			await Sr(await e.getFileHandle(t, { create: !0 }), n);
+			await Rr(await e.getFileHandle(t, { create: !0 }), n);
 		},
 		remove: (t) => e.removeEntry(t).catch(() => void 0)
 	};
 }
-async function Sr(e, t) {
+async function Rr(e, t) {
 	if (!("createSyncAccessHandle" in e)) {
 		let n = await e.createWritable();
 		return await n.write(t), n.close();
@@ -2011,15 +2281,15 @@ async function Sr(e, t) {
 		n.close();
 	}
 }
-async function Cr() {
+async function zr() {
 	if (globalThis.caches === void 0) throw Error("There is no Cache API.");
-	let e = await caches.open(vr), t = (e) => `/${vr}/${e}`;
+	let e = await caches.open(Pr), t = (e) => `/${Pr}/${e}`;
 	return {
 		kind: "cache",
 		async sizes() {
 			let t = /* @__PURE__ */ new Map();
 			for (let n of await e.keys()) {
-				let r = (await e.match(n))?.headers.get(yr);
+				let r = (await e.match(n))?.headers.get(Fr);
 				t.set(n.url.slice(n.url.lastIndexOf("/") + 1), Number(r ?? 0));
 			}
 			return t;
@@ -2028,42 +2298,42 @@ async function Cr() {
 			let r = await e.match(t(n));
 			return r && new Uint8Array(await r.arrayBuffer());
 		},
-		write: (n, r) => e.put(t(n), new Response(r, { headers: { [yr]: String(r.length) } })),
+		write: (n, r) => e.put(t(n), new Response(r, { headers: { [Fr]: String(r.length) } })),
 		async remove(n) {
 			await e.delete(t(n));
 		}
 	};
 }
 // src/store/records.ts
-var wr = ".json", Tr = async ({ url: e, version: t }) => await At(new TextEncoder().encode(`${e}\n${t}`)) + wr;
-async function Er(e) {
-	let t = [...(await e.sizes()).keys()].filter((e) => e.endsWith(wr)), n = [];
+var Br = ".json", Vr = async ({ url: e, version: t }) => await jt(new TextEncoder().encode(`${e}\n${t}`)) + Br;
+async function Hr(e) {
+	let t = [...(await e.sizes()).keys()].filter((e) => e.endsWith(Br)), n = [];
 	for (let r of t) try {
 		let t = JSON.parse(new TextDecoder().decode(await e.read(r)));
-		await Tr(t) === r && typeof t.facts.files == "object" && n.push(t);
+		await Vr(t) === r && typeof t.facts.files == "object" && n.push(t);
 	} catch {}
 	return n.sort((e, t) => t.order - e.order);
 }
-async function Dr(e, t) {
-	let [n] = await Er(e), r = {
+async function Ur(e, t) {
+	let [n] = await Hr(e), r = {
 		...t,
 		order: (n?.order ?? 0) + 1
 	};
-	await e.write(await Tr(t), new TextEncoder().encode(JSON.stringify(r)));
+	await e.write(await Vr(t), new TextEncoder().encode(JSON.stringify(r)));
 }
-function Or(e, t) {
-	let n = new Set(t.flatMap(({ facts: e }) => gr(e)));
-	return [...e].filter(([e]) => !e.endsWith(wr) && !n.has(e));
+function Wr(e, t) {
+	let n = new Set(t.flatMap(({ facts: e }) => Mr(e)));
+	return [...e].filter(([e]) => !e.endsWith(Br) && !n.has(e));
 }
-async function kr(e, t) {
-	let n = await e.sizes(), r = await Er(e);
-	for (let n of r) t(n) || await e.remove(await Tr(n));
-	let i = Or(n, r.filter(t));
+async function Gr(e, t) {
+	let n = await e.sizes(), r = await Hr(e);
+	for (let n of r) t(n) || await e.remove(await Vr(n));
+	let i = Wr(n, r.filter(t));
 	for (let [t] of i) await e.remove(t);
 	return i.reduce((e, [, t]) => e + t, 0);
 }
 // src/store/package.ts
-var Ar = class n {
+var Kr = class n {
 	facts;
 	#e;
 	#t;
@@ -2075,22 +2345,22 @@ var Ar = class n {
 		this.facts = e.facts, this.#e = e, this.#r = t, this.#t = n, this.#n = r, this.#i = typeof r != "string";
 	}
 	static async open(e, t = {}) {
-		let r = _r(e), i = await br();
+		let r = Nr(e), i = await Ir();
 		try {
-			return new n(await jr(r, t.signal), !0, t, i);
+			return new n(await qr(r, t.signal), !0, t, i);
 		} catch (e) {
-			let a = (typeof i == "string" || !Nr(e) ? [] : await Er(i)).find((e) => e.url === r && e.isComplete);
+			let a = (typeof i == "string" || !Yr(e) ? [] : await Hr(i)).find((e) => e.url === r && e.isComplete);
 			if (a === void 0) throw e;
 			return new n(a, !1, t, i);
 		}
 	}
 	async open(e) {
 		let n = this.facts.files[e];
-		if (n === void 0) throw t(e, `${pr} does not name it.`);
+		if (n === void 0) throw t(e, `${Or} does not name it.`);
 		return this.#s(e, n);
 	}
 	async keeping(e = Object.keys(this.facts.files)) {
-		let t = this.#n, n = typeof t != "string", r = n ? await t.sizes() : /* @__PURE__ */ new Map(), i = e.flatMap((e) => hr(this.facts, this.facts.files[e])), a = (e) => e.reduce((e, [, t]) => e + t, 0), o = await globalThis.navigator?.storage?.estimate?.().catch(() => void 0), s = o?.quota === void 0 ? void 0 : Math.max(0, o.quota - (o.usage ?? 0));
+		let t = this.#n, n = typeof t != "string", r = n ? await t.sizes() : /* @__PURE__ */ new Map(), i = e.flatMap((e) => jr(this.facts, this.facts.files[e])), a = (e) => e.reduce((e, [, t]) => e + t, 0), o = await globalThis.navigator?.storage?.estimate?.().catch(() => void 0), s = o?.quota === void 0 ? void 0 : Math.max(0, o.quota - (o.usage ?? 0));
 		return {
 			kind: n ? t.kind : "memory",
 			why: n ? "" : t,
@@ -2101,8 +2371,8 @@ var Ar = class n {
 	}
 	async opened() {
 		if (this.#r && this.#i && typeof this.#n != "string") try {
-			let [e] = (await Er(this.#n)).filter(({ url: e }) => e === this.#e.url);
-			e?.version === this.#e.version && e.isComplete || await Dr(this.#n, {
+			let [e] = (await Hr(this.#n)).filter(({ url: e }) => e === this.#e.url);
+			e?.version === this.#e.version && e.isComplete || await Ur(this.#n, {
 				...this.#e,
 				isComplete: !0
 			}), await this.#o(this.#n);
@@ -2111,33 +2381,33 @@ var Ar = class n {
 	async forget(e = Object.keys(this.facts.files)) {
 		let t = this.#n;
 		if (typeof t == "string") return;
-		let n = (e) => e.flatMap((e) => this.facts.files[e]?.chunks ?? []), r = Object.keys(this.facts.files).filter((t) => !e.includes(t)), i = (await Er(t)).filter(({ url: e }) => e !== this.#e.url);
+		let n = (e) => e.flatMap((e) => this.facts.files[e]?.chunks ?? []), r = Object.keys(this.facts.files).filter((t) => !e.includes(t)), i = (await Hr(t)).filter(({ url: e }) => e !== this.#e.url);
 		if (r.length === 0) {
-			await kr(t, ({ url: e }) => e !== this.#e.url);
+			await Gr(t, ({ url: e }) => e !== this.#e.url);
 			return;
 		}
-		await Dr(t, {
+		await Ur(t, {
 			...this.#e,
 			isComplete: !1
 		});
-		let a = /* @__PURE__ */ new Set([...n(r), ...i.flatMap(({ facts: e }) => gr(e))]);
+		let a = /* @__PURE__ */ new Set([...n(r), ...i.flatMap(({ facts: e }) => Mr(e))]);
 		for (let r of n(e)) a.has(r) || await t.remove(r);
 	}
 	#o(e) {
 		let { url: t, version: n } = this.#e;
-		return kr(e, (e) => e.url !== t || e.version === n);
+		return Gr(e, (e) => e.url !== t || e.version === n);
 	}
 	async *#s(e, t) {
-		for (let [n, r] of hr(this.facts, t)) this.#t.signal?.throwIfAborted(), yield await this.#c(n) ?? await this.#l(e, n, r);
+		for (let [n, r] of jr(this.facts, t)) this.#t.signal?.throwIfAborted(), yield await this.#c(n) ?? await this.#l(e, n, r);
 	}
 	async #c(e) {
 		if (typeof this.#n == "string") return;
 		let t = await this.#n.read(e);
-		if (t === void 0 || await At(t) === e) return t;
+		if (t === void 0 || await jt(t) === e) return t;
 		await this.#n.remove(e);
 	}
 	async #l(t, n, r) {
-		let i = new URL(`blobs/${n}`, this.#e.url), a = this.#i ? "no-store" : "default", o = await Pr(i, {
+		let i = new URL(`blobs/${n}`, this.#e.url), a = this.#i ? "no-store" : "default", o = await Xr(i, {
 			signal: this.#t.signal ?? null,
 			cache: a
 		}), s;
@@ -2149,7 +2419,7 @@ var Ar = class n {
 				hint: "Load again: what came is kept."
 			});
 		}
-		if (s.length !== r || await At(s) !== n) throw new e("corrupt", `A part of ${t} is damaged.`, {
+		if (s.length !== r || await jt(s) !== n) throw new e("corrupt", `A part of ${t} is damaged.`, {
 			why: `${i.href} has ${s.length} bytes whose SHA-256 is not its name.`,
 			hint: "Load again; if that does not help, the server's copy of the site is damaged."
 		});
@@ -2172,26 +2442,26 @@ var Ar = class n {
 		}
 	}
 	async #d(e) {
-		let { url: t, version: n } = this.#e, [r] = (await Er(e)).filter((e) => e.url === t);
-		r?.version !== n && await Dr(e, {
+		let { url: t, version: n } = this.#e, [r] = (await Hr(e)).filter((e) => e.url === t);
+		r?.version !== n && await Ur(e, {
 			...this.#e,
 			isComplete: !1
 		});
 	}
 };
-async function jr(e, t) {
-	let n = await (await Pr(new URL(e), {
+async function qr(e, t) {
+	let n = await (await Xr(new URL(e), {
 		signal: t ?? null,
 		cache: "no-cache"
 	})).text();
 	return {
 		url: e,
-		version: await At(new TextEncoder().encode(n)),
-		facts: mr(n)
+		version: await jt(new TextEncoder().encode(n)),
+		facts: Ar(n)
 	};
 }
-var Mr = async (e, t) => (await jr(_r(e), t)).facts, Nr = (t) => t instanceof e && t.kind === "network";
-async function Pr(t, n) {
+var Jr = async (e, t) => (await qr(Nr(e), t)).facts, Yr = (t) => t instanceof e && t.kind === "network";
+async function Xr(t, n) {
 	let r;
 	try {
 		r = await fetch(t, n);
@@ -2206,68 +2476,68 @@ async function Pr(t, n) {
 	throw new e(i, `${t.href} cannot be fetched.`, { why: `The server answered ${r.status}.` });
 }
 // src/sources.ts
-async function Fr(e, t) {
-	return typeof e != "string" && !(e instanceof URL) ? e : new URL(e, globalThis.location?.href).pathname.endsWith("/model.json") ? Ar.open(e, t) : n(e);
+async function Zr(e, t) {
+	return typeof e != "string" && !(e instanceof URL) ? e : new URL(e, globalThis.location?.href).pathname.endsWith("/model.json") ? Kr.open(e, t) : n(e);
 }
 // src/bundle.ts
-var Ir = 2;
-async function Lr(e, t = {}) {
-	let n = await Fr(e, t), r = await Rr(n, t);
+var Qr = 2;
+async function $r(e, t = {}) {
+	let n = await Zr(e, t), r = await ei(n, t);
 	return await n.opened?.(), r;
 }
-async function Rr(e, t) {
-	let n = _t(new TextDecoder().decode(await Gr(e, gt, t))), r = Wr(n, t.isa), i = $e(t.threads), a = new Kr(e, n, t);
-	a.expect(vt(r), "plan.bin" in n.files ? ut : dt, mt);
-	let o = await a.whole(vt(r)), s = {
+async function ei(e, t) {
+	let n = vt(new TextDecoder().decode(await si(e, _t, t))), r = oi(n, t.isa), i = et(t.threads), a = new ci(e, n, t);
+	a.expect(yt(r), "plan.bin" in n.files ? dt : ft, ht);
+	let o = await a.whole(yt(r)), s = {
 		manifest: n,
-		endIds: "tokenizer_meta.json" in n.files ? await Vr(e, t) : []
+		endIds: "tokenizer_meta.json" in n.files ? await ri(e, t) : []
 	};
-	return new cr(s, await zr(a, o, s, i, t), () => zr(new Kr(e, n, {}), o, s, i, t));
+	return new ur(s, await ti(a, o, s, i, t), () => ti(new ci(e, n, {}), o, s, i, t));
 }
-async function zr(e, t, n, r, i) {
+async function ti(e, t, n, r, i) {
 	let a = "";
 	if (i.device !== "wasm") try {
-		return await Ur(e, t, n, i);
+		return await ai(e, t, n, i);
 	} catch (e) {
-		if (i.device === "webgpu" || !Hr(e)) throw e;
+		if (i.device === "webgpu" || !ii(e)) throw e;
 		a = `${e.what} ${e.why}`.trim();
 	}
-	return Br(e, t, n, r, a);
+	return ni(e, t, n, r, a);
 }
-async function Br(e, t, n, r, i) {
-	e.expect(ut, mt);
-	let a = e.size(mt), o = await ct.instantiate(t, r, Ir * a);
+async function ni(e, t, n, r, i) {
+	e.expect(dt, ht);
+	let a = e.size(ht), o = await lt.instantiate(t, r, Qr * a);
 	try {
-		let t = o.threads.reserve(), r = await e.whole(ut), s = o.allocate(a, "the weights");
-		return await e.into(o, s, mt), await t, or(o, n, r, s, a, i);
+		let t = o.threads.reserve(), r = await e.whole(dt), s = o.allocate(a, "the weights");
+		return await e.into(o, s, ht), await t, cr(o, n, r, s, a, i);
 	} catch (e) {
 		throw o.close(), e;
 	}
 }
-async function Vr(e, t) {
-	let n = new TextDecoder().decode(await Gr(e, ht, t));
+async function ri(e, t) {
+	let n = new TextDecoder().decode(await si(e, gt, t));
 	return JSON.parse(n).eos_ids;
 }
-var Hr = (t) => t instanceof e && (t.kind === "device" || t.kind === "memory");
-async function Ur(t, n, r, i) {
+var ii = (t) => t instanceof e && (t.kind === "device" || t.kind === "memory");
+async function ai(t, n, r, i) {
 	let { manifest: a } = r;
 	if (a.files["gpu_plan.bin"] === void 0) throw new e("device", `The bundle of ${a.source_name} runs on the processor alone.`, { why: "It has an operation that no kernel for GPUs computes yet, or takes no tokens." });
-	let o = await oe(i.softwareGpu ?? i.device === "webgpu"), s = "known_answers.json" in a.files ? [pt] : [];
-	t.expect(dt, ft, ...s, mt);
-	let c = await t.whole(dt), l = await t.text(ft), u = s.length > 0 ? fe(await t.text(pt)) : void 0, d = () => t.pieces(mt), f = await ct.instantiate(n);
+	let o = await ae(i.softwareGpu ?? i.device === "webgpu"), s = "known_answers.json" in a.files ? [mt] : [];
+	t.expect(ft, pt, ...s, ht);
+	let c = await t.whole(ft), l = await t.text(pt), u = s.length > 0 ? de(await t.text(mt)) : void 0, d = () => t.pieces(ht), f = await lt.instantiate(n);
 	try {
-		return await sr(f, r, {
+		return await lr(f, r, {
 			plan: c,
 			shaders: l,
 			known: u,
 			weights: d
 		}, o, i.memoryLimitBytes);
 	} catch (e) {
-		if (f.close(), !(e instanceof Se)) throw e;
-		return Ur(t, n, r, i);
+		if (f.close(), !(e instanceof xe)) throw e;
+		return ai(t, n, r, i);
 	}
 }
-function Wr({ source_name: t, instruction_sets: n }, r) {
+function oi({ source_name: t, instruction_sets: n }, r) {
 	let i = n.filter(({ name: e }) => r === void 0 || e === r);
 	if (i.length === 0) {
 		let i = n.map(({ name: e }) => e).join(", ");
@@ -2281,14 +2551,14 @@ function Wr({ source_name: t, instruction_sets: n }, r) {
 		hint: "Use a current version of Chrome, Firefox or Safari."
 	});
 }
-async function Gr(e, t, { signal: n }) {
+async function si(e, t, { signal: n }) {
 	let r = [];
 	for await (let i of await e.open(t)) n?.throwIfAborted(), r.push(i);
 	let i = new Uint8Array(r.reduce((e, t) => e + t.length, 0)), a = 0;
 	for (let e of r) i.set(e, a), a += e.length;
 	return i;
 }
-var Kr = class {
+var ci = class {
 	#e;
 	#t;
 	#n;
@@ -2302,11 +2572,11 @@ var Kr = class {
 	}
 	size(t) {
 		let n = this.#t.files[t];
-		if (n === void 0) throw new e("corrupt", `${gt} names no file ${t}.`);
+		if (n === void 0) throw new e("corrupt", `${_t} names no file ${t}.`);
 		return n.size_bytes;
 	}
 	async whole(e) {
-		let t = await Gr(this.#e, e, this.#n);
+		let t = await si(this.#e, e, this.#n);
 		return this.#o(e, t.length), this.#a(t.length), t;
 	}
 	async text(e) {
@@ -2327,191 +2597,277 @@ var Kr = class {
 	#o(t, n) {
 		let r = this.size(t);
 		if (n !== r) throw new e("corrupt", `${t} has ${n > r ? "more than " : ""}${Math.min(n, r)} bytes.`, {
-			why: `${gt} says ${r}.`,
+			why: `${_t} says ${r}.`,
 			hint: "Load it again; if that does not help, compile the model again."
 		});
 	}
-}, qr = class e {
-	page;
-	#e;
-	#t;
-	#n = /* @__PURE__ */ new Map();
-	constructor(e, t, n) {
-		this.page = e, this.#e = t, this.#t = n;
-	}
-	static root() {
-		return new e(-1, void 0, "");
-	}
-	find(e) {
-		return this.#n.get(e.join());
-	}
-	add(t, n) {
-		let r = t.join(), i = this.#n.get(r);
-		return i === void 0 && this.#n.set(r, i = new e(n, this, r)), i;
-	}
-	remove() {
-		if (this.#e === void 0) return;
-		let e = this.#e.#n;
-		e.get(this.#t) === this && e.delete(this.#t);
-	}
-}, Jr = (e, t) => Math.ceil(e / t), Yr = class {
+}, li = (e, t) => Math.ceil(e / t), ui = {
+	shared: [],
+	numTokens: 0
+}, di = ({ shared: e, taken: t }) => t === void 0 ? [...e] : [...e, t], fi = class extends Sr {
 	numPages;
 	pageTokens;
-	root = qr.root();
 	#e;
-	#t;
-	#n = /* @__PURE__ */ new Map();
-	#r = /* @__PURE__ */ new Set();
 	constructor(e, t) {
-		this.numPages = e, this.pageTokens = t, this.#e = new Int32Array(e), this.#t = Array.from({ length: e }, (t, n) => e - 1 - n);
+		let n = new gr(t);
+		super(e, n), this.#e = n, this.numPages = e, this.pageTokens = t;
 	}
-	get numAvailable() {
-		return this.#t.length + this.#r.size;
-	}
-	isIdle(e) {
-		return this.#r.has(e);
+	chain(e) {
+		return this.#e.chain(e);
 	}
 	allocate() {
-		let t = this.#t.pop();
-		if (t === void 0) {
-			if ([t] = this.#r, t === void 0) throw new e("memory", `All ${this.numPages} pages of ${this.pageTokens} tokens are in use.`, { hint: "Use a smaller context or fewer sequences at once." });
-			this.#r.delete(t), this.forget(t);
-		}
-		return this.#e[t] = 1, t;
+		let t = this.giveOut();
+		if (t !== void 0) return t;
+		throw new e("memory", `All ${this.numPages} pages of ${this.pageTokens} tokens are in use.`, { hint: "Use a smaller context or fewer sequences at once." });
 	}
-	find(e) {
+	publishBlock(e, t, n) {
+		this.#e.addBlock(e, t, n);
+	}
+	publishTail(e, t, n, r) {
+		this.refs(e) === 1 && !this.#e.has(e) && this.#e.addTail(e, t, n, r);
+	}
+	findFull(e) {
 		let t = [];
-		for (let n = this.pageTokens; n < e.length; n += this.pageTokens) {
-			let r = (t.at(-1) ?? this.root).find(e.slice(n - this.pageTokens, n));
-			if (r === void 0) break;
-			t.push(r);
+		for (; (t.length + 1) * this.pageTokens < e.tokens.length;) {
+			let n = this.#e.findBlock(e, t.length);
+			if (n === void 0) break;
+			t.push(n);
 		}
 		return t;
 	}
-	hold(e) {
-		this.#r.delete(e), this.#e[e]++;
+	findWholeTail(e, t, n) {
+		return this.#e.findWholeTail(e, t, n);
 	}
-	publish(e, t, n) {
-		let r = t.add(n, e);
-		return r.page === e && this.#n.set(e, r), r;
+	find(e) {
+		let t = this.findFull(e), [n, r] = [e.tokens.length - 1, t.length * this.pageTokens], i = n > r ? this.#e.findTail(e, t.length, Math.min(n - r, this.pageTokens)) : void 0;
+		if (n - r === this.pageTokens - 1) {
+			let r = this.#e.findBlock(e, t.length);
+			if (r !== void 0 && this.refs(r) === 0) return {
+				shared: t,
+				taken: r,
+				numTokens: n
+			};
+		}
+		return {
+			shared: t,
+			taken: i?.page,
+			numTokens: r + (i?.count ?? 0)
+		};
 	}
-	forget(e) {
-		this.#n.get(e)?.remove(), this.#n.delete(e);
+	holdPrefix({ shared: e, taken: t }) {
+		for (let t of e) this.hold(t);
+		t !== void 0 && this.takeOver(t);
 	}
-	forgetAll() {
-		for (let e of [...this.#n.keys()]) this.forget(e);
-		this.#t.push(...this.#r), this.#r.clear();
-	}
-	release(e) {
-		for (let t of [...e].reverse()) --this.#e[t] > 0 || (this.#n.has(t) ? this.#r.add(t) : this.#t.push(t));
-	}
-}, Xr = ({ sequence: e, start: t, count: n }) => t + n <= e.numPromptTokens, Zr = ({ sequence: e, start: t, count: n }) => t + n === e.tokens.length, Qr = class {
-	pool;
+}, pi = ({ sequence: e, start: t, count: n }) => t + n <= e.numPromptTokens, mi = ({ sequence: e, start: t, count: n }) => t + n === e.tokens.length, hi = class {
+	memory;
 	#e;
 	#t;
 	#n;
-	#r = [];
+	#r;
 	#i = [];
-	#a = /* @__PURE__ */ new Set();
+	#a = [];
+	#o = /* @__PURE__ */ new Set();
 	constructor(e, t, { maxSequences: n, chunkTokens: r }) {
-		this.pool = t, this.#e = Math.min(r, e.maxTokens), this.#t = e.maxTokens, this.#n = Math.min(n, e.maxSequences, e.maxLogitRows, e.maxTokens);
+		this.memory = t, this.#e = t.pages, this.#t = Math.min(r, e.maxTokens), this.#n = e.maxTokens, this.#r = Math.min(n, e.maxSequences, e.maxLogitRows, e.maxTokens, t.states.numSlots || Infinity);
 	}
 	get isIdle() {
-		return this.#r.length + this.#i.length === 0;
+		return this.#i.length + this.#a.length === 0;
 	}
 	get sequences() {
-		return [...this.#i, ...this.#r];
+		return [...this.#a, ...this.#i];
 	}
 	add(e) {
-		this.#r.push(e);
+		this.#i.push(e);
 	}
 	remove(e, t = !1) {
-		this.#a.delete(e);
-		for (let t of [this.#i, this.#r]) {
+		this.#o.delete(e);
+		for (let t of [this.#a, this.#i]) {
 			let n = t.indexOf(e);
 			n >= 0 && t.splice(n, 1);
 		}
-		e.giveUpPages(this.pool, t);
+		e.giveUp(t);
 	}
 	suspect(e) {
-		for (let t of [...e].reverse()) this.#l(t, !0);
-		for (let t of e) this.#a.add(t);
+		for (let t of [...e].reverse()) this.#u(t, !0);
+		for (let t of e) this.#o.add(t);
 	}
 	restartAll() {
-		for (let e of [...this.#i].reverse()) this.#l(e, !0);
-		this.pool.forgetAll();
+		for (let e of [...this.#a].reverse()) this.#u(e, !0);
+		this.memory.forgetAll();
 	}
 	clear(e) {
-		this.#a.delete(e);
+		this.#o.delete(e);
 	}
 	schedule() {
-		let [e] = this.#a;
-		if (e !== void 0) return this.#o(e);
-		let t = /* @__PURE__ */ new Map(), n = this.#r.length;
-		for (let e of [...this.#i]) this.#i.includes(e) && e.numPending === 1 && this.#c(e, 1, t);
-		let r = Math.min(this.#e, this.#t - t.size);
-		for (let e of [...this.#i]) r > 0 && this.#i.includes(e) && e.numPending > 1 && (r -= this.#c(e, r, t));
-		return this.#r.length === n && this.#s(r, t), [...t.values()];
+		let [e] = this.#o;
+		if (e !== void 0) return this.#s(e);
+		let t = /* @__PURE__ */ new Map(), n = this.#i.length;
+		for (let e of [...this.#a]) this.#a.includes(e) && e.numPending === 1 && this.#l(e, 1, t);
+		let r = Math.min(this.#t, this.#n - t.size);
+		for (let e of [...this.#a]) r > 0 && this.#a.includes(e) && e.numPending > 1 && (r -= this.#l(e, r, t));
+		return this.#i.length === n && this.#c(r, t), [...t.values()];
 	}
 	reserve(e, t) {
-		if (this.#a.size > 0) return 1;
-		let { pageTokens: n, numAvailable: r } = this.pool, i = (t) => e.map(({ sequence: e, start: r }) => Jr(r + t, n) - e.pages.length), a = t;
+		if (this.#o.size > 0) return 1;
+		let { pageTokens: n, numAvailable: r } = this.#e, i = (t) => e.map(({ sequence: e, start: r }) => li(r + t, n) - e.pages.length), a = t;
 		for (; a > 1 && i(a).reduce((e, t) => e + Math.max(0, t), 0) > r;) a--;
 		return i(a).forEach((t, n) => {
-			for (let r = 0; r < t; r++) e[n].sequence.pages.push(this.pool.allocate());
+			for (let r = 0; r < t; r++) e[n].sequence.pages.push(this.#e.allocate());
 		}), a;
 	}
-	#o(e) {
-		let t = this.#r.indexOf(e);
-		t >= 0 && (this.#r.splice(t, 1), e.start(this.pool, this.pool.find(e.tokens)), this.#i.unshift(e));
+	#s(e) {
+		let t = this.#i.indexOf(e);
+		if (t >= 0) {
+			for (this.#i.splice(t, 1); !this.memory.hasSlot;) this.#u(this.#a.at(-1), !1);
+			e.start(this.memory.find(e.chain)), this.#a.unshift(e);
+		}
 		let n = /* @__PURE__ */ new Map();
-		return this.#c(e, this.#e, n), [...n.values()];
+		return this.#l(e, this.#t, n), [...n.values()];
 	}
-	#s(e, t) {
-		let n = (e) => Jr(e.tokens.length + 1, this.pool.pageTokens), r = this.#i.reduce((e, t) => e + Math.max(0, n(t) - t.pages.length), 0);
-		for (; this.#r.length > 0 && e > 0 && this.#i.length < this.#n;) {
-			let i = this.#r[0], a = this.pool.find(i.tokens), o = this.pool.numAvailable - a.filter(({ page: e }) => this.pool.isIdle(e)).length - r;
-			if (n(i) - a.length > o && this.#i.length > 0) return;
-			this.#r.shift(), i.start(this.pool, a), this.#i.push(i), e -= this.#c(i, e, t), r += n(i) - i.pages.length;
+	#c(e, t) {
+		let n = (e) => li(e.tokens.length + 1, this.#e.pageTokens), r = this.#a.reduce((e, t) => e + Math.max(0, n(t) - t.pages.length), 0);
+		for (; this.#i.length > 0 && e > 0 && this.#a.length < this.#r;) {
+			let i = this.#i[0], a = this.memory.find(i.chain), o = di(a), s = this.#e.numAvailable - o.filter((e) => this.#e.isIdle(e)).length - r;
+			if ((n(i) - o.length > s || !this.memory.hasSlot) && this.#a.length > 0) return;
+			this.#i.shift(), i.start(a), this.#a.push(i), e -= this.#l(i, e, t), r += n(i) - i.pages.length;
 		}
 	}
-	#c(e, t, n) {
-		let r = e.numPromptTokens - e.numComputed, i = Math.min(t, r > 0 ? r : e.numPending), a = Jr(e.numComputed + i, this.pool.pageTokens) - e.pages.length;
-		for (; a > this.pool.numAvailable && this.#i.length > 1;) {
-			let t = this.#i.at(-1);
-			if (this.#l(t, !1), n.delete(t), t === e) return 0;
+	#l(e, t, n) {
+		let r = e.numPromptTokens - e.numComputed, i = Math.min(t, r > 0 ? r : e.numPending), a = li(e.numComputed + i, this.#e.pageTokens) - e.pages.length;
+		for (; a > this.#e.numAvailable && this.#a.length > 1;) {
+			let t = this.#a.at(-1);
+			if (this.#u(t, !1), n.delete(t), t === e) return 0;
 		}
-		for (let t = 0; t < a; t++) e.pages.push(this.pool.allocate());
+		for (let t = 0; t < a; t++) e.pages.push(this.#e.allocate());
 		return n.set(e, {
 			sequence: e,
 			start: e.numComputed,
 			count: i
 		}), i;
 	}
-	#l(e, t) {
-		let n = this.#i.indexOf(e);
-		n < 0 || (this.#i.splice(n, 1), e.giveUpPages(this.pool, t), this.#r.unshift(e));
+	#u(e, t) {
+		let n = this.#a.indexOf(e);
+		n < 0 || (this.#a.splice(n, 1), e.giveUp(t), this.#i.unshift(e));
 	}
 };
 // src/engine/batch.ts
-function $r(e, t, n) {
-	let r = e.reduce((e, { count: t }) => e + t, 0), i = new Int32Array(r), a = new Int32Array(r), o = new Int32Array(r), s = new Int32Array(e.length * t).fill(-1), c = [], l = 0, u = 0;
+function gi(e, t, n, r) {
+	let i = e.reduce((e, { count: t }) => e + t, 0), a = new Int32Array(i), o = new Int32Array(i), s = new Int32Array(i), c = new Int32Array(e.length * t).fill(-1), l = [], u = 0, d = 0;
 	return e.forEach((e, n) => {
-		let { sequence: r, start: d, count: f } = e;
-		for (let e = 0; e < f; e++, l++) i[l] = r.tokens[d + e], a[l] = d + e, o[l] = n;
-		s.set(r.pages, n * t), Xr(e) && (u = l), Zr(e) && c.push(l - 1);
+		let { sequence: r, start: i, count: f } = e;
+		for (let e = 0; e < f; e++, u++) a[u] = r.tokens[i + e], o[u] = i + e, s[u] = n;
+		c.set(r.pages, n * t), pi(e) && (d = u), mi(e) && l.push(u - 1);
 	}), {
-		tokenIds: i,
-		positions: a,
-		tokenSeq: o,
-		blockTable: s,
+		tokenIds: a,
+		positions: o,
+		tokenSeq: s,
+		blockTable: c,
 		blockTableStride: t,
-		logitRows: Int32Array.from(c),
-		numPromptTokens: u,
-		outputs: n
+		logitRows: Int32Array.from(l),
+		numPromptTokens: d,
+		outputs: n,
+		...r && _i(e.map(({ sequence: e, start: t, count: n }) => e.state.way(t, t + n)))
 	};
 }
-var ei = (e) => [...e.filter((e) => Xr(e)), ...e.filter((e) => !Xr(e))], ti = class extends e {}, ni = class {
+var _i = (e) => ({
+	stateFrom: Int32Array.from(e, ({ from: e }) => e),
+	stateTo: Int32Array.from(e.flatMap(({ to: e }) => e))
+});
+function vi(e, t, n, r) {
+	let i = gi(e, t, ["argmax"], !1);
+	if (!r) return i;
+	let a = e.map(({ sequence: e, start: t }) => e.state.wayOfSteps(t, t + n)), o = Int32Array.from({ length: n * a.length }, (e, t) => a[t % a.length].to[Math.floor(t / a.length)]);
+	return {
+		...i,
+		..._i(a),
+		stateTo: o
+	};
+}
+var yi = (e) => [...e.filter((e) => pi(e)), ...e.filter((e) => !pi(e))], bi = class extends e {}, xi = (e = -1) => ({ way: (t, n) => ({
+	from: t === 0 ? -1 : e,
+	to: [...Array(n - t - 1).fill(-1), e]
+}) }), Si = class {
+	#e;
+	#t;
+	#n = 0;
+	#r = -1;
+	#i = -1;
+	#a = /* @__PURE__ */ new Map();
+	#o = 0;
+	constructor(e, t) {
+		this.#e = e, this.#t = t;
+	}
+	start(e, t, n) {
+		this.#e.numSlots !== 0 && (e === void 0 ? this.#i = this.#e.allocate() : (this.#e.hold(e), n || this.#e.numAvailable === 0 ? (this.#e.forget([e]), this.#i = e) : this.#i = this.#e.allocate(), [this.#r, this.#n] = [e, t]));
+	}
+	prepare(e, t, n) {
+		if (this.#e.numSlots !== 0) {
+			this.#a.set(t, this.#i);
+			for (let r of n.between(e, t)) this.#s(r, n.isEnd(r));
+		}
+	}
+	prepareSteps(e, t, n) {
+		if (this.prepare(e, t, n), this.#e.numSlots === 0 || t === e + 1) return;
+		this.spareSource();
+		let r = n.floor(t - 1);
+		r > e && !this.#a.has(r) && n.isWorth(r) && this.#s(r, !1);
+	}
+	spareSource() {
+		let e = [...this.#a].find(([, e]) => e === this.#r);
+		return e === void 0 || this.#e.numSpare !== 0 && (this.#a.set(e[0], this.#e.allocate()), !0);
+	}
+	way(e, t) {
+		let n = Array.from({ length: t - e }, (t, n) => this.#a.get(e + n + 1) ?? -1);
+		return {
+			from: e === 0 ? -1 : this.#r,
+			to: n
+		};
+	}
+	wayOfSteps(e, t) {
+		let { from: n, to: r } = this.way(e, t);
+		return {
+			from: n,
+			to: r.map((e) => e === -1 ? r.at(-1) : e)
+		};
+	}
+	settle(e) {
+		if (this.#a.size === 0) return;
+		let t = Math.max(...this.#a.keys()), n = this.#a.get(t);
+		this.#u(t, e);
+		let r = this.#l().filter((e) => e !== n), i = r.find((e) => this.#e.mayBeWritten(e));
+		e.isWorth(t) && this.#d(t, n, e, i !== void 0), this.#i = this.#e.mayBeWritten(n) ? n : i ?? this.#e.allocate(), this.#e.release(r.filter((e) => e !== this.#i)), [this.#r, this.#n] = [n, t], this.#a.clear();
+	}
+	leave(e, t) {
+		let n = [...this.#a.values()].includes(this.#r), r = [...this.#a.keys(), ...n ? [] : [this.#n]], i = (n) => n === t.floor(n) || t.floor(n) === t.floor(e), a = Math.max(0, ...r.filter((t) => t <= e && i(t)));
+		return a === 0 ? 0 : (this.#u(a, t), this.#e.publish(this.#a.get(a) ?? this.#r, this.#t, a, !0), a);
+	}
+	release() {
+		this.#e.release(this.#l()), this.#a.clear(), this.#n = this.#o = 0, this.#r = this.#i = -1;
+	}
+	#s(e, t) {
+		this.#c(t) > 0 && this.#e.find(this.#t, e) === void 0 && this.#a.set(e, this.#e.allocate());
+	}
+	#c(e) {
+		return e ? this.#e.numAvailable : this.#e.numSpare;
+	}
+	#l() {
+		let e = [...this.#a.keys()].sort((e, t) => t - e), t = [
+			this.#i,
+			...e.map((e) => this.#a.get(e)),
+			this.#r
+		];
+		return [...new Set(t)].filter((e) => e !== -1);
+	}
+	#u(e, t) {
+		for (let [n, r] of [...this.#a].sort(([e], [t]) => e - t)) n >= e || !t.isWorth(n) || this.#e.publish(r, this.#t, n, t.isLasting(n)) && this.#f(n, t);
+	}
+	#d(e, t, n, r) {
+		this.#e.find(this.#t, e) === void 0 && (this.#f(e, n), (r || this.#c(n.isEnd(e)) > 0) && this.#e.publish(t, this.#t, e, n.isLasting(e)));
+	}
+	#f(e, t) {
+		this.#o > 0 && this.#e.letGo(this.#t, this.#o), this.#o = t.isLasting(e) ? 0 : e;
+	}
+}, Ci = class {
 	#e = [];
 	#t;
 	#n = !1;
@@ -2551,7 +2907,35 @@ var ei = (e) => [...e.filter((e) => Xr(e)), ...e.filter((e) => !Xr(e))], ti = cl
 	[Symbol.asyncIterator]() {
 		return this;
 	}
-}, ri = {
+}, wi = class {
+	pages;
+	states;
+	constructor(e, t, n) {
+		this.pages = new fi(e, t), this.states = new Er(n);
+	}
+	find(e) {
+		if (this.states.numSlots === 0) return this.pages.find(e);
+		let { pageTokens: t } = this.pages, n = this.pages.findFull(e);
+		for (let { slot: r, length: i } of this.states.along(e.tokens)) {
+			let a = Math.floor(i / t);
+			if (i >= e.tokens.length || a > n.length) continue;
+			let o = i % t, s = o > 0 ? this.pages.findWholeTail(e, a, o) : void 0;
+			if (o === 0 || s !== void 0) return {
+				shared: n.slice(0, a),
+				taken: s,
+				numTokens: i,
+				slot: r
+			};
+		}
+		return ui;
+	}
+	get hasSlot() {
+		return this.states.numSlots === 0 || this.states.numAvailable > 0;
+	}
+	forgetAll() {
+		this.pages.forgetAll(), this.states.forgetAll();
+	}
+}, Ti = {
 	temperature: 1,
 	topK: 0,
 	topP: 1,
@@ -2565,7 +2949,7 @@ var ei = (e) => [...e.filter((e) => Xr(e)), ...e.filter((e) => !Xr(e))], ti = cl
 	stopTokenIds: [],
 	logprobs: void 0,
 	ignoreEos: !1
-}, ii = {
+}, Ei = {
 	temperature: {
 		low: 0,
 		high: 100
@@ -2607,42 +2991,42 @@ var ei = (e) => [...e.filter((e) => Xr(e)), ...e.filter((e) => !Xr(e))], ti = cl
 		high: 100,
 		whole: !0
 	}
-}, ai = {
+}, Di = {
 	low: -100,
 	high: 100
-}, oi = (1n << 64n) - 1n;
-function si(t = {}) {
+}, Oi = (1n << 64n) - 1n;
+function ki(t = {}) {
 	let n = Object.entries(t).filter(([, e]) => e !== void 0), r = {
-		...ri,
+		...Ti,
 		...Object.fromEntries(n)
 	};
-	for (let [e, t] of Object.entries(ii)) r[e] !== void 0 && ci(e, r[e], t);
-	for (let [e, t] of r.logitBias) ci(`logitBias[${e}]`, t, ai);
+	for (let [e, t] of Object.entries(Ei)) r[e] !== void 0 && Ai(e, r[e], t);
+	for (let [e, t] of r.logitBias) Ai(`logitBias[${e}]`, t, Di);
 	let { seed: i } = r;
-	if (i !== void 0 && !(i >= 0 && i <= oi && (typeof i == "bigint" || Number.isSafeInteger(i)))) throw new e("usage", `seed is ${i}, but must be a whole number, 0 to 2^64 - 1.`, { hint: "Give one beyond 2^53 as a BigInt." });
+	if (i !== void 0 && !(i >= 0 && i <= Oi && (typeof i == "bigint" || Number.isSafeInteger(i)))) throw new e("usage", `seed is ${i}, but must be a whole number, 0 to 2^64 - 1.`, { hint: "Give one beyond 2^53 as a BigInt." });
 	return r;
 }
-function ci(t, n, { low: r, high: i, above: a = !1, whole: o = !1 }) {
+function Ai(t, n, { low: r, high: i, above: a = !1, whole: o = !1 }) {
 	let s = typeof n == "number" ? n : NaN;
 	if (Number.isFinite(s) && s >= r && s <= i && !(a && s === r) && (!o || Number.isInteger(s))) return;
 	let c = a ? `above ${r} and at most ${i}` : i === Infinity ? `${r} or more` : `${r} to ${i}`;
 	throw new e("usage", `${t} is ${String(n)}, but must be a ${o ? "whole number" : "number"}, ${c}.`);
 }
-var li = (e) => e.repetitionPenalty !== 1 || e.presencePenalty !== 0 || e.frequencyPenalty !== 0, ui = (e) => li(e) || e.logitBias.size > 0, di = [
+var ji = (e) => e.repetitionPenalty !== 1 || e.presencePenalty !== 0 || e.frequencyPenalty !== 0, Mi = (e) => ji(e) || e.logitBias.size > 0, Ni = [
 	.001,
 	1e-6,
 	0
-], fi = 1e-45;
-function pi(e) {
+], Pi = 1e-45;
+function Fi(e) {
 	let t = -Infinity;
 	for (let n = 0; n < e.length; n++) e[n] > t && (t = e[n]);
 	return t;
 }
-function mi(e, t) {
-	let n = hi(e, t);
-	return gi(e, (e) => e >= n && e > -Infinity);
+function Ii(e, t) {
+	let n = Li(e, t);
+	return Ri(e, (e) => e >= n && e > -Infinity);
 }
-function hi(e, t) {
+function Li(e, t) {
 	let n = new Float32Array(Math.min(t, e.length)).fill(-Infinity);
 	for (let t = 0; t < e.length; t++) {
 		let r = e[t];
@@ -2653,53 +3037,53 @@ function hi(e, t) {
 	}
 	return n[0];
 }
-function gi(e, t) {
+function Ri(e, t) {
 	let n = [];
 	for (let r = 0; r < e.length; r++) t(e[r]) && n.push(r);
 	return Int32Array.from(n);
 }
-var _i = (e, t) => {
+var zi = (e, t) => {
 	let n = new Float32Array(t.length);
 	for (let r = 0; r < t.length; r++) n[r] = e[t[r]];
 	return n;
 };
-function vi(e) {
+function Bi(e) {
 	let t = 0;
 	for (let n = 0; n < e.length; n++) t += e[n];
 	return t;
 }
-function yi(e, t) {
-	let n = t * vi(e), r = /* @__PURE__ */ new Int32Array(), i = /* @__PURE__ */ new Float32Array();
-	for (let t of di) {
+function Vi(e, t) {
+	let n = t * Bi(e), r = /* @__PURE__ */ new Int32Array(), i = /* @__PURE__ */ new Float32Array();
+	for (let t of Ni) {
 		let a = Math.fround(t);
-		if (r = gi(e, (e) => e >= a), i = _i(e, r), vi(i) >= n) break;
+		if (r = Ri(e, (e) => e >= a), i = zi(e, r), Bi(i) >= n) break;
 	}
 	let a = i.slice().sort(), o = a.length - 1, s = 0;
 	for (; o > 0 && s + a[o] < n;) s += a[o--];
 	let c = a[o], l = 0;
 	for (let e of i) e > c && (l += e);
-	let u = Math.max(1, Math.ceil((n - l) / Math.max(c, fi))), d = r.filter((e, t) => i[t] > c), f = r.filter((e, t) => i[t] === c).subarray(0, u), p = new Int32Array(d.length + f.length);
+	let u = Math.max(1, Math.ceil((n - l) / Math.max(c, Pi))), d = r.filter((e, t) => i[t] > c), f = r.filter((e, t) => i[t] === c).subarray(0, u), p = new Int32Array(d.length + f.length);
 	return p.set(d), p.set(f, d.length), p;
 }
-function bi(e, t) {
-	let n = t * vi(e), r = 0, i = 0;
+function Hi(e, t) {
+	let n = t * Bi(e), r = 0, i = 0;
 	for (let t = 0; t < e.length; t++) {
 		let a = e[t];
 		if (a !== 0 && (r += a, i = t, r > n)) break;
 	}
 	return i;
 }
-function xi(e, t, n) {
-	let r = pi(e), i = 0;
+function Ui(e, t, n) {
+	let r = Fi(e), i = 0;
 	for (let t = 0; t < e.length; t++) i += Math.fround(Math.exp(Math.fround(e[t] - r)));
-	let a = r + Math.log(i), o = n > 0 ? [...mi(e, Math.min(n, e.length))] : [];
+	let a = r + Math.log(i), o = n > 0 ? [...Ii(e, Math.min(n, e.length))] : [];
 	return o.sort((t, n) => e[n] - e[t] || t - n), {
 		logprob: e[t] - a,
 		topLogprobs: o.slice(0, n).map((t) => [t, e[t] - a])
 	};
 }
 // src/engine/likeliest.ts
-var Si = class {
+var Wi = class {
 	#e;
 	#t;
 	constructor(e, t) {
@@ -2714,16 +3098,16 @@ var Si = class {
 		let i = Int32Array.from({ length: r }, (e, t) => t).sort((e, t) => n[e] - n[t]);
 		return {
 			ids: i.map((e) => n[e]),
-			logits: _i(t, i)
+			logits: zi(t, i)
 		};
 	}
-}, Ci = ["argmax", "logits"];
-function wi(e, t) {
+}, Gi = ["argmax", "logits"];
+function Ki(e, t) {
 	if (e.length === 0) return [];
 	let n = e.filter(({ mayNeedLogits: e }) => e);
-	return n.length === 0 ? ["argmax"] : n.every((e) => e.drawsAmong(t)) ? ["argmax", "likeliest"] : Ci;
+	return n.length === 0 ? ["argmax"] : n.every((e) => e.drawsAmong(t)) ? ["argmax", "likeliest"] : Gi;
 }
-function Ti(e, t, n) {
+function qi(e, t, n) {
 	if (n === 0) return [];
 	let { argmax: r } = e, i = t.includes("logits") ? e.logits : /* @__PURE__ */ new Float32Array(), a = t.includes("likeliest") ? e.likeliest : void 0, o = (e, t) => {
 		let r = e.length / n;
@@ -2732,14 +3116,14 @@ function Ti(e, t, n) {
 	return Array.from({ length: n }, (e, t) => ({
 		logits: o(i, t),
 		argmax: r[t],
-		likeliest: a && new Si(o(a.logits, t), o(a.tokens, t))
+		likeliest: a && new Wi(o(a.logits, t), o(a.tokens, t))
 	}));
 }
-var Ei = (e, t) => e.every(({ likeliest: e }, n) => {
+var Ji = (e, t) => e.every(({ likeliest: e }, n) => {
 	let { mayNeedLogits: r, params: i } = t[n];
 	return e === void 0 || !r || e.among(i.topK) !== void 0;
-}), Di = (e, t) => (e[t >> 5] >> (t & 31) & 1) == 1;
-function Oi(e, t) {
+}), Yi = (e, t) => (e[t >> 5] >> (t & 31) & 1) == 1;
+function Xi(e, t) {
 	for (let n = 0; n * 32 < e.length; n++) {
 		let r = t[n];
 		if (r === -1) continue;
@@ -2747,16 +3131,16 @@ function Oi(e, t) {
 		for (let t = n * 32; t < i; t++) r >> (t & 31) & 1 || (e[t] = -Infinity);
 	}
 }
-var ki = (t, n = "") => new e("usage", t, { why: n });
-async function Ai(e, t) {
+var Zi = (t, n = "") => new e("usage", t, { why: n });
+async function Qi(e, t) {
 	try {
 		return await t();
 	} catch (t) {
-		throw ki(e, t instanceof Error ? t.message : String(t));
+		throw Zi(e, t instanceof Error ? t.message : String(t));
 	}
 }
 // src/engine/processor.ts
-function ji(t, n) {
+function $i(t, n) {
 	let r;
 	try {
 		r = t.process(n.slice());
@@ -2767,41 +3151,41 @@ function ji(t, n) {
 	throw new e("usage", `The logit processor must answer a Float32Array of ${n.length} logits.`);
 }
 // src/engine/random.ts
-var Mi = (1n << 64n) - 1n, Ni = (1n << 128n) - 1n, Pi = 47026247687942121848144207491837523525n, Fi = 4, Ii = 16;
-function Li(e, t) {
+var ea = (1n << 64n) - 1n, ta = (1n << 128n) - 1n, na = 47026247687942121848144207491837523525n, ra = 4, ia = 16;
+function aa(e, t) {
 	let n = 1135663077, r = (e) => {
 		let t = e ^ n;
 		n = Math.imul(n, 2468251765);
 		let r = Math.imul(t, n);
-		return r ^ r >>> Ii;
+		return r ^ r >>> ia;
 	}, i = (e, t) => {
 		let n = Math.imul(3389127133, e) - Math.imul(1232336661, t);
-		return n ^ n >>> Ii;
-	}, a = Array.from({ length: Fi }, (t, n) => r(Number(e >> BigInt(32 * n) & 4294967295n)));
-	for (let e = 0; e < Fi; e++) for (let t = 0; t < Fi; t++) e !== t && (a[t] = i(a[t], r(a[e])));
+		return n ^ n >>> ia;
+	}, a = Array.from({ length: ra }, (t, n) => r(Number(e >> BigInt(32 * n) & 4294967295n)));
+	for (let e = 0; e < ra; e++) for (let t = 0; t < ra; t++) e !== t && (a[t] = i(a[t], r(a[e])));
 	return n = 2337405405, Array.from({ length: t }, (e, t) => {
-		let r = a[t % Fi] ^ n;
+		let r = a[t % ra] ^ n;
 		n = Math.imul(n, 1492356589);
 		let i = Math.imul(r, n);
-		return (i ^ i >>> Ii) >>> 0;
+		return (i ^ i >>> ia) >>> 0;
 	});
 }
-var Ri = class {
+var oa = class {
 	#e;
 	#t;
 	constructor(e) {
-		let t = Li(e ?? crypto.getRandomValues(/* @__PURE__ */ new BigUint64Array(1))[0], 8).map(BigInt), n = (e) => t[e] | t[e + 1] << 32n, r = n(0) << 64n | n(2);
-		this.#t = ((n(4) << 64n | n(6)) << 1n | 1n) & Ni, this.#e = this.#t, this.#e = this.#e + r & Ni, this.#n();
+		let t = aa(e ?? crypto.getRandomValues(/* @__PURE__ */ new BigUint64Array(1))[0], 8).map(BigInt), n = (e) => t[e] | t[e + 1] << 32n, r = n(0) << 64n | n(2);
+		this.#t = ((n(4) << 64n | n(6)) << 1n | 1n) & ta, this.#e = this.#t, this.#e = this.#e + r & ta, this.#n();
 	}
 	next() {
 		this.#n();
-		let e = this.#e >> 64n ^ this.#e & Mi, t = this.#e >> 122n, n = (e >> t | e << 64n - t) & Mi;
+		let e = this.#e >> 64n ^ this.#e & ea, t = this.#e >> 122n, n = (e >> t | e << 64n - t) & ea;
 		return Number(n >> 11n) * 2 ** -53;
 	}
 	#n() {
-		this.#e = this.#e * Pi + this.#t & Ni;
+		this.#e = this.#e * na + this.#t & ta;
 	}
-}, zi = "The model's weights are damaged or its arithmetic overflows: check the file, or compile with higher precision.", Bi = 1e-30, Vi = class {
+}, sa = "The model's weights are damaged or its arithmetic overflows: check the file, or compile with higher precision.", ca = 1e-30, la = class {
 	params;
 	needsLogits;
 	#e;
@@ -2810,7 +3194,7 @@ var Ri = class {
 	#r;
 	#i;
 	constructor(e, t, n, r) {
-		this.params = e, this.#e = n, this.#t = r, r?.reset(), this.#n = new Ri(e.seed === void 0 ? void 0 : BigInt(e.seed)), this.#r = ui(e), this.needsLogits = e.temperature !== 0 || this.#r || e.logprobs !== void 0 || r !== void 0, li(e) && (this.#i = new Map(Array.from(t, (e) => [e, 0])));
+		this.params = e, this.#e = n, this.#t = r, r?.reset(), this.#n = new oa(e.seed === void 0 ? void 0 : BigInt(e.seed)), this.#r = Mi(e), this.needsLogits = e.temperature !== 0 || this.#r || e.logprobs !== void 0 || r !== void 0, ji(e) && (this.#i = new Map(Array.from(t, (e) => [e, 0])));
 	}
 	get mayNeedLogits() {
 		return this.needsLogits || this.#e !== void 0;
@@ -2821,21 +3205,21 @@ var Ri = class {
 	}
 	async sample(e, t, n) {
 		let r = this.params.temperature === 0 ? void 0 : n?.among(this.params.topK);
-		if (r !== void 0) return { token: this.#c(r.ids, r.logits, pi(r.logits)) };
-		let i = this.#e, a = i && await Ai("What may come next cannot be told.", () => i.mask()), o = this.#a(e, t, a);
-		return i && await Ai(`The drawn token ${o.token} was refused.`, () => i.accept(o.token)), o;
+		if (r !== void 0) return { token: this.#c(r.ids, r.logits, Fi(r.logits)) };
+		let i = this.#e, a = i && await Qi("What may come next cannot be told.", () => i.mask()), o = this.#a(e, t, a);
+		return i && await Qi(`The drawn token ${o.token} was refused.`, () => i.accept(o.token)), o;
 	}
 	close() {
 		this.#e?.close();
 	}
 	#a(e, t, n) {
-		if (!this.needsLogits && (n === void 0 || Di(n, t))) return { token: t };
-		Ui(e);
-		let r = this.#t ? ji(this.#t, e) : e, i = this.#r || n !== void 0 ? this.#o(r, n) : r, a = this.params.temperature === 0 ? i === e ? t : i.indexOf(pi(i)) : this.#s(i);
-		if (i[a] === -Infinity) throw Hi();
+		if (!this.needsLogits && (n === void 0 || Yi(n, t))) return { token: t };
+		da(e);
+		let r = this.#t ? $i(this.#t, e) : e, i = this.#r || n !== void 0 ? this.#o(r, n) : r, a = this.params.temperature === 0 ? i === e ? t : i.indexOf(Fi(i)) : this.#s(i);
+		if (i[a] === -Infinity) throw ua();
 		return this.#t?.sampled(a), this.#i && this.#i.set(a, (this.#i.get(a) ?? 0) + 1), this.params.logprobs === void 0 ? { token: a } : {
 			token: a,
-			...xi(e, a, this.params.logprobs)
+			...Ui(e, a, this.params.logprobs)
 		};
 	}
 	#o(e, t) {
@@ -2845,50 +3229,54 @@ var Ri = class {
 			o = Math.fround(o > 0 ? o / r : o * r), o = Math.fround(o - Math.fround(i * t)), n[e] = o - (t > 0 ? a : 0);
 		}
 		for (let [e, t] of this.params.logitBias) n[e] += Math.fround(t);
-		return t !== void 0 && Oi(n, t), n;
+		return t !== void 0 && Xi(n, t), n;
 	}
 	#s(e) {
-		let { topK: t } = this.params, n = pi(e);
-		if (n === -Infinity) throw Hi();
+		let { topK: t } = this.params, n = Fi(e);
+		if (n === -Infinity) throw ua();
 		if (!(t > 0 && t < e.length)) return this.#c(void 0, e.slice(), n);
-		let r = mi(e, t);
-		return this.#c(r, _i(e, r), n);
+		let r = Ii(e, t);
+		return this.#c(r, zi(e, r), n);
 	}
 	#c(e, t, n) {
-		let { topP: r, minP: i, temperature: a } = this.params, o = Math.fround(1 / Math.max(a, Bi));
+		let { topP: r, minP: i, temperature: a } = this.params, o = Math.fround(1 / Math.max(a, ca));
 		for (let e = 0; e < t.length; e++) {
 			let r = Math.fround(t[e] - n);
 			t[e] = r === 0 ? 1 : Math.exp(Math.fround(r * o));
 		}
 		let s = (n) => {
-			e = e ? n.map((t) => e[t]) : n, t = _i(t, n);
+			e = e ? n.map((t) => e[t]) : n, t = zi(t, n);
 		};
-		r < 1 && s(yi(t, r));
+		r < 1 && s(Vi(t, r));
 		let c = Math.fround(i);
-		i > 0 && s(gi(t, (e) => e >= c));
-		let l = bi(t, this.#n.next());
+		i > 0 && s(Ri(t, (e) => e >= c));
+		let l = Hi(t, this.#n.next());
 		return e ? e[l] : l;
 	}
-}, Hi = () => ki("The answer cannot go on: no token of the vocabulary is allowed here.", "The grammar has a dead end, or asks for text that this tokenizer cannot write.");
-function Ui(t) {
-	if (Number.isFinite(vi(t))) return;
+}, ua = () => Zi("The answer cannot go on: no token of the vocabulary is allowed here.", "The grammar has a dead end, or asks for text that this tokenizer cannot write.");
+function da(t) {
+	if (Number.isFinite(Bi(t))) return;
 	let n = t.reduce((e, t) => e + Number(!Number.isFinite(t)), 0);
-	if (n > 0) throw new e("internal", `${n} of ${t.length} logits are NaN or infinite.`, { hint: zi });
+	if (n > 0) throw new e("internal", `${n} of ${t.length} logits are NaN or infinite.`, { hint: sa });
 }
 // src/engine/sequence.ts
-var Wi = class {
+var fa = class {
 	tokens;
 	numPromptTokens;
 	sampler;
+	state;
+	chain;
 	numComputed = 0;
 	pages = [];
-	#e = [];
+	#e;
 	#t;
-	#n = performance.now();
-	#r = NaN;
-	#i = NaN;
-	constructor(e, t, n, r) {
-		this.tokens = [...e], this.numPromptTokens = e.length, this.sampler = new Vi(t, e, n, r);
+	#n = 0;
+	#r;
+	#i = performance.now();
+	#a = NaN;
+	#o = NaN;
+	constructor(e, t, n, { constraint: r, processor: i, keepTokens: a = 0 } = {}) {
+		this.tokens = [...t], this.numPromptTokens = t.length, this.sampler = new la(n, t, r, i), this.state = new Si(e.states, this.tokens), this.chain = e.pages.chain(this.tokens), this.#e = e, this.#t = new br(e.pages.pageTokens, t.length, a);
 	}
 	get numOutputTokens() {
 		return this.tokens.length - this.numPromptTokens;
@@ -2899,67 +3287,80 @@ var Wi = class {
 	get usage() {
 		return {
 			promptTokens: this.numPromptTokens,
-			cachedTokens: this.#t ?? 0,
+			cachedTokens: this.#r ?? 0,
 			outputTokens: this.numOutputTokens,
-			begunMs: this.#n,
-			firstTokenMs: this.#r,
-			lastTokenMs: this.#i
+			begunMs: this.#i,
+			firstTokenMs: this.#a,
+			lastTokenMs: this.#o
 		};
 	}
 	append(e) {
-		this.tokens.push(e), this.#i = performance.now(), this.numOutputTokens === 1 && (this.#r = this.#i);
+		this.tokens.push(e), this.#o = performance.now(), this.numOutputTokens === 1 && (this.#a = this.#o);
 	}
-	start(e, t) {
-		for (let { page: n } of t) e.hold(n);
-		this.pages = t.map(({ page: e }) => e), this.#e = [...t], this.numComputed = t.length * e.pageTokens, this.#t ??= this.numComputed;
+	start(e) {
+		this.#e.pages.holdPrefix(e), this.state.start(e.slot, e.numTokens, e.taken !== void 0), this.pages = di(e), this.#n = e.shared.length, this.numComputed = e.numTokens, this.#r ??= this.numComputed;
 	}
-	commit(e, t) {
-		this.numComputed += t;
-		let n = e.pageTokens;
-		for (let t = this.#e.length; (t + 1) * n <= this.numComputed; t++) {
-			let r = this.tokens.slice(t * n, (t + 1) * n);
-			this.#e.push(e.publish(this.pages[t], this.#e.at(-1) ?? e.root, r));
-		}
+	prepare(e) {
+		this.state.prepare(this.numComputed, this.numComputed + e, this.#t);
 	}
-	giveUpPages(e, t) {
-		t && this.pages.forEach((t) => e.forget(t)), e.release(this.pages), this.pages = [], this.#e = [], this.numComputed = 0;
+	prepareSteps(e) {
+		this.state.prepareSteps(this.numComputed, this.numComputed + e, this.#t);
+	}
+	commit(e) {
+		let { pages: t } = this.#e;
+		for (this.numComputed += e; (this.#n + 1) * t.pageTokens <= this.numComputed; this.#n++) t.publishBlock(this.pages[this.#n], this.chain, this.#n);
+	}
+	settle() {
+		this.state.settle(this.#t);
+	}
+	giveUp(e) {
+		let { pages: t, states: n } = this.#e;
+		e ? (t.forget(this.pages), n.forgetAlong(this.tokens)) : this.#s(n.numSlots > 0 ? this.state.leave(this.numComputed, this.#t) : this.numComputed), t.release(this.pages), this.state.release(), this.pages = [], this.#n = 0, this.numComputed = 0;
+	}
+	#s(e) {
+		let { pages: t } = this.#e, n = Math.floor(e / t.pageTokens), r = e % t.pageTokens;
+		r > 0 && t.publishTail(this.pages[n], this.chain, n, r);
 	}
 };
 // src/engine/session_forward.ts
-async function Gi(e, t, n) {
-	let r = Xn(e.info), i = e.info.functions.find(({ door: e }) => e === "text")?.outputs ?? [], a = await e.session({ pages: t }), o = !0, s = async () => {
-		throw a = void 0, await e.reopen(), a = await e.session({ pages: t }), o = !1, new ti("device", "The GPU was lost, and is there again.");
-	}, c = async (e) => {
-		if (a === void 0) return s();
+async function pa(e, t, n, r) {
+	let i = n > 0 ? {
+		pages: t,
+		slots: n
+	} : { pages: t }, a = Qn(e.info), o = e.info.functions.find(({ door: e }) => e === "text")?.outputs ?? [], s = await e.session(i), c = !0, l = async () => {
+		throw s = void 0, await e.reopen(), s = await e.session(i), c = !1, new bi("device", "The GPU was lost, and is there again.");
+	}, u = async (e) => {
+		if (s === void 0) return l();
 		try {
-			let t = await e(a);
-			return o = !0, t;
+			let t = await e(s);
+			return c = !0, t;
 		} catch (e) {
-			if (!(e instanceof v)) throw e;
-			if (o) return s();
-			throw a = void 0, e;
+			if (!(e instanceof y)) throw e;
+			if (c) return l();
+			throw s = void 0, e;
 		}
-	}, l = {
+	}, d = {
 		get worthwhile() {
-			return a?.stepsWorthReading ?? 1;
+			return s?.stepsWorthReading ?? 1;
 		},
-		decode: (e, t) => c((r) => r.decode(e, t, { submitMs: n }))
+		decode: (e, t) => u((n) => n.decode(e, t, { submitMs: r }))
 	};
 	return {
 		info: {
-			...r,
-			hiddenSize: i.find(({ name: e }) => e === "hidden")?.most.at(-1) ?? 0
+			...a,
+			hiddenSize: o.find(({ name: e }) => e === "hidden")?.most.at(-1) ?? 0
 		},
 		numPages: t,
-		forward: (e) => c((t) => t.forward(e)),
+		numSlots: n,
+		forward: (e) => u((t) => t.forward(e)),
 		get ahead() {
-			return e.device.kind === "webgpu" ? l : void 0;
+			return e.device.kind === "webgpu" ? d : void 0;
 		},
-		close: () => a?.close()
+		close: () => s?.close()
 	};
 }
 // src/engine/turn.ts
-function Ki() {
+function ma() {
 	return new Promise((e) => {
 		let { port1: t, port2: n } = new MessageChannel();
 		n.onmessage = () => {
@@ -2968,7 +3369,7 @@ function Ki() {
 	});
 }
 // src/engine/engine.ts
-var qi = 4096, Ji = 128, Yi = 64, Xi = class t {
+var ha = 4096, ga = 128, _a = 2, va = 64, ya = class t {
 	context;
 	#e;
 	#t;
@@ -2979,23 +3380,28 @@ var qi = 4096, Ji = 128, Yi = 64, Xi = class t {
 	#o = Promise.resolve();
 	#s = !1;
 	constructor(t, n = [], r = {}) {
-		let { context: i, maxSequences: a = Infinity, chunkTokens: o = Ji, tokensPerReadBack: s = "auto" } = r, { info: c, numPages: l } = t, u = Math.min(c.maxPosition, l * c.pageTokens);
-		if (this.context = i ?? u, !(this.context >= 2 && this.context <= u)) throw new e("usage", `The context is ${this.context} tokens, but must be 2 to ${u}.`, { why: `The model takes ${c.maxPosition}, and there are ${l} pages of ${c.pageTokens}.` });
-		if (!(Number.isInteger(s) && Number(s) >= 1 && Number(s) <= Yi) && s !== "auto") throw new e("usage", `tokensPerReadBack is ${s}, but must be 1 to ${Yi}, or "auto".`);
-		this.#e = t, this.#i = s, this.#t = new Set(n), this.#r = Jr(this.context, c.pageTokens), this.#n = new Qr(c, new Yr(l, c.pageTokens), {
+		let { context: i, maxSequences: a = Infinity, chunkTokens: o = ga, tokensPerReadBack: s = "auto" } = r, { info: c, numPages: l, numSlots: u } = t, d = Math.min(c.maxPosition, l * c.pageTokens);
+		if (this.context = i ?? d, !(this.context >= 2 && this.context <= d)) throw new e("usage", `The context is ${this.context} tokens, but must be 2 to ${d}.`, { why: `The model takes ${c.maxPosition}, and there are ${l} pages of ${c.pageTokens}.` });
+		if (u > 0 && u < _a) throw xa(u);
+		if (!(Number.isInteger(s) && Number(s) >= 1 && Number(s) <= va) && s !== "auto") throw new e("usage", `tokensPerReadBack is ${s}, but must be 1 to ${va}, or "auto".`);
+		this.#e = t, this.#i = s, this.#t = new Set(n), this.#r = li(this.context, c.pageTokens), this.#n = new hi(c, new wi(l, c.pageTokens, u), {
 			maxSequences: a,
 			chunkTokens: o
 		});
 	}
 	static async create(e, n = {}) {
-		let { pageTokens: r, maxPosition: i } = Xn(e.info), a = n.cacheTokens ?? Math.max(n.context ?? 0, Math.min(4096, i));
-		return new t(await Gi(e, Jr(a, r), n.submitMs), e.endIds, n);
+		let { pageTokens: r, maxPosition: i, stateBytesPerSlot: a } = Qn(e.info), o = n.cacheTokens ?? Math.max(n.context ?? 0, Math.min(4096, i)), s = a > 0 ? n.stateSlots ?? Tr(n.maxSequences ?? 1) : 0;
+		if (a > 0 && !(Number.isInteger(s) && s >= _a)) throw xa(s);
+		return new t(await pa(e, li(o, r), s, n.submitMs), e.endIds, n);
 	}
-	generate(e, t = {}, { constraint: n, processor: r, signal: i } = {}) {
-		let a = si(t);
-		this.#l(e, [...a.logitBias.keys(), ...a.stopTokenIds]);
-		let o = new Wi(e, a, n, r), s = () => this.#g(o, "cancelled"), c = new ni(s);
-		return this.#a.set(o, c), this.#n.add(o), i?.addEventListener("abort", s, { once: !0 }), i?.aborted === !0 && s(), this.#a.size === 1 && (this.#o = this.#o.then(() => this.#u())), c;
+	get hasState() {
+		return this.#e.numSlots > 0;
+	}
+	generate(e, t = {}, { signal: n, ...r } = {}) {
+		let i = ki(t);
+		this.#l(e, [...i.logitBias.keys(), ...i.stopTokenIds]);
+		let a = new fa(this.#n.memory, e, i, r), o = () => this.#g(a, "cancelled"), s = new Ci(o);
+		return this.#a.set(a, s), this.#n.add(a), n?.addEventListener("abort", o, { once: !0 }), n?.aborted === !0 && o(), this.#a.size === 1 && (this.#o = this.#o.then(() => this.#u())), s;
 	}
 	async close() {
 		if (!this.#s) {
@@ -3007,33 +3413,34 @@ var qi = 4096, Ji = 128, Yi = 64, Xi = class t {
 	async hidden(e) {
 		this.#l(e);
 		let t = () => this.#c(e), n = this.#o.then(t).catch((e) => {
-			if (!(e instanceof ti)) throw e;
+			if (!(e instanceof bi)) throw e;
 			return this.#n.restartAll(), t();
 		});
 		return this.#o = n.then(() => this.#u(), () => this.#u()), n;
 	}
 	async #c(e) {
-		let { hiddenSize: t, maxTokens: n, pageTokens: r } = this.#e.info, i = Array.from({ length: Jr(e.length, r) }, () => this.#n.pool.allocate()), a = new Float32Array(e.length * t);
+		let { hiddenSize: t, maxTokens: n, pageTokens: r } = this.#e.info, { pages: i, states: a } = this.#n.memory, o = Array.from({ length: li(e.length, r) }, () => i.allocate()), s = this.hasState ? [a.allocate()] : [], c = {
+			tokens: [...e],
+			pages: o,
+			numPromptTokens: e.length,
+			state: xi(s[0])
+		}, l = new Float32Array(e.length * t);
 		try {
 			for (let r = 0; r < e.length; r += n) {
-				let o = Math.min(n, e.length - r), s = $r([{
-					sequence: {
-						tokens: [...e],
-						pages: i,
-						numPromptTokens: e.length
-					},
+				let i = Math.min(n, e.length - r), a = gi([{
+					sequence: c,
 					start: r,
-					count: o
-				}], this.#r, ["hidden"]);
-				a.set((await this.#e.forward({
-					...s,
+					count: i
+				}], this.#r, ["hidden"], this.hasState);
+				l.set((await this.#e.forward({
+					...a,
 					logitRows: /* @__PURE__ */ new Int32Array()
 				})).hidden, r * t);
 			}
 		} finally {
-			this.#n.pool.release(i);
+			i.release(o), a.release(s);
 		}
-		return a;
+		return l;
 	}
 	#l(t, n = []) {
 		if (this.#s) throw new e("usage", "The engine is closed.");
@@ -3052,39 +3459,44 @@ var qi = 4096, Ji = 128, Yi = 64, Xi = class t {
 		for (; !this.#n.isIdle;) {
 			let e = this.#n.sequences;
 			try {
-				let t = ei(this.#n.schedule());
+				let t = yi(this.#n.schedule());
 				e = t.map(({ sequence: e }) => e), t.length > 0 && await this.#d(t);
 			} catch (t) {
 				let n = e.filter((e) => this.#a.has(e));
-				t instanceof ti ? this.#n.restartAll() : n.length > 1 ? this.#n.suspect(n) : n.forEach((e) => this.#_(e, t));
+				t instanceof bi ? this.#n.restartAll() : n.length > 1 ? this.#n.suspect(n) : n.forEach((e) => this.#_(e, t));
 			}
-			await Ki();
+			await ma();
 		}
 	}
 	async #d(e) {
 		let { ahead: t } = this.#e;
-		if (t !== void 0 && e.every(Zi)) return this.#p(e, t);
-		let n = e.filter(Zr), r = await this.#f(e, n.map(({ sequence: e }) => e.sampler)), i = (e) => this.#a.has(e.sequence);
-		for (let { sequence: t, count: n } of e.filter(i)) t.commit(this.#n.pool, n);
+		if (t !== void 0 && e.every(ba)) return this.#p(e, t);
+		let n = e.filter(mi), r = await this.#f(e, n.map(({ sequence: e }) => e.sampler)), i = (e) => this.#a.has(e.sequence);
+		for (let { sequence: t, count: n } of e.filter(i)) t.commit(n);
 		for (let [e, t] of n.entries()) i(t) && await this.#h(t.sequence, r[e]);
+		for (let { sequence: t } of e.filter(i)) t.settle();
 	}
 	async #f(e, t) {
-		let n = wi(t, this.#e.info.likeliest), r = $r(e, this.#r, n), i = Ti(await this.#e.forward(r), n, t.length);
-		return Ei(i, t) ? i : Ti(await this.#e.forward({
-			...r,
-			outputs: Ci
-		}), Ci, t.length);
+		for (let { sequence: t, count: n } of e) t.prepare(n);
+		let n = Ki(t, this.#e.info.likeliest), r = !n.includes("likeliest") || e.every(({ sequence: e }) => e.state.spareSource()) ? n : Ki(t, 0), i = gi(e, this.#r, r, this.hasState), a = qi(await this.#e.forward(i), r, t.length);
+		return Ji(a, t) ? a : qi(await this.#e.forward({
+			...i,
+			outputs: Gi
+		}), Gi, t.length);
 	}
 	async #p(e, t) {
-		let n = this.#i === "auto" ? t.worthwhile : this.#i, r = e.map(({ sequence: e }) => this.#m(e)), i = this.#n.reserve(e, Math.min(n, ...r)), a = await t.decode($r(e, this.#r, ["argmax"]), i);
+		let n = this.#i === "auto" ? t.worthwhile : this.#i, r = e.map(({ sequence: e }) => this.#m(e)), i = this.#n.reserve(e, Math.min(n, ...r));
+		for (let { sequence: t } of e) t.prepareSteps(i);
+		let a = await t.decode(vi(e, this.#r, i, this.hasState), i);
 		for (let [t, n] of a.entries()) {
-			t > 0 && await Ki();
-			for (let [t, { sequence: r }] of e.entries()) this.#a.has(r) && (r.commit(this.#n.pool, 1), await this.#h(r, {
+			t > 0 && await ma();
+			for (let [t, { sequence: r }] of e.entries()) this.#a.has(r) && (r.commit(1), await this.#h(r, {
 				logits: /* @__PURE__ */ new Float32Array(),
 				argmax: n[t],
 				likeliest: void 0
 			}));
 		}
+		for (let { sequence: t } of e) this.#a.has(t) && t.settle();
 	}
 	#m({ tokens: e, numOutputTokens: t, sampler: n }) {
 		return Math.min(this.context - e.length, (n.params.maxTokens ?? Infinity) - t);
@@ -3109,18 +3521,21 @@ var qi = 4096, Ji = 128, Yi = 64, Xi = class t {
 		});
 	}
 	#_(e, t) {
-		this.#v(e, !0)?.fail(Qi(t));
+		this.#v(e, !0)?.fail(Sa(t));
 	}
 	#v(e, t) {
 		let n = this.#a.get(e);
 		if (n !== void 0) return this.#a.delete(e), this.#n.remove(e, t), e.sampler.close(), n;
 	}
-}, Zi = (e) => !Xr(e) && Zr(e) && e.count === 1 && !e.sequence.sampler.mayNeedLogits, Qi = (t) => t instanceof e ? t : new e("internal", "The model could not be run.", { why: t instanceof Error ? t.message : String(t) }), $i = Object.defineProperty, ea = (e, t, n) => t in e ? $i(e, t, {
+}, ba = (e) => !pi(e) && mi(e) && e.count === 1 && !e.sequence.sampler.mayNeedLogits, xa = (t) => new e("usage", `There are ${t} slots of state, but must be ${_a} at least.`, {
+	why: "A model with recurrent layers keeps what these know of a text in one, and in another what it can be gone on from.",
+	hint: "Leave stateSlots out."
+}), Sa = (t) => t instanceof e ? t : new e("internal", "The model could not be run.", { why: t instanceof Error ? t.message : String(t) }), Ca = Object.defineProperty, wa = (e, t, n) => t in e ? Ca(e, t, {
 	enumerable: !0,
 	configurable: !0,
 	writable: !0,
 	value: n
-}) : e[t] = n, ta = (e, t, n) => (ea(e, typeof t == "symbol" ? t : t + "", n), n), T = Object.freeze({
+}) : e[t] = n, Ta = (e, t, n) => (wa(e, typeof t == "symbol" ? t : t + "", n), n), T = Object.freeze({
 	Text: "Text",
 	NumericLiteral: "NumericLiteral",
 	StringLiteral: "StringLiteral",
@@ -3152,16 +3567,16 @@ var qi = 4096, Ji = 128, Yi = 64, Xi = class t {
 		this.value = e, this.type = t;
 	}
 };
-function na(e) {
+function Ea(e) {
 	return /\w/.test(e);
 }
-function ra(e) {
+function Da(e) {
 	return /[0-9]/.test(e);
 }
-function ia(e) {
+function Oa(e) {
 	return /\s/.test(e);
 }
-var aa = [
+var ka = [
 	["{%", T.OpenStatement],
 	["%}", T.CloseStatement],
 	["{{", T.OpenExpression],
@@ -3191,7 +3606,7 @@ var aa = [
 	["/", T.MultiplicativeBinaryOperator],
 	["%", T.MultiplicativeBinaryOperator],
 	["=", T.Equals]
-], oa = /* @__PURE__ */ new Map([
+], Aa = /* @__PURE__ */ new Map([
 	["n", "\n"],
 	["t", "	"],
 	["r", "\r"],
@@ -3202,11 +3617,11 @@ var aa = [
 	["\"", "\""],
 	["\\", "\\"]
 ]);
-function sa(e, t = {}) {
+function ja(e, t = {}) {
 	return e.endsWith("\n") && (e = e.slice(0, -1)), t.lstrip_blocks && (e = e.replace(/^[ \t]*({[#%-])/gm, "$1")), t.trim_blocks && (e = e.replace(/([#%-]})\n/g, "$1")), e.replace(/(\s*){%(-?)\s*(?:end)?generation\s*(-?)%}(\s*)/gs, (e, t, n, r, i) => (n ? "" : t) + (r ? "" : i));
 }
-function ca(e, t = {}) {
-	let n = [], r = sa(e, t), i = 0, a = 0, o = (e) => {
+function Ma(e, t = {}) {
+	let n = [], r = ja(e, t), i = 0, a = 0, o = (e) => {
 		let t = "";
 		for (; e(r[i]);) if (r[i] === "\\") {
 			if (++i, i >= r.length) throw SyntaxError("Unexpected end of input");
@@ -3217,7 +3632,7 @@ function ca(e, t = {}) {
 				t += String.fromCharCode(parseInt(a, 16)), i += n;
 				continue;
 			}
-			let n = oa.get(e);
+			let n = Aa.get(e);
 			if (n === void 0) throw SyntaxError(`Unexpected escaped character: ${e}`);
 			t += n;
 		} else if (t += r[i++], i >= r.length) throw SyntaxError("Unexpected end of input");
@@ -3226,7 +3641,7 @@ function ca(e, t = {}) {
 		let e = n.at(-1);
 		e && e.type === T.Text && (e.value = e.value.trimEnd(), e.value === "" && n.pop());
 	}, c = () => {
-		for (; i < r.length && ia(r[i]);) ++i;
+		for (; i < r.length && Oa(r[i]);) ++i;
 	};
 	main: for (; i < r.length;) {
 		let e = n.at(-1)?.type;
@@ -3259,7 +3674,7 @@ function ca(e, t = {}) {
 			s(), n.push(new E("{{", T.OpenExpression)), a = 0, i += 3;
 			continue;
 		}
-		if (o(ia), r.slice(i, i + 3) === "-%}") {
+		if (o(Oa), r.slice(i, i + 3) === "-%}") {
 			n.push(new E("%}", T.CloseStatement)), i += 3, c();
 			continue;
 		}
@@ -3279,10 +3694,10 @@ function ca(e, t = {}) {
 				case T.CloseSquareBracket: break;
 				default: {
 					++i;
-					let e = o(ra);
-					if (e.length > 0 && r[i] === "." && ra(r[i + 1])) {
+					let e = o(Da);
+					if (e.length > 0 && r[i] === "." && Da(r[i + 1])) {
 						++i;
-						let t = o(ra);
+						let t = o(Da);
 						e = `${e}.${t}`;
 					}
 					n.push(new E(`${t}${e}`, e.length > 0 ? T.NumericLiteral : T.UnaryOperator));
@@ -3290,7 +3705,7 @@ function ca(e, t = {}) {
 				}
 			}
 		}
-		for (let [e, t] of aa) if (!(e === "}}" && a > 0) && r.slice(i, i + e.length) === e) {
+		for (let [e, t] of ka) if (!(e === "}}" && a > 0) && r.slice(i, i + e.length) === e) {
 			n.push(new E(e, t)), t === T.OpenExpression ? a = 0 : t === T.OpenCurlyBracket ? ++a : t === T.CloseCurlyBracket && --a, i += e.length;
 			continue main;
 		}
@@ -3298,16 +3713,16 @@ function ca(e, t = {}) {
 			++i;
 			let e = o((e) => e !== t);
 			n.push(new E(e, T.StringLiteral)), ++i;
-		} else if (ra(t)) {
-			let e = o(ra);
-			if (n.at(-1)?.type !== T.Dot && r[i] === "." && ra(r[i + 1])) {
+		} else if (Da(t)) {
+			let e = o(Da);
+			if (n.at(-1)?.type !== T.Dot && r[i] === "." && Da(r[i + 1])) {
 				++i;
-				let t = o(ra);
+				let t = o(Da);
 				e = `${e}.${t}`;
 			}
 			n.push(new E(e, T.NumericLiteral));
-		} else if (na(t)) {
-			let e = o(na);
+		} else if (Ea(t)) {
+			let e = o(Ea);
 			n.push(new E(e, T.Identifier));
 		} else throw SyntaxError(`Unexpected character: ${t}`);
 	}
@@ -3315,48 +3730,48 @@ function ca(e, t = {}) {
 }
 var D = class {
 	type = "Statement";
-}, la = class extends D {
+}, Na = class extends D {
 	constructor(e) {
 		super(), this.body = e;
 	}
 	type = "Program";
-}, ua = class extends D {
+}, Pa = class extends D {
 	constructor(e, t, n) {
 		super(), this.test = e, this.body = t, this.alternate = n;
 	}
 	type = "If";
-}, da = class extends D {
+}, Fa = class extends D {
 	constructor(e, t, n, r) {
 		super(), this.loopvar = e, this.iterable = t, this.body = n, this.defaultBlock = r;
 	}
 	type = "For";
-}, fa = class extends D {
+}, Ia = class extends D {
 	type = "Break";
-}, pa = class extends D {
+}, La = class extends D {
 	type = "Continue";
-}, ma = class extends D {
+}, Ra = class extends D {
 	constructor(e, t, n) {
 		super(), this.assignee = e, this.value = t, this.body = n;
 	}
 	type = "Set";
-}, ha = class extends D {
+}, za = class extends D {
 	constructor(e, t, n) {
 		super(), this.name = e, this.args = t, this.body = n;
 	}
 	type = "Macro";
-}, ga = class extends D {
+}, Ba = class extends D {
 	constructor(e) {
 		super(), this.value = e;
 	}
 	type = "Comment";
 }, O = class extends D {
 	type = "Expression";
-}, _a = class extends O {
+}, Va = class extends O {
 	constructor(e, t, n) {
 		super(), this.object = e, this.property = t, this.computed = n;
 	}
 	type = "MemberExpression";
-}, va = class extends O {
+}, Ha = class extends O {
 	constructor(e, t) {
 		super(), this.callee = e, this.args = t;
 	}
@@ -3366,86 +3781,86 @@ var D = class {
 		super(), this.value = e;
 	}
 	type = "Identifier";
-}, ya = class extends O {
+}, Ua = class extends O {
 	constructor(e) {
 		super(), this.value = e;
 	}
 	type = "Literal";
-}, ba = class extends ya {
+}, Wa = class extends Ua {
 	type = "IntegerLiteral";
-}, xa = class extends ya {
+}, Ga = class extends Ua {
 	type = "FloatLiteral";
-}, Sa = class extends ya {
+}, Ka = class extends Ua {
 	type = "StringLiteral";
-}, Ca = class extends ya {
+}, qa = class extends Ua {
 	type = "ArrayLiteral";
-}, wa = class extends ya {
+}, Ja = class extends Ua {
 	type = "TupleLiteral";
-}, Ta = class extends ya {
+}, Ya = class extends Ua {
 	type = "ObjectLiteral";
-}, Ea = class extends O {
+}, Xa = class extends O {
 	constructor(e, t, n) {
 		super(), this.operator = e, this.left = t, this.right = n;
 	}
 	type = "BinaryExpression";
-}, Da = class extends O {
+}, Za = class extends O {
 	constructor(e, t) {
 		super(), this.operand = e, this.filter = t;
 	}
 	type = "FilterExpression";
-}, Oa = class extends D {
+}, Qa = class extends D {
 	constructor(e, t) {
 		super(), this.filter = e, this.body = t;
 	}
 	type = "FilterStatement";
-}, ka = class extends O {
+}, $a = class extends O {
 	constructor(e, t) {
 		super(), this.lhs = e, this.test = t;
 	}
 	type = "SelectExpression";
-}, Aa = class extends O {
+}, eo = class extends O {
 	constructor(e, t, n) {
 		super(), this.operand = e, this.negate = t, this.test = n;
 	}
 	type = "TestExpression";
-}, ja = class extends O {
+}, to = class extends O {
 	constructor(e, t) {
 		super(), this.operator = e, this.argument = t;
 	}
 	type = "UnaryExpression";
-}, Ma = class extends O {
+}, no = class extends O {
 	constructor(e = void 0, t = void 0, n = void 0) {
 		super(), this.start = e, this.stop = t, this.step = n;
 	}
 	type = "SliceExpression";
-}, Na = class extends O {
+}, ro = class extends O {
 	constructor(e, t) {
 		super(), this.key = e, this.value = t;
 	}
 	type = "KeywordArgumentExpression";
-}, Pa = class extends O {
+}, io = class extends O {
 	constructor(e) {
 		super(), this.argument = e;
 	}
 	type = "SpreadExpression";
-}, Fa = class extends O {
+}, ao = class extends O {
 	constructor(e) {
 		super(), this.argument = e;
 	}
 	type = "KeywordSpreadExpression";
-}, Ia = class extends D {
+}, oo = class extends D {
 	constructor(e, t, n) {
 		super(), this.call = e, this.callerArgs = t, this.body = n;
 	}
 	type = "CallStatement";
-}, La = class extends O {
+}, so = class extends O {
 	constructor(e, t, n) {
 		super(), this.condition = e, this.trueExpr = t, this.falseExpr = n;
 	}
 	type = "Ternary";
 };
-function Ra(e) {
-	let t = new la([]), n = 0;
+function co(e) {
+	let t = new Na([]), n = 0;
 	function r(t, r) {
 		let i = e[n++];
 		if (!i || i.type !== t) throw Error(`Parser Error: ${r}. ${i.type} !== ${t}.`);
@@ -3457,7 +3872,7 @@ function Ra(e) {
 	}
 	function a() {
 		switch (e[n].type) {
-			case T.Comment: return new ga(e[n++].value);
+			case T.Comment: return new Ba(e[n++].value);
 			case T.Text: return l();
 			case T.OpenStatement: return u();
 			case T.OpenExpression: return d();
@@ -3474,7 +3889,7 @@ function Ra(e) {
 		return n + t.length <= e.length && t.every((t, r) => e[n + r].type === "Identifier" && t === e[n + r].value);
 	}
 	function l() {
-		return new Sa(r(T.Text, "Expected text token").value);
+		return new Ka(r(T.Text, "Expected text token").value);
 	}
 	function u() {
 		if (r(T.OpenStatement, "Expected opening statement token"), e[n].type !== T.Identifier) throw SyntaxError(`Unknown statement, got ${e[n].type}`);
@@ -3490,34 +3905,34 @@ function Ra(e) {
 				++n, c = m(), r(T.OpenStatement, "Expected {% token"), i("endmacro"), r(T.CloseStatement, "Expected %} token");
 				break;
 			case "for":
-				++n, c = ee(), r(T.OpenStatement, "Expected {% token"), i("endfor"), r(T.CloseStatement, "Expected %} token");
+				++n, c = g(), r(T.OpenStatement, "Expected {% token"), i("endfor"), r(T.CloseStatement, "Expected %} token");
 				break;
 			case "call": {
 				++n;
 				let e = null;
-				o(T.OpenParen) && (e = se("parameters"));
-				let t = b();
+				o(T.OpenParen) && (e = oe("parameters"));
+				let t = x();
 				if (t.type !== "Identifier") throw SyntaxError("Expected identifier following call statement");
-				let l = se("call");
+				let l = oe("call");
 				r(T.CloseStatement, "Expected closing statement token");
 				let u = [];
 				for (; !s("endcall");) u.push(a());
-				r(T.OpenStatement, "Expected '{%'"), i("endcall"), r(T.CloseStatement, "Expected closing statement token"), c = new Ia(new va(t, l), e, u);
+				r(T.OpenStatement, "Expected '{%'"), i("endcall"), r(T.CloseStatement, "Expected closing statement token"), c = new oo(new Ha(t, l), e, u);
 				break;
 			}
 			case "break":
-				++n, r(T.CloseStatement, "Expected closing statement token"), c = new fa();
+				++n, r(T.CloseStatement, "Expected closing statement token"), c = new Ia();
 				break;
 			case "continue":
-				++n, r(T.CloseStatement, "Expected closing statement token"), c = new pa();
+				++n, r(T.CloseStatement, "Expected closing statement token"), c = new La();
 				break;
 			case "filter": {
 				++n;
-				let e = b();
-				e instanceof k && o(T.OpenParen) && (e = oe(e)), r(T.CloseStatement, "Expected closing statement token");
+				let e = x();
+				e instanceof k && o(T.OpenParen) && (e = ae(e)), r(T.CloseStatement, "Expected closing statement token");
 				let t = [];
 				for (; !s("endfilter");) t.push(a());
-				r(T.OpenStatement, "Expected '{%'"), i("endfilter"), r(T.CloseStatement, "Expected '%}'"), c = new Oa(e, t);
+				r(T.OpenStatement, "Expected '{%'"), i("endfilter"), r(T.CloseStatement, "Expected '%}'"), c = new Qa(e, t);
 				break;
 			}
 			default: throw SyntaxError(`Unknown statement type: ${t}`);
@@ -3526,7 +3941,7 @@ function Ra(e) {
 	}
 	function d() {
 		r(T.OpenExpression, "Expected opening expression token");
-		let e = g();
+		let e = _();
 		return r(T.CloseExpression, "Expected closing expression token"), e;
 	}
 	function f() {
@@ -3536,10 +3951,10 @@ function Ra(e) {
 			for (r(T.CloseStatement, "Expected %} token"); !s("endset");) c.push(a());
 			r(T.OpenStatement, "Expected {% token"), i("endset");
 		}
-		return r(T.CloseStatement, "Expected closing statement token"), new ma(e, t, c);
+		return r(T.CloseStatement, "Expected closing statement token"), new Ra(e, t, c);
 	}
 	function p() {
-		let e = g();
+		let e = _();
 		r(T.CloseStatement, "Expected closing statement token");
 		let t = [], i = [];
 		for (; !s("elif", "else", "endif");) t.push(a());
@@ -3548,137 +3963,137 @@ function Ra(e) {
 			let e = p();
 			i.push(e);
 		} else if (s("else")) for (++n, ++n, r(T.CloseStatement, "Expected closing statement token"); !s("endif");) i.push(a());
-		return new ua(e, t, i);
+		return new Pa(e, t, i);
 	}
 	function m() {
-		let e = b();
+		let e = x();
 		if (e.type !== "Identifier") throw SyntaxError("Expected identifier following macro statement");
-		let t = se("parameters");
+		let t = oe("parameters");
 		r(T.CloseStatement, "Expected closing statement token");
 		let n = [];
 		for (; !s("endmacro");) n.push(a());
-		return new ha(e, t, n);
+		return new za(e, t, n);
 	}
 	function h(e = !1) {
-		let t = e ? b : g, r = [t()], i = o(T.Comma);
+		let t = e ? x : _, r = [t()], i = o(T.Comma);
 		for (; i && (++n, r.push(t()), o(T.Comma)););
-		return i ? new wa(r) : r[0];
+		return i ? new Ja(r) : r[0];
 	}
-	function ee() {
+	function g() {
 		let e = h(!0);
-		if (!(e instanceof k || e instanceof wa)) throw SyntaxError(`Expected identifier/tuple for the loop variable, got ${e.type} instead`);
+		if (!(e instanceof k || e instanceof Ja)) throw SyntaxError(`Expected identifier/tuple for the loop variable, got ${e.type} instead`);
 		if (!c("in")) throw SyntaxError("Expected `in` keyword following loop variable");
 		++n;
-		let t = g();
+		let t = _();
 		r(T.CloseStatement, "Expected closing statement token");
 		let i = [];
 		for (; !s("endfor", "else");) i.push(a());
 		let o = [];
 		if (s("else")) for (++n, ++n, r(T.CloseStatement, "Expected closing statement token"); !s("endfor");) o.push(a());
-		return new da(e, t, i, o);
+		return new Fa(e, t, i, o);
 	}
-	function g() {
-		return te();
+	function _() {
+		return ee();
 	}
-	function te() {
-		let e = ne();
+	function ee() {
+		let e = te();
 		if (c("if")) {
 			++n;
-			let t = ne();
-			return c("else") ? (++n, new La(t, e, te())) : new ka(e, t);
+			let t = te();
+			return c("else") ? (++n, new so(t, e, ee())) : new $a(e, t);
 		}
 		return e;
 	}
-	function ne() {
-		let t = _();
+	function te() {
+		let t = v();
 		for (; c("or");) {
 			let r = e[n];
 			++n;
-			let i = _();
-			t = new Ea(r, t, i);
+			let i = v();
+			t = new Xa(r, t, i);
 		}
 		return t;
 	}
-	function _() {
-		let t = re();
+	function v() {
+		let t = ne();
 		for (; c("and");) {
 			let r = e[n];
 			++n;
-			let i = re();
-			t = new Ea(r, t, i);
+			let i = ne();
+			t = new Xa(r, t, i);
 		}
 		return t;
 	}
-	function re() {
+	function ne() {
 		let t;
 		for (; c("not");) {
 			let r = e[n];
-			++n, t = new ja(r, re());
+			++n, t = new to(r, ne());
 		}
-		return t ?? ie();
+		return t ?? re();
 	}
-	function ie() {
-		let t = v();
+	function re() {
+		let t = y();
 		for (;;) {
 			let r;
 			if (c("not", "in")) r = new E("not in", T.Identifier), n += 2;
 			else if (c("in")) r = e[n++];
 			else if (o(T.ComparisonBinaryOperator)) r = e[n++];
 			else break;
-			let i = v();
-			t = new Ea(r, t, i);
+			let i = y();
+			t = new Xa(r, t, i);
 		}
 		return t;
 	}
-	function v() {
-		let t = de();
+	function y() {
+		let t = ue();
 		for (; o(T.AdditiveBinaryOperator);) {
 			let r = e[n];
 			++n;
-			let i = de();
-			t = new Ea(r, t, i);
+			let i = ue();
+			t = new Xa(r, t, i);
 		}
 		return t;
 	}
-	function ae() {
-		let e = ue(b());
-		return o(T.OpenParen) ? oe(e) : e;
+	function ie() {
+		let e = le(x());
+		return o(T.OpenParen) ? ae(e) : e;
+	}
+	function ae(e) {
+		let t = new Ha(e, oe("call"));
+		return t = le(t), o(T.OpenParen) && (t = ae(t)), t;
 	}
 	function oe(e) {
-		let t = new va(e, se("call"));
-		return t = ue(t), o(T.OpenParen) && (t = oe(t)), t;
-	}
-	function se(e) {
 		r(T.OpenParen, "Expected opening parenthesis for arguments list");
-		let t = ce(e);
+		let t = se(e);
 		return r(T.CloseParen, "Expected closing parenthesis for arguments list"), t;
 	}
-	function ce(t) {
+	function se(t) {
 		let r = [], i = /* @__PURE__ */ new Set(), a = !1, s = !1;
 		for (; !o(T.CloseParen);) {
 			let c = o(T.ExponentiationBinaryOperator), l = o(T.MultiplicativeBinaryOperator) && e[n].value === "*";
 			if (t === "parameters" && (c || l)) throw SyntaxError("Argument unpacking is not allowed in parameter declarations");
 			if (c) {
-				if (++n, r.push(new Fa(g())), o(T.Comma) && ++n, !o(T.CloseParen)) throw SyntaxError("Expected closing parenthesis: `**` must be applied to the final argument");
+				if (++n, r.push(new ao(_())), o(T.Comma) && ++n, !o(T.CloseParen)) throw SyntaxError("Expected closing parenthesis: `**` must be applied to the final argument");
 				break;
 			}
 			let u;
 			if (l) {
 				if (s) throw SyntaxError("Only one `*` argument unpacking is allowed");
-				s = !0, ++n, u = new Pa(g());
+				s = !0, ++n, u = new io(_());
 			} else {
-				if (u = g(), o(T.Equals)) {
+				if (u = _(), o(T.Equals)) {
 					if (++n, !(u instanceof k)) throw SyntaxError(t === "parameters" ? "Expected identifier for parameter declaration" : "Expected identifier for keyword argument");
-					let e = g();
-					u = new Na(u, e);
+					let e = _();
+					u = new ro(u, e);
 				}
 				if (t === "parameters") {
-					if (!(u instanceof k || u instanceof Na)) throw SyntaxError("Expected identifier for parameter declaration");
+					if (!(u instanceof k || u instanceof ro)) throw SyntaxError("Expected identifier for parameter declaration");
 					let e = u instanceof k ? u.value : u.key.value;
 					if (i.has(e)) throw SyntaxError(`Duplicate parameter name: ${e}`);
 					i.add(e);
 				}
-				if (u instanceof Na) a = !0;
+				if (u instanceof ro) a = !0;
 				else if (a) throw SyntaxError(t === "call" ? "Positional arguments must come before keyword arguments" : "Non-default argument follows default argument");
 				else if (s) throw SyntaxError("Positional arguments must not follow `*` argument unpacking");
 			}
@@ -3686,84 +4101,84 @@ function Ra(e) {
 		}
 		return r;
 	}
-	function le() {
+	function ce() {
 		let e = [], t = !1;
-		for (; !o(T.CloseSquareBracket);) o(T.Colon) ? (e.push(void 0), ++n, t = !0) : (e.push(g()), o(T.Colon) && (++n, t = !0));
+		for (; !o(T.CloseSquareBracket);) o(T.Colon) ? (e.push(void 0), ++n, t = !0) : (e.push(_()), o(T.Colon) && (++n, t = !0));
 		if (e.length === 0) throw SyntaxError("Expected at least one argument for member/slice expression");
 		if (t) {
 			if (e.length > 3) throw SyntaxError("Expected 0-3 arguments for slice expression");
-			return new Ma(...e);
+			return new no(...e);
 		}
 		return e[0];
 	}
-	function ue(t) {
+	function le(t) {
 		for (; o(T.Dot) || o(T.OpenSquareBracket);) {
 			let i = e[n];
 			++n;
 			let a, o = i.type === T.OpenSquareBracket;
-			if (o) a = le(), r(T.CloseSquareBracket, "Expected closing square bracket");
-			else if (a = b(), a.type !== "Identifier" && a.type !== "IntegerLiteral") throw SyntaxError("Expected identifier or integer following dot operator");
-			t = new _a(t, a, o);
+			if (o) a = ce(), r(T.CloseSquareBracket, "Expected closing square bracket");
+			else if (a = x(), a.type !== "Identifier" && a.type !== "IntegerLiteral") throw SyntaxError("Expected identifier or integer following dot operator");
+			t = new Va(t, a, o);
+		}
+		return t;
+	}
+	function ue() {
+		let t = de();
+		for (; o(T.MultiplicativeBinaryOperator);) {
+			let r = e[n++], i = de();
+			t = new Xa(r, t, i);
 		}
 		return t;
 	}
 	function de() {
 		let t = fe();
-		for (; o(T.MultiplicativeBinaryOperator);) {
+		for (; o(T.ExponentiationBinaryOperator);) {
 			let r = e[n++], i = fe();
-			t = new Ea(r, t, i);
+			t = new Xa(r, t, i);
 		}
 		return t;
 	}
 	function fe() {
-		let t = pe();
-		for (; o(T.ExponentiationBinaryOperator);) {
-			let r = e[n++], i = pe();
-			t = new Ea(r, t, i);
-		}
-		return t;
-	}
-	function pe() {
-		let e = y();
+		let e = b();
 		for (; c("is");) {
 			++n;
 			let t = c("not");
 			t && ++n;
-			let r = b();
+			let r = x();
 			if (!(r instanceof k)) throw SyntaxError("Expected identifier for the test");
-			e = new Aa(e, t, r);
+			e = new eo(e, t, r);
 		}
 		return e;
 	}
-	function y() {
-		let e = me();
+	function b() {
+		let e = pe();
 		for (; o(T.Pipe);) {
 			++n;
-			let t = b();
+			let t = x();
 			if (!(t instanceof k)) throw SyntaxError("Expected identifier for the filter");
-			o(T.OpenParen) && (t = oe(t)), e = new Da(e, t);
+			o(T.OpenParen) && (t = ae(t)), e = new Za(e, t);
 		}
 		return e;
 	}
-	function me() {
+	function pe() {
 		let t = e[n];
 		if (t && (t.type === T.UnaryOperator || t.type === T.AdditiveBinaryOperator) && (t.value === "-" || t.value === "+")) {
 			let t = e[n++];
-			return new ja(t, me());
+			return new to(t, pe());
 		}
-		return ae();
+		return ie();
 	}
-	function b() {
+	function x() {
 		let t = e[n++];
 		switch (t.type) {
 			case T.NumericLiteral: {
 				let e = t.value;
-				return e.includes(".") ? new xa(Number(e)) : new ba(Number(e));
+				return e.includes(".") ? new Ga(Number(e)) : new Wa(Number(e));
 			}
 			case T.StringLiteral: {
 				let r = t.value;
 				for (; o(T.StringLiteral);) r += e[n++].value;
-				return new Sa(r);
+				return new Ka(r);
 			}
 			case T.Identifier: return new k(t.value);
 			case T.OpenParen: {
@@ -3772,18 +4187,18 @@ function Ra(e) {
 			}
 			case T.OpenSquareBracket: {
 				let e = [];
-				for (; !o(T.CloseSquareBracket);) e.push(g()), o(T.Comma) && ++n;
-				return ++n, new Ca(e);
+				for (; !o(T.CloseSquareBracket);) e.push(_()), o(T.Comma) && ++n;
+				return ++n, new qa(e);
 			}
 			case T.OpenCurlyBracket: {
 				let e = /* @__PURE__ */ new Map();
 				for (; !o(T.CloseCurlyBracket);) {
-					let t = g();
+					let t = _();
 					r(T.Colon, "Expected colon between key and value in object literal");
-					let i = g();
+					let i = _();
 					e.set(t, i), o(T.Comma) && ++n;
 				}
-				return ++n, new Ta(e);
+				return ++n, new Ya(e);
 			}
 			default: throw SyntaxError(`Unexpected token: ${t.type}`);
 		}
@@ -3791,27 +4206,27 @@ function Ra(e) {
 	for (; n < e.length;) t.body.push(a());
 	return t;
 }
-function za(e, t, n = 1) {
+function lo(e, t, n = 1) {
 	if (t === void 0 && (t = e, e = 0), n === 0) throw Error("range() step must not be zero");
 	let r = [];
 	if (n > 0) for (let i = e; i < t; i += n) r.push(i);
 	else for (let i = e; i > t; i += n) r.push(i);
 	return r;
 }
-function Ba(e, t, n, r = 1) {
+function uo(e, t, n, r = 1) {
 	let i = Math.sign(r);
 	i >= 0 ? (t = (t ??= 0) < 0 ? Math.max(e.length + t, 0) : Math.min(t, e.length), n = (n ??= e.length) < 0 ? Math.max(e.length + n, 0) : Math.min(n, e.length)) : (t = (t ??= e.length - 1) < 0 ? Math.max(e.length + t, -1) : Math.min(t, e.length - 1), n = (n ??= -1) < -1 ? Math.max(e.length + n, -1) : Math.min(n, e.length - 1));
 	let a = [];
 	for (let o = t; i * o < i * n; o += r) a.push(e[o]);
 	return a;
 }
-function Va(e) {
+function fo(e) {
 	return e.replace(/\b\w/g, (e) => e.toUpperCase());
 }
-function Ha(e) {
-	return Ua(/* @__PURE__ */ new Date(), e);
+function po(e) {
+	return mo(/* @__PURE__ */ new Date(), e);
 }
-function Ua(e, t) {
+function mo(e, t) {
 	let n = new Intl.DateTimeFormat(void 0, { month: "long" }), r = new Intl.DateTimeFormat(void 0, { month: "short" }), i = (e) => e < 10 ? "0" + e : e.toString();
 	return t.replace(/%[YmdbBHM%]/g, (t) => {
 		switch (t) {
@@ -3827,19 +4242,19 @@ function Ua(e, t) {
 		}
 	});
 }
-function Wa(e) {
+function ho(e) {
 	return e.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
 }
-function Ga(e, t, n, r) {
+function go(e, t, n, r) {
 	if (r === 0) return e;
-	let i = r == null || r < 0 ? Infinity : r, a = t.length === 0 ? /* @__PURE__ */ RegExp("(?=)", "gu") : new RegExp(Wa(t), "gu");
+	let i = r == null || r < 0 ? Infinity : r, a = t.length === 0 ? /* @__PURE__ */ RegExp("(?=)", "gu") : new RegExp(ho(t), "gu");
 	return e.replaceAll(a, (e) => i > 0 ? (--i, n) : e);
 }
-var Ka = class extends Error {}, qa = class extends Error {}, Ja = /* @__PURE__ */ new Map(), A = class {
+var _o = class extends Error {}, vo = class extends Error {}, yo = /* @__PURE__ */ new Map(), A = class {
 	type = "RuntimeValue";
 	value;
 	get builtins() {
-		return Ja;
+		return yo;
 	}
 	constructor(e = void 0) {
 		this.value = e;
@@ -3865,7 +4280,7 @@ var Ka = class extends Error {}, qa = class extends Error {}, Ja = /* @__PURE__ 
 			["upper", new R(() => new N(this.value.toUpperCase()))],
 			["lower", new R(() => new N(this.value.toLowerCase()))],
 			["strip", new R(() => new N(this.value.trim()))],
-			["title", new R(() => new N(Va(this.value)))],
+			["title", new R(() => new N(fo(this.value)))],
 			["capitalize", new R(() => new N(this.value.charAt(0).toUpperCase() + this.value.slice(1)))],
 			["length", new j(this.value.length)],
 			["rstrip", new R(() => new N(this.value.trimEnd()))],
@@ -3923,15 +4338,15 @@ var Ka = class extends Error {}, qa = class extends Error {}, Ja = /* @__PURE__ 
 				if (!(t instanceof N && n instanceof N)) throw Error("replace() arguments must be strings");
 				let r;
 				if (r = e.length > 2 ? e[2].type === "KeywordArgumentsValue" ? e[2].value.get("count") ?? new z() : e[2] : new z(), !(r instanceof j || r instanceof z)) throw Error("replace() count argument must be a number or null");
-				return new N(Ga(this.value, t.value, n.value, r.value));
+				return new N(go(this.value, t.value, n.value, r.value));
 			})]
 		]);
 	}
 }, P = class extends A {
 	type = "BooleanValue";
-}, Ya = /[\x7f-\uffff]/g;
-function Xa(e) {
-	return e.replace(Ya, (e) => "\\u" + e.charCodeAt(0).toString(16).padStart(4, "0"));
+}, bo = /[\x7f-\uffff]/g;
+function xo(e) {
+	return e.replace(bo, (e) => "\\u" + e.charCodeAt(0).toString(16).padStart(4, "0"));
 }
 function F(e, t = {}, n = 0, r = !0) {
 	let { indent: i = null, ensureAscii: a = !1, separators: o = null, sortKeys: s = !1 } = t, c, l;
@@ -3943,7 +4358,7 @@ function F(e, t = {}, n = 0, r = !0) {
 		case "BooleanValue": return JSON.stringify(e.value);
 		case "StringValue": {
 			let t = JSON.stringify(e.value);
-			return a && (t = Xa(t)), t;
+			return a && (t = xo(t)), t;
 		}
 		case "ArrayValue":
 		case "NamespaceValue":
@@ -3958,7 +4373,7 @@ function F(e, t = {}, n = 0, r = !0) {
 				s && (o = o.sort(([e], [t]) => e.localeCompare(t)));
 				let f = o.map(([e, o]) => {
 					let s = JSON.stringify(e);
-					a && (s = Xa(s));
+					a && (s = xo(s));
 					let c = `${s}${l}${F(o, t, n + 1, r)}`;
 					return i ? `${d}${c}` : c;
 				});
@@ -3984,7 +4399,7 @@ var I = class extends A {
 			["keys", new R(() => this.keys())],
 			["values", new R(() => this.values())],
 			["dictsort", new R((e) => {
-				let t = /* @__PURE__ */ new Map(), n = e.filter((e) => e instanceof Za ? (t = e.value, !1) : !0), r = n.at(0) ?? t.get("case_sensitive") ?? new P(!1);
+				let t = /* @__PURE__ */ new Map(), n = e.filter((e) => e instanceof So ? (t = e.value, !1) : !0), r = n.at(0) ?? t.get("case_sensitive") ?? new P(!1);
 				if (!(r instanceof P)) throw Error("case_sensitive must be a boolean");
 				let i = n.at(1) ?? t.get("by") ?? new N("key");
 				if (!(i instanceof N)) throw Error("by must be a string");
@@ -3992,7 +4407,7 @@ var I = class extends A {
 				let a = n.at(2) ?? t.get("reverse") ?? new P(!1);
 				if (!(a instanceof P)) throw Error("reverse must be a boolean");
 				return new L(Array.from(this.value.entries()).map(([e, t]) => new L([new N(e), t])).sort((e, t) => {
-					let n = i.value === "key" ? 0 : 1, o = e.value[n], s = t.value[n], c = so(o, s, r.value);
+					let n = i.value === "key" ? 0 : 1, o = e.value[n], s = t.value[n], c = Mo(o, s, r.value);
 					return a.value ? -c : c;
 				}));
 			})]
@@ -4010,9 +4425,9 @@ var I = class extends A {
 	toString() {
 		return F(this, {}, 0, !1);
 	}
-}, Za = class extends I {
+}, So = class extends I {
 	type = "KeywordArgumentsValue";
-}, Qa = class extends A {
+}, Co = class extends A {
 	type = "NamespaceValue";
 	toString() {
 		return F(this, {}, 0, !1);
@@ -4029,7 +4444,7 @@ var I = class extends A {
 	toString() {
 		return F(this, {}, 0, !1);
 	}
-}, $a = class extends L {
+}, wo = class extends L {
 	type = "TupleValue";
 }, R = class extends A {
 	type = "FunctionValue";
@@ -4038,36 +4453,36 @@ var I = class extends A {
 }, B = class extends A {
 	type = "UndefinedValue";
 };
-function eo(e) {
+function To(e) {
 	let t;
 	if (e instanceof L ? t = e.value : e instanceof N && (t = Array.from(e.value, (e) => new N(e))), !t || t.length !== 2) throw Error("namespace expected an object or an iterable of [key, value] pairs");
 	let [n, r] = t;
 	if (!(n instanceof N)) throw Error("namespace keys must be strings");
 	return [n, r];
 }
-var to = class {
+var Eo = class {
 	constructor(e) {
 		this.parent = e;
 	}
 	variables = /* @__PURE__ */ new Map([["namespace", new R((e) => {
 		let t = e.slice(), n;
-		if (t.at(-1) instanceof Za && (n = t.pop()), t.length > 1) throw Error(`namespace expected at most 1 argument, got ${t.length}`);
+		if (t.at(-1) instanceof So && (n = t.pop()), t.length > 1) throw Error(`namespace expected at most 1 argument, got ${t.length}`);
 		let r = /* @__PURE__ */ new Map();
 		if (t.length === 1) {
 			let e = t[0];
 			if (e instanceof I) for (let [t, n] of e.value) r.set(t, n);
 			else if (e instanceof L) for (let t of e.value) {
-				let [e, n] = eo(t);
+				let [e, n] = To(t);
 				r.set(e.value, n);
 			}
 			else throw Error(`'${e.type}' object is not iterable`);
 		}
 		if (n) for (let [e, t] of n.value) r.set(e, t);
-		return new Qa(r);
+		return new Co(r);
 	})]]);
-	tests = to.TESTS;
+	tests = Eo.TESTS;
 	set(e, t) {
-		return this.declareVariable(e, po(t));
+		return this.declareVariable(e, Lo(t));
 	}
 	declareVariable(e, t) {
 		if (this.variables.has(e)) throw SyntaxError(`Variable already declared: ${e}`);
@@ -4088,8 +4503,8 @@ var to = class {
 			return new B();
 		}
 	}
-}, V = to;
-ta(V, "TESTS", /* @__PURE__ */ new Map([
+}, V = Eo;
+Ta(V, "TESTS", /* @__PURE__ */ new Map([
 	["boolean", (e) => e.type === "BooleanValue"],
 	["callable", (e) => e instanceof R],
 	["odd", (e) => {
@@ -4123,23 +4538,23 @@ ta(V, "TESTS", /* @__PURE__ */ new Map([
 	["equalto", (e, t) => e.value === t.value],
 	["eq", (e, t) => e.value === t.value]
 ]));
-function no(e) {
+function Do(e) {
 	e.set("false", !1), e.set("true", !0), e.set("none", null), e.set("raise_exception", (e) => {
 		throw Error(e);
-	}), e.set("range", za), e.set("strftime_now", Ha), e.set("True", !0), e.set("False", !1), e.set("None", null);
+	}), e.set("range", lo), e.set("strftime_now", po), e.set("True", !0), e.set("False", !1), e.set("None", null);
 }
-function ro(e) {
-	return e instanceof I || e instanceof Qa;
+function Oo(e) {
+	return e instanceof I || e instanceof Co;
 }
-function io(e) {
+function ko(e) {
 	return e instanceof j || e instanceof M || e instanceof P;
 }
-function ao(e) {
+function Ao(e) {
 	return e instanceof P ? Number(e.value) : e.value;
 }
-function oo(e, t) {
+function jo(e, t) {
 	let n = t.split("."), r = e;
-	for (let e of n) if (ro(r)) r = r.value.get(e) ?? new B();
+	for (let e of n) if (Oo(r)) r = r.value.get(e) ?? new B();
 	else if (r instanceof L) {
 		let t = parseInt(e, 10);
 		if (!isNaN(t) && t >= 0 && t < r.value.length) r = r.value[t];
@@ -4147,13 +4562,13 @@ function oo(e, t) {
 	} else return new B();
 	return r;
 }
-function so(e, t, n = !1) {
+function Mo(e, t, n = !1) {
 	if (e instanceof z && t instanceof z) return 0;
 	if (e instanceof z || t instanceof z) throw Error(`Cannot compare ${e.type} with ${t.type}`);
 	if (e instanceof B && t instanceof B) return 0;
 	if (e instanceof B || t instanceof B) throw Error(`Cannot compare ${e.type} with ${t.type}`);
-	if (io(e) && io(t)) {
-		let n = ao(e), r = ao(t);
+	if (ko(e) && ko(t)) {
+		let n = Ao(e), r = Ao(t);
 		return n < r ? -1 : +(n > r);
 	}
 	if (e.type !== t.type) throw Error(`Cannot compare different types: ${e.type} and ${t.type}`);
@@ -4165,7 +4580,7 @@ function so(e, t, n = !1) {
 		default: throw Error(`Cannot compare type: ${e.type}`);
 	}
 }
-function co(e) {
+function No(e) {
 	if (e.type === "Identifier") return { name: e.value };
 	let t = e;
 	return {
@@ -4173,20 +4588,20 @@ function co(e) {
 		defaultValue: t.value
 	};
 }
-function lo(e) {
+function Po(e) {
 	return e === "kwargs" || e === "varargs";
 }
-function uo(e, t) {
+function Fo(e, t) {
 	let n = /* @__PURE__ */ new Set(), r = /* @__PURE__ */ new Set(), i = (e) => {
-		lo(e) && n.add(e);
+		Po(e) && n.add(e);
 	}, a = (e) => {
 		if (e.type === "Identifier") i(e.value);
 		else if (e.type === "TupleLiteral") for (let t of e.value) a(t);
 	}, o = (e) => {
-		i(co(e).name);
+		i(No(e).name);
 	}, s = (e) => {
 		for (let t of e) {
-			let e = co(t);
+			let e = No(t);
 			e.defaultValue && l(e.defaultValue);
 		}
 	}, c = (e) => {
@@ -4230,7 +4645,7 @@ function uo(e, t) {
 			}
 			case "Identifier": {
 				let t = e.value;
-				lo(t) && !n.has(t) && r.add(t);
+				Po(t) && !n.has(t) && r.add(t);
 				return;
 			}
 			case "MemberExpression": {
@@ -4260,7 +4675,7 @@ function uo(e, t) {
 	for (let t of e) o(t);
 	return l(t), r;
 }
-var fo = class {
+var Io = class {
 	global;
 	constructor(e) {
 		this.global = e ?? new V();
@@ -4285,8 +4700,8 @@ var fo = class {
 		}
 		if (n instanceof z || r instanceof z) throw Error("Cannot perform operation on null values");
 		if (e.operator.value === "~") return new N(n.value.toString() + r.value.toString());
-		if (e.operator.value === "**" && io(n) && io(r)) {
-			let e = ao(n), t = ao(r);
+		if (e.operator.value === "**" && ko(n) && ko(r)) {
+			let e = Ao(n), t = Ao(r);
 			if (e === 0 && t < 0) throw Error("0.0 cannot be raised to a negative power");
 			let i = e ** t;
 			if (!Number.isFinite(i)) throw Error("Exponentiation result is not a finite real number");
@@ -4369,7 +4784,7 @@ var fo = class {
 				case "last": return e.value[e.value.length - 1];
 				case "length": return new j(e.value.length);
 				case "reverse": return new L(e.value.slice().reverse());
-				case "sort": return new L(e.value.slice().sort((e, t) => so(e, t, !1)));
+				case "sort": return new L(e.value.slice().sort((e, t) => Mo(e, t, !1)));
 				case "join": return new N(e.value.map((e) => e.value).join(""));
 				case "string": return new N(F(e, {}, 0, !1));
 				case "unique": {
@@ -4441,7 +4856,7 @@ var fo = class {
 				let o = t.get("sort_keys") ?? new P(!1);
 				if (!(o instanceof P)) throw Error("If set, sort_keys must be a boolean");
 				let s = t.get("separators") ?? new z(), c = null;
-				if (s instanceof L || s instanceof $a) {
+				if (s instanceof L || s instanceof wo) {
 					if (s.value.length !== 2) throw Error("separators must be a tuple of two strings");
 					let [e, t] = s.value;
 					if (!(e instanceof N) || !(t instanceof N)) throw Error("separators must be a tuple of two strings");
@@ -4487,16 +4902,16 @@ var fo = class {
 						if (!(o instanceof P)) throw Error("case_sensitive must be a boolean");
 						let s = t.at(2) ?? i.get("attribute") ?? new z();
 						if (!(s instanceof N || s instanceof j || s instanceof z)) throw Error("attribute must be a string, integer, or null");
-						let c = (e) => s instanceof z ? e : oo(e, s instanceof j ? String(s.value) : s.value);
+						let c = (e) => s instanceof z ? e : jo(e, s instanceof j ? String(s.value) : s.value);
 						return new L(e.value.slice().sort((e, t) => {
-							let n = so(c(e), c(t), o.value);
+							let n = Mo(c(e), c(t), o.value);
 							return a.value ? -n : n;
 						}));
 					}
 					case "selectattr":
 					case "rejectattr": {
 						let t = i === "selectattr";
-						if (e.value.some((e) => !ro(e))) throw Error(`\`${i}\` can only be applied to array of objects`);
+						if (e.value.some((e) => !Oo(e))) throw Error(`\`${i}\` can only be applied to array of objects`);
 						if (r.args.some((e) => e.type !== "StringLiteral")) throw Error(`arguments of \`${i}\` must be strings`);
 						let [a, o, s] = r.args.map((e) => this.evaluate(e, n)), c;
 						if (o) {
@@ -4516,8 +4931,8 @@ var fo = class {
 							if (!(n instanceof N)) throw Error("attribute must be a string");
 							let r = t.get("default");
 							return new L(e.value.map((e) => {
-								if (!ro(e)) throw Error("items in map must be an object");
-								let t = oo(e, n.value);
+								if (!Oo(e)) throw Error("items in map must be an object");
+								let t = jo(e, n.value);
 								return t instanceof B ? r ?? new B() : t;
 							}));
 						}
@@ -4538,7 +4953,7 @@ var fo = class {
 						let t = e.builtins.get("replace");
 						if (!(t instanceof R)) throw Error("replace filter not available");
 						let [i, a] = this.evaluateArguments(r.args, n);
-						return t.value([...i, new Za(a)], n);
+						return t.value([...i, new So(a)], n);
 					}
 				}
 				throw Error(`Unknown StringValue filter: ${i}`);
@@ -4547,7 +4962,7 @@ var fo = class {
 				let t = e.builtins.get(i);
 				if (t && t instanceof R) {
 					let [e, i] = this.evaluateArguments(r.args, n);
-					return i.size > 0 && e.push(new Za(i)), t.value(e, n);
+					return i.size > 0 && e.push(new So(i)), t.value(e, n);
 				}
 				throw Error(`Unknown ObjectValue filter: ${i}`);
 			}
@@ -4603,7 +5018,7 @@ var fo = class {
 	}
 	evaluateCallExpression(e, t) {
 		let [n, r] = this.evaluateArguments(e.args, t);
-		r.size > 0 && n.push(new Za(r));
+		r.size > 0 && n.push(new So(r));
 		let i = this.evaluate(e.callee, t);
 		if (i.type !== "FunctionValue") throw Error(`Cannot call something that is not a function: got ${i.type}`);
 		return i.value(n, t);
@@ -4614,7 +5029,7 @@ var fo = class {
 		if (!(r instanceof j || r instanceof B)) throw Error("Slice start must be numeric or undefined");
 		if (!(i instanceof j || i instanceof B)) throw Error("Slice stop must be numeric or undefined");
 		if (!(a instanceof j || a instanceof B)) throw Error("Slice step must be numeric or undefined");
-		return e instanceof L ? new L(Ba(e.value, r.value, i.value, a.value)) : new N(Ba(Array.from(e.value), r.value, i.value, a.value).join(""));
+		return e instanceof L ? new L(uo(e.value, r.value, i.value, a.value)) : new N(uo(Array.from(e.value), r.value, i.value, a.value).join(""));
 	}
 	evaluateMemberExpression(e, t) {
 		let n = this.evaluate(e.object, t), r;
@@ -4623,7 +5038,7 @@ var fo = class {
 			r = this.evaluate(e.property, t);
 		} else r = e.property.type === "IntegerLiteral" ? new j(e.property.value) : new N(e.property.value);
 		let i;
-		if (ro(n)) {
+		if (Oo(n)) {
 			if (!(r instanceof N)) throw Error(`Cannot access property with non-string: got ${r.type}`);
 			i = n.value.get(r.value) ?? (n instanceof I ? n.builtins.get(r.value) : void 0);
 		} else if (n instanceof L || n instanceof N) {
@@ -4657,7 +5072,7 @@ var fo = class {
 			}
 		} else if (e.assignee.type === "MemberExpression") {
 			let r = e.assignee, i = this.evaluate(r.object, t);
-			if (!(i instanceof Qa)) throw Error("cannot assign attribute on non-namespace object");
+			if (!(i instanceof Co)) throw Error("cannot assign attribute on non-namespace object");
 			if (r.property.type !== "Identifier") throw Error("Cannot assign to member with non-identifier property");
 			i.value.set(r.property.value, n);
 		} else throw Error(`Invalid LHS inside assignment expression: ${JSON.stringify(e.assignee)}`);
@@ -4711,8 +5126,8 @@ var fo = class {
 				let t = this.evaluateBlock(e.body, n);
 				s += t.value;
 			} catch (e) {
-				if (e instanceof qa) continue;
-				if (e instanceof Ka) break;
+				if (e instanceof vo) continue;
+				if (e instanceof _o) break;
 				throw e;
 			}
 			c = !1;
@@ -4725,10 +5140,10 @@ var fo = class {
 	}
 	bindMacroArguments(e, t, n, r, i) {
 		let a = r.slice(), o = /* @__PURE__ */ new Map();
-		a.at(-1) instanceof Za && (o = new Map(a.pop().value));
+		a.at(-1) instanceof So && (o = new Map(a.pop().value));
 		let s = [];
 		for (let e = 0; e < t.length; ++e) {
-			let { name: n, defaultValue: r } = co(t[e]), c = a[e];
+			let { name: n, defaultValue: r } = No(t[e]), c = a[e];
 			c === void 0 && o.has(n) && (c = o.get(n), o.delete(n)), c === void 0 && r !== void 0 && s.push([n, r]), i.setVariable(n, c ?? new B());
 		}
 		if (n.has("kwargs")) i.setVariable("kwargs", new I(o));
@@ -4738,18 +5153,18 @@ var fo = class {
 		for (let [e, t] of s) i.setVariable(e, this.evaluate(t, i));
 	}
 	evaluateMacro(e, t) {
-		let n = uo(e.args, e.body);
+		let n = Fo(e.args, e.body);
 		return t.setVariable(e.name.value, new R((t, r) => {
 			let i = new V(r);
 			return this.bindMacroArguments(`'${e.name.value}'`, e.args, n, t, i), this.evaluateBlock(e.body, i);
 		})), new z();
 	}
 	evaluateCallStatement(e, t) {
-		let n = e.callerArgs ?? [], r = uo(n, e.body), i = new R((i) => {
+		let n = e.callerArgs ?? [], r = Fo(n, e.body), i = new R((i) => {
 			let a = new V(t);
 			return this.bindMacroArguments("None", n, r, i, a), this.evaluateBlock(e.body, a);
 		}), [a, o] = this.evaluateArguments(e.call.args, t);
-		a.push(new Za(o));
+		a.push(new So(o));
 		let s = this.evaluate(e.call.callee, t);
 		if (s.type !== "FunctionValue") throw Error(`Cannot call something that is not a function: got ${s.type}`);
 		let c = new V(t);
@@ -4768,13 +5183,13 @@ var fo = class {
 			case "For": return this.evaluateFor(e, t);
 			case "Macro": return this.evaluateMacro(e, t);
 			case "CallStatement": return this.evaluateCallStatement(e, t);
-			case "Break": throw new Ka();
-			case "Continue": throw new qa();
+			case "Break": throw new _o();
+			case "Continue": throw new vo();
 			case "IntegerLiteral": return new j(e.value);
 			case "FloatLiteral": return new M(e.value);
 			case "StringLiteral": return new N(e.value);
 			case "ArrayLiteral": return new L(e.value.map((e) => this.evaluate(e, t)));
-			case "TupleLiteral": return new $a(e.value.map((e) => this.evaluate(e, t)));
+			case "TupleLiteral": return new wo(e.value.map((e) => this.evaluate(e, t)));
 			case "ObjectLiteral": {
 				let n = /* @__PURE__ */ new Map();
 				for (let [r, i] of e.value) {
@@ -4799,18 +5214,18 @@ var fo = class {
 		}
 	}
 };
-function po(e) {
+function Lo(e) {
 	switch (typeof e) {
 		case "number": return Number.isInteger(e) ? new j(e) : new M(e);
 		case "string": return new N(e);
 		case "boolean": return new P(e);
 		case "undefined": return new B();
-		case "object": return e === null ? new z() : Array.isArray(e) ? new L(e.map(po)) : new I(new Map(Object.entries(e).map(([e, t]) => [e, po(t)])));
-		case "function": return new R((t, n) => po(e(...t.map((e) => e.value)) ?? null));
+		case "object": return e === null ? new z() : Array.isArray(e) ? new L(e.map(Lo)) : new I(new Map(Object.entries(e).map(([e, t]) => [e, Lo(t)])));
+		case "function": return new R((t, n) => Lo(e(...t.map((e) => e.value)) ?? null));
 		default: throw Error(`Cannot convert to runtime value: ${e}`);
 	}
 }
-var H = "\n", mo = "{%- ", ho = " -%}", U = Object.freeze({
+var H = "\n", Ro = "{%- ", zo = " -%}", U = Object.freeze({
 	CONDITIONAL: 0,
 	LOGICAL_OR: 1,
 	LOGICAL_AND: 2,
@@ -4824,7 +5239,7 @@ var H = "\n", mo = "{%- ", ho = " -%}", U = Object.freeze({
 	UNARY_SIGN: 10,
 	ATOM: 11
 });
-function go(e) {
+function Bo(e) {
 	switch (e.operator.type) {
 		case "ExponentiationBinaryOperator": return U.EXPONENTIATION;
 		case "MultiplicativeBinaryOperator": return U.MULTIPLICATIVE;
@@ -4834,11 +5249,11 @@ function go(e) {
 	}
 	return U.LOGICAL_OR;
 }
-function _o(e) {
+function Vo(e) {
 	switch (e.type) {
 		case "SelectExpression":
 		case "Ternary": return U.CONDITIONAL;
-		case "BinaryExpression": return go(e);
+		case "BinaryExpression": return Bo(e);
 		case "UnaryExpression": return e.operator.value === "not" ? U.LOGICAL_NOT : U.UNARY_SIGN;
 		case "TestExpression": return U.TEST;
 		case "FilterExpression": return U.FILTER;
@@ -4847,38 +5262,38 @@ function _o(e) {
 }
 function W(e, t) {
 	let n = q(e);
-	return _o(e) < t ? `(${n})` : n;
+	return Vo(e) < t ? `(${n})` : n;
 }
-function vo(e, t = "	") {
+function Ho(e, t = "	") {
 	let n = typeof t == "number" ? " ".repeat(t) : t;
 	return K(e.body, 0, n).replace(/\n$/, "");
 }
 function G(...e) {
-	return mo + e.join(" ") + ho;
+	return Ro + e.join(" ") + zo;
 }
 function K(e, t, n) {
-	return e.map((e) => bo(e, t, n)).join(H);
+	return e.map((e) => Wo(e, t, n)).join(H);
 }
-function yo(e) {
+function Uo(e) {
 	return e.map((e) => q(e)).join(", ");
 }
-function bo(e, t, n) {
+function Wo(e, t, n) {
 	let r = n.repeat(t);
 	switch (e.type) {
 		case "Program": return K(e.body, t, n);
-		case "If": return xo(e, t, n);
-		case "For": return So(e, t, n);
-		case "Set": return Co(e, t, n);
-		case "Macro": return wo(e, t, n);
+		case "If": return Go(e, t, n);
+		case "For": return Ko(e, t, n);
+		case "Set": return qo(e, t, n);
+		case "Macro": return Jo(e, t, n);
 		case "Break": return r + G("break");
 		case "Continue": return r + G("continue");
-		case "CallStatement": return To(e, t, n);
-		case "FilterStatement": return Eo(e, t, n);
+		case "CallStatement": return Yo(e, t, n);
+		case "FilterStatement": return Xo(e, t, n);
 		case "Comment": return r + "{# " + e.value + " #}";
 		default: return r + "{{- " + q(e) + " -}}";
 	}
 }
-function xo(e, t, n) {
+function Go(e, t, n) {
 	let r = n.repeat(t), i = [], a = e;
 	for (; a && (i.push({
 		test: a.test,
@@ -4888,7 +5303,7 @@ function xo(e, t, n) {
 	for (let e = 1; e < i.length; ++e) o += H + r + G("elif", q(i[e].test)) + H + K(i[e].body, t + 1, n);
 	return a && a.alternate.length > 0 && (o += H + r + G("else") + H + K(a.alternate, t + 1, n)), o += H + r + G("endif"), o;
 }
-function So(e, t, n) {
+function Ko(e, t, n) {
 	let r = n.repeat(t), i = "";
 	if (e.iterable.type === "SelectExpression") {
 		let t = e.iterable;
@@ -4897,19 +5312,19 @@ function So(e, t, n) {
 	let a = r + G("for", q(e.loopvar), "in", i) + H + K(e.body, t + 1, n);
 	return e.defaultBlock.length > 0 && (a += H + r + G("else") + H + K(e.defaultBlock, t + 1, n)), a += H + r + G("endfor"), a;
 }
-function Co(e, t, n) {
+function qo(e, t, n) {
 	let r = n.repeat(t), i = q(e.assignee), a = e.value ? q(e.value) : "", o = r + G("set", `${i}${e.value ? " = " + a : ""}`);
 	return e.body.length === 0 ? o : o + H + K(e.body, t + 1, n) + H + r + G("endset");
 }
-function wo(e, t, n) {
-	let r = n.repeat(t), i = yo(e.args);
+function Jo(e, t, n) {
+	let r = n.repeat(t), i = Uo(e.args);
 	return r + G("macro", `${e.name.value}(${i})`) + H + K(e.body, t + 1, n) + H + r + G("endmacro");
 }
-function To(e, t, n) {
-	let r = n.repeat(t), i = e.callerArgs && e.callerArgs.length > 0 ? `(${yo(e.callerArgs)})` : "", a = q(e.call), o = r + G(`call${i}`, a) + H;
+function Yo(e, t, n) {
+	let r = n.repeat(t), i = e.callerArgs && e.callerArgs.length > 0 ? `(${Uo(e.callerArgs)})` : "", a = q(e.call), o = r + G(`call${i}`, a) + H;
 	return o += K(e.body, t + 1, n) + H, o += r + G("endcall"), o;
 }
-function Eo(e, t, n) {
+function Xo(e, t, n) {
 	let r = n.repeat(t), i = r + G("filter", e.filter.type === "Identifier" ? e.filter.value : q(e.filter)) + H;
 	return i += K(e.body, t + 1, n) + H, i += r + G("endfilter"), i;
 }
@@ -4925,15 +5340,15 @@ function q(e) {
 		}
 		case "StringLiteral": return JSON.stringify(e.value);
 		case "BinaryExpression": {
-			let t = e, n = go(t), r = W(t.left, n), i = W(t.right, n + 1);
+			let t = e, n = Bo(t), r = W(t.left, n), i = W(t.right, n + 1);
 			return `${r} ${t.operator.value} ${i}`;
 		}
 		case "UnaryExpression": {
-			let t = e, n = t.argument.type === "UnaryExpression" ? _o(t) : U.ATOM;
+			let t = e, n = t.argument.type === "UnaryExpression" ? Vo(t) : U.ATOM;
 			return t.operator.value + (t.operator.value === "not" ? " " : "") + W(t.argument, n);
 		}
 		case "CallExpression": {
-			let t = e, n = yo(t.args);
+			let t = e, n = Uo(t.args);
 			return `${q(t.callee)}(${n})`;
 		}
 		case "MemberExpression": {
@@ -4954,7 +5369,7 @@ function q(e) {
 		}
 		case "ArrayLiteral":
 		case "TupleLiteral": {
-			let t = yo(e.value), n = e.type === "ArrayLiteral" ? "[]" : "()";
+			let t = Uo(e.value), n = e.type === "ArrayLiteral" ? "[]" : "()";
 			return `${n[0]}${t}${n[1]}`;
 		}
 		case "ObjectLiteral": return `{${Array.from(e.value.entries()).map(([e, t]) => `${q(e)}: ${q(t)}`).join(", ")}}`;
@@ -4973,24 +5388,24 @@ function q(e) {
 		default: throw Error(`Unknown expression type: ${e.type}`);
 	}
 }
-var Do = class {
+var Zo = class {
 	parsed;
 	constructor(e) {
-		let t = ca(e, {
+		let t = Ma(e, {
 			lstrip_blocks: !0,
 			trim_blocks: !0
 		});
-		this.parsed = Ra(t);
+		this.parsed = co(t);
 	}
 	render(e) {
 		let t = new V();
-		if (no(t), e) for (let [n, r] of Object.entries(e)) t.set(n, r);
-		return new fo(t).run(this.parsed).value;
+		if (Do(t), e) for (let [n, r] of Object.entries(e)) t.set(n, r);
+		return new Io(t).run(this.parsed).value;
 	}
 	format(e) {
-		return vo(this.parsed, e?.indent || "	");
+		return Ho(this.parsed, e?.indent || "	");
 	}
-}, Oo = class {
+}, Qo = class {
 	#e = {
 		next: /* @__PURE__ */ new Map(),
 		isEnd: !1
@@ -5028,21 +5443,21 @@ var Do = class {
 		for (let n of e.split("")) t = t?.next.get(n);
 		return (t?.next.size ?? 0) > 0;
 	}
-}, ko = /* @__PURE__ */ new Set(["role", "type"]), Ao = /^\w{1,64}$/, jo = 1e3, Mo = (e) => e.split("").reverse().join(""), No = class {
+}, $o = /* @__PURE__ */ new Set(["role", "type"]), es = /^\w{1,64}$/, ts = 1e3, ns = (e) => e.split("").reverse().join(""), rs = class {
 	#e;
 	#t;
 	#n;
 	#r;
 	constructor(e, t) {
 		let n = [...e].filter(({ length: e }) => e > 1);
-		this.#e = new Oo(n), this.#t = new Oo(n.map(Mo)), this.#n = new Oo(t), this.#r = Math.min(jo, Math.max(0, ...n.map(({ length: e }) => e)));
+		this.#e = new Qo(n), this.#t = new Qo(n.map(ns)), this.#n = new Qo(t), this.#r = Math.min(ts, Math.max(0, ...n.map(({ length: e }) => e)));
 	}
 	mark(e, t) {
 		if (typeof e == "string") return this.#i(e, t, !0);
 		if (Array.isArray(e)) return e.map((e) => this.mark(e, t));
 		if (typeof e != "object" || !e) return e;
 		let n = Object.entries(e).map(([e, n]) => {
-			let r = ko.has(e) && typeof n == "string" && Ao.test(n);
+			let r = $o.has(e) && typeof n == "string" && es.test(n);
 			return [this.#i(e, t, !1), r ? n : this.mark(n, t)];
 		});
 		return Object.fromEntries(n);
@@ -5068,29 +5483,29 @@ var Do = class {
 			let i = n[r], a = e.slice(i, n[r + 1]);
 			for (let e of /* @__PURE__ */ new Set([a.length, a.trimEnd().length])) {
 				let n = a.slice(Math.max(0, e - this.#r), e);
-				for (let r of Po(n, this.#e)) t.add(i + e - r + 1);
+				for (let r of is(n, this.#e)) t.add(i + e - r + 1);
 			}
 			for (let e of /* @__PURE__ */ new Set([0, a.length - a.trimStart().length])) {
-				let n = Mo(a.slice(e, e + this.#r));
-				for (let r of Po(n, this.#t)) t.add(i + e + r - 1);
+				let n = ns(a.slice(e, e + this.#r));
+				for (let r of is(n, this.#t)) t.add(i + e + r - 1);
 			}
 		}
 		return [...t];
 	}
 };
-function Po(e, t) {
+function is(e, t) {
 	return Array.from({ length: e.length }, (e, t) => t + 1).filter((n) => t.continues(e.slice(-n)));
 }
 // src/text/markers.ts
-var Fo = [57344, 63744], Io = /(?<=u)[ef][0-9a-f]{3}/g, Lo = class {
+var as = [57344, 63744], os = /(?<=u)[ef][0-9a-f]{3}/g, ss = class {
 	inside;
 	#e = /* @__PURE__ */ new Set();
 	#t = /* @__PURE__ */ new Map();
-	#n = Fo[0];
+	#n = as[0];
 	constructor(e) {
 		for (let t of e) {
 			for (let e of t) e >= "" && e < "豈" && this.#e.add(e);
-			for (let [e] of t.matchAll(Io)) this.#e.add(String.fromCharCode(parseInt(e, 16)));
+			for (let [e] of t.matchAll(os)) this.#e.add(String.fromCharCode(parseInt(e, 16)));
 		}
 		this.inside = this.#i();
 	}
@@ -5102,7 +5517,7 @@ var Fo = [57344, 63744], Io = /(?<=u)[ef][0-9a-f]{3}/g, Lo = class {
 		let { plain: t, found: n } = this.#r(e), r = new Map([...this.#t].map(([e, [t]]) => [t, e])), i = new Map([...this.#t].map(([e, [, t]]) => [t, e]));
 		return {
 			text: t,
-			literal: Ro(n.map(([e, n]) => {
+			literal: cs(n.map(([e, n]) => {
 				let a = r.get(n), o = i.get(n);
 				return a !== void 0 && t.startsWith(a, e) ? [e, e + a.length] : o !== void 0 && t.endsWith(o, e) ? [e - o.length, e] : [e, e];
 			}))
@@ -5120,14 +5535,14 @@ var Fo = [57344, 63744], Io = /(?<=u)[ef][0-9a-f]{3}/g, Lo = class {
 		};
 	}
 	#i() {
-		for (; this.#n < Fo[1];) {
+		for (; this.#n < as[1];) {
 			let e = String.fromCharCode(this.#n++);
 			if (!this.#e.has(e)) return e;
 		}
 		throw new e("usage", "The messages hold nearly every private-use character there is.");
 	}
 };
-function Ro(e) {
+function cs(e) {
 	let t = [];
 	for (let [n, r] of [...e].sort((e, t) => e[0] - t[0] || e[1] - t[1])) {
 		let e = t.at(-1);
@@ -5136,7 +5551,7 @@ function Ro(e) {
 	return t;
 }
 // src/text/template.ts
-var zo = 1e5, Bo = /^[A-Za-z][A-Za-z0-9_-]{0,31}$/, Vo = /'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"/g, Ho = 3, Uo = /[^\p{L}\p{N}_\s]/u, Wo = ["<think>", "</think>"], Go = [
+var ls = 1e5, us = /^[A-Za-z][A-Za-z0-9_-]{0,31}$/, ds = /'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"/g, fs = 3, ps = /[^\p{L}\p{N}_\s]/u, ms = ["<think>", "</think>"], hs = [
 	"<|im_end|>",
 	"<|eot_id|>",
 	"<|eom_id|>",
@@ -5153,16 +5568,16 @@ var zo = 1e5, Bo = /^[A-Za-z][A-Za-z0-9_-]{0,31}$/, Vo = /'((?:[^'\\]|\\.)*)'|"(
 	"<|call|>",
 	"<｜end▁of▁sentence｜>",
 	"</s>"
-], Ko = class {
+], gs = class {
 	source;
 	endIds;
 	#e;
 	#t;
 	#n;
 	constructor(e, t) {
-		if (e.length > zo) throw Zo(`It is ${e.length} characters long; ${zo} are accepted.`);
-		this.source = e, this.#e = Xo(() => new Do(e)), this.#t = new No(t.control.keys(), qo(e));
-		let n = e.includes("<|return|>") ? "<|end|>" : "", r = Go.filter((t) => t !== n && e.includes(t));
+		if (e.length > ls) throw xs(`It is ${e.length} characters long; ${ls} are accepted.`);
+		this.source = e, this.#e = bs(() => new Zo(e)), this.#t = new rs(t.control.keys(), _s(e));
+		let n = e.includes("<|return|>") ? "<|end|>" : "", r = hs.filter((t) => t !== n && e.includes(t));
 		this.endIds = r.flatMap((e) => t.idOf(e) ?? []);
 		let { special: i, additional_special: a } = t.spec.meta;
 		this.#n = {
@@ -5173,62 +5588,62 @@ var zo = 1e5, Bo = /^[A-Za-z][A-Za-z0-9_-]{0,31}$/, Vo = /'((?:[^'\\]|\\.)*)'|"(
 		};
 	}
 	render(t, n = {}, r = !0) {
-		let i = t.find(({ role: e }) => typeof e != "string" || !Bo.test(e));
+		let i = t.find(({ role: e }) => typeof e != "string" || !us.test(e));
 		if (i !== void 0) throw new e("usage", `A message's role is ${String(i.role)}; it must be a word such as user.`);
 		let a = {
 			tools: null,
 			...n,
 			messages: t
-		}, o = new Lo([this.source, JSON.stringify(a)]), s = this.#t.mark(a, o), c = {
+		}, o = new ss([this.source, JSON.stringify(a)]), s = this.#t.mark(a, o), c = {
 			...this.#n,
 			...s,
 			add_generation_prompt: r
 		};
-		return o.unmark(Xo(() => this.#e.render(c)));
+		return o.unmark(bs(() => this.#e.render(c)));
 	}
 };
-function qo(e) {
-	let t = Array.from(e.matchAll(Vo), ([, e, t]) => Yo(e ?? t ?? ""));
-	return /* @__PURE__ */ new Set([...Wo, ...t.filter((e) => e.length >= Ho && Uo.test(e))]);
+function _s(e) {
+	let t = Array.from(e.matchAll(ds), ([, e, t]) => ys(e ?? t ?? ""));
+	return /* @__PURE__ */ new Set([...ms, ...t.filter((e) => e.length >= fs && ps.test(e))]);
 }
-var Jo = {
+var vs = {
 	n: "\n",
 	t: "	",
 	r: "\r"
-}, Yo = (e) => e.replace(/\\(.)/gs, (e, t) => Jo[t] ?? t);
-function Xo(e) {
+}, ys = (e) => e.replace(/\\(.)/gs, (e, t) => vs[t] ?? t);
+function bs(e) {
 	try {
 		return e();
 	} catch (e) {
-		throw Zo(e instanceof Error ? e.message : String(e));
+		throw xs(e instanceof Error ? e.message : String(e));
 	}
 }
-var Zo = (t) => new e("template", "The model's chat template cannot be used for this conversation.", { why: t }), Qo = "tokenizer.json", $o = "tokenizer_meta.json", es = 2;
-function ts(e, t) {
+var xs = (t) => new e("template", "The model's chat template cannot be used for this conversation.", { why: t }), Ss = "tokenizer.json", Cs = "tokenizer_meta.json", ws = 2;
+function Ts(e, t) {
 	let n = {
-		json: ns(e, Qo),
-		meta: ns(t, $o)
+		json: Es(e, Ss),
+		meta: Es(t, Cs)
 	};
-	if (n.meta.version !== es) throw rs($o, `Its version is ${n.meta.version}, this package reads ${es}.`);
-	if (typeof n.json.model?.vocab != "object") throw rs(Qo, "It has no vocabulary.");
+	if (n.meta.version !== ws) throw Ds(Cs, `Its version is ${n.meta.version}, this package reads ${ws}.`);
+	if (typeof n.json.model?.vocab != "object") throw Ds(Ss, "It has no vocabulary.");
 	return n;
 }
-function ns(e, t) {
+function Es(e, t) {
 	try {
 		return JSON.parse(e);
 	} catch (e) {
-		throw rs(t, String(e));
+		throw Ds(t, String(e));
 	}
 }
-var rs = (t, n) => new e("corrupt", `The tokenizer file ${t} is damaged.`, {
+var Ds = (t, n) => new e("corrupt", `The tokenizer file ${t} is damaged.`, {
 	why: n,
 	hint: "Compile the model again with --force."
-}), is = 64, as = 4096, os = class {
+}), Os = 64, ks = 4096, As = class {
 	#e;
 	#t = "";
 	found;
 	constructor(t) {
-		if (t.length > is || t.some(({ length: e }) => e === 0 || e > as)) throw new e("usage", `Up to ${is} stop strings of 1 to ${as} characters are possible.`);
+		if (t.length > Os || t.some(({ length: e }) => e === 0 || e > ks)) throw new e("usage", `Up to ${Os} stop strings of 1 to ${ks} characters are possible.`);
 		this.#e = t;
 	}
 	push(e) {
@@ -5264,7 +5679,7 @@ var rs = (t, n) => new e("corrupt", `The tokenizer file ${t} is damaged.`, {
 		}
 		return 0;
 	}
-}, ss = class {
+}, js = class {
 	#e;
 	#t;
 	#n = new TextDecoder("utf-8", { ignoreBOM: !0 });
@@ -5295,15 +5710,15 @@ var rs = (t, n) => new e("corrupt", `The tokenizer file ${t} is damaged.`, {
 	}
 };
 // src/text/around.ts
-function cs({ json: e, meta: t }, n) {
-	return t.added_by_json ? ls(e.post_processor ?? null, n) : {
+function Ms({ json: e, meta: t }, n) {
+	return t.added_by_json ? Ns(e.post_processor ?? null, n) : {
 		before: t.add_bos && t.bos_id !== null ? [t.bos_id] : [],
 		after: t.add_eos ? t.eos_ids.slice(0, 1) : []
 	};
 }
-function ls(e, t) {
+function Ns(e, t) {
 	if (e?.type === "Sequence") {
-		let n = e.processors.map((e) => ls(e, t));
+		let n = e.processors.map((e) => Ns(e, t));
 		return {
 			before: n.flatMap(({ before: e }) => e),
 			after: n.flatMap(({ after: e }) => e)
@@ -5326,7 +5741,7 @@ function ls(e, t) {
 		after: a(n.slice(i + 1))
 	};
 }
-var us = class {
+var Ps = class {
 	constructor(e) {
 		this.trie = this._build_trie(e);
 	}
@@ -5351,11 +5766,11 @@ var us = class {
 		}
 		return r < n && t.push(e.slice(r)), t;
 	}
-}, ds = class {
+}, Fs = class {
 	constructor(e) {
 		this.content = e.content, this.id = e.id, this.single_word = e.single_word ?? !1, this.lstrip = e.lstrip ?? !1, this.rstrip = e.rstrip ?? !1, this.special = e.special ?? !1, this.normalized = e.normalized ?? !this.special;
 	}
-}, fs = (e, t) => {
+}, Is = (e, t) => {
 	try {
 		return new RegExp(e, t);
 	} catch (n) {
@@ -5382,45 +5797,45 @@ var us = class {
 			throw n;
 		}
 	}
-}, ps = (e) => e.replace(/ \./g, ".").replace(/ \?/g, "?").replace(/ \!/g, "!").replace(/ ,/g, ",").replace(/ \' /g, "'").replace(/ n't/g, "n't").replace(/ 'm/g, "'m").replace(/ 's/g, "'s").replace(/ 've/g, "'ve").replace(/ 're/g, "'re"), ms = (e, t = !0) => {
-	if (e.Regex !== void 0) return fs(Xs(zs(e.Regex)), "gu");
+}, Ls = (e) => e.replace(/ \./g, ".").replace(/ \?/g, "?").replace(/ \!/g, "!").replace(/ ,/g, ",").replace(/ \' /g, "'").replace(/ n't/g, "n't").replace(/ 'm/g, "'m").replace(/ 's/g, "'s").replace(/ 've/g, "'ve").replace(/ 're/g, "'re"), Rs = (e, t = !0) => {
+	if (e.Regex !== void 0) return Is(bc(lc(e.Regex)), "gu");
 	if (e.String !== void 0) {
-		let n = Zs(e.String);
+		let n = xc(e.String);
 		return new RegExp(t ? n : `(${n})`, "gu");
 	}
 	return console.warn("Unknown pattern type:", e), null;
-}, hs = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}", gs = `${hs}\\u00B2\\u00B3\\u00B9\\u00BC-\\u00BE`, J = `[${gs}]`, _s = `[^${gs}]`, vs = `(?:(?<!${J})(?=${J})|(?<=${J})(?!${J}))`, ys = `(?:(?<!${J})(?!${J})|(?<=${J})(?=${J}))`, bs = "(?:(?<![\\s\\S])|(?<=\\n))", xs = "(?:(?=\\n)|(?![\\s\\S]))", Ss = "0-9A-Fa-f", Cs = /* @__PURE__ */ new Map([
+}, zs = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}", Bs = `${zs}\\u00B2\\u00B3\\u00B9\\u00BC-\\u00BE`, J = `[${Bs}]`, Vs = `[^${Bs}]`, Hs = `(?:(?<!${J})(?=${J})|(?<=${J})(?!${J}))`, Us = `(?:(?<!${J})(?!${J})|(?<=${J})(?=${J}))`, Ws = "(?:(?<![\\s\\S])|(?<=\\n))", Gs = "(?:(?=\\n)|(?![\\s\\S]))", Ks = "0-9A-Fa-f", qs = /* @__PURE__ */ new Map([
 	["A", "(?<![\\s\\S])"],
 	["z", "(?![\\s\\S])"],
 	["Z", "(?=\\n?(?![\\s\\S]))"],
-	["h", `[${Ss}]`],
-	["H", `[^${Ss}]`],
+	["h", `[${Ks}]`],
+	["H", `[^${Ks}]`],
 	["w", J],
-	["W", _s],
+	["W", Vs],
 	["d", "\\p{Nd}"],
 	["D", "\\P{Nd}"],
 	["s", "\\p{White_Space}"],
 	["S", "\\P{White_Space}"],
-	["b", vs],
-	["B", ys],
+	["b", Hs],
+	["B", Us],
 	["a", "\\x07"],
 	["e", "\\x1B"]
-]), ws = /* @__PURE__ */ new Map([
-	["h", Ss],
-	["w", hs],
+]), Js = /* @__PURE__ */ new Map([
+	["h", Ks],
+	["w", zs],
 	["d", "\\p{Nd}"],
 	["D", "\\P{Nd}"],
 	["s", "\\p{White_Space}"],
 	["S", "\\P{White_Space}"],
 	["a", "\\x07"],
 	["e", "\\x1B"]
-]), Ts = /* @__PURE__ */ new Map([["W", `[^${hs}]`], ["H", `[^${Ss}]`]]), Es = /* @__PURE__ */ new Map([
+]), Ys = /* @__PURE__ */ new Map([["W", `[^${zs}]`], ["H", `[^${Ks}]`]]), Xs = /* @__PURE__ */ new Map([
 	["\n", "\\n"],
 	["\r", "\\r"],
 	["	", "\\t"],
 	["\f", "\\f"],
 	["\v", "\\v"]
-]), Ds = /* @__PURE__ */ new Map([
+]), Zs = /* @__PURE__ */ new Map([
 	["alpha", "\\p{Alphabetic}"],
 	["alnum", "\\p{Alphabetic}\\p{Nd}"],
 	["digit", "\\p{Nd}"],
@@ -5430,55 +5845,55 @@ var us = class {
 	["blank", "\\t\\p{Zs}"],
 	["punct", "\\p{P}\\p{S}"],
 	["cntrl", "\\p{Cc}"],
-	["word", hs],
-	["xdigit", Ss]
-]), Os = "^$\\.*+?()[]{}|/", ks = /^\(\?(?:<[=!]|<[A-Za-z_][A-Za-z0-9_]*>|[:=!>])/, As = /^\\([pPxu])\{([^}]*)\}/, js = /^\{(\d+(?:,\d*)?|,\d+)\}/, Ms = /^\[:(\^?)(\p{Alphabetic}+):\]/u, Ns = /^\[:\^:\]/, Ps = /^\[(?:\.[^\]]*\.\]|=[^\]]*=\])/, Fs = /^(?:\\x[0-9A-Fa-f]{2}|\\u[0-9A-Fa-f]{4}|\\c[A-Za-z])/, Is = (e) => e >= "A" && e <= "Z" || e >= "a" && e <= "z", Ls = (e, t) => String.fromCodePoint(e.codePointAt(t)), Rs = (e) => {
+	["word", zs],
+	["xdigit", Ks]
+]), Qs = "^$\\.*+?()[]{}|/", $s = /^\(\?(?:<[=!]|<[A-Za-z_][A-Za-z0-9_]*>|[:=!>])/, ec = /^\\([pPxu])\{([^}]*)\}/, tc = /^\{(\d+(?:,\d*)?|,\d+)\}/, nc = /^\[:(\^?)(\p{Alphabetic}+):\]/u, rc = /^\[:\^:\]/, ic = /^\[(?:\.[^\]]*\.\]|=[^\]]*=\])/, ac = /^(?:\\x[0-9A-Fa-f]{2}|\\u[0-9A-Fa-f]{4}|\\c[A-Za-z])/, oc = (e) => e >= "A" && e <= "Z" || e >= "a" && e <= "z", sc = (e, t) => String.fromCodePoint(e.codePointAt(t)), cc = (e) => {
 	if (!/^[0-9A-Fa-f]{1,8}$/.test(e)) return null;
 	let t = Number.parseInt(e, 16);
 	if (t > 127) return null;
 	let n = String.fromCharCode(t);
-	return Is(n) ? `[${n.toLowerCase()}${n.toUpperCase()}]` : null;
-}, zs = (e) => e.replace(/\[\^\(\\s\|\[([^\]]+)\]\)\]/g, "[^()|\\s$1]"), Bs = "[\\s\\S]", Vs = 256, Hs = () => ({
+	return oc(n) ? `[${n.toLowerCase()}${n.toUpperCase()}]` : null;
+}, lc = (e) => e.replace(/\[\^\(\\s\|\[([^\]]+)\]\)\]/g, "[^()|\\s$1]"), uc = "[\\s\\S]", dc = 256, fc = () => ({
 	fragment: "",
 	alternatives: [],
 	tail: null,
 	contains_complex_set: !1
-}), Us = (e) => {
+}), pc = (e) => {
 	throw SyntaxError(`Unsupported range with a set-valued character-class operand at index ${e}`);
-}, Ws = (e, t, n, r = !0) => {
-	e.tail === "range" && Us(n), e.alternatives.push(t), e.tail = "set", e.contains_complex_set = e.contains_complex_set || r;
+}, mc = (e, t, n, r = !0) => {
+	e.tail === "range" && pc(n), e.alternatives.push(t), e.tail = "set", e.contains_complex_set = e.contains_complex_set || r;
 }, Y = (e, t, n = !1, r = -1) => {
-	n && e.tail === "range" && Us(r), e.tail === "range" ? (e.fragment += t, e.tail = "complete_range") : (e.fragment += t, e.tail = n ? "set" : "scalar", e.contains_complex_set = e.contains_complex_set || n);
-}, Gs = (e, t, n) => {
-	let r = As.exec(e.slice(t));
+	n && e.tail === "range" && pc(r), e.tail === "range" ? (e.fragment += t, e.tail = "complete_range") : (e.fragment += t, e.tail = n ? "set" : "scalar", e.contains_complex_set = e.contains_complex_set || n);
+}, hc = (e, t, n) => {
+	let r = ec.exec(e.slice(t));
 	if (r) {
 		let [e, i, a] = r;
-		return i === "P" && a === "Word" ? Ws(n, `[^${hs}]`, t) : Y(n, i === "x" ? `\\u{${a}}` : i === "p" && a === "Word" ? hs : e, i === "p" || i === "P", t), t + e.length;
+		return i === "P" && a === "Word" ? mc(n, `[^${zs}]`, t) : Y(n, i === "x" ? `\\u{${a}}` : i === "p" && a === "Word" ? zs : e, i === "p" || i === "P", t), t + e.length;
 	}
-	let i = Fs.exec(e.slice(t));
+	let i = ac.exec(e.slice(t));
 	if (i) return Y(n, i[0]), t + i[0].length;
 	if (t + 1 >= e.length) throw SyntaxError(`Unterminated escape in character class at index ${t}`);
-	let a = Ls(e, t + 1), o = t + 1 + a.length, s = Es.get(a);
+	let a = sc(e, t + 1), o = t + 1 + a.length, s = Xs.get(a);
 	if (s !== void 0) return Y(n, s), o;
-	let c = Ts.get(a);
-	if (c !== void 0) return Ws(n, c, t), o;
-	let l = ws.get(a), u, d = !1;
-	return l === void 0 ? u = /[A-Za-z0-9]/.test(a) || Os.includes(a) || a === "-" ? `\\${a}` : a : (u = l, d = a !== "a" && a !== "e"), Y(n, u, d, t), o;
-}, Ks = (e) => e.length === 1 ? e[0] : `(?:(?=(?:${e.join("|")}))${Bs})`, qs = (e) => Ks(e.fragment.length === 0 ? e.alternatives : [`[${e.fragment}]`, ...e.alternatives]), Js = (e) => {
-	let t = fs(`^(?:${e})$`, "u"), n = "";
+	let c = Ys.get(a);
+	if (c !== void 0) return mc(n, c, t), o;
+	let l = Js.get(a), u, d = !1;
+	return l === void 0 ? u = /[A-Za-z0-9]/.test(a) || Qs.includes(a) || a === "-" ? `\\${a}` : a : (u = l, d = a !== "a" && a !== "e"), Y(n, u, d, t), o;
+}, gc = (e) => e.length === 1 ? e[0] : `(?:(?=(?:${e.join("|")}))${uc})`, _c = (e) => gc(e.fragment.length === 0 ? e.alternatives : [`[${e.fragment}]`, ...e.alternatives]), vc = (e) => {
+	let t = Is(`^(?:${e})$`, "u"), n = "";
 	for (let e = 0; e < 26; ++e) {
 		let r = String.fromCharCode(65 + e), i = String.fromCharCode(97 + e), a = t.test(r);
 		a !== t.test(i) && (n += a ? i : r);
 	}
 	return n;
-}, Ys = (e, t, n, r = !0, i = 1) => {
-	if (i > Vs) throw SyntaxError(`Maximum character-class nesting depth of ${Vs} exceeded at index ${t}`);
+}, yc = (e, t, n, r = !0, i = 1) => {
+	if (i > dc) throw SyntaxError(`Maximum character-class nesting depth of ${dc} exceeded at index ${t}`);
 	let a = t + 1, o = e[a] === "^";
 	o && ++a;
-	let s = a, c = [Hs()], l = c[0], u = !1;
+	let s = a, c = [fc()], l = c[0], u = !1;
 	for (; a < e.length;) {
-		let d = Ls(e, a);
-		if (d === "\\") a = Gs(e, a, l);
+		let d = sc(e, a);
+		if (d === "\\") a = hc(e, a, l);
 		else {
 			if (d === "]") {
 				if (a === s) {
@@ -5488,19 +5903,19 @@ var us = class {
 				if (l.tail === null) throw c.length > 1 ? SyntaxError(`Malformed character-class intersection with an empty operand at index ${a}`) : SyntaxError(`Empty character class at index ${t}`);
 				let e = c.some((e) => e.contains_complex_set);
 				if (o && c.length > 1 && u) throw SyntaxError(`Unsupported outer-negated character-class intersection with a nested negated class containing a Unicode property, POSIX class, or shorthand at index ${t}`);
-				let i = qs(c[0]), d = i;
+				let i = _c(c[0]), d = i;
 				if (c.length > 1) {
 					let e = "";
-					for (let t = 1; t < c.length; ++t) e += `(?=${qs(c[t])})`;
+					for (let t = 1; t < c.length; ++t) e += `(?=${_c(c[t])})`;
 					d = `(?:${e}${i})`;
 				}
 				let f = c.length === 1 && l.alternatives.length === 0, p = l.fragment;
 				if (n && r) {
-					let e = Js(d);
-					e.length > 0 && (f ? (p += e, d = `[${p}]`) : d = Ks([d, `[${e}]`]));
+					let e = vc(d);
+					e.length > 0 && (f ? (p += e, d = `[${p}]`) : d = gc([d, `[${e}]`]));
 				}
 				return {
-					atom: o ? f ? `[^${p}]` : `(?:(?!${d})${Bs})` : d,
+					atom: o ? f ? `[^${p}]` : `(?:(?!${d})${uc})` : d,
 					end: a + 1,
 					negated: o,
 					contains_complex_set: e,
@@ -5509,67 +5924,67 @@ var us = class {
 			}
 			if (e.startsWith("&&", a)) {
 				if (l.tail === null) throw SyntaxError(`Malformed character-class intersection with an empty operand at index ${a}`);
-				l = Hs(), c.push(l), a += 2;
+				l = fc(), c.push(l), a += 2;
 			} else if (d === "[") {
 				let t = e.slice(a);
-				if (Ns.test(t)) throw SyntaxError(`Malformed empty negated POSIX character class at index ${a}`);
-				let r = Ms.exec(t);
+				if (rc.test(t)) throw SyntaxError(`Malformed empty negated POSIX character class at index ${a}`);
+				let r = nc.exec(t);
 				if (r) {
-					let [, e, t] = r, i = Ds.get(t);
+					let [, e, t] = r, i = Zs.get(t);
 					if (i === void 0) throw SyntaxError(`Unsupported POSIX character class "${t}" at index ${a}`);
 					if (n && e && (t === "lower" || t === "upper")) throw SyntaxError(`Unsupported negated POSIX ${t} class inside an inline case-insensitive group`);
-					e ? Ws(l, `[^${i}]`, a) : Y(l, i, !0, a), a += r[0].length;
+					e ? mc(l, `[^${i}]`, a) : Y(l, i, !0, a), a += r[0].length;
 					continue;
 				}
-				if (Ps.test(t)) throw SyntaxError(`Unsupported POSIX collating or equivalence bracket expression at index ${a}`);
-				let o = Ys(e, a, n, !1, i + 1);
-				Ws(l, o.atom, a, o.contains_complex_set), u ||= o.contains_nested_negated_complex_set || o.negated && o.contains_complex_set, a = o.end;
+				if (ic.test(t)) throw SyntaxError(`Unsupported POSIX collating or equivalence bracket expression at index ${a}`);
+				let o = yc(e, a, n, !1, i + 1);
+				mc(l, o.atom, a, o.contains_complex_set), u ||= o.contains_nested_negated_complex_set || o.negated && o.contains_complex_set, a = o.end;
 			} else if (d === "-") {
 				let t = e[a + 1] === "]" || e.startsWith("&&", a + 1);
-				l.tail === "set" && !t && Us(a), l.tail === null || l.tail === "range" || l.tail === "complete_range" || t ? Y(l, "\\-") : (l.fragment += "-", l.tail = "range"), ++a;
+				l.tail === "set" && !t && pc(a), l.tail === null || l.tail === "range" || l.tail === "complete_range" || t ? Y(l, "\\-") : (l.fragment += "-", l.tail = "range"), ++a;
 			} else Y(l, d === "^" && l.fragment.length === 0 ? "\\^" : d), a += d.length;
 		}
 	}
 	throw SyntaxError(`${c.length > 1 ? "Unterminated character-class intersection" : "Unterminated character class"} at index ${t}`);
-}, Xs = (e) => {
+}, bc = (e) => {
 	let t = "", n = -1, r = !1, i = !1, a = [], o = (e) => {
 		n = t.length, t += e, r = !1;
 	};
 	for (let s = 0; s < e.length;) {
-		let c = Ls(e, s);
+		let c = sc(e, s);
 		if (c === "\\") {
-			let n = As.exec(e.slice(s));
+			let n = ec.exec(e.slice(s));
 			if (n) {
 				let [e, t, r] = n, a = e;
 				if (t === "x") {
 					let e = `\\u{${r}}`;
-					a = i ? Rs(r) ?? e : e;
-				} else r === "Word" && (a = t === "p" ? J : _s);
+					a = i ? cc(r) ?? e : e;
+				} else r === "Word" && (a = t === "p" ? J : Vs);
 				o(a), s += e.length;
 				continue;
 			}
-			let r = Fs.exec(e.slice(s));
+			let r = ac.exec(e.slice(s));
 			if (r) {
 				let e = r[0];
-				o(i && e[1] !== "c" ? Rs(e.slice(2)) ?? e : e), s += e.length;
+				o(i && e[1] !== "c" ? cc(e.slice(2)) ?? e : e), s += e.length;
 				continue;
 			}
 			if (s + 1 >= e.length) {
 				t += c;
 				break;
 			}
-			let a = Ls(e, s + 1);
+			let a = sc(e, s + 1);
 			if (s += 1 + a.length, a === "G") continue;
-			let l = Es.get(a);
+			let l = Xs.get(a);
 			if (l !== void 0) {
 				o(l);
 				continue;
 			}
-			let u = Cs.get(a), d;
-			d = u === void 0 ? /[A-Za-z0-9]/.test(a) || Os.includes(a) ? `\\${a}` : a : u, o(d);
+			let u = qs.get(a), d;
+			d = u === void 0 ? /[A-Za-z0-9]/.test(a) || Qs.includes(a) ? `\\${a}` : a : u, o(d);
 		} else switch (c) {
 			case "[": {
-				let t = Ys(e, s, i);
+				let t = yc(e, s, i);
 				o(t.atom), s = t.end;
 				continue;
 			}
@@ -5580,13 +5995,13 @@ var us = class {
 				o("[^\\n]"), ++s;
 				continue;
 			case "^":
-				o(bs), ++s;
+				o(Ws), ++s;
 				continue;
 			case "$":
-				o(xs), ++s;
+				o(Gs), ++s;
 				continue;
 			case "(": {
-				let n = e.startsWith("(?i:", s), o = n ? "(?i:" : ks.exec(e.slice(s))?.[0] ?? "(", c = n || o === "(?>" ? "(?:" : o;
+				let n = e.startsWith("(?i:", s), o = n ? "(?i:" : $s.exec(e.slice(s))?.[0] ?? "(", c = n || o === "(?>" ? "(?:" : o;
 				a.push([t.length, i]), n && (i = !0), t += c, r = !1, s += o.length;
 				continue;
 			}
@@ -5597,7 +6012,7 @@ var us = class {
 				t += c, n = -1, r = !1, ++s;
 				continue;
 			case "{": {
-				let i = js.exec(e.slice(s));
+				let i = tc.exec(e.slice(s));
 				if (!i || n < 0) {
 					o("\\{"), ++s;
 					continue;
@@ -5623,51 +6038,51 @@ var us = class {
 				t += c, r = !0, ++s;
 				continue;
 			default:
-				o(i && Is(c) ? `[${c.toLowerCase()}${c.toUpperCase()}]` : c), s += c.length;
+				o(i && oc(c) ? `[${c.toLowerCase()}${c.toUpperCase()}]` : c), s += c.length;
 				continue;
 		}
 	}
 	return t;
-}, Zs = (e) => e.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"), Qs = (e, t, n) => {
+}, xc = (e) => e.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"), Sc = (e, t, n) => {
 	let r = [], i = 0;
 	for (; i < e.length;) if (r.push(e[i]), (t.get(e[i]) ?? n) !== n) ++i;
 	else for (; ++i < e.length && (t.get(e[i]) ?? n) === n;) t.get(r.at(-1)) !== n && (r[r.length - 1] += e[i]);
 	return r;
-}, $s = (e) => e >= 19968 && e <= 40959 || e >= 13312 && e <= 19903 || e >= 131072 && e <= 173791 || e >= 173824 && e <= 177983 || e >= 177984 && e <= 178207 || e >= 178208 && e <= 183983 || e >= 63744 && e <= 64255 || e >= 194560 && e <= 195103, ec = (e) => Number.isInteger(e) || typeof e == "bigint", tc = (e) => {
+}, Cc = (e) => e >= 19968 && e <= 40959 || e >= 13312 && e <= 19903 || e >= 131072 && e <= 173791 || e >= 173824 && e <= 177983 || e >= 177984 && e <= 178207 || e >= 178208 && e <= 183983 || e >= 63744 && e <= 64255 || e >= 194560 && e <= 195103, wc = (e) => Number.isInteger(e) || typeof e == "bigint", Tc = (e) => {
 	let t = 0;
 	for (let n of e) ++t;
 	return t;
-}, nc = (e) => ac(e.toLowerCase()), X = (...e) => Array.prototype.concat.apply([], e), rc = (e) => new Map(Object.entries(e)), ic = (e, t) => {
+}, Ec = (e) => kc(e.toLowerCase()), X = (...e) => Array.prototype.concat.apply([], e), Dc = (e) => new Map(Object.entries(e)), Oc = (e, t) => {
 	let n = [], r = 0;
 	for (let i of e.matchAll(t)) {
 		let t = i[0];
 		r < i.index && n.push(e.slice(r, i.index)), t.length > 0 && n.push(t), r = i.index + t.length;
 	}
 	return r < e.length && n.push(e.slice(r)), n;
-}, ac = (e) => e.replace(/\p{M}/gu, ""), oc = (e, t, n = []) => {
+}, kc = (e) => e.replace(/\p{M}/gu, ""), Ac = (e, t, n = []) => {
 	if (!e || Array.isArray(e) || typeof e != "object") return `${t} must be a valid object`;
 	for (let r of n) if (!(r in e)) return `${t} must contain a "${r}" property`;
 	return null;
-}, sc = (e) => e.match(/\S+/g) || [], cc = class {
+}, jc = (e) => e.match(/\S+/g) || [], Mc = class {
 	constructor() {
 		let e = function(...t) {
 			return e._call(...t);
 		};
 		return Object.setPrototypeOf(e, new.target.prototype);
 	}
-}, Z = class extends cc {
+}, Z = class extends Mc {
 	constructor(e) {
 		super(), this.config = e;
 	}
 	_call(e) {
 		return this.normalize(e);
 	}
-}, lc = class extends Z {
+}, Nc = class extends Z {
 	tokenize_chinese_chars(e) {
 		let t = [];
 		for (let n = 0; n < e.length; ++n) {
 			let r = e[n];
-			$s(r.charCodeAt(0)) ? (t.push(" "), t.push(r), t.push(" ")) : t.push(r);
+			Cc(r.charCodeAt(0)) ? (t.push(" "), t.push(r), t.push(" ")) : t.push(r);
 		}
 		return t.join("");
 	}
@@ -5693,93 +6108,93 @@ var us = class {
 	normalize(e) {
 		return this.config.clean_text && (e = this.clean_text(e)), this.config.handle_chinese_chars && (e = this.tokenize_chinese_chars(e)), this.config.lowercase ? (e = e.toLowerCase(), this.config.strip_accents !== !1 && (e = this.strip_accents(e))) : this.config.strip_accents && (e = this.strip_accents(e)), e;
 	}
-}, uc = class extends Z {
+}, Pc = class extends Z {
 	constructor(e) {
 		super(e), this.charsmap = e.precompiled_charsmap ?? null;
 	}
 	normalize(e) {
 		return e = e.replace(/[\u0001-\u0008\u000B\u000E-\u001F\u007F\u008F\u009F]/gm, ""), e = e.replace(/[\u0009\u000A\u000C\u000D\u00A0\u1680\u2000-\u200F\u2028\u2029\u202F\u205F\u2581\u3000\uFEFF\uFFFD]/gm, " "), e = e.includes("～") ? e.split("～").map((e) => e.normalize("NFKC")).join("～") : e.normalize("NFKC"), e;
 	}
-}, dc = class extends Z {
+}, Fc = class extends Z {
 	constructor(e) {
-		super(e), this.normalizers = (e.normalizers ?? []).map((e) => Cc(e));
+		super(e), this.normalizers = (e.normalizers ?? []).map((e) => qc(e));
 	}
 	normalize(e) {
 		return this.normalizers.reduce((e, t) => t ? t.normalize(e) : e, e);
 	}
-}, fc = class extends Z {
+}, Ic = class extends Z {
 	constructor(e) {
-		super(e), this.pattern = ms(this.config.pattern ?? {});
+		super(e), this.pattern = Rs(this.config.pattern ?? {});
 	}
 	normalize(e) {
 		return this.pattern === null ? e : e.replaceAll(this.pattern, this.config.content ?? "");
 	}
-}, pc = class extends Z {
+}, Lc = class extends Z {
 	constructor() {
 		super(...arguments), this.form = "NFC";
 	}
 	normalize(e) {
 		return e = e.normalize(this.form), e;
 	}
-}, mc = class extends pc {
+}, Rc = class extends Lc {
 	constructor() {
 		super(...arguments), this.form = "NFC";
 	}
-}, hc = class extends pc {
+}, zc = class extends Lc {
 	constructor() {
 		super(...arguments), this.form = "NFD";
 	}
-}, gc = class extends pc {
+}, Bc = class extends Lc {
 	constructor() {
 		super(...arguments), this.form = "NFKC";
 	}
-}, _c = class extends pc {
+}, Vc = class extends Lc {
 	constructor() {
 		super(...arguments), this.form = "NFKD";
 	}
-}, vc = class extends Z {
+}, Hc = class extends Z {
 	normalize(e) {
 		return this.config.strip_left && this.config.strip_right ? e = e.trim() : (this.config.strip_left && (e = e.trimStart()), this.config.strip_right && (e = e.trimEnd())), e;
 	}
-}, yc = class extends Z {
+}, Uc = class extends Z {
 	normalize(e) {
-		return ac(e);
+		return kc(e);
 	}
-}, bc = class extends Z {
+}, Wc = class extends Z {
 	normalize(e) {
 		return e.toLowerCase();
 	}
-}, xc = class extends Z {
+}, Gc = class extends Z {
 	normalize(e) {
 		return e = this.config.prepend + e, e;
 	}
 };
-function Sc(e) {
+function Kc(e) {
 	if (e === null) return null;
 	switch (e.type) {
-		case "BertNormalizer": return new lc(e);
-		case "Precompiled": return new uc(e);
-		case "Sequence": return new dc(e);
-		case "Replace": return new fc(e);
-		case "NFC": return new mc(e);
-		case "NFD": return new hc(e);
-		case "NFKC": return new gc(e);
-		case "NFKD": return new _c(e);
-		case "Strip": return new vc(e);
-		case "StripAccents": return new yc(e);
-		case "Lowercase": return new bc(e);
-		case "Prepend": return new xc(e);
+		case "BertNormalizer": return new Nc(e);
+		case "Precompiled": return new Pc(e);
+		case "Sequence": return new Fc(e);
+		case "Replace": return new Ic(e);
+		case "NFC": return new Rc(e);
+		case "NFD": return new zc(e);
+		case "NFKC": return new Bc(e);
+		case "NFKD": return new Vc(e);
+		case "Strip": return new Hc(e);
+		case "StripAccents": return new Uc(e);
+		case "Lowercase": return new Wc(e);
+		case "Prepend": return new Gc(e);
 		default: throw Error(`Unknown Normalizer type: ${e.type}`);
 	}
 }
-var Cc = Sc, Q = class extends cc {
+var qc = Kc, Q = class extends Mc {
 	pre_tokenize(e, t) {
 		return (Array.isArray(e) ? e.map((e) => this.pre_tokenize_text(e, t)) : this.pre_tokenize_text(e, t)).flat();
 	}
 	_call(e, t) {
 		return this.pre_tokenize(e, t);
 	}
-}, wc = (() => {
+}, Jc = (() => {
 	let e = [
 		...Array.from({ length: 94 }, (e, t) => t + 33),
 		...Array.from({ length: 12 }, (e, t) => t + 161),
@@ -5788,18 +6203,18 @@ var Cc = Sc, Q = class extends cc {
 	for (let r = 0; r < 256; ++r) e.includes(r) || (e.push(r), t.push(256 + n), n += 1);
 	let r = t.map((e) => String.fromCharCode(e));
 	return Object.fromEntries(e.map((e, t) => [e, r[t]]));
-})(), Tc = ((e) => Object.fromEntries(Object.entries(e).map(([e, t]) => [t, e])))(wc), Ec = "\\p{P}\\u0021-\\u002F\\u003A-\\u0040\\u005B-\\u0060\\u007B-\\u007E", Dc = class extends Q {
+})(), Yc = ((e) => Object.fromEntries(Object.entries(e).map(([e, t]) => [t, e])))(Jc), Xc = "\\p{P}\\u0021-\\u002F\\u003A-\\u0040\\u005B-\\u0060\\u007B-\\u007E", Zc = class extends Q {
 	constructor(e) {
-		super(), this.config = e, this.add_prefix_space = this.config.add_prefix_space ?? !1, this.trim_offsets = this.config.trim_offsets ?? !1, this.use_regex = this.config.use_regex ?? !0, this.pattern = /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+/gu, this.byte_encoder = wc, this.text_encoder = new TextEncoder();
+		super(), this.config = e, this.add_prefix_space = this.config.add_prefix_space ?? !1, this.trim_offsets = this.config.trim_offsets ?? !1, this.use_regex = this.config.use_regex ?? !0, this.pattern = /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+/gu, this.byte_encoder = Jc, this.text_encoder = new TextEncoder();
 	}
 	pre_tokenize_text(e, t) {
 		return this.add_prefix_space && !e.startsWith(" ") && (e = " " + e), (this.use_regex ? e.match(this.pattern) || [] : [e]).map((e) => Array.from(this.text_encoder.encode(e), (e) => this.byte_encoder[e]).join(""));
 	}
-}, Oc = class extends Q {
+}, Qc = class extends Q {
 	pre_tokenize_text(e, t) {
 		return e.match(/\w+|[^\w\s]+/g) || [];
 	}
-}, kc = class extends Q {
+}, $c = class extends Q {
 	constructor(e) {
 		super(), this.replacement = e.replacement ?? "▁", this.str_rep = e.str_rep || this.replacement, this.prepend_scheme = e.prepend_scheme ?? "always";
 	}
@@ -5807,21 +6222,21 @@ var Cc = Sc, Q = class extends cc {
 		let { section_index: n = void 0 } = t ?? {}, r = e.replaceAll(" ", this.str_rep);
 		return !r.startsWith(this.replacement) && (this.prepend_scheme === "always" || this.prepend_scheme === "first" && n === 0) && (r = this.str_rep + r), [r];
 	}
-}, Ac = class extends Q {
+}, el = class extends Q {
 	constructor(e) {
-		super(), this.config = e, this.pattern = ms(this.config.pattern ?? {}, this.config.invert ?? !0);
+		super(), this.config = e, this.pattern = Rs(this.config.pattern ?? {}, this.config.invert ?? !0);
 	}
 	pre_tokenize_text(e) {
-		return this.pattern === null ? [] : this.config.invert ? (e.match(this.pattern) || []).filter((e) => e) : this.config.behavior?.toLowerCase() === "removed" ? e.split(this.pattern).filter((e) => e) : ic(e, this.pattern);
+		return this.pattern === null ? [] : this.config.invert ? (e.match(this.pattern) || []).filter((e) => e) : this.config.behavior?.toLowerCase() === "removed" ? e.split(this.pattern).filter((e) => e) : Oc(e, this.pattern);
 	}
-}, jc = class extends Q {
+}, tl = class extends Q {
 	constructor(e) {
-		super(), this.config = e, this.pattern = RegExp(`[^${Ec}]+|[${Ec}]+`, "gu");
+		super(), this.config = e, this.pattern = RegExp(`[^${Xc}]+|[${Xc}]+`, "gu");
 	}
 	pre_tokenize_text(e) {
 		return e.match(this.pattern) || [];
 	}
-}, Mc = class extends Q {
+}, nl = class extends Q {
 	constructor(e) {
 		super(), this.config = e;
 		let t = `[^\\d]+|\\d${this.config.individual_digits ? "" : "+"}`;
@@ -5830,32 +6245,32 @@ var Cc = Sc, Q = class extends cc {
 	pre_tokenize_text(e) {
 		return e.match(this.pattern) || [];
 	}
-}, Nc = class extends Q {
+}, rl = class extends Q {
 	constructor() {
-		super(), this.pattern = RegExp(`[^\\s${Ec}]+|[${Ec}]`, "gu");
+		super(), this.pattern = RegExp(`[^\\s${Xc}]+|[${Xc}]`, "gu");
 	}
 	pre_tokenize_text(e, t) {
 		return e.trim().match(this.pattern) || [];
 	}
-}, Pc = class extends Q {
+}, il = class extends Q {
 	constructor(e) {
-		super(), this.config = e, this.pattern = ms(this.config.pattern ?? {}), this.content = this.config.content ?? "";
+		super(), this.config = e, this.pattern = Rs(this.config.pattern ?? {}), this.content = this.config.content ?? "";
 	}
 	pre_tokenize_text(e) {
 		return this.pattern === null ? [e] : [e.replaceAll(this.pattern, this.config.content ?? "")];
 	}
-}, Fc = class extends Q {
+}, al = class extends Q {
 	constructor(e) {
-		super(), this.tokenizers = (e.pretokenizers ?? []).map((e) => zc(e));
+		super(), this.tokenizers = (e.pretokenizers ?? []).map((e) => ll(e));
 	}
 	pre_tokenize_text(e, t) {
 		return this.tokenizers.reduce((e, n) => n ? n.pre_tokenize(e, t) : e, [e]);
 	}
-}, Ic = class extends Q {
+}, ol = class extends Q {
 	pre_tokenize_text(e) {
-		return sc(e);
+		return jc(e);
 	}
-}, Lc = class extends Q {
+}, sl = class extends Q {
 	constructor(e) {
 		super(), this.config = e, this._length = e.length;
 	}
@@ -5865,34 +6280,34 @@ var Cc = Sc, Q = class extends cc {
 		return t;
 	}
 };
-function Rc(e) {
+function cl(e) {
 	if (e === null) return null;
 	switch (e.type) {
-		case "BertPreTokenizer": return new Nc();
-		case "Sequence": return new Fc(e);
-		case "Whitespace": return new Oc();
-		case "WhitespaceSplit": return new Ic();
-		case "Metaspace": return new kc(e);
-		case "ByteLevel": return new Dc(e);
-		case "Split": return new Ac(e);
-		case "Punctuation": return new jc(e);
-		case "Digits": return new Mc(e);
-		case "Replace": return new Pc(e);
-		case "FixedLength": return new Lc(e);
+		case "BertPreTokenizer": return new rl();
+		case "Sequence": return new al(e);
+		case "Whitespace": return new Qc();
+		case "WhitespaceSplit": return new ol();
+		case "Metaspace": return new $c(e);
+		case "ByteLevel": return new Zc(e);
+		case "Split": return new el(e);
+		case "Punctuation": return new tl(e);
+		case "Digits": return new nl(e);
+		case "Replace": return new il(e);
+		case "FixedLength": return new sl(e);
 		default: throw Error(`Unknown PreTokenizer type: ${e.type}`);
 	}
 }
-var zc = Rc, Bc = class extends cc {
+var ll = cl, ul = class extends Mc {
 	constructor(e) {
 		super(), this.config = e, this.vocab = [], this.tokens_to_ids = /* @__PURE__ */ new Map(), this.unk_token_id = void 0, this.unk_token = void 0, this.end_of_word_suffix = void 0, this.fuse_unk = this.config.fuse_unk ?? !1;
 	}
 	_call(e) {
 		let t = this.encode(e);
-		return this.fuse_unk && (t = Qs(t, this.tokens_to_ids, this.unk_token_id)), t;
+		return this.fuse_unk && (t = Sc(t, this.tokens_to_ids, this.unk_token_id)), t;
 	}
-}, Vc = class extends Bc {
+}, dl = class extends ul {
 	constructor(e) {
-		super(e), this.max_input_chars_per_word = 100, this.tokens_to_ids = rc(e.vocab), this.unk_token_id = this.tokens_to_ids.get(e.unk_token), this.unk_token = e.unk_token, this.max_input_chars_per_word = e.max_input_chars_per_word ?? 100, this.vocab = Array(this.tokens_to_ids.size);
+		super(e), this.max_input_chars_per_word = 100, this.tokens_to_ids = Dc(e.vocab), this.unk_token_id = this.tokens_to_ids.get(e.unk_token), this.unk_token = e.unk_token, this.max_input_chars_per_word = e.max_input_chars_per_word ?? 100, this.vocab = Array(this.tokens_to_ids.size);
 		for (let [e, t] of this.tokens_to_ids) this.vocab[t] = e;
 	}
 	encode(e) {
@@ -5924,16 +6339,16 @@ var zc = Rc, Bc = class extends cc {
 		}
 		return t;
 	}
-}, Hc = class e {
+}, fl = class e {
 	constructor(e, t) {
 		this.is_leaf = e, this.children = t;
 	}
 	static default() {
 		return new e(!1, /* @__PURE__ */ new Map());
 	}
-}, Uc = class {
+}, pl = class {
 	constructor() {
-		this.root = Hc.default();
+		this.root = fl.default();
 	}
 	extend(e) {
 		for (let t of e) this.push(t);
@@ -5942,7 +6357,7 @@ var zc = Rc, Bc = class extends cc {
 		let t = this.root;
 		for (let n of e) {
 			let e = t.children.get(n);
-			e === void 0 && (e = Hc.default(), t.children.set(n, e)), t = e;
+			e === void 0 && (e = fl.default(), t.children.set(n, e)), t = e;
 		}
 		t.is_leaf = !0;
 	}
@@ -5956,7 +6371,7 @@ var zc = Rc, Bc = class extends cc {
 			n.is_leaf && (yield r);
 		}
 	}
-}, Wc = class e {
+}, ml = class e {
 	constructor(e, t, n, r, i) {
 		this.token_id = e, this.node_id = t, this.pos = n, this.length = r, this.score = i, this.prev = null, this.backtrace_score = 0;
 	}
@@ -5964,14 +6379,14 @@ var zc = Rc, Bc = class extends cc {
 		let t = new e(this.token_id, this.node_id, this.pos, this.length, this.score);
 		return t.prev = this.prev, t.backtrace_score = this.backtrace_score, t;
 	}
-}, Gc = class {
+}, hl = class {
 	constructor(e, t, n) {
 		this.chars = Array.from(e), this.len = this.chars.length, this.bos_token_id = t, this.eos_token_id = n, this.nodes = [], this.begin_nodes = Array.from({ length: this.len + 1 }, () => []), this.end_nodes = Array.from({ length: this.len + 1 }, () => []);
-		let r = new Wc(this.bos_token_id ?? 0, 0, 0, 0, 0), i = new Wc(this.eos_token_id ?? 0, 1, this.len, 0, 0);
+		let r = new ml(this.bos_token_id ?? 0, 0, 0, 0, 0), i = new ml(this.eos_token_id ?? 0, 1, this.len, 0, 0);
 		this.nodes.push(r.clone()), this.nodes.push(i.clone()), this.begin_nodes[this.len].push(i), this.end_nodes[0].push(r);
 	}
 	insert(e, t, n, r) {
-		let i = this.nodes.length, a = new Wc(r, i, e, t, n);
+		let i = this.nodes.length, a = new ml(r, i, e, t, n);
 		this.begin_nodes[e].push(a), this.end_nodes[e + t].push(a), this.nodes.push(a);
 	}
 	viterbi() {
@@ -6006,33 +6421,33 @@ var zc = Rc, Bc = class extends cc {
 		return this.viterbi().map((e) => e.token_id);
 	}
 };
-function Kc(e) {
+function gl(e) {
 	if (e.length === 0) throw Error("Array must not be empty");
 	let t = e[0], n = 0;
 	for (let r = 1; r < e.length; ++r) e[r] < t && (t = e[r], n = r);
 	return [t, n];
 }
-var qc = class extends Bc {
+var _l = class extends ul {
 	constructor(e, t) {
 		super(e);
 		let n = e.vocab.length;
 		this.vocab = Array(n), this.scores = Array(n);
 		for (let t = 0; t < n; ++t) [this.vocab[t], this.scores[t]] = e.vocab[t];
-		this.unk_token_id = e.unk_id, this.unk_token = this.vocab[e.unk_id], this.tokens_to_ids = new Map(this.vocab.map((e, t) => [e, t])), this.bos_token = " ", this.bos_token_id = this.tokens_to_ids.get(this.bos_token), this.eos_token = t, this.eos_token_id = this.tokens_to_ids.get(this.eos_token), this.unk_token = this.vocab[this.unk_token_id], this.min_score = Kc(this.scores)[0], this.unk_score = this.min_score - 10, this.scores[this.unk_token_id] = this.unk_score, this.trie = new Uc(), this.trie.extend(this.vocab), this.fuse_unk = !0;
+		this.unk_token_id = e.unk_id, this.unk_token = this.vocab[e.unk_id], this.tokens_to_ids = new Map(this.vocab.map((e, t) => [e, t])), this.bos_token = " ", this.bos_token_id = this.tokens_to_ids.get(this.bos_token), this.eos_token = t, this.eos_token_id = this.tokens_to_ids.get(this.eos_token), this.unk_token = this.vocab[this.unk_token_id], this.min_score = gl(this.scores)[0], this.unk_score = this.min_score - 10, this.scores[this.unk_token_id] = this.unk_score, this.trie = new pl(), this.trie.extend(this.vocab), this.fuse_unk = !0;
 	}
 	populate_nodes(e) {
 		let t = e.chars, n = 0;
 		for (; n < t.length;) {
 			let r = !1, i = this.trie.common_prefix_search(t, n);
 			for (let t of i) {
-				let i = this.tokens_to_ids.get(t), a = this.scores[i], o = tc(t);
+				let i = this.tokens_to_ids.get(t), a = this.scores[i], o = Tc(t);
 				e.insert(n, o, a, i), !r && o === 1 && (r = !0);
 			}
 			r || e.insert(n, 1, this.unk_score, this.unk_token_id), n += 1;
 		}
 	}
 	tokenize(e) {
-		let t = new Gc(e, this.bos_token_id, this.eos_token_id);
+		let t = new hl(e, this.bos_token_id, this.eos_token_id);
 		return this.populate_nodes(t), t.tokens();
 	}
 	encode(e) {
@@ -6043,7 +6458,7 @@ var qc = class extends Bc {
 		}
 		return t;
 	}
-}, Jc = class {
+}, vl = class {
 	constructor(e = (e, t) => e > t, t = Infinity) {
 		this._heap = [], this._comparator = e, this._max_size = t;
 	}
@@ -6107,7 +6522,7 @@ var qc = class extends Bc {
 	_smallest() {
 		return 2 ** Math.floor(Math.log2(this.size)) - 1;
 	}
-}, Yc = class {
+}, yl = class {
 	constructor(e) {
 		this.capacity = e, this.cache = /* @__PURE__ */ new Map();
 	}
@@ -6122,12 +6537,12 @@ var qc = class extends Bc {
 	clear() {
 		this.cache.clear();
 	}
-}, Xc = class extends Bc {
+}, bl = class extends ul {
 	constructor(e) {
-		super(e), this.tokens_to_ids = rc(e.vocab), this.unk_token_id = this.tokens_to_ids.get(e.unk_token), this.unk_token = e.unk_token, this.vocab = Array(this.tokens_to_ids.size);
+		super(e), this.tokens_to_ids = Dc(e.vocab), this.unk_token_id = this.tokens_to_ids.get(e.unk_token), this.unk_token = e.unk_token, this.vocab = Array(this.tokens_to_ids.size);
 		for (let [e, t] of this.tokens_to_ids) this.vocab[t] = e;
 		let t = Array.isArray(e.merges[0]);
-		this.merges = t ? e.merges : e.merges.map((e) => e.split(" ", 2)), this.bpe_ranks = new Map(this.merges.map((e, t) => [JSON.stringify(e), t])), this.end_of_word_suffix = e.end_of_word_suffix, this.continuing_subword_suffix = e.continuing_subword_suffix ?? null, this.byte_fallback = this.config.byte_fallback ?? !1, this.byte_fallback && (this.text_encoder = new TextEncoder()), this.ignore_merges = this.config.ignore_merges ?? !1, this.max_length_to_cache = 256, this.cache_capacity = 1e4, this.cache = new Yc(this.cache_capacity);
+		this.merges = t ? e.merges : e.merges.map((e) => e.split(" ", 2)), this.bpe_ranks = new Map(this.merges.map((e, t) => [JSON.stringify(e), t])), this.end_of_word_suffix = e.end_of_word_suffix, this.continuing_subword_suffix = e.continuing_subword_suffix ?? null, this.byte_fallback = this.config.byte_fallback ?? !1, this.byte_fallback && (this.text_encoder = new TextEncoder()), this.ignore_merges = this.config.ignore_merges ?? !1, this.max_length_to_cache = 256, this.cache_capacity = 1e4, this.cache = new yl(this.cache_capacity);
 	}
 	clear_cache() {
 		this.cache.clear();
@@ -6140,7 +6555,7 @@ var qc = class extends Bc {
 		this.end_of_word_suffix && (n[n.length - 1] += this.end_of_word_suffix);
 		let r = [];
 		if (n.length > 1) {
-			let e = new Jc((e, t) => e.score < t.score), t = {
+			let e = new vl((e, t) => e.score < t.score), t = {
 				token: n[0],
 				bias: 0,
 				prev: null,
@@ -6195,24 +6610,24 @@ var qc = class extends Bc {
 		}
 		return t;
 	}
-}, Zc = class extends Bc {
+}, xl = class extends ul {
 	constructor(e, t) {
 		super(e);
 		let n = e.vocab;
-		this.tokens_to_ids = rc(t.target_lang ? n[t.target_lang] : n), this.bos_token = t.bos_token, this.bos_token_id = this.tokens_to_ids.get(this.bos_token), this.eos_token = t.eos_token, this.eos_token_id = this.tokens_to_ids.get(this.eos_token), this.pad_token = t.pad_token, this.pad_token_id = this.tokens_to_ids.get(this.pad_token), this.unk_token = t.unk_token, this.unk_token_id = this.tokens_to_ids.get(this.unk_token), this.vocab = Array(this.tokens_to_ids.size);
+		this.tokens_to_ids = Dc(t.target_lang ? n[t.target_lang] : n), this.bos_token = t.bos_token, this.bos_token_id = this.tokens_to_ids.get(this.bos_token), this.eos_token = t.eos_token, this.eos_token_id = this.tokens_to_ids.get(this.eos_token), this.pad_token = t.pad_token, this.pad_token_id = this.tokens_to_ids.get(this.pad_token), this.unk_token = t.unk_token, this.unk_token_id = this.tokens_to_ids.get(this.unk_token), this.vocab = Array(this.tokens_to_ids.size);
 		for (let [e, t] of this.tokens_to_ids) this.vocab[t] = e;
 	}
 	encode(e) {
 		return e;
 	}
 };
-function Qc(e, t) {
+function Sl(e, t) {
 	switch (e.type) {
-		case "WordPiece": return new Vc(e);
-		case "Unigram": return new qc(e, t.eos_token);
-		case "BPE": return new Xc(e);
+		case "WordPiece": return new dl(e);
+		case "Unigram": return new _l(e, t.eos_token);
+		case "BPE": return new bl(e);
 		default:
-			if (e.vocab) return Array.isArray(e.vocab) ? new qc(e, t.eos_token) : Object.hasOwn(e, "continuing_subword_prefix") && Object.hasOwn(e, "unk_token") ? Object.hasOwn(e, "merges") ? new Xc(e) : new Vc(e) : new Zc(e, {
+			if (e.vocab) return Array.isArray(e.vocab) ? new _l(e, t.eos_token) : Object.hasOwn(e, "continuing_subword_prefix") && Object.hasOwn(e, "unk_token") ? Object.hasOwn(e, "merges") ? new bl(e) : new dl(e) : new xl(e, {
 				target_lang: t.target_lang,
 				bos_token: t.bos_token,
 				eos_token: t.eos_token,
@@ -6222,14 +6637,14 @@ function Qc(e, t) {
 			throw Error(`Unknown TokenizerModel type: ${e?.type}`);
 	}
 }
-var $c = Qc, el = class extends cc {
+var Cl = Sl, wl = class extends Mc {
 	constructor(e) {
 		super(), this.config = e;
 	}
 	_call(e, ...t) {
 		return this.post_process(e, ...t);
 	}
-}, tl = class extends el {
+}, Tl = class extends wl {
 	post_process(e, t = null, n = !0) {
 		let r = t === null ? this.config.single : this.config.pair, i = [], a = [];
 		for (let o of r) "SpecialToken" in o ? n && (i.push(o.SpecialToken.id), a.push(o.SpecialToken.type_id)) : "Sequence" in o && (o.Sequence.id === "A" ? (i = X(i, e), a = X(a, Array(e.length).fill(o.Sequence.type_id))) : o.Sequence.id === "B" && (i = X(i, t), a = X(a, Array(t.length).fill(o.Sequence.type_id))));
@@ -6238,14 +6653,14 @@ var $c = Qc, el = class extends cc {
 			token_type_ids: a
 		};
 	}
-}, nl = class extends el {
+}, El = class extends wl {
 	post_process(e, t = null) {
 		return {
 			tokens: e,
 			tokens_pair: t
 		};
 	}
-}, rl = class extends el {
+}, Dl = class extends wl {
 	constructor(e) {
 		super(e), this.sep = e.sep, this.cls = e.cls;
 	}
@@ -6261,7 +6676,7 @@ var $c = Qc, el = class extends cc {
 			token_type_ids: r
 		};
 	}
-}, il = class extends el {
+}, Ol = class extends wl {
 	constructor(e) {
 		super(e), this.sep = e.sep, this.cls = e.cls;
 	}
@@ -6277,9 +6692,9 @@ var $c = Qc, el = class extends cc {
 			token_type_ids: r
 		};
 	}
-}, al = class extends el {
+}, kl = class extends wl {
 	constructor(e) {
-		super(e), this.processors = (e.processors ?? []).map((e) => sl(e));
+		super(e), this.processors = (e.processors ?? []).map((e) => jl(e));
 	}
 	post_process(e, t = null, n = !0) {
 		let r = {
@@ -6290,18 +6705,18 @@ var $c = Qc, el = class extends cc {
 		return r;
 	}
 };
-function ol(e) {
+function Al(e) {
 	if (e === null) return null;
 	switch (e.type) {
-		case "TemplateProcessing": return new tl(e);
-		case "ByteLevel": return new nl(e);
-		case "BertProcessing": return new rl(e);
-		case "RobertaProcessing": return new il(e);
-		case "Sequence": return new al(e);
+		case "TemplateProcessing": return new Tl(e);
+		case "ByteLevel": return new El(e);
+		case "BertProcessing": return new Dl(e);
+		case "RobertaProcessing": return new Ol(e);
+		case "Sequence": return new kl(e);
 		default: throw Error(`Unknown PostProcessor type: ${e.type}`);
 	}
 }
-var sl = ol, $ = class extends cc {
+var jl = Al, $ = class extends Mc {
 	constructor(e) {
 		super(), this.config = e, this.added_tokens = [], this.end_of_word_suffix = null, this.trim_offsets = "trim_offsets" in e && e.trim_offsets;
 	}
@@ -6311,9 +6726,9 @@ var sl = ol, $ = class extends cc {
 	decode(e) {
 		return this.decode_chain(e).join("");
 	}
-}, cl = class extends $ {
+}, Ml = class extends $ {
 	constructor(e) {
-		super(e), this.byte_decoder = Tc, this.text_decoder = new TextDecoder("utf-8", {
+		super(e), this.byte_decoder = Yc, this.text_decoder = new TextDecoder("utf-8", {
 			fatal: !1,
 			ignoreBOM: !0
 		}), this.end_of_word_suffix = null;
@@ -6327,7 +6742,7 @@ var sl = ol, $ = class extends cc {
 		for (let r of e) this.added_tokens.find((e) => e.content === r) === void 0 ? n.push(r) : (n.length > 0 && (t.push(this.convert_tokens_to_string(n)), n = []), t.push(r));
 		return n.length > 0 && t.push(this.convert_tokens_to_string(n)), t;
 	}
-}, ll = class extends $ {
+}, Nl = class extends $ {
 	constructor(e) {
 		super(e), this.cleanup = e.cleanup;
 	}
@@ -6337,10 +6752,10 @@ var sl = ol, $ = class extends cc {
 				let t = this.config.prefix;
 				e = t && e.startsWith(t) ? e.replace(t, "") : " " + e;
 			}
-			return this.cleanup && (e = ps(e)), e;
+			return this.cleanup && (e = Ls(e)), e;
 		});
 	}
-}, ul = class extends $ {
+}, Pl = class extends $ {
 	constructor(e) {
 		super(e), this.replacement = e.replacement ?? "▁";
 	}
@@ -6352,14 +6767,14 @@ var sl = ol, $ = class extends cc {
 		}
 		return t;
 	}
-}, dl = class extends $ {
+}, Fl = class extends $ {
 	constructor(e) {
 		super(e), this.suffix = e.suffix ?? "";
 	}
 	decode_chain(e) {
 		return e.map((t, n) => t.replaceAll(this.suffix, n === e.length - 1 ? "" : " "));
 	}
-}, fl = class extends $ {
+}, Il = class extends $ {
 	constructor(e) {
 		super(e), this.pad_token = e.pad_token ?? "", this.word_delimiter_token = e.word_delimiter_token ?? "", this.cleanup = e.cleanup;
 	}
@@ -6368,31 +6783,31 @@ var sl = ol, $ = class extends cc {
 		let t = [e[0]];
 		for (let n = 1; n < e.length; ++n) e[n] !== t.at(-1) && t.push(e[n]);
 		let n = t.filter((e) => e !== this.pad_token).join("");
-		return this.cleanup && (n = ps(n).replaceAll(this.word_delimiter_token, " ").trim()), n;
+		return this.cleanup && (n = Ls(n).replaceAll(this.word_delimiter_token, " ").trim()), n;
 	}
 	decode_chain(e) {
 		return [this.convert_tokens_to_string(e)];
 	}
-}, pl = class extends $ {
+}, Ll = class extends $ {
 	constructor(e) {
-		super(e), this.decoders = (e.decoders ?? []).map((e) => yl(e));
+		super(e), this.decoders = (e.decoders ?? []).map((e) => Ul(e));
 	}
 	decode_chain(e) {
 		return this.decoders.reduce((e, t) => t.decode_chain(e), e);
 	}
-}, ml = class extends $ {
+}, Rl = class extends $ {
 	constructor(e) {
-		super(e), this.pattern = ms(this.config.pattern);
+		super(e), this.pattern = Rs(this.config.pattern);
 	}
 	decode_chain(e) {
 		let t = this.config.content ?? "", n = this.pattern;
 		return n === null ? e : e.map((e) => e.replaceAll(n, t));
 	}
-}, hl = class extends $ {
+}, zl = class extends $ {
 	decode_chain(e) {
 		return [e.join("")];
 	}
-}, gl = class extends $ {
+}, Bl = class extends $ {
 	constructor(e) {
 		super(e), this.content = e.content ?? "", this.start = e.start ?? 0, this.stop = e.stop ?? 0;
 	}
@@ -6409,7 +6824,7 @@ var sl = ol, $ = class extends cc {
 			return e.slice(t, n);
 		});
 	}
-}, _l = class extends $ {
+}, Vl = class extends $ {
 	constructor(e) {
 		super(e), this.text_decoder = new TextDecoder();
 	}
@@ -6437,25 +6852,25 @@ var sl = ol, $ = class extends cc {
 		return t;
 	}
 };
-function vl(e) {
+function Hl(e) {
 	if (e === null) return null;
 	switch (e.type) {
-		case "ByteLevel": return new cl(e);
-		case "WordPiece": return new ll(e);
-		case "Metaspace": return new ul(e);
-		case "BPEDecoder": return new dl(e);
-		case "CTC": return new fl(e);
-		case "Sequence": return new pl(e);
-		case "Replace": return new ml(e);
-		case "Fuse": return new hl(e);
-		case "Strip": return new gl(e);
-		case "ByteFallback": return new _l(e);
+		case "ByteLevel": return new Ml(e);
+		case "WordPiece": return new Nl(e);
+		case "Metaspace": return new Pl(e);
+		case "BPEDecoder": return new Fl(e);
+		case "CTC": return new Il(e);
+		case "Sequence": return new Ll(e);
+		case "Replace": return new Rl(e);
+		case "Fuse": return new zl(e);
+		case "Strip": return new Bl(e);
+		case "ByteFallback": return new Vl(e);
 		default: throw Error(`Unknown Decoder type: ${e.type}`);
 	}
 }
-var yl = vl, bl = class {
+var Ul = Hl, Wl = class {
 	constructor(e, t) {
-		let n = oc(e, "Tokenizer", [
+		let n = Ac(e, "Tokenizer", [
 			"model",
 			"decoder",
 			"post_processor",
@@ -6463,13 +6878,13 @@ var yl = vl, bl = class {
 			"normalizer"
 		]);
 		if (n) throw Error(n);
-		let r = oc(t, "Config");
+		let r = Ac(t, "Config");
 		if (r) throw Error(r);
-		this.tokenizer = e, this.config = t, this.normalizer = Cc(this.tokenizer.normalizer), this.pre_tokenizer = zc(this.tokenizer.pre_tokenizer), this.model = $c(this.tokenizer.model, this.config), this.post_processor = sl(this.tokenizer.post_processor), this.decoder = yl(this.tokenizer.decoder), this.special_tokens = [], this.all_special_ids = [], this.added_tokens = [];
+		this.tokenizer = e, this.config = t, this.normalizer = qc(this.tokenizer.normalizer), this.pre_tokenizer = ll(this.tokenizer.pre_tokenizer), this.model = Cl(this.tokenizer.model, this.config), this.post_processor = jl(this.tokenizer.post_processor), this.decoder = Ul(this.tokenizer.decoder), this.special_tokens = [], this.all_special_ids = [], this.added_tokens = [];
 		let i = [], a = [];
 		this.added_tokens_map = /* @__PURE__ */ new Map();
 		for (let e of this.tokenizer.added_tokens) {
-			let t = new ds(e);
+			let t = new Fs(e);
 			if (this.added_tokens.push(t), this.model.tokens_to_ids.set(t.content, t.id), this.model.vocab[t.id] = t.content, t.special && (this.special_tokens.push(t.content), this.all_special_ids.push(t.id)), this.added_tokens_map.set(t.content, t), t.normalized && this.normalizer !== null) {
 				let e = this.normalizer(t.content);
 				a.push(e), this.added_tokens_map.set(e, t);
@@ -6477,7 +6892,7 @@ var yl = vl, bl = class {
 		}
 		(this.config.additional_special_tokens ?? []).forEach((e) => {
 			this.special_tokens.includes(e) || this.special_tokens.push(e);
-		}), this.decoder && (this.decoder.added_tokens = this.added_tokens, this.decoder.end_of_word_suffix = this.model.end_of_word_suffix), this.splitter_unnormalized = new us(i), this.splitter_normalized = new us(a), this.remove_space = this.config.remove_space, this.clean_up_tokenization_spaces = this.config.clean_up_tokenization_spaces ?? !0, this.do_lowercase_and_remove_accent = this.config.do_lowercase_and_remove_accent ?? !1;
+		}), this.decoder && (this.decoder.added_tokens = this.added_tokens, this.decoder.end_of_word_suffix = this.model.end_of_word_suffix), this.splitter_unnormalized = new Ps(i), this.splitter_normalized = new Ps(a), this.remove_space = this.config.remove_space, this.clean_up_tokenization_spaces = this.config.clean_up_tokenization_spaces ?? !0, this.do_lowercase_and_remove_accent = this.config.do_lowercase_and_remove_accent ?? !1;
 	}
 	encode(e, { text_pair: t = null, add_special_tokens: n = !0, return_token_type_ids: r = null } = {}) {
 		let { tokens: i, token_type_ids: a } = this.tokenize_helper(e, {
@@ -6491,11 +6906,11 @@ var yl = vl, bl = class {
 		return r && a && (s.token_type_ids = a), s;
 	}
 	decode(e, t = {}) {
-		if (!Array.isArray(e) || e.length === 0 || !ec(e[0])) throw Error("token_ids must be a non-empty array of integers.");
+		if (!Array.isArray(e) || e.length === 0 || !wc(e[0])) throw Error("token_ids must be a non-empty array of integers.");
 		let n = e.map((e) => this.model.vocab[Number(e)] ?? this.model.unk_token);
 		t.skip_special_tokens && (n = n.filter((e) => !this.special_tokens.includes(e)));
 		let r = this.decoder ? this.decoder(n) : n.join(" ");
-		return this.decoder && this.decoder.end_of_word_suffix && (r = r.replaceAll(this.decoder.end_of_word_suffix, " "), t.skip_special_tokens && (r = r.trim())), (t.clean_up_tokenization_spaces ?? this.clean_up_tokenization_spaces) && (r = ps(r)), r;
+		return this.decoder && this.decoder.end_of_word_suffix && (r = r.replaceAll(this.decoder.end_of_word_suffix, " "), t.skip_special_tokens && (r = r.trim())), (t.clean_up_tokenization_spaces ?? this.clean_up_tokenization_spaces) && (r = Ls(r)), r;
 	}
 	tokenize(e, { text_pair: t = null, add_special_tokens: n = !1 } = {}) {
 		return this.tokenize_helper(e, {
@@ -6512,7 +6927,7 @@ var yl = vl, bl = class {
 		}), t.flatMap((e, t) => {
 			if (e.length === 0) return [];
 			if (this.added_tokens_map.has(e)) return [e];
-			if (this.remove_space === !0 && (e = e.trim().split(/\s+/).join(" ")), this.do_lowercase_and_remove_accent && (e = nc(e)), this.normalizer !== null && (e = this.normalizer(e)), e.length === 0) return [];
+			if (this.remove_space === !0 && (e = e.trim().split(/\s+/).join(" ")), this.do_lowercase_and_remove_accent && (e = Ec(e)), this.normalizer !== null && (e = this.normalizer(e)), e.length === 0) return [];
 			let n = this.splitter_normalized.split(e);
 			return n.forEach((e, t) => {
 				let r = this.added_tokens_map.get(e);
@@ -6548,22 +6963,22 @@ var yl = vl, bl = class {
 		}
 		return t;
 	}
-}, xl = 16, Sl = () => Array.from(crypto.getRandomValues(new Uint8Array(xl)), (e) => e.toString(16).padStart(2, "0")).join(""), Cl = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+", wl = class {
+}, Gl = 16, Kl = () => Array.from(crypto.getRandomValues(new Uint8Array(Gl)), (e) => e.toString(16).padStart(2, "0")).join(""), ql = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+", Jl = class {
 	#e;
 	#t;
 	#n;
 	constructor(t, n) {
-		let r = Sl(), i = (e) => n.has(e) ? `\u{f0000}${r}${e}` : e, a = {
+		let r = Kl(), i = (e) => n.has(e) ? `\u{f0000}${r}${e}` : e, a = {
 			...t,
-			...Tl,
+			...Yl,
 			normalizer: t.normalizer ?? null,
 			decoder: t.decoder ?? null
 		};
 		try {
-			this.#e = new bl({
+			this.#e = new Wl({
 				...a,
-				pre_tokenizer: Dl(t.pre_tokenizer ?? null),
-				model: El(t.model, i)
+				pre_tokenizer: Zl(t.pre_tokenizer ?? null),
+				model: Xl(t.model, i)
 			}, {});
 		} catch (t) {
 			let n = t instanceof Error ? t.message : String(t);
@@ -6591,11 +7006,11 @@ var yl = vl, bl = class {
 	decode(e) {
 		return this.#e.decoder?.(e) ?? e.join(" ");
 	}
-}, Tl = {
+}, Yl = {
 	added_tokens: [],
 	post_processor: null
 };
-function El(e, t) {
+function Xl(e, t) {
 	let n = ((e) => Array.isArray(e))(e.vocab) ? e.vocab.map(([e, n]) => [t(e), n]) : Object.fromEntries(Object.entries(e.vocab).map(([e, n]) => [t(e), n])), r = (e, n) => [
 		e,
 		n,
@@ -6611,10 +7026,10 @@ function El(e, t) {
 		...e.unk_token && { unk_token: t(e.unk_token) }
 	};
 }
-function Dl(e) {
+function Zl(e) {
 	return e === null ? null : e.type === "Sequence" ? {
 		...e,
-		pretokenizers: e.pretokenizers.map(Dl)
+		pretokenizers: e.pretokenizers.map(Zl)
 	} : e.type === "Metaspace" && e.prepend_scheme === void 0 ? {
 		...e,
 		prepend_scheme: e.add_prefix_space === !1 ? "never" : "always"
@@ -6622,7 +7037,7 @@ function Dl(e) {
 		type: "Sequence",
 		pretokenizers: [{
 			type: "Split",
-			pattern: { Regex: Cl },
+			pattern: { Regex: ql },
 			behavior: "Isolated",
 			invert: !1
 		}, {
@@ -6632,25 +7047,25 @@ function Dl(e) {
 	} : e;
 }
 // src/text/pieces.ts
-var Ol = /^<0x([0-9A-Fa-f]{2})>$/, kl = {
+var Ql = /^<0x([0-9A-Fa-f]{2})>$/, $l = {
 	byteLevel: !1,
 	replace: [],
 	byteFallback: !1,
 	stripSpaces: 0,
 	dropInFirst: void 0
 };
-function Al(e) {
-	let t = e ? Ml(e) : [], n = t.findIndex(({ type: e }) => e === "Fuse"), r = t.filter(({ type: e }) => e !== "Fuse");
+function eu(e) {
+	let t = e ? nu(e) : [], n = t.findIndex(({ type: e }) => e === "Fuse"), r = t.filter(({ type: e }) => e !== "Fuse");
 	if (r.length === 1 && r[0].type === "ByteLevel") return {
-		...kl,
+		...$l,
 		byteLevel: !0
 	};
-	let i = t.length > 0 ? kl : void 0;
+	let i = t.length > 0 ? $l : void 0;
 	return t.forEach((e, t) => {
-		i !== void 0 && e.type !== "Fuse" && (i = jl(i, e, n >= 0 && t > n));
+		i !== void 0 && e.type !== "Fuse" && (i = tu(i, e, n >= 0 && t > n));
 	}), i;
 }
-function jl(e, t, n) {
+function tu(e, t, n) {
 	let { type: r } = t;
 	if (r === "Replace" && !n) {
 		let n = t.pattern.String;
@@ -6676,29 +7091,29 @@ function jl(e, t, n) {
 		};
 	}
 }
-var Ml = (e) => e.type === "Sequence" ? e.decoders.flatMap(Ml) : [e], Nl = (() => {
+var nu = (e) => e.type === "Sequence" ? e.decoders.flatMap(nu) : [e], ru = (() => {
 	let e = (e) => e >= 33 && e < 127 || e >= 161 && e !== 173, t = 256;
 	return new Map(Array.from({ length: 256 }, (n, r) => [String.fromCharCode(e(r) ? r : t++), r]));
-})(), Pl = new TextEncoder();
-function Fl(e, t, n) {
+})(), iu = new TextEncoder();
+function au(e, t, n) {
 	if (e.byteLevel) {
-		let e = Array.from(t, (e) => Nl.get(e));
-		return e.includes(void 0) ? Pl.encode(t) : Uint8Array.from(e);
+		let e = Array.from(t, (e) => ru.get(e));
+		return e.includes(void 0) ? iu.encode(t) : Uint8Array.from(e);
 	}
 	let r = n && e.dropInFirst !== void 0 ? t.replaceAll(e.dropInFirst, "") : t;
 	for (let [t, n] of e.replace) r = r.replaceAll(t, n);
-	let i = e.byteFallback ? Ol.exec(r) : null;
-	return i ? Uint8Array.of(parseInt(i[1], 16)) : Pl.encode(r);
+	let i = e.byteFallback ? Ql.exec(r) : null;
+	return i ? Uint8Array.of(parseInt(i[1], 16)) : iu.encode(r);
 }
 // src/text/prompt.ts
-var Il = (e) => ({
+var ou = (e) => ({
 	text: e,
 	literal: [[0, e.length]]
-}), Ll = (e) => ({
+}), su = (e) => ({
 	text: e,
 	literal: []
 });
-function* Rl({ text: e, literal: t }, n) {
+function* cu({ text: e, literal: t }, n) {
 	let r = 0;
 	for (let i = n.search(e); i !== void 0;) {
 		for (; r < t.length && t[r][1] <= i.begin;) r++;
@@ -6707,7 +7122,7 @@ function* Rl({ text: e, literal: t }, n) {
 	}
 }
 // src/text/sections.ts
-var zl = /\p{White_Space}+$/u, Bl = /^\p{White_Space}+/u, Vl = /[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}]$/u, Hl = /^[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}]/u, Ul = class {
+var lu = /\p{White_Space}+$/u, uu = /^\p{White_Space}+/u, du = /[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}]$/u, fu = /^[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}]/u, pu = class {
 	#e;
 	#t;
 	#n;
@@ -6717,13 +7132,13 @@ var zl = /\p{White_Space}+$/u, Bl = /^\p{White_Space}+/u, Vl = /[\p{Alphabetic}\
 	#o;
 	constructor(e, t, n) {
 		let r = t.filter(({ content: e }) => !n.has(e)), i = ({ normalized: e, special: t }) => e ?? t !== !0;
-		this.#e = e, this.#t = n, this.#r = new Map(r.filter((e) => !i(e)).map((e) => [e.content, e])), this.#a = new Map(r.filter(i).map((t) => [e.normalize(t.content), t])), this.#n = new Oo(n.keys()), this.#i = new Oo(this.#r.keys()), this.#o = new Oo(this.#a.keys());
+		this.#e = e, this.#t = n, this.#r = new Map(r.filter((e) => !i(e)).map((e) => [e.content, e])), this.#a = new Map(r.filter(i).map((t) => [e.normalize(t.content), t])), this.#n = new Qo(n.keys()), this.#i = new Qo(this.#r.keys()), this.#o = new Qo(this.#a.keys());
 	}
 	encode(e) {
-		return Wl({
+		return mu({
 			text: e.text,
 			begin: 0
-		}, Rl(e, this.#n), this.#t).flatMap((e) => this.#s(e, this.#i, this.#r)).flatMap((e) => {
+		}, cu(e, this.#n), this.#t).flatMap((e) => this.#s(e, this.#i, this.#r)).flatMap((e) => {
 			if ("id" in e) return [e.id];
 			let t = {
 				text: this.#e.normalize(e.text),
@@ -6733,10 +7148,10 @@ var zl = /\p{White_Space}+$/u, Bl = /^\p{White_Space}+/u, Vl = /[\p{Alphabetic}\
 		});
 	}
 	#s(e, t, n) {
-		return "id" in e ? [e] : Wl(e, t.matches(e.text), n);
+		return "id" in e ? [e] : mu(e, t.matches(e.text), n);
 	}
 };
-function Wl({ text: e, begin: t }, n, r) {
+function mu({ text: e, begin: t }, n, r) {
 	let i = [], a = 0, o = (n) => {
 		n > a && i.push({
 			text: e.slice(a, n),
@@ -6745,18 +7160,18 @@ function Wl({ text: e, begin: t }, n, r) {
 	};
 	for (let t of n) {
 		let n = r.get(t.word), [s, c] = [e.slice(a, t.begin), e.slice(t.end)];
-		n.single_word && (Vl.test(s) || Hl.test(c)) || (o(t.begin - (n.lstrip ? zl.exec(s)?.[0].length ?? 0 : 0)), i.push({ id: n.id }), a = t.end + (n.rstrip ? Bl.exec(c)?.[0].length ?? 0 : 0));
+		n.single_word && (du.test(s) || fu.test(c)) || (o(t.begin - (n.lstrip ? lu.exec(s)?.[0].length ?? 0 : 0)), i.push({ id: n.id }), a = t.end + (n.rstrip ? uu.exec(c)?.[0].length ?? 0 : 0));
 	}
 	return o(e.length), i;
 }
 // src/text/tokens.ts
-var Gl = /^(?:<\|[^|>]*\|>|<｜[^｜>]*｜>)$/;
-function Kl({ json: e, meta: t }) {
+var hu = /^(?:<\|[^|>]*\|>|<｜[^｜>]*｜>)$/;
+function gu({ json: e, meta: t }) {
 	let n = new Set(Object.values(t.special));
-	return new Map((e.added_tokens ?? []).filter(({ id: e, content: r, special: i }) => i === !0 || t.eos_ids.includes(e) || e === t.bos_id || n.has(r) || Gl.test(r)).map((e) => [e.content, e]));
+	return new Map((e.added_tokens ?? []).filter(({ id: e, content: r, special: i }) => i === !0 || t.eos_ids.includes(e) || e === t.bos_id || n.has(r) || hu.test(r)).map((e) => [e.content, e]));
 }
 // src/text/tokenizer.ts
-var ql = /\p{Surrogate}/u, Jl = class {
+var _u = /\p{Surrogate}/u, vu = class {
 	spec;
 	control;
 	size;
@@ -6770,12 +7185,12 @@ var ql = /\p{Surrogate}/u, Jl = class {
 	#s;
 	constructor(e) {
 		let { json: t, meta: n } = e, r = t.added_tokens ?? [];
-		this.spec = e, this.control = Kl(e), this.#e = new wl(t, new Set(this.control.keys())), this.#t = new Ul(this.#e, r, this.control), this.#n = new Map(r.map(({ id: e, content: t }) => [e, t])), this.#r = new Map(r.map(({ id: e, content: t }) => [t, e])), this.size = Math.max(this.#e.size, ...r.map(({ id: e }) => e + 1));
+		this.spec = e, this.control = gu(e), this.#e = new Jl(t, new Set(this.control.keys())), this.#t = new pu(this.#e, r, this.control), this.#n = new Map(r.map(({ id: e, content: t }) => [e, t])), this.#r = new Map(r.map(({ id: e, content: t }) => [t, e])), this.size = Math.max(this.#e.size, ...r.map(({ id: e }) => e + 1));
 		let { vocab: i } = t.model, a = Array.isArray(i) ? new Map(i.map(([e], t) => [e, t])) : void 0;
-		this.#i = (e) => a ? a.get(e) : i[e], this.#a = Al(t.decoder), this.#o = /* @__PURE__ */ new Set([...Array.from(this.control.values(), ({ id: e }) => e), ...n.eos_ids]), this.#s = cs(e, (e) => this.idOf(e));
+		this.#i = (e) => a ? a.get(e) : i[e], this.#a = eu(t.decoder), this.#o = /* @__PURE__ */ new Set([...Array.from(this.control.values(), ({ id: e }) => e), ...n.eos_ids]), this.#s = Ms(e, (e) => this.idOf(e));
 	}
 	encode(t, n = !0) {
-		let r = typeof t == "string" ? Il(t) : t, i = ql.exec(r.text);
+		let r = typeof t == "string" ? ou(t) : t, i = _u.exec(r.text);
 		if (i !== null) throw new e("usage", `The text holds half of a character at position ${i.index}.`, {
 			why: "UTF-8 cannot hold it.",
 			hint: "Cut texts between characters."
@@ -6792,7 +7207,7 @@ var ql = /\p{Surrogate}/u, Jl = class {
 		return Array.from(e, (e) => n.push(e)).join("") + n.finish();
 	}
 	stream(e = {}) {
-		return new ss(this.#c, e);
+		return new js(this.#c, e);
 	}
 	tokenText(e) {
 		return this.decode([e], {
@@ -6820,14 +7235,14 @@ var ql = /\p{Surrogate}/u, Jl = class {
 		isHidden: (t) => e.#o.has(t),
 		bytesOf: (t, n) => {
 			let r = e.#l(t);
-			return r === void 0 ? /* @__PURE__ */ new Uint8Array() : e.#a && Fl(e.#a, r, n);
+			return r === void 0 ? /* @__PURE__ */ new Uint8Array() : e.#a && au(e.#a, r, n);
 		},
 		decodeAll: (t) => e.#e.decode(t.flatMap((t) => e.#l(t) ?? []))
 	}))(this);
 	#l(e) {
 		return this.#n.get(e) ?? this.#e.tokenOf(e);
 	}
-}, Yl = [
+}, yu = [
 	"multipleOf",
 	"uniqueItems",
 	"not",
@@ -6838,48 +7253,48 @@ var ql = /\p{Surrogate}/u, Jl = class {
 	"dependentRequired",
 	"dependentSchemas",
 	"dependencies"
-], Xl = [
+], bu = [
 	"items",
 	"additionalProperties",
 	"propertyNames",
 	"unevaluatedItems",
 	"unevaluatedProperties"
-], Zl = [
+], xu = [
 	"prefixItems",
 	"anyOf",
 	"oneOf",
 	"allOf"
-], Ql = [
+], Su = [
 	"properties",
 	"patternProperties",
 	"$defs",
 	"definitions"
-], $l = [
+], Cu = [
 	"minimum",
 	"maximum",
 	"exclusiveMinimum",
 	"exclusiveMaximum"
-], eu = (e) => typeof e == "object" && !!e && !Array.isArray(e);
-function tu(t) {
+], wu = (e) => typeof e == "object" && !!e && !Array.isArray(e);
+function Tu(t) {
 	let n;
 	try {
 		n = JSON.parse(t);
 	} catch (t) {
 		throw new e("usage", "The JSON schema is no JSON.", { why: String(t) });
 	}
-	return JSON.stringify(nu(n));
+	return JSON.stringify(Eu(n));
 }
-function nu(e) {
-	if (!eu(e)) return e;
-	let t = Yl.find((t) => t in e) ?? (Array.isArray(e.allOf) && e.allOf.length > 1 ? "allOf" : void 0);
-	if (t !== void 0) throw iu(t);
-	let n = Object.entries(ru(e)).map(([e, t]) => Xl.includes(e) ? [e, nu(t)] : Zl.includes(e) && Array.isArray(t) ? [e, t.map(nu)] : Ql.includes(e) && eu(t) ? [e, Object.fromEntries(Object.entries(t).map(([e, t]) => [e, nu(t)]))] : [e, t]);
+function Eu(e) {
+	if (!wu(e)) return e;
+	let t = yu.find((t) => t in e) ?? (Array.isArray(e.allOf) && e.allOf.length > 1 ? "allOf" : void 0);
+	if (t !== void 0) throw Ou(t);
+	let n = Object.entries(Du(e)).map(([e, t]) => bu.includes(e) ? [e, Eu(t)] : xu.includes(e) && Array.isArray(t) ? [e, t.map(Eu)] : Su.includes(e) && wu(t) ? [e, Object.fromEntries(Object.entries(t).map(([e, t]) => [e, Eu(t)]))] : [e, t]);
 	return Object.fromEntries(n);
 }
-function ru(e) {
-	let t = $l.find((t) => t in e);
+function Du(e) {
+	let t = Cu.find((t) => t in e);
 	if (t === void 0) return e;
-	if (e.type !== "integer") throw iu(t);
+	if (e.type !== "integer") throw Ou(t);
 	let n = (t, n) => Number(e[t] ?? n), { exclusiveMinimum: r, exclusiveMaximum: i, ...a } = e, o = Math.ceil(n("minimum", -(2 ** 53 - 1))), s = Math.floor(n("maximum", 2 ** 53 - 1));
 	return {
 		...a,
@@ -6887,13 +7302,13 @@ function ru(e) {
 		maximum: i === void 0 ? s : Math.min(s, Math.ceil(Number(i)) - 1)
 	};
 }
-var iu = (t) => new e("usage", `The JSON schema says ${t}, which an answer cannot be kept to in a page.`, {
+var Ou = (t) => new e("usage", `The JSON schema says ${t}, which an answer cannot be kept to in a page.`, {
 	why: "The grammar engine would pass over it.",
 	hint: "Leave it out, and check the answer yourself."
-}), au = 32;
-function ou(t, n, r, i) {
+}), ku = 32;
+function Au(t, n, r, i) {
 	let a, o = async () => {
-		let e = su(await t()), { kind: a, tokens: o } = n.vocabulary(), s = await e.TokenizerInfo.createTokenizerInfo(o, a, !1, r, [...i]);
+		let e = ju(await t()), { kind: a, tokens: o } = n.vocabulary(), s = await e.TokenizerInfo.createTokenizerInfo(o, a, !1, r, [...i]);
 		return {
 			grammars: e,
 			compiler: await e.GrammarCompiler.createGrammarCompiler(s)
@@ -6901,14 +7316,14 @@ function ou(t, n, r, i) {
 	};
 	return async (t) => {
 		try {
-			let { grammars: e, compiler: n } = await (a ??= o()), r = await cu(n, t);
-			return new lu(await e.GrammarMatcher.createGrammarMatcher(r), r);
+			let { grammars: e, compiler: n } = await (a ??= o()), r = await Mu(n, t);
+			return new Nu(await e.GrammarMatcher.createGrammarMatcher(r), r);
 		} catch (t) {
 			throw t instanceof e ? t : new e("usage", "The structure that the answer must have cannot be used.", { why: t instanceof Error ? t.message : String(t) });
 		}
 	};
 }
-function su(e) {
+function ju(e) {
 	let t = [
 		e,
 		e.default,
@@ -6917,15 +7332,15 @@ function su(e) {
 	if (t === void 0) throw Error("What was loaded is not @mlc-ai/web-xgrammar.");
 	return t;
 }
-function cu(e, t) {
+function Mu(e, t) {
 	switch (t.kind) {
 		case "json": return e.compileBuiltinJSONGrammar();
-		case "schema": return e.compileJSONSchema(tu(t.schema), !0, void 0, void 0, !0, au);
+		case "schema": return e.compileJSONSchema(Tu(t.schema), !0, void 0, void 0, !0, ku);
 		case "grammar": return e.compileGrammar(t.grammar);
 		case "structural_tag": return e.compileStructuralTag(t.tag);
 	}
 }
-var lu = class {
+var Nu = class {
 	#e;
 	#t;
 	constructor(e, t) {
@@ -6940,7 +7355,7 @@ var lu = class {
 	close() {
 		this.#e.dispose(), this.#t.dispose();
 	}
-}, uu = "tool_use", du = class t {
+}, Pu = "tool_use", Fu = class t {
 	name;
 	engine;
 	tokenizer;
@@ -6954,10 +7369,10 @@ var lu = class {
 		this.name = e, this.engine = t, this.tokenizer = n, this.logitProcessor = o, this.#e = r, this.#t = a, this.#n = s, this.#r = i;
 	}
 	static async open(e, n = {}) {
-		let r = await Fr(e, n), [i, a] = await Promise.all([fu(r, Qo), fu(r, $o)]), o = new Jl(ts(i, a)), s = await Lr(r, n), { endIds: c } = s, { vocabSize: l, maxPosition: u } = Xn(s.info), d = n.contextAtMost === void 0 ? n.context : Math.min(n.contextAtMost, u);
+		let r = await Zr(e, n), [i, a] = await Promise.all([Iu(r, Ss), Iu(r, Cs)]), o = new vu(Ts(i, a)), s = await $r(r, n), { endIds: c } = s, { vocabSize: l, maxPosition: u } = Qn(s.info), d = n.contextAtMost === void 0 ? n.context : Math.min(n.contextAtMost, u);
 		return new t({
 			name: s.manifest.source_name,
-			engine: await Xi.create(s, {
+			engine: await ya.create(s, {
 				...n,
 				context: d
 			}),
@@ -6965,7 +7380,7 @@ var lu = class {
 			endIds: c,
 			device: () => s.device,
 			logitProcessor: n.logitProcessor,
-			constraints: n.grammars && ou(n.grammars, o, l, c),
+			constraints: n.grammars && Au(n.grammars, o, l, c),
 			close: () => s.close()
 		});
 	}
@@ -6977,7 +7392,7 @@ var lu = class {
 	}
 	#a(e) {
 		let { chat_template: t, named_templates: n } = this.tokenizer.spec.meta;
-		return (e ? n[uu] : void 0) ?? t ?? n.default;
+		return (e ? n[Pu] : void 0) ?? t ?? n.default;
 	}
 	template(t) {
 		let n = this.#a(t);
@@ -6986,7 +7401,7 @@ var lu = class {
 			hint: "Ask for a text completion with a prompt of your own."
 		});
 		let r = this.#i.get(n);
-		return r === void 0 && this.#i.set(n, r = new Ko(n, this.tokenizer)), r;
+		return r === void 0 && this.#i.set(n, r = new gs(n, this.tokenizer)), r;
 	}
 	endIds(e) {
 		return /* @__PURE__ */ new Set([...this.#e, ...e?.endIds ?? []]);
@@ -6999,20 +7414,20 @@ var lu = class {
 		await this.engine.close(), this.#n?.();
 	}
 };
-async function fu(e, t) {
+async function Iu(e, t) {
 	let n = new TextDecoder(), r = "";
 	for await (let i of await e.open(t)) r += n.decode(i, { stream: !0 });
 	return r + n.decode();
 }
 // src/api/answer.ts
-async function* pu(e, t, n) {
+async function* Lu(e, t, n) {
 	let r = new AbortController(), i = () => r.abort();
 	n.signal?.addEventListener("abort", i, { once: !0 }), n.signal?.aborted === !0 && r.abort();
-	let a = t.stream(n), o = new os(n.stops), s = [], c = [];
+	let a = t.stream(n), o = new As(n.stops), s = [], c = [];
 	try {
 		for await (let i of e(r.signal)) {
 			let { token: e, finish: l, usage: u } = i, d = l === "stop" && n.endIds.has(e), f = "";
-			if (e !== void 0 && o.found === void 0 && c.push(e), e !== void 0 && !d && o.found === void 0 && (f = o.push(a.push(e)), i.logprob !== void 0 && s.push(mu(i, t))), l !== void 0) {
+			if (e !== void 0 && o.found === void 0 && c.push(e), e !== void 0 && !d && o.found === void 0 && (f = o.push(a.push(e)), i.logprob !== void 0 && s.push(Ru(i, t))), l !== void 0) {
 				f += o.push(a.finish()) + o.finish();
 				let e = o.found === void 0 ? l === "cancelled" ? "abort" : l : "stop";
 				yield {
@@ -7033,7 +7448,7 @@ async function* pu(e, t, n) {
 		n.signal?.removeEventListener("abort", i);
 	}
 }
-function mu(e, t) {
+function Ru(e, t) {
 	let n = (e, n) => ({
 		token: t.tokenText(e),
 		bytes: [...t.tokenBytes(e)],
@@ -7045,7 +7460,7 @@ function mu(e, t) {
 	};
 }
 // src/api/calls.ts
-var hu = [
+var zu = [
 	{
 		begin: "<tool_call>",
 		end: "</tool_call>",
@@ -7061,18 +7476,18 @@ var hu = [
 		end: "<|/tool_call|>",
 		argumentsField: "arguments"
 	}
-], gu = {
+], Bu = {
 	begin: "{",
 	end: "",
 	argumentsField: "parameters"
-}, _u = (e) => hu.find(({ begin: t }) => e.includes(t)) ?? gu;
-function vu(e, t) {
-	let n = t.begin === gu.begin, r = e.indexOf(t.begin);
+}, Vu = (e) => zu.find(({ begin: t }) => e.includes(t)) ?? Bu;
+function Hu(e, t) {
+	let n = t.begin === Bu.begin, r = e.indexOf(t.begin);
 	if (r < 0 || n && e.slice(0, r).trim() !== "") return {
 		content: e,
 		calls: []
 	};
-	let i = (n ? [e.slice(r)] : e.slice(r).split(t.begin).slice(1)).map((e) => yu(t.end === "" ? e : e.split(t.end)[0]));
+	let i = (n ? [e.slice(r)] : e.slice(r).split(t.begin).slice(1)).map((e) => Uu(t.end === "" ? e : e.split(t.end)[0]));
 	return i.some((e) => e === void 0) ? {
 		content: e,
 		calls: []
@@ -7081,7 +7496,7 @@ function vu(e, t) {
 		calls: i.flatMap((e) => e)
 	};
 }
-function yu(e) {
+function Uu(e) {
 	let t;
 	try {
 		t = JSON.parse(e);
@@ -7094,7 +7509,7 @@ function yu(e) {
 		if (typeof t != "string" || typeof i != "object" && typeof i != "string") return;
 		let a = typeof i == "string" ? i : JSON.stringify(i);
 		return {
-			id: `call_${Sl()}`,
+			id: `call_${Kl()}`,
 			type: "function",
 			function: {
 				name: t,
@@ -7104,7 +7519,7 @@ function yu(e) {
 	});
 	return n.includes(void 0) ? void 0 : n;
 }
-var bu = class {
+var Wu = class {
 	#e;
 	#t = "";
 	#n = "";
@@ -7116,7 +7531,7 @@ var bu = class {
 		this.#t += e;
 		let { begin: t } = this.#e;
 		if (this.#r) return "";
-		let n = this.#t.indexOf(t), r = t === gu.begin;
+		let n = this.#t.indexOf(t), r = t === Bu.begin;
 		if (r && (this.#n + this.#t).trim() !== "" && !(this.#n + this.#t).trimStart().startsWith(t)) return this.#i(this.#t.length);
 		if (n >= 0) return this.#r = !0, r ? "" : this.#i(n);
 		if (r) return "";
@@ -7125,7 +7540,7 @@ var bu = class {
 		return this.#i(this.#t.length - i);
 	}
 	finish() {
-		let e = vu(this.#t, this.#e);
+		let e = Hu(this.#t, this.#e);
 		return e.calls.length > 0 ? e : {
 			content: this.#t,
 			calls: []
@@ -7137,7 +7552,7 @@ var bu = class {
 	}
 };
 // src/api/merged.ts
-async function* xu(e) {
+async function* Gu(e) {
 	let t = (e, t) => e.next().then((e) => ({
 		place: t,
 		result: e
@@ -7152,7 +7567,7 @@ async function* xu(e) {
 	}
 }
 // src/api/settings.ts
-var Su = 16, Cu = {
+var Ku = 16, qu = {
 	temperature: "temperature",
 	topK: "top_k",
 	topP: "top_p",
@@ -7161,8 +7576,8 @@ var Su = 16, Cu = {
 	presencePenalty: "presence_penalty",
 	frequencyPenalty: "frequency_penalty"
 };
-function wu(e, t, n) {
-	let r = Object.entries(Cu).flatMap(([t, n]) => e[n] == null ? [] : [[t, e[n]]]), i = Object.entries(e.logit_bias ?? {}).map(([e, t]) => [Number(e), t]);
+function Ju(e, t, n) {
+	let r = Object.entries(qu).flatMap(([t, n]) => e[n] == null ? [] : [[t, e[n]]]), i = Object.entries(e.logit_bias ?? {}).map(([e, t]) => [Number(e), t]);
 	return {
 		...Object.fromEntries(r),
 		logitBias: new Map(i),
@@ -7172,15 +7587,15 @@ function wu(e, t, n) {
 		ignoreEos: e.ignore_eos ?? !1
 	};
 }
-var Tu = ({ stop: e }) => typeof e == "string" ? [e] : e ?? [];
-function Eu({ n: t, seed: n }) {
+var Yu = ({ stop: e }) => typeof e == "string" ? [e] : e ?? [];
+function Xu({ n: t, seed: n }) {
 	if (n != null && !Number.isSafeInteger(n)) throw new e("usage", `seed is ${n}, but must be a whole number.`);
 	let r = t ?? 1;
-	if (Number.isInteger(r) && r >= 1 && r <= Su) return r;
-	throw new e("usage", `n is ${r}, but must be a whole number, 1 to ${Su}.`);
+	if (Number.isInteger(r) && r >= 1 && r <= Ku) return r;
+	throw new e("usage", `n is ${r}, but must be a whole number, 1 to ${Ku}.`);
 }
 // src/api/structure.ts
-function Du({ response_format: t }) {
+function Zu({ response_format: t }) {
 	switch (t?.type) {
 		case void 0:
 		case "text": return;
@@ -7203,13 +7618,13 @@ function Du({ response_format: t }) {
 		default: throw new e("usage", `response_format.type is ${String(t.type)}.`, { why: "Known: text, json_object, json_schema, grammar, structural_tag." });
 	}
 }
-function Ou({ tools: e, tool_choice: t }) {
+function Qu({ tools: e, tool_choice: t }) {
 	return t === "none" ? [] : e ?? [];
 }
-function ku(t, n) {
+function $u(t, n) {
 	let { tool_choice: r } = t;
 	if (r == null || r === "none" || r === "auto") return;
-	let i = r === "required" ? void 0 : r.function.name, a = Ou(t).filter((e) => i === void 0 || e.function.name === i);
+	let i = r === "required" ? void 0 : r.function.name, a = Qu(t).filter((e) => i === void 0 || e.function.name === i);
 	if (a.length === 0) throw new e("usage", i === void 0 ? "tool_choice wants a call, but there are no tools." : `There is no tool ${i}.`);
 	let o = a.map(({ function: e }) => ({
 		type: "object",
@@ -7246,8 +7661,8 @@ function ku(t, n) {
 	};
 }
 // src/api/usage.ts
-var Au = (e, t) => t > 0 ? 1e3 * e / t : 0;
-function ju(e) {
+var ed = (e, t) => t > 0 ? 1e3 * e / t : 0;
+function td(e) {
 	let t = e[0], n = e.reduce((e, { outputTokens: t }) => e + t, 0), r = performance.now(), i = Math.min(...e.map(({ begunMs: e }) => e)), a = Math.min(...e.map(({ firstTokenMs: e }) => e || r)), o = Math.max(...e.map(({ lastTokenMs: e }) => e || r)), s = Math.max(0, n - e.length);
 	return {
 		prompt_tokens: t.promptTokens,
@@ -7256,53 +7671,53 @@ function ju(e) {
 		prompt_tokens_details: { cached_tokens: t.cachedTokens },
 		extra: {
 			e2e_latency_s: (r - i) / 1e3,
-			prefill_tokens_per_s: Au(t.promptTokens - t.cachedTokens, a - i),
-			decode_tokens_per_s: Au(s, o - a),
+			prefill_tokens_per_s: ed(t.promptTokens - t.cachedTokens, a - i),
+			decode_tokens_per_s: ed(s, o - a),
 			time_to_first_token_s: (a - i) / 1e3,
 			time_per_output_token_s: s > 0 ? (o - a) / 1e3 / s : 0
 		}
 	};
 }
 // src/api/chat.ts
-async function* Mu(e, t, n) {
-	let r = Ou(t), i = e.template(r.length > 0), a = t.extra_body?.enable_thinking, o = {
+async function* nd(e, t, n) {
+	let r = Qu(t), i = e.template(r.length > 0), a = t.extra_body?.enable_thinking, o = {
 		...t.chat_template_kwargs,
 		...a != null && { enable_thinking: a },
 		...r.length > 0 && { tools: r }
-	}, s = i.render(t.messages.map(Iu), o), c = e.tokenizer.encode(s, !1), l = _u(i.source), u = Du(t) ?? ku(t, l), d = e.endIds(i), f = t.logprobs === !0 ? t.top_logprobs ?? 0 : void 0, p = r.length > 0 ? [l.begin, l.end].flatMap((t) => e.tokenizer.idOf(t) ?? []) : [], m = await Promise.all(Array.from({ length: Eu(t) }, async (r, i) => {
+	}, s = i.render(t.messages.map(od), o), c = e.tokenizer.encode(s, !1), l = Vu(i.source), u = Zu(t) ?? $u(t, l), d = e.endIds(i), f = t.logprobs === !0 ? t.top_logprobs ?? 0 : void 0, p = r.length > 0 ? [l.begin, l.end].flatMap((t) => e.tokenizer.idOf(t) ?? []) : [], m = await Promise.all(Array.from({ length: Xu(t) }, async (r, i) => {
 		let a = {
-			...wu(t, f, i),
+			...Ju(t, f, i),
 			stopTokenIds: [...d]
 		}, o = u && await e.constraints(u);
-		return pu((t) => e.engine.generate(c, a, {
+		return Lu((t) => e.engine.generate(c, a, {
 			constraint: o,
 			processor: e.logitProcessor,
 			signal: t
 		}), e.tokenizer, {
-			stops: Tu(t),
+			stops: Yu(t),
 			endIds: d,
 			keep: new Set(p),
 			signal: n
 		});
 	})), h = {
-		id: `chatcmpl-${Sl()}`,
+		id: `chatcmpl-${Kl()}`,
 		created: Math.floor(Date.now() / 1e3),
 		model: e.name
-	}, ee = (e) => ({
+	}, g = (e) => ({
 		...h,
 		object: "chat.completion.chunk",
 		choices: e
-	}), g = m.map(() => r.length > 0 ? new bu(l) : void 0), te = /* @__PURE__ */ new Set(), ne = [];
-	for await (let [e, t] of xu(m)) {
-		let n = te.has(e) ? {} : { role: "assistant" };
-		te.add(e);
-		let { delta: r, isCall: i } = Fu(t, g[e]);
-		t.usage && ne.push(t.usage);
+	}), _ = m.map(() => r.length > 0 ? new Wu(l) : void 0), ee = /* @__PURE__ */ new Set(), te = [];
+	for await (let [e, t] of Gu(m)) {
+		let n = ee.has(e) ? {} : { role: "assistant" };
+		ee.add(e);
+		let { delta: r, isCall: i } = ad(t, _[e]);
+		t.usage && te.push(t.usage);
 		let a = f === void 0 ? {} : { logprobs: { content: [...t.logprobs] } }, o = t.finish === void 0 ? null : i ? "tool_calls" : t.finish;
 		(o !== null || Object.keys({
 			...n,
 			...r
-		}).length > 0 || t.logprobs.length > 0) && (yield ee([{
+		}).length > 0 || t.logprobs.length > 0) && (yield g([{
 			index: e,
 			delta: {
 				...n,
@@ -7313,13 +7728,13 @@ async function* Mu(e, t, n) {
 		}]));
 	}
 	yield {
-		...ee([]),
-		usage: ju(ne)
+		...g([]),
+		usage: td(te)
 	};
 }
-async function Nu(t, n, r) {
+async function rd(t, n, r) {
 	let i = [];
-	for await (let e of Mu(t, n, r)) {
+	for await (let e of nd(t, n, r)) {
 		for (let { index: t, delta: n, finish_reason: r, logprobs: a } of e.choices) {
 			let e = i[t] ??= {
 				index: t,
@@ -7330,7 +7745,7 @@ async function Nu(t, n, r) {
 				finish_reason: "stop",
 				logprobs: null
 			};
-			e.message.content += n.content ?? "", n.tool_calls && (e.message.tool_calls = n.tool_calls.map(({ index: e, ...t }) => t)), a && (e.logprobs = Pu(e.logprobs, a)), r !== null && (e.finish_reason = r);
+			e.message.content += n.content ?? "", n.tool_calls && (e.message.tool_calls = n.tool_calls.map(({ index: e, ...t }) => t)), a && (e.logprobs = id(e.logprobs, a)), r !== null && (e.finish_reason = r);
 		}
 		if (e.usage) {
 			for (let { message: e } of i) e.tool_calls && e.content === "" && (e.content = null);
@@ -7346,8 +7761,8 @@ async function Nu(t, n, r) {
 	}
 	throw new e("internal", "The answer ended without its last chunk.");
 }
-var Pu = (e, t) => ({ content: [...e?.content ?? [], ...t.content ?? []] });
-function Fu(e, t) {
+var id = (e, t) => ({ content: [...e?.content ?? [], ...t.content ?? []] });
+function ad(e, t) {
 	let n = t ? t.push(e.text) : e.text, r = e.finish === void 0 ? void 0 : t?.finish(), i = r?.calls ?? [], a = n + (r?.content ?? "");
 	return {
 		delta: {
@@ -7360,22 +7775,22 @@ function Fu(e, t) {
 		isCall: i.length > 0
 	};
 }
-function Iu(e) {
+function od(e) {
 	let { content: t, tool_calls: n, ...r } = e;
 	return {
 		...r,
-		content: Lu(t),
-		...n && { tool_calls: n.map(Ru) }
+		content: sd(t),
+		...n && { tool_calls: n.map(cd) }
 	};
 }
-function Lu(t) {
+function sd(t) {
 	if (t == null) return "";
 	if (typeof t == "string") return t;
 	let n = t.find(({ type: e }) => e !== "text");
 	if (n !== void 0) throw new e("usage", `A message has a part of type ${n.type}; this model takes text.`);
 	return t.map((e) => e.text).join("");
 }
-function Ru(t) {
+function cd(t) {
 	try {
 		return {
 			...t,
@@ -7389,23 +7804,23 @@ function Ru(t) {
 	}
 }
 // src/api/completions.ts
-async function* zu(t, n, r) {
+async function* ld(t, n, r) {
 	let { prompt: i } = n, a = typeof i == "string";
 	if (!a && !(Array.isArray(i) && i.every((e) => typeof e == "number"))) throw new e("usage", "prompt must be a text, or a list of tokens.");
-	let o = a ? t.tokenizer.encode(i) : i, s = Du(n), c = t.endIds(), l = n.logprobs, u = l === !0 ? n.top_logprobs ?? 0 : typeof l == "number" ? l : void 0, d = n.goes_on === !0 ? Vu(t.logitProcessor) : t.logitProcessor, f = await Promise.all(Array.from({ length: Eu(n) }, async (e, i) => {
-		let a = s && await t.constraints(s), l = wu(n, u, i);
-		return pu((e) => t.engine.generate(o, l, {
+	let o = a ? t.tokenizer.encode(i) : i, s = Zu(n), c = t.endIds(), l = n.logprobs, u = l === !0 ? n.top_logprobs ?? 0 : typeof l == "number" ? l : void 0, d = n.goes_on === !0 ? dd(t.logitProcessor) : t.logitProcessor, f = await Promise.all(Array.from({ length: Xu(n) }, async (e, i) => {
+		let a = s && await t.constraints(s), l = Ju(n, u, i);
+		return Lu((e) => t.engine.generate(o, l, {
 			constraint: a,
 			processor: d,
 			signal: e
 		}), t.tokenizer, {
-			stops: Tu(n),
+			stops: Yu(n),
 			endIds: c,
 			continues: !0,
 			signal: r
 		});
 	})), p = {
-		id: `cmpl-${Sl()}`,
+		id: `cmpl-${Kl()}`,
 		object: "text_completion",
 		created: Math.floor(Date.now() / 1e3),
 		model: t.name
@@ -7422,7 +7837,7 @@ async function* zu(t, n, r) {
 		};
 	}
 	let m = [];
-	for await (let [e, t] of xu(f)) {
+	for await (let [e, t] of Gu(f)) {
 		t.usage && m.push(t.usage);
 		let r = u === void 0 ? {} : { logprobs: { content: [...t.logprobs] } };
 		yield {
@@ -7439,12 +7854,12 @@ async function* zu(t, n, r) {
 	yield {
 		...p,
 		choices: [],
-		usage: ju(m)
+		usage: td(m)
 	};
 }
-async function Bu(t, n, r) {
+async function ud(t, n, r) {
 	let i = [];
-	for await (let e of zu(t, n, r)) {
+	for await (let e of ld(t, n, r)) {
 		for (let { index: t, text: n, finish_reason: r, logprobs: a, token_ids: o } of e.choices) {
 			let e = i[t] ??= {
 				index: t,
@@ -7461,17 +7876,17 @@ async function Bu(t, n, r) {
 	}
 	throw new e("internal", "The completion ended without its last chunk.");
 }
-var Vu = (e) => e && {
+var dd = (e) => e && {
 	reset: () => void 0,
 	process: (t) => e.process(t),
 	sampled: (t) => e.sampled(t)
 };
 // src/api/embeddings.ts
-async function Hu(t, n) {
+async function fd(t, n) {
 	if (n.encoding_format === "base64") throw new e("usage", "encoding_format is base64; known: float.");
-	let r = performance.now(), i = Uu(n.input).map((e) => typeof e == "string" ? t.tokenizer.encode(e) : [...e]), a = [];
+	let r = performance.now(), i = pd(n.input).map((e) => typeof e == "string" ? t.tokenizer.encode(e) : [...e]), a = [];
 	for (let [e, r] of i.entries()) {
-		let i = Wu(await t.engine.hidden(r), r.length).slice(0, n.dimensions), o = Math.hypot(...i) || 1;
+		let i = md(await t.engine.hidden(r), r.length).slice(0, n.dimensions), o = Math.hypot(...i) || 1;
 		a.push({
 			object: "embedding",
 			index: e,
@@ -7490,36 +7905,36 @@ async function Hu(t, n) {
 		}
 	};
 }
-function Uu(t) {
+function pd(t) {
 	if (typeof t == "string") return [t];
 	if (t.length === 0) throw new e("usage", "There is nothing to embed.");
 	return typeof t[0] == "number" ? [t] : t;
 }
-function Wu(e, t) {
+function md(e, t) {
 	let n = e.length / t, r = new Float64Array(n);
 	for (let i = 0; i < e.length; i++) r[i % n] += e[i] / t;
 	return r;
 }
 // src/api/open_ai.ts
-var Gu = (e) => ({
-	chatChunks: (t, n) => Mu(e, t, n),
-	chatCompletion: (t, n) => Nu(e, t, n),
-	textChunks: (t, n) => zu(e, t, n),
-	textCompletion: (t, n) => Bu(e, t, n),
-	embeddings: (t) => Hu(e, t)
+var hd = (e) => ({
+	chatChunks: (t, n) => nd(e, t, n),
+	chatCompletion: (t, n) => rd(e, t, n),
+	textChunks: (t, n) => ld(e, t, n),
+	textCompletion: (t, n) => ud(e, t, n),
+	embeddings: (t) => fd(e, t)
 });
-function Ku(e) {
-	let t = qu(e.chatChunks, e.chatCompletion), n = qu(e.textChunks, e.textCompletion);
+function gd(e) {
+	let t = _d(e.chatChunks, e.chatCompletion), n = _d(e.textChunks, e.textCompletion);
 	return {
 		chat: { completions: { create: t } },
 		completions: { create: n },
 		embeddings: { create: (t) => e.embeddings(t) }
 	};
 }
-function qu(e, t) {
-	return async (n, { signal: r } = {}) => n.stream === !0 ? Ju(e(n, r), n.stream_options?.include_usage === !0) : t(n, r);
+function _d(e, t) {
+	return async (n, { signal: r } = {}) => n.stream === !0 ? vd(e(n, r), n.stream_options?.include_usage === !0) : t(n, r);
 }
-async function Ju(e, t) {
+async function vd(e, t) {
 	let n = e[Symbol.asyncIterator](), r = await n.next();
 	return (async function* () {
 		try {
@@ -7530,18 +7945,18 @@ async function Ju(e, t) {
 	})();
 }
 // src/api/remote_calls.ts
-var Yu = 1e4;
-function Xu(e, t) {
+var yd = 1e4;
+function bd(e, t) {
 	let n = /* @__PURE__ */ new Set(), r = (e) => {
 		let r = e.data, i = e.ports[0];
 		if (i === void 0 || (r?.hearth === "known" && i.postMessage(n.has(r.id)), r?.hearth !== "call")) return;
 		n.add(r.id);
-		let a = Zu(i, r, t).finally(() => n.delete(r.id));
+		let a = xd(i, r, t).finally(() => n.delete(r.id));
 		e.waitUntil?.(a);
 	};
 	return e.addEventListener("message", r), e.start?.(), () => e.removeEventListener("message", r);
 }
-async function Zu(t, { name: n, argument: r }, i) {
+async function xd(t, { name: n, argument: r }, i) {
 	let a = new AbortController(), o = (e) => t.postMessage(e);
 	t.onmessage = () => a.abort();
 	try {
@@ -7560,8 +7975,8 @@ async function Zu(t, { name: n, argument: r }, i) {
 		t.onmessage = null;
 	}
 }
-function Qu(t, n, r, i) {
-	let { port1: a, port2: o } = new MessageChannel(), s = () => a.postMessage("end"), c = new ni(s), l = Sl(), u = new Promise((n, r) => {
+function Sd(t, n, r, i) {
+	let { port1: a, port2: o } = new MessageChannel(), s = () => a.postMessage("end"), c = new Ci(s), l = Kl(), u = new Promise((n, r) => {
 		let o = () => {
 			a.close(), clearInterval(f), i?.removeEventListener("abort", s);
 		}, u = (e) => {
@@ -7583,7 +7998,7 @@ function Qu(t, n, r, i) {
 				hearth: "known",
 				id: l
 			}, [r]);
-		}, Yu);
+		}, yd);
 	});
 	return u.catch(() => void 0), i?.addEventListener("abort", s, { once: !0 }), t.postMessage({
 		hearth: "call",
@@ -7596,11 +8011,11 @@ function Qu(t, n, r, i) {
 	};
 }
 // src/api/worker.ts
-function $u(t, n = {}, r = du.open) {
+function Cd(t, n = {}, r = Fu.open) {
 	let i = /* @__PURE__ */ new Map(), a = (e) => JSON.stringify(e), o = async (t) => {
 		let n = i.get(a(t));
 		if (n === void 0) throw new e("unloaded", "The worker has this model not open.", { hint: "Open it with openInWorker." });
-		return Gu(await n);
+		return hd(await n);
 	}, s = async (e) => {
 		let t = e.map((e) => i.get(e));
 		e.forEach((e) => i.delete(e));
@@ -7612,7 +8027,7 @@ function $u(t, n = {}, r = du.open) {
 		let { model: i, request: a } = t;
 		for await (let t of e(await o(i), a, r)) n(t);
 	};
-	return Xu(t, {
+	return bd(t, {
 		async open(e, t, o) {
 			let { model: c, beside: l } = e, { url: u, options: d } = c, f = a(c), p = l === !0 ? Promise.resolve() : s([...i.keys()].filter((e) => e !== f)), m = i.get(f);
 			if (m === void 0) {
@@ -7627,11 +8042,11 @@ function $u(t, n = {}, r = du.open) {
 				let a = m;
 				a.catch(() => i.get(f) === a && i.delete(f));
 			}
-			let { name: h, device: ee, chats: g } = await m;
+			let { name: h, device: g, chats: _ } = await m;
 			return {
 				name: h,
-				device: ee,
-				chats: g
+				device: g,
+				chats: _
 			};
 		},
 		close: async (e) => s([a(e.model)]),
@@ -7642,32 +8057,32 @@ function $u(t, n = {}, r = du.open) {
 		embeddings: c((e, t) => e.embeddings(t))
 	});
 }
-var ed = (t) => t instanceof e && t.kind === "unloaded";
-async function td(e, t, n = {}) {
+var wd = (t) => t instanceof e && t.kind === "unloaded";
+async function Td(e, t, n = {}) {
 	let { onProgress: r, onNotice: i, signal: a, beside: o = !1, ...s } = n, c = {
 		url: new URL(t, globalThis.location?.href).href,
 		options: s
 	}, l = async (t) => {
-		let { items: n, value: o } = Qu(e, "open", {
+		let { items: n, value: o } = Sd(e, "open", {
 			model: c,
 			beside: t
 		}, a);
 		for await (let e of n) typeof e == "string" ? i?.(e) : r?.(...e);
 		return await o;
-	}, u = (e) => l(e).catch((t) => ed(t) ? l(e) : Promise.reject(t)), d = async (e) => {
+	}, u = (e) => l(e).catch((t) => wd(t) ? l(e) : Promise.reject(t)), d = async (e) => {
 		try {
 			return await e();
 		} catch (t) {
-			if (!ed(t)) throw t;
+			if (!wd(t)) throw t;
 			return await u(!0), e();
 		}
-	}, f = (t, n, r) => d(async () => await Qu(e, t, {
+	}, f = (t, n, r) => d(async () => await Sd(e, t, {
 		model: c,
 		request: n
 	}, r).value);
 	async function* p(t, n, r) {
 		let [i, a] = await d(async () => {
-			let { items: i } = Qu(e, t, {
+			let { items: i } = Sd(e, t, {
 				model: c,
 				request: n
 			}, r);
@@ -7689,8 +8104,8 @@ async function td(e, t, n = {}) {
 	return {
 		...await u(o),
 		backend: m,
-		...Ku(m),
-		close: async () => void await Qu(e, "close", { model: c }).value
+		...gd(m),
+		close: async () => void await Sd(e, "close", { model: c }).value
 	};
 }
-export { tr as A, Er as C, _r as D, pr as E, m as M, gr as O, kr as S, br as T, qi as _, du as a, Ar as b, Il as c, ss as d, os as f, Ko as g, ts as h, Ku as i, mt as j, cr as k, Ll as l, Qo as m, $u as n, ou as o, $o as p, Gu as r, Jl as s, td as t, Sl as u, Xi as v, Or as w, Mr as x, Lr as y };
+export { ur as A, Hr as C, Nr as D, Or as E, ht as M, m as N, Mr as O, Gr as S, Ir as T, ha as _, Fu as a, Kr as b, ou as c, js as d, As as f, gs as g, Ts as h, gd as i, rr as j, kr as k, su as l, Ss as m, Cd as n, Au as o, Cs as p, hd as r, vu as s, Td as t, Kl as u, ya as v, Wr as w, Jr as x, $r as y };

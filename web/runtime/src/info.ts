@@ -45,6 +45,8 @@ export interface TextInfo {
   /** Positions are below this. */
   readonly maxPosition: number;
   readonly kvBytesPerPage: number;
+  /** Memory for what recurrent layers know of one sequence behind one of its tokens; 0 where the model has no such layers. */
+  readonly stateBytesPerSlot: number;
   /** How many of the likeliest tokens of a row of logits a forward can tell by themselves: 0 where the processor computes. */
   readonly likeliest: number;
 }
@@ -54,6 +56,8 @@ export function textInfo(info: ModelInfo): TextInfo | undefined {
   const text = info.functions.find((each) => each.door === "text");
   if (text === undefined) return undefined;
   const most = (symbol: string): number => info.symbols[symbol]?.[1] ?? 0;
+  const unitBytes = (symbol: string): number =>
+    info.states.filter(({ unit }) => unit === symbol).reduce((sum, state) => sum + state.unit_bytes, 0);
   const values = (input: string): number => Number(text.inputs.find(({ name }) => name === input)?.high) + 1;
   return {
     vocabSize: values("token_ids"),
@@ -62,7 +66,8 @@ export function textInfo(info: ModelInfo): TextInfo | undefined {
     maxLogitRows: most("logit_rows"),
     pageTokens: most("page_tokens"),
     maxPosition: values("positions"),
-    kvBytesPerPage: info.states.filter(({ unit }) => unit === "pages").reduce((sum, state) => sum + state.unit_bytes, 0),
+    kvBytesPerPage: unitBytes("pages"),
+    stateBytesPerSlot: unitBytes("slots"),
     likeliest: (text.outputs.find(({ name }) => name === "likeliest")?.most.at(-1) ?? 0) / 2,
   };
 }

@@ -26,7 +26,7 @@ export interface TextFacts {
   readonly vocab_size: number;
   readonly context_max: number;
   readonly kv_bytes_per_token: number;
-  /** Of the recurrent state of one sequence; 0: it has none. */
+  /** Of the recurrent state of one sequence behind one of its tokens; 0: it has none. */
   readonly state_bytes: number;
 }
 
@@ -66,9 +66,6 @@ export function readManifest(text: string): Manifest {
       why: "A page runs WebAssembly.",
       hint: `Compile it for that: hearth compile ${manifest.source_name} --target wasm32`,
     });
-  }
-  if ((manifest.text?.state_bytes ?? 0) > 0) {
-    throw new HearthError("mismatch", `${manifest.source_name} has recurrent layers, which pages do not run yet.`);
   }
   return manifest;
 }

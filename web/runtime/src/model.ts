@@ -7,7 +7,7 @@ import { chooseKernels } from "./gpu/race.ts";
 import { type ModelInfo, textInfo, type TextInfo } from "./info.ts";
 import type { Library, Region } from "./library.ts";
 import type { Manifest } from "./manifest.ts";
-import { Session } from "./session.ts";
+import { Session, type SessionSizes } from "./session.ts";
 import { Staging } from "./staging.ts";
 import { OPEN_OPTIONS, writeStruct } from "./structs.ts";
 import type { ThreadCount } from "./threads.ts";
@@ -69,8 +69,8 @@ export async function placeOnGpu(library: Library, about: About, files: GpuFiles
   try {
     const info = describe(library, pointer);
     gpu = await GpuModel.open(library, pointer, shaders, weights, { adapter, memoryLimitBytes, isChecked: known !== undefined });
-    const session = (pages: number): Promise<Session> => Session.create(library, info, pointer, { pages }, gpu, () => undefined);
-    if (known !== undefined) await chooseKernels(gpu, known, gpu.record, session);
+    const session = (sizes: SessionSizes): Promise<Session> => Session.create(library, info, pointer, sizes, gpu, () => undefined);
+    if (known !== undefined) await chooseKernels(gpu, known, gpu.record, (textInfo(info)?.stateBytesPerSlot ?? 0) > 0, session);
     const device = { kind: "webgpu", name: gpu.gpu.name, threads: 0, why: "", isChecked: gpu.isChecked, variants: gpu.variants } as const;
     return { library, pointer, weights: gpu, info, device };
   } catch (error) {
@@ -115,9 +115,9 @@ export class Model {
    * Takes memory for calls of this model's functions.
    *
    * @param sizes how many units the model's states have, by the name of their symbol: a language model has `pages`, of
-   *   `text.pageTokens` positions of one sequence each.
+   *   `text.pageTokens` positions of one sequence each, and where `text.stateBytesPerSlot` is not 0 `slots`.
    */
-  async session(sizes: Readonly<Record<string, number>> = {}): Promise<Session> {
+  async session(sizes: SessionSizes = {}): Promise<Session> {
     if (!this.#isOpen) throw new HearthError("usage", "The model is closed.");
     const { library, pointer, weights, info } = this.#placed;
     const forget = (session: Session): unknown => this.#sessions.delete(session);

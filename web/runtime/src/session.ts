@@ -52,6 +52,11 @@ export interface Batch {
   readonly logitRows: Int32Array;
   /** So many of the first tokens are of prompts. */
   readonly numPromptTokens?: number;
+  /** Of a model with slots of state, and only there: the slot with the state of each row of `blockTable` before its first token of the
+   * batch; -1: it begins here. */
+  readonly stateFrom?: Int32Array | undefined;
+  /** Likewise, for each token: the slot that the state after it is written to, or -1. */
+  readonly stateTo?: Int32Array | undefined;
   /** What is wanted of the result, all but `likeliest` by default: nothing else is brought back from a GPU. */
   readonly outputs?: readonly Exclude<keyof typeof WANTED, "nothing">[];
 }
@@ -70,6 +75,9 @@ export interface ForwardResult {
   readonly likeliest: { readonly logits: Float32Array; readonly tokens: Int32Array };
 }
 
+/** How many units the model's states have, by the name of their symbol. */
+export type SessionSizes = Readonly<Record<string, number>>;
+
 export class Session {
   readonly #library: Library;
   readonly #info: ModelInfo;
@@ -84,7 +92,7 @@ export class Session {
     library: Library,
     info: ModelInfo,
     model: number,
-    sizes: Readonly<Record<string, number>>,
+    sizes: SessionSizes,
     onClose: () => void,
   ) {
     this.#library = library;
@@ -99,7 +107,7 @@ export class Session {
     library: Library,
     info: ModelInfo,
     model: number,
-    sizes: Readonly<Record<string, number>>,
+    sizes: SessionSizes,
     gpu: GpuModel | undefined,
     onClose: (session: Session) => void,
   ): Promise<Session> {
@@ -158,6 +166,7 @@ export class Session {
    * reading from the GPU takes a while, several tokens cost that once.
    *
    * @param batch of the first: one token of each of its sequences, whose logits are wanted, with pages for all `steps` positions.
+   *   `stateTo` has what each step writes, one step after the other; the next one reads it.
    * @returns of each forward the token of the largest logit of each sequence.
    */
   async decode(batch: Batch, steps: number, options: DecodeOptions = {}): Promise<readonly Int32Array[]> {
@@ -203,7 +212,14 @@ export class Session {
         why: `They have ${tokenIds.length}, ${positions.length} and ${tokenSeq.length}.`,
       });
     }
-    const arrays = [tokenIds, positions, tokenSeq, blockTable, logitRows];
+    const { stateFrom, stateTo } = batch;
+    const numSequences = blockTableStride > 0 ? blockTable.length / blockTableStride : 0;
+    if ((stateFrom?.length ?? numSequences) !== numSequences || (stateTo?.length ?? tokenIds.length) !== tokenIds.length) {
+      throw new HearthError("usage", "stateFrom must have one entry a sequence, stateTo one a token.", {
+        why: `They have ${stateFrom?.length} and ${stateTo?.length}, for ${numSequences} and ${tokenIds.length}.`,
+      });
+    }
+    const arrays = [tokenIds, positions, tokenSeq, blockTable, logitRows, ...[stateFrom, stateTo].filter((each) => each !== undefined)];
     const outputSize = OUTPUT_HEAD.size + numViews(this.#info) * VIEW.size;
     this.#staging.begin(BATCH.size + outputSize + 4 * arrays.reduce((sum, each) => sum + each.length, 0), 2 + arrays.length);
     const at = this.#staging.reserve(BATCH.size);
@@ -211,7 +227,7 @@ export class Session {
     const fields = {
       struct_size: BATCH.size,
       num_tokens: tokenIds.length,
-      num_seqs: blockTableStride > 0 ? blockTable.length / blockTableStride : 0,
+      num_seqs: numSequences,
       num_logit_rows: logitRows.length,
       block_table_stride: blockTableStride,
       num_prompt_tokens: batch.numPromptTokens ?? 0,
@@ -221,6 +237,8 @@ export class Session {
       block_table: this.#staging.put(blockTable),
       logit_rows: this.#staging.put(logitRows),
       outputs: wantedBits(batch.outputs),
+      ...(stateFrom && { state_from: this.#staging.put(stateFrom) }),
+      ...(stateTo && { state_to: this.#staging.put(stateTo) }),
     };
     writeStruct(this.#library.view, at, BATCH, fields);
     writeStruct(this.#library.view, output, OUTPUT_HEAD, { struct_size: outputSize });
@@ -357,9 +375,12 @@ export class Session {
 
 /** The batch so many steps later, over the tokens that came out of the step before; zeroes where the GPU has these. */
 function following(batch: Batch, step: number, tokens: Int32Array = new Int32Array(batch.tokenIds.length)): Batch {
-  if (step === 0) return { ...batch, outputs: ["argmax"] };
+  const count = batch.tokenIds.length;
+  const written = (at: number): Int32Array | undefined => batch.stateTo?.subarray(at * count, (at + 1) * count);
+  const states = { stateFrom: step === 0 ? batch.stateFrom : written(step - 1), stateTo: written(step) };
+  if (step === 0) return { ...batch, ...states, outputs: ["argmax"] };
   const positions = batch.positions.map((position) => position + step);
-  return { ...batch, tokenIds: tokens, positions, numPromptTokens: 0, outputs: ["argmax"] };
+  return { ...batch, ...states, tokenIds: tokens, positions, numPromptTokens: 0, outputs: ["argmax"] };
 }
 
 /** Among the inputs of all functions, in the plan's order. */

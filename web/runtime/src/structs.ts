@@ -84,6 +84,9 @@ export const BATCH = struct({
   embedded_tokens: "pointer",
   last_seen: "pointer",
   rope_positions: "pointer",
+  layer_input: "pointer",
+  state_from: "pointer",
+  state_to: "pointer",
 });
 
 export const VIEW = struct({ data: "pointer", dtype: "u32", rows: "u32", cols: "u32", row_stride: "u32" });

@@ -1,7 +1,7 @@
 // A tiny language model that satisfies `Forward` honestly. Two attention layers whose keys and values live in pages and are read
 // through the block table, so that a wrong page, a wrong position or a page that another sequence is still writing gives other
 // tokens. Pages start as NaN: what was never written cannot be read unnoticed. Each token is computed alone, so its result does not
-// depend on the batch.
+// depend on the batch. With slots there is a recurrent layer before them, whose state is of all tokens in their order.
 
 import { type Forward, type ForwardBatch, type ForwardInfo, type ForwardResult, StatesLost, type StepsAhead } from "../src/engine/forward.ts";
 
@@ -19,6 +19,7 @@ function noise(seed: number, size: number): Float64Array {
 export class ToyForward implements Forward {
   readonly info: ForwardInfo;
   readonly numPages: number;
+  readonly numSlots: number;
   readonly batches: ForwardBatch[] = [];
   /** Steps that `decode` was asked for, each time. */
   readonly decoded: number[] = [];
@@ -36,8 +37,9 @@ export class ToyForward implements Forward {
   readonly #weights: { embedding: Float64Array; position: Float64Array; projections: Float64Array; head: Float64Array };
   readonly #keys: Float64Array;
   readonly #values: Float64Array;
+  readonly #slots: Float64Array[];
 
-  constructor(numPages = 64, info: Partial<ForwardInfo> = {}) {
+  constructor(numPages = 64, info: Partial<ForwardInfo> = {}, numSlots = 0) {
     this.info = {
       vocabSize: 61,
       hiddenSize: 12,
@@ -50,6 +52,7 @@ export class ToyForward implements Forward {
       ...info,
     };
     this.numPages = numPages;
+    this.numSlots = numSlots;
     const { vocabSize, hiddenSize: size, maxPosition, pageTokens } = this.info;
     this.#weights = {
       embedding: noise(1, vocabSize * size),
@@ -59,6 +62,7 @@ export class ToyForward implements Forward {
     };
     this.#keys = new Float64Array(NUM_LAYERS * numPages * pageTokens * size).fill(NaN);
     this.#values = this.#keys.slice();
+    this.#slots = Array.from({ length: numSlots }, () => new Float64Array(size).fill(NaN));
   }
 
   get numComputed(): number {
@@ -75,13 +79,19 @@ export class ToyForward implements Forward {
     if (this.losing.has(this.batches.length)) {
       this.#keys.fill(NaN);
       this.#values.fill(NaN);
+      for (const slot of this.#slots) slot.fill(NaN);
       throw new StatesLost("device", "lost");
     }
     const { tokenIds, positions, tokenSeq, blockTable, blockTableStride: stride, logitRows, outputs } = batch;
     if (this.failingToken !== undefined && tokenIds.includes(this.failingToken)) throw new Error("the device broke");
+    const states = Array.from(batch.stateFrom ?? [], (slot) => (slot < 0 ? this.#begin() : this.#slots[slot]!.slice()));
     const rows = [...tokenIds].map((token, i) => {
       const table = blockTable.subarray(tokenSeq[i]! * stride, (tokenSeq[i]! + 1) * stride);
-      return this.#token(token, positions[i]!, table);
+      const state = states[tokenSeq[i]!];
+      const row = this.#token(token, positions[i]!, table, state);
+      const slot = batch.stateTo?.[i] ?? -1;
+      if (slot >= 0) this.#slots[slot]!.set(state!);
+      return row;
     });
     const logits = [...logitRows].map((row) => this.#logits(rows[row]!, tokenIds[row] === this.poisonToken));
     const flat = (wants: boolean, parts: ArrayLike<number>[]): Float32Array => Float32Array.from(wants ? parts.flatMap((part) => [...Array.from(part)]) : []);
@@ -107,7 +117,9 @@ export class ToyForward implements Forward {
     for (let step = 0; step < steps; step++) {
       const tokenIds = step === 0 ? batch.tokenIds : found.at(-1)!;
       const positions = batch.positions.map((position) => position + step);
-      found.push((await this.forward({ ...batch, tokenIds, positions })).argmax);
+      const written = (at: number): Int32Array | undefined => batch.stateTo?.slice(at * tokenIds.length, (at + 1) * tokenIds.length);
+      const stateFrom = step === 0 ? batch.stateFrom : written(step - 1);
+      found.push((await this.forward({ ...batch, tokenIds, positions, stateFrom, stateTo: written(step) })).argmax);
     }
     return found;
   }
@@ -126,11 +138,12 @@ export class ToyForward implements Forward {
 
   /** The next `count` greedy tokens, by one plain loop over one contiguous list of pages. */
   greedyReference(prompt: readonly number[], count: number): number[] {
-    const plain = new ToyForward(this.numPages, this.info);
+    const plain = new ToyForward(this.numPages, this.info, this.numSlots);
+    const state = this.numSlots > 0 ? this.#begin() : undefined;
     const table = Int32Array.from({ length: plain.numPages }, (_, page) => page);
     const tokens = [...prompt];
     for (let position = 0; tokens.length < prompt.length + count; position++) {
-      const row = plain.#logits(plain.#token(tokens[position]!, position, table), false);
+      const row = plain.#logits(plain.#token(tokens[position]!, position, table, state), false);
       if (position === tokens.length - 1) tokens.push(row.indexOf(Math.max(...row)));
     }
     return tokens.slice(prompt.length);
@@ -141,10 +154,20 @@ export class ToyForward implements Forward {
     return Float32Array.from({ length: vocabSize }, (_, token) => (isPoisoned ? NaN : dot(this.#weights.head, token * hiddenSize, hidden)));
   }
 
-  #token(token: number, position: number, table: Int32Array): Float64Array {
+  /** The state before a text. */
+  #begin(): Float64Array {
+    return new Float64Array(this.info.hiddenSize);
+  }
+
+  /** @param state goes on by the token. */
+  #token(token: number, position: number, table: Int32Array, state: Float64Array | undefined): Float64Array {
     const { hiddenSize: size, pageTokens } = this.info;
     const { embedding, position: places, projections } = this.#weights;
     let x = Float64Array.from({ length: size }, (_, i) => embedding[token * size + i]! + places[position * size + i]!);
+    if (state !== undefined) {
+      state.set(state.map((_, i) => Math.tanh(0.9 * state[(i + 1) % size]! + x[i]!)));
+      x = x.map((value, i) => value + state[i]!);
+    }
     for (let layer = 0; layer < NUM_LAYERS; layer++) {
       const project = (which: number): Float64Array =>
         Float64Array.from({ length: size }, (_, i) => dot(projections, ((layer * 3 + which) * size + i) * size, x));
@@ -164,7 +187,8 @@ export class ToyForward implements Forward {
   }
 
   /** What the contract asks of the caller. */
-  #check({ tokenIds, positions, tokenSeq, blockTable, blockTableStride: stride, logitRows, numPromptTokens, outputs }: ForwardBatch): void {
+  #check(batch: ForwardBatch): void {
+    const { tokenIds, positions, tokenSeq, blockTable, blockTableStride: stride, logitRows, numPromptTokens, outputs } = batch;
     const { info } = this;
     const numSeqs = blockTable.length / stride;
     const holds =
@@ -179,10 +203,14 @@ export class ToyForward implements Forward {
       !(outputs.includes("likeliest") && info.likeliest === 0) &&
       tokenIds.every((token) => token >= 0 && token < info.vocabSize) &&
       positions.every((position) => position >= 0 && position < info.maxPosition) &&
-      blockTable.every((page) => page < this.numPages);
+      blockTable.every((page) => page < this.numPages) &&
+      (batch.stateFrom?.length ?? 0) === (this.numSlots > 0 ? numSeqs : 0) &&
+      (batch.stateTo?.length ?? 0) === (this.numSlots > 0 ? tokenIds.length : 0);
     if (!holds) throw new Error("the batch breaks the contract");
     const read: Set<number>[] = [];
     const written: Set<number>[] = [];
+    const slotsRead: Set<number>[] = [];
+    const slotsWritten: Set<number>[] = [];
     for (let row = 0; row < numSeqs; row++) {
       const own = [...tokenSeq.keys()].filter((i) => tokenSeq[i] === row);
       const ascends = own.every((i, n) => n === 0 || (i === own[n - 1]! + 1 && positions[i] === positions[own[n - 1]!]! + 1));
@@ -192,14 +220,21 @@ export class ToyForward implements Forward {
       if (pages.some((page) => page < 0) || new Set(pages).size !== pages.length) throw new Error("a sequence lacks a page");
       read.push(new Set(pages));
       written.push(new Set(pages.slice(first)));
+      if (this.numSlots === 0) continue;
+      const from = batch.stateFrom![row]!;
+      const to = own.map((i) => batch.stateTo![i]!).filter((slot) => slot >= 0);
+      if (from < 0 !== (positions[own[0]!] === 0) || new Set(to).size !== to.length) throw new Error("a state is not where it should be");
+      slotsRead.push(new Set([from, ...to].filter((slot) => slot >= 0)));
+      slotsWritten.push(new Set(to));
     }
-    written.forEach((pages, row) =>
-      read.forEach((others, other) => {
-        if (other !== row && [...pages].some((page) => others.has(page))) throw new Error("a page is written while another sequence uses it");
-      }),
-    );
+    if (clash(written, read)) throw new Error("a page is written while another sequence uses it");
+    if (clash(slotsWritten, slotsRead)) throw new Error("a slot is written while another sequence uses it");
   }
 }
+
+/** Whether what one sequence writes another one uses. */
+const clash = (written: readonly Set<number>[], read: readonly Set<number>[]): boolean =>
+  written.some((mine, row) => read.some((theirs, other) => other !== row && [...mine].some((place) => theirs.has(place))));
 
 /** The largest of a row and their tokens, of equals the first: by sorting all. None where there are no numbers. */
 export function likeliestOf(row: Float32Array, count: number): { logits: number[]; tokens: number[] } {

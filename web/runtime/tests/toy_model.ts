@@ -57,6 +57,7 @@ export class SayingForward implements Forward {
     likeliest: 0,
   };
   readonly numPages = 256;
+  readonly numSlots = 0;
   readonly #tokenizer: Tokenizer;
   readonly #pages = new Int32Array(this.numPages * this.info.pageTokens).fill(-1);
   /** Awaited by every forward. */

@@ -3,7 +3,7 @@
 import { signal } from "@preact/signals";
 import { openInWorker, type RemoteModel } from "../../runtime/src/api/worker.ts";
 import { HearthError } from "../../runtime/src/errors.ts";
-import { type Keeping, Package, type PackageFacts } from "../../runtime/src/store/index.ts";
+import { type Keeping, Package, packageBytes, type PackageFacts } from "../../runtime/src/store/index.ts";
 import { loadMarkdown } from "./markdown.ts";
 
 /** Keys and values of so many tokens are kept at most: what a chat on a phone has memory for. */
@@ -30,7 +30,7 @@ let running: Worker | undefined;
 export const contextOf = ({ context }: PackageFacts): number => Math.min(context, MOST_CONTEXT);
 
 /** Bytes of memory that the model takes while it is open. */
-export const memoryOf = (of: PackageFacts): number => of.weights_bytes + of.arena_bytes + contextOf(of) * of.kv_bytes_per_token;
+export const memoryOf = (of: PackageFacts): number => packageBytes(of, contextOf(of));
 
 /** Finds out what the model is, and loads it if the visitor has wanted that here before. */
 export async function look(): Promise<void> {

@@ -1,6 +1,7 @@
 // The arrays of one ragged forward. Knows the layout that `forward.ts` asks for and nothing of why a token is in it.
 
 import type { ForwardBatch, OutputName } from "./forward.ts";
+import type { StateWay } from "./held_state.ts";
 import { isPrompt, type PagedTokens, type Slice, wantsLogits } from "./scheduler.ts";
 
 /**
@@ -8,8 +9,14 @@ import { isPrompt, type PagedTokens, type Slice, wantsLogits } from "./scheduler
  * that `slices` have, once the prompts among them stand first.
  *
  * @param tableStride pages in a row of the block table.
+ * @param hasState whether the model has slots of state.
  */
-export function layOut(slices: readonly Slice<PagedTokens>[], tableStride: number, outputs: readonly OutputName[]): ForwardBatch {
+export function layOut(
+  slices: readonly Slice<PagedTokens>[],
+  tableStride: number,
+  outputs: readonly OutputName[],
+  hasState: boolean,
+): ForwardBatch {
   const size = slices.reduce((sum, { count }) => sum + count, 0);
   const tokenIds = new Int32Array(size);
   const positions = new Int32Array(size);
@@ -38,7 +45,22 @@ export function layOut(slices: readonly Slice<PagedTokens>[], tableStride: numbe
     logitRows: Int32Array.from(logitRows),
     numPromptTokens,
     outputs,
+    ...(hasState && statesOf(slices.map(({ sequence, start, count }) => sequence.state.way(start, start + count)))),
   };
+}
+
+const statesOf = (ways: readonly StateWay[]): Pick<ForwardBatch, "stateFrom" | "stateTo"> => ({
+  stateFrom: Int32Array.from(ways, ({ from }) => from),
+  stateTo: Int32Array.from(ways.flatMap(({ to }) => to)),
+});
+
+/** The first of so many steps at once, of slices of one token each, with what all of them write. */
+export function layOutSteps(slices: readonly Slice[], tableStride: number, steps: number, hasState: boolean): ForwardBatch {
+  const batch = layOut(slices, tableStride, ["argmax"], false);
+  if (!hasState) return batch;
+  const ways = slices.map(({ sequence, start }) => sequence.state.wayOfSteps(start, start + steps));
+  const stateTo = Int32Array.from({ length: steps * ways.length }, (_, i) => ways[i % ways.length]!.to[Math.floor(i / ways.length)]!);
+  return { ...batch, ...statesOf(ways), stateTo };
 }
 
 /** Prompts first, else in the order they have. */

@@ -10,18 +10,19 @@
 import { HearthError } from "../errors.ts";
 import { requireText } from "../info.ts";
 import type { Model } from "../model.ts";
-import { layOut, promptsFirst } from "./batch.ts";
-import type { Constraint } from "./constraint.ts";
+import { layOut, layOutSteps, promptsFirst } from "./batch.ts";
 import { type Forward, StatesLost, type StepsAhead } from "./forward.ts";
+import { aloneIn } from "./held_state.ts";
 import { Inbox } from "./inbox.ts";
-import { PagePool, pagesFor } from "./pages.ts";
+import { DeviceMemory } from "./memory.ts";
+import { pagesFor } from "./pages.ts";
 import { type SamplingParams, samplingParams } from "./params.ts";
 import { areEnough, outputsRead, type Row, rowsOf, WHOLE_ROWS } from "./reading.ts";
 import type { Sampler } from "./sampling.ts";
 import { isPrompt, Scheduler, type Slice, wantsLogits } from "./scheduler.ts";
-import type { LogitProcessor } from "./processor.ts";
-import { type Finish, Sequence, type TokenEvent } from "./sequence.ts";
+import { type Finish, Sequence, type SequenceOptions, type TokenEvent } from "./sequence.ts";
 import { sessionForward } from "./session_forward.ts";
+import { slotsFor } from "./states.ts";
 import { nextTurn } from "./turn.ts";
 
 export interface EngineOptions {
@@ -30,8 +31,14 @@ export interface EngineOptions {
   readonly cacheTokens?: number | undefined;
   /** Tokens of prompt and answer together that one sequence may have; else as many as the model and the cache hold. */
   readonly context?: number | undefined;
-  /** Sequences that are computed at the same time; else as many as a forward takes. */
+  /** Sequences that are computed at the same time; else as many as a forward takes, and slots suffice for. */
   readonly maxSequences?: number | undefined;
+  /**
+   * Of a model with recurrent layers: slots of what these know of a text after some of its tokens, `text.stateBytesPerSlot` each. By
+   * default 3 for each of `maxSequences` (1 where nobody says how many) and for one text that has ended and may be gone on from; with
+   * fewer, down to 2, less is remembered.
+   */
+  readonly stateSlots?: number | undefined;
   /** Prompt tokens in one step: smaller keeps other streams smoother, larger is faster for the prompt. */
   readonly chunkTokens?: number | undefined;
   /**
@@ -45,11 +52,7 @@ export interface EngineOptions {
 }
 
 /** What goes with a request beside its settings. */
-export interface RequestOptions {
-  /** What the answer may be; it has a state: one for each request, used once. */
-  readonly constraint?: Constraint | undefined;
-  /** The program's own change to the logits. */
-  readonly processor?: LogitProcessor | undefined;
+export interface RequestOptions extends SequenceOptions {
   /** Ends the request, "cancelled". */
   readonly signal?: AbortSignal | undefined;
 }
@@ -57,6 +60,8 @@ export interface RequestOptions {
 /** Positions that are kept where nobody says how many. */
 export const DEFAULT_CACHE_TOKENS = 4096;
 const DEFAULT_CHUNK_TOKENS = 128;
+/** Of state: where a text is, and one that it can be gone on from. */
+const LEAST_SLOTS = 2;
 const MOST_PER_READ_BACK = 64;
 
 export class Engine {
@@ -77,7 +82,7 @@ export class Engine {
    */
   constructor(forward: Forward, endIds: Iterable<number> = [], options: EngineOptions = {}) {
     const { context, maxSequences = Infinity, chunkTokens = DEFAULT_CHUNK_TOKENS, tokensPerReadBack = "auto" } = options;
-    const { info, numPages } = forward;
+    const { info, numPages, numSlots } = forward;
     const most = Math.min(info.maxPosition, numPages * info.pageTokens);
     this.context = context ?? most;
     if (!(this.context >= 2 && this.context <= most)) {
@@ -85,6 +90,7 @@ export class Engine {
         why: `The model takes ${info.maxPosition}, and there are ${numPages} pages of ${info.pageTokens}.`,
       });
     }
+    if (numSlots > 0 && numSlots < LEAST_SLOTS) throw tooFewSlots(numSlots);
     const isCount = Number.isInteger(tokensPerReadBack) && Number(tokensPerReadBack) >= 1 && Number(tokensPerReadBack) <= MOST_PER_READ_BACK;
     if (!isCount && tokensPerReadBack !== "auto") {
       throw new HearthError("usage", `tokensPerReadBack is ${tokensPerReadBack}, but must be 1 to ${MOST_PER_READ_BACK}, or "auto".`);
@@ -93,14 +99,21 @@ export class Engine {
     this.#tokensPerReadBack = tokensPerReadBack;
     this.#endIds = new Set(endIds);
     this.#tableStride = pagesFor(this.context, info.pageTokens);
-    this.#scheduler = new Scheduler(info, new PagePool(numPages, info.pageTokens), { maxSequences, chunkTokens });
+    this.#scheduler = new Scheduler(info, new DeviceMemory(numPages, info.pageTokens, numSlots), { maxSequences, chunkTokens });
   }
 
   /** An engine over a session of its own. */
   static async create(model: Model, options: EngineOptions = {}): Promise<Engine> {
-    const { pageTokens, maxPosition } = requireText(model.info);
+    const { pageTokens, maxPosition, stateBytesPerSlot } = requireText(model.info);
     const tokens = options.cacheTokens ?? Math.max(options.context ?? 0, Math.min(DEFAULT_CACHE_TOKENS, maxPosition));
-    return new Engine(await sessionForward(model, pagesFor(tokens, pageTokens), options.submitMs), model.endIds, options);
+    const slots = stateBytesPerSlot > 0 ? (options.stateSlots ?? slotsFor(options.maxSequences ?? 1)) : 0;
+    if (stateBytesPerSlot > 0 && !(Number.isInteger(slots) && slots >= LEAST_SLOTS)) throw tooFewSlots(slots);
+    return new Engine(await sessionForward(model, pagesFor(tokens, pageTokens), slots, options.submitMs), model.endIds, options);
+  }
+
+  /** Whether the model has recurrent layers, so that a text is gone on from where a state of it was kept, and nowhere else. */
+  get hasState(): boolean {
+    return this.#forward.numSlots > 0;
   }
 
   /**
@@ -112,11 +125,11 @@ export class Engine {
   generate(
     promptIds: readonly number[],
     settings: Partial<SamplingParams> = {},
-    { constraint, processor, signal }: RequestOptions = {},
+    { signal, ...options }: RequestOptions = {},
   ): AsyncIterableIterator<TokenEvent> {
     const params = samplingParams(settings);
     this.#check(promptIds, [...params.logitBias.keys(), ...params.stopTokenIds]);
-    const sequence = new Sequence(promptIds, params, constraint, processor);
+    const sequence = new Sequence(this.#scheduler.memory, promptIds, params, options);
     const cancel = (): void => this.#finish(sequence, "cancelled");
     const inbox = new Inbox<TokenEvent>(cancel);
     this.#inboxes.set(sequence, inbox);
@@ -154,17 +167,20 @@ export class Engine {
 
   async #readHidden(tokens: readonly number[]): Promise<Float32Array> {
     const { hiddenSize, maxTokens, pageTokens } = this.#forward.info;
-    const pages = Array.from({ length: pagesFor(tokens.length, pageTokens) }, () => this.#scheduler.pool.allocate());
+    const { pages: pool, states } = this.#scheduler.memory;
+    const pages = Array.from({ length: pagesFor(tokens.length, pageTokens) }, () => pool.allocate());
+    const slots = this.hasState ? [states.allocate()] : [];
+    const sequence = { tokens: [...tokens], pages, numPromptTokens: tokens.length, state: aloneIn(slots[0]) };
     const hidden = new Float32Array(tokens.length * hiddenSize);
     try {
       for (let start = 0; start < tokens.length; start += maxTokens) {
         const count = Math.min(maxTokens, tokens.length - start);
-        const sequence = { tokens: [...tokens], pages, numPromptTokens: tokens.length };
-        const batch = layOut([{ sequence, start, count }], this.#tableStride, ["hidden"]);
+        const batch = layOut([{ sequence, start, count }], this.#tableStride, ["hidden"], this.hasState);
         hidden.set((await this.#forward.forward({ ...batch, logitRows: new Int32Array() })).hidden, start * hiddenSize);
       }
     } finally {
-      this.#scheduler.pool.release(pages);
+      pool.release(pages);
+      states.release(slots);
     }
     return hidden;
   }
@@ -209,16 +225,21 @@ export class Engine {
     const rows = await this.#rows(slices, drawing.map(({ sequence }) => sequence.sampler));
     // Those that were cancelled meanwhile have no pages any more.
     const going = (slice: Slice): boolean => this.#inboxes.has(slice.sequence);
-    for (const { sequence, count } of slices.filter(going)) sequence.commit(this.#scheduler.pool, count);
+    for (const { sequence, count } of slices.filter(going)) sequence.commit(count);
     for (const [row, slice] of drawing.entries()) {
       if (going(slice)) await this.#draw(slice.sequence, rows[row]!);
     }
+    for (const { sequence } of slices.filter(going)) sequence.settle();
   }
 
   /** Computes slices, and answers what of it those read who draw, in their order. */
   async #rows(slices: readonly Slice[], samplers: readonly Sampler[]): Promise<readonly Row[]> {
-    const outputs = outputsRead(samplers, this.#forward.info.likeliest);
-    const batch = layOut(slices, this.#tableStride, outputs);
+    for (const { sequence, count } of slices) sequence.prepare(count);
+    const few = outputsRead(samplers, this.#forward.info.likeliest);
+    // Only what can be computed once more, should they not be enough, may tell the likeliest tokens alone: no state is written over.
+    const isEnough = !few.includes("likeliest") || slices.every(({ sequence }) => sequence.state.spareSource());
+    const outputs = isEnough ? few : outputsRead(samplers, 0);
+    const batch = layOut(slices, this.#tableStride, outputs, this.hasState);
     const rows = rowsOf(await this.#forward.forward(batch), outputs, samplers.length);
     if (areEnough(rows, samplers)) return rows;
     // Very seldom: more tokens are as likely as each other than a forward tells.
@@ -230,15 +251,17 @@ export class Engine {
     const wanted = this.#tokensPerReadBack === "auto" ? ahead.worthwhile : this.#tokensPerReadBack;
     const left = slices.map(({ sequence }) => this.#tokensLeft(sequence)); // to the first that is full: none runs beyond that
     const steps = this.#scheduler.reserve(slices, Math.min(wanted, ...left));
-    const tokens = await ahead.decode(layOut(slices, this.#tableStride, ["argmax"]), steps);
+    for (const { sequence } of slices) sequence.prepareSteps(steps);
+    const tokens = await ahead.decode(layOutSteps(slices, this.#tableStride, steps, this.hasState), steps);
     for (const [step, drawn] of tokens.entries()) {
       if (step > 0) await nextTurn(); // whoever reads may have read enough: a stop string ends an answer from outside
       for (const [row, { sequence }] of slices.entries()) {
         if (!this.#inboxes.has(sequence)) continue;
-        sequence.commit(this.#scheduler.pool, 1);
+        sequence.commit(1);
         await this.#draw(sequence, { logits: new Float32Array(), argmax: drawn[row]!, likeliest: undefined });
       }
     }
+    for (const { sequence } of slices) if (this.#inboxes.has(sequence)) sequence.settle();
   }
 
   /** Until the answer is full. */
@@ -283,6 +306,12 @@ export class Engine {
 
 /** Whether it is a drawn token, whose next one is the likeliest whatever the logits are. */
 const isLikeliest = (slice: Slice): boolean => !isPrompt(slice) && wantsLogits(slice) && slice.count === 1 && !slice.sequence.sampler.mayNeedLogits;
+
+const tooFewSlots = (slots: number): HearthError =>
+  new HearthError("usage", `There are ${slots} slots of state, but must be ${LEAST_SLOTS} at least.`, {
+    why: "A model with recurrent layers keeps what these know of a text in one, and in another what it can be gone on from.",
+    hint: "Leave stateSlots out.",
+  });
 
 const asHearthError = (error: unknown): HearthError =>
   error instanceof HearthError

@@ -1,9 +1,9 @@
-// What the engine asks of a compiled model: one ragged forward over paged keys and values. Nothing here says how a model computes,
+// What the engine asks of a compiled model: one ragged forward over paged keys and values, and slots of state. Nothing here says how a model computes,
 // nor on which device.
 
 import { HearthError } from "../errors.ts";
 
-/** Keys and values are gone, all of them, and the forward is as new: what is still wanted has to be computed again. */
+/** Keys, values and states are gone, all of them, and the forward is as new: what is still wanted has to be computed again. */
 export class StatesLost extends HearthError {}
 
 /** What a forward computes; a device may take a while to bring it to where it can be read. */
@@ -46,6 +46,12 @@ export interface ForwardBatch {
   readonly numPromptTokens: number;
   /** What of the result will be read. */
   readonly outputs: readonly OutputName[];
+  /** Where the model has slots, and only there: the slot with the state of each row of `blockTable` before its first token of the
+   * batch; -1: it begins here. */
+  readonly stateFrom?: Int32Array | undefined;
+  /** Likewise, for each token: the slot that the state after it is written to, or -1. A sequence reads before it writes; it writes no
+   * slot that another one reads or writes. */
+  readonly stateTo?: Int32Array | undefined;
 }
 
 /** Valid until the session's next forward, and each asked for once. What was not wanted may have no rows. */
@@ -68,20 +74,22 @@ export interface StepsAhead {
    * So many forwards one after the other, each but the first over the tokens of the largest logits of the one before.
    *
    * @param batch the first: drawn tokens, one of each sequence, whose rows of logits are wanted in their order. There are pages
-   *   for all positions.
+   *   for all positions. Its `stateTo` says for each step after the other what that writes; the next one reads it.
    * @returns of each forward the (rows,) tokens of the largest logits.
    */
   decode(batch: ForwardBatch, steps: number): Promise<readonly Int32Array[]>;
 }
 
-/** A compiled model with its paged keys and values. One call at a time. */
+/** A compiled model with its paged keys and values and its slots of state. One call at a time. */
 export interface Forward {
   readonly info: ForwardInfo;
   readonly numPages: number;
+  /** 0 where the model has no state. */
+  readonly numSlots: number;
   /** Fails with StatesLost where that helps. */
   forward(batch: ForwardBatch): Promise<ForwardResult>;
   /** Undefined where results lie at hand. */
   readonly ahead?: StepsAhead | undefined;
-  /** Gives the memory of keys and values back. */
+  /** Gives the memory of keys, values and states back. */
   close(): void;
 }

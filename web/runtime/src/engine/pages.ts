@@ -1,103 +1,102 @@
-// Who uses which page of keys and values. Owns the reference counts, the free list and the order of eviction; knows pages as numbers,
-// never their bytes.
+// Who uses which page of keys and values. A `CountedPool` that shares pages; knows them as numbers, never their bytes. What a page
+// holds is remembered in `prefix.ts`.
 //
-// A page is in exactly one of three states: free (nobody's, nothing worth keeping), held (by one or more sequences) or idle
-// (nobody's, but it holds a known prefix). Idle pages are evicted, longest unused first, when no page is free. Only full pages are
-// known, and they are never written again: so any number of sequences may share them.
+// Full pages are never written again, so any number of sequences may share them. A partly filled last page will be written by
+// whoever goes on from it, so it is taken over by one sequence, and only when its former one has finished.
 
 import { HearthError } from "../errors.ts";
-import { Block } from "./prefix.ts";
+import { CountedPool } from "./counted.ts";
+import { type Chain, PrefixIndex } from "./prefix.ts";
 
 /** Pages that hold so many tokens of one sequence. */
 export const pagesFor = (tokens: number, pageTokens: number): number => Math.ceil(tokens / pageTokens);
 
-export class PagePool {
+/** What holds the beginning of a list of tokens already. */
+export interface Prefix {
+  /** Full pages, in order. */
+  readonly shared: readonly number[];
+  /** The page after them whose first tokens are right, and which the finder would have to itself. */
+  readonly taken?: number | undefined;
+  /** Tokens that need not be computed again. */
+  readonly numTokens: number;
+  /** The checkpoint after these tokens, of a model with state (`states.ts`). */
+  readonly slot?: number | undefined;
+}
+
+export const NO_PREFIX: Prefix = { shared: [], numTokens: 0 };
+
+export const pagesOf = ({ shared, taken }: Prefix): number[] => (taken === undefined ? [...shared] : [...shared, taken]);
+
+export class PagePool extends CountedPool {
   readonly numPages: number;
   readonly pageTokens: number;
-  /** Of the prefix cache: before all tokens. */
-  readonly root = Block.root();
-  readonly #refs: Int32Array;
-  readonly #free: number[];
-  readonly #known = new Map<number, Block>();
-  readonly #idle = new Set<number>(); // longest unused first
+  readonly #index: PrefixIndex;
 
   constructor(numPages: number, pageTokens: number) {
+    const index = new PrefixIndex(pageTokens);
+    super(numPages, index);
+    this.#index = index;
     this.numPages = numPages;
     this.pageTokens = pageTokens;
-    this.#refs = new Int32Array(numPages);
-    this.#free = Array.from({ length: numPages }, (_, i) => numPages - 1 - i); // taken from the end: page 0 first
   }
 
-  /** Pages that `allocate` can still give out, by eviction if need be. */
-  get numAvailable(): number {
-    return this.#free.length + this.#idle.size;
-  }
-
-  isIdle(page: number): boolean {
-    return this.#idle.has(page);
+  /** What finds the pages of a list of tokens, which may grow at its end. */
+  chain(tokens: readonly number[]): Chain {
+    return this.#index.chain(tokens);
   }
 
   /** A page of one's own, its content unspecified. */
   allocate(): number {
-    let page = this.#free.pop();
-    if (page === undefined) {
-      [page] = this.#idle;
-      if (page === undefined) {
-        throw new HearthError("memory", `All ${this.numPages} pages of ${this.pageTokens} tokens are in use.`, {
-          hint: "Use a smaller context or fewer sequences at once.",
-        });
-      }
-      this.#idle.delete(page);
-      this.forget(page);
+    const page = this.giveOut();
+    if (page !== undefined) return page;
+    throw new HearthError("memory", `All ${this.numPages} pages of ${this.pageTokens} tokens are in use.`, {
+      hint: "Use a smaller context or fewer sequences at once.",
+    });
+  }
+
+  /** A held page is full now with block `index` of the chain: others may share it. */
+  publishBlock(page: number, chain: Chain, index: number): void {
+    this.#index.addBlock(page, chain, index);
+  }
+
+  /** The only holder of a partly filled page will release it next: whoever goes on from its tokens may have it. */
+  publishTail(page: number, chain: Chain, index: number, count: number): void {
+    if (this.refs(page) === 1 && !this.#index.has(page)) this.#index.addTail(page, chain, index, count);
+  }
+
+  /** The full pages of the longest known beginning of the chain's tokens, but for the last token: its logits are still wanted. */
+  findFull(chain: Chain): number[] {
+    const shared: number[] = [];
+    while ((shared.length + 1) * this.pageTokens < chain.tokens.length) {
+      const page = this.#index.findBlock(chain, shared.length);
+      if (page === undefined) break;
+      shared.push(page);
     }
-    this.#refs[page] = 1;
-    return page;
+    return shared;
   }
 
-  /** The known full pages with the beginning of a list of tokens, but for its last token: its logits are still wanted. */
-  find(tokens: readonly number[]): Block[] {
-    const found: Block[] = [];
-    for (let end = this.pageTokens; end < tokens.length; end += this.pageTokens) {
-      const block = (found.at(-1) ?? this.root).find(tokens.slice(end - this.pageTokens, end));
-      if (block === undefined) break;
-      found.push(block);
+  /** The page that was left with exactly the first tokens of block `index` of the chain. */
+  findWholeTail(chain: Chain, index: number, count: number): number | undefined {
+    return this.#index.findWholeTail(chain, index, count);
+  }
+
+  /** The longest known beginning of the chain's tokens, but for the last token. */
+  find(chain: Chain): Prefix {
+    const shared = this.findFull(chain);
+    const [limit, before] = [chain.tokens.length - 1, shared.length * this.pageTokens];
+    const tail = limit > before ? this.#index.findTail(chain, shared.length, Math.min(limit - before, this.pageTokens)) : undefined;
+    if (limit - before === this.pageTokens - 1) {
+      // The tokens end with a full block. Where that is known its last token is to be computed, so the page is written again:
+      // possible if nobody holds it.
+      const page = this.#index.findBlock(chain, shared.length);
+      if (page !== undefined && this.refs(page) === 0) return { shared, taken: page, numTokens: limit };
     }
-    return found;
+    return { shared, taken: tail?.page, numTokens: before + (tail?.count ?? 0) };
   }
 
-  /** Takes hold of a page that `find` found. */
-  hold(page: number): void {
-    this.#idle.delete(page);
-    this.#refs[page]!++;
-  }
-
-  /** A held page is full now with these tokens after `before`: others may share it. Answers what is known for them. */
-  publish(page: number, before: Block, tokens: readonly number[]): Block {
-    const block = before.add(tokens, page);
-    if (block.page === page) this.#known.set(page, block);
-    return block;
-  }
-
-  /** What a page holds may be wrong or is about to be: nobody shall find it. */
-  forget(page: number): void {
-    this.#known.get(page)?.remove();
-    this.#known.delete(page);
-  }
-
-  /** What pages hold is lost. */
-  forgetAll(): void {
-    for (const page of [...this.#known.keys()]) this.forget(page);
-    this.#free.push(...this.#idle);
-    this.#idle.clear();
-  }
-
-  /** Gives back one hold on each of a sequence's pages, in their order. */
-  release(pages: readonly number[]): void {
-    // From the last to the first, so that the end of a prefix is evicted before its beginning.
-    for (const page of [...pages].reverse()) {
-      if (--this.#refs[page]! > 0) continue;
-      if (this.#known.has(page)) this.#idle.add(page);
-      else this.#free.push(page);
-    }
+  /** Takes hold of what `find` found; nothing may have happened to the pool in between. */
+  holdPrefix({ shared, taken }: Prefix): void {
+    for (const page of shared) this.hold(page);
+    if (taken !== undefined) this.takeOver(taken);
   }
 }

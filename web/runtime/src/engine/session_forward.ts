@@ -8,17 +8,19 @@ import { type Forward, StatesLost, type StepsAhead } from "./forward.ts";
 
 /**
  * @param pages of keys and values.
+ * @param slots of state; for a model that has none 0.
  * @param submitMs how long one submit may keep a GPU busy.
  */
-export async function sessionForward(model: Model, pages: number, submitMs?: number): Promise<Forward> {
+export async function sessionForward(model: Model, pages: number, slots: number, submitMs?: number): Promise<Forward> {
+  const sizes = slots > 0 ? { pages, slots } : { pages };
   const text = requireText(model.info);
   const outputs = model.info.functions.find(({ door }) => door === "text")?.outputs ?? [];
-  let session: Session | undefined = await model.session({ pages });
+  let session: Session | undefined = await model.session(sizes);
   let isProven = true; // has computed since it was opened: then another try is worth it
   const openAgain = async (): Promise<never> => {
     session = undefined;
     await model.reopen();
-    session = await model.session({ pages });
+    session = await model.session(sizes);
     isProven = false;
     throw new StatesLost("device", "The GPU was lost, and is there again.");
   };
@@ -44,6 +46,7 @@ export async function sessionForward(model: Model, pages: number, submitMs?: num
   return {
     info: { ...text, hiddenSize: outputs.find(({ name }) => name === "hidden")?.most.at(-1) ?? 0 },
     numPages: pages,
+    numSlots: slots,
     forward: (batch) => guarded((open) => open.forward(batch)),
     get ahead() {
       return model.device.kind === "webgpu" ? ahead : undefined;

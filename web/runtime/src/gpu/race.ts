@@ -4,7 +4,7 @@
 // alone are checked. A GPU whose plainest kernels are wrong is not used. Weights stay where they are meanwhile.
 
 import { HearthError } from "../errors.ts";
-import type { Batch, Session } from "../session.ts";
+import type { Batch, Session, SessionSizes } from "../session.ts";
 import { GpuLost } from "./gpu.ts";
 import type { KnownAnswers, KnownCall } from "./known_answers.ts";
 import type { GpuModel } from "./model.ts";
@@ -30,9 +30,21 @@ interface Lap {
   readonly ran: readonly ReadonlySet<string>[];
 }
 
-/** @param open a session of the model with so many pages. */
-export async function chooseKernels(model: GpuModel, known: KnownAnswers, record: RaceRecord, open: (pages: number) => Promise<Session>): Promise<void> {
-  const lap = (timed: boolean): Promise<Lap> => runLap(known, open, timed);
+/** Slots of state: a call writes the one that it does not read, so that it can be computed again. */
+const SLOTS = 2;
+
+/**
+ * @param hasState whether the model has slots of state.
+ * @param open a session of the model.
+ */
+export async function chooseKernels(
+  model: GpuModel,
+  known: KnownAnswers,
+  record: RaceRecord,
+  hasState: boolean,
+  open: (sizes: SessionSizes) => Promise<Session>,
+): Promise<void> {
+  const lap = (timed: boolean): Promise<Lap> => runLap(known, hasState, open, timed);
   const expected = known.calls.map(({ logits }) => logits);
   const racing = model.kernels.filter((kernel) => kernel.variants.size > 0 && record.choice(kernel) === undefined);
   const core = await lap(racing.length > 0);
@@ -42,7 +54,7 @@ export async function chooseKernels(model: GpuModel, known: KnownAnswers, record
     // Right once, and no longer: the driver is another one. What remains is the core.
     await record.choose(new Map(model.kernels.filter(({ variants }) => variants.size > 0).map((kernel) => [kernel, CORE])));
     await model.use(() => CORE);
-    return chooseKernels(model, known, record, open);
+    return chooseKernels(model, known, record, hasState, open);
   }
   if (racing.length === 0) return;
   const laps = new Map([[CORE, core]]);
@@ -80,14 +92,20 @@ function fastest({ name, variants }: Kernel, laps: ReadonlyMap<string, Lap>): st
   return best;
 }
 
-async function runLap({ pages, calls }: KnownAnswers, open: (pages: number) => Promise<Session>, timed: boolean): Promise<Lap> {
-  const session = await open(pages);
+async function runLap(
+  { pages, calls }: KnownAnswers,
+  hasState: boolean,
+  open: (sizes: SessionSizes) => Promise<Session>,
+  timed: boolean,
+): Promise<Lap> {
+  const session = await open(hasState ? { pages, slots: SLOTS } : { pages });
   const [logits, milliseconds, ran]: [Float32Array[], number[], Set<string>[]] = [[], [], []];
   try {
-    for (const call of calls) {
-      logits.push(await compute(session, call));
+    for (const [i, call] of calls.entries()) {
+      const batch = { ...batchOf(call), ...(hasState && statesOf(call, i)) };
+      logits.push(await compute(session, call, batch));
       ran.push(new Set(session.counters!.kernels));
-      if (timed) milliseconds.push(await timeOf(() => session.forward(batchOf(call, ["argmax"]))));
+      if (timed) milliseconds.push(await timeOf(() => session.forward({ ...batch, outputs: ["argmax"] })));
     }
   } finally {
     session.close();
@@ -96,22 +114,26 @@ async function runLap({ pages, calls }: KnownAnswers, open: (pages: number) => P
 }
 
 /** The logits that are known; none where the GPU does not find the largest of its own. */
-async function compute(session: Session, call: KnownCall): Promise<Float32Array> {
-  const { rows, stride } = call;
-  const { logits, argmax } = await session.forward(batchOf(call, ["logits", "argmax"]));
+async function compute(session: Session, { rows, stride }: KnownCall, batch: Batch): Promise<Float32Array> {
+  const { logits, argmax } = await session.forward({ ...batch, outputs: ["logits", "argmax"] });
   const width = logits.length / rows;
   const found = argmax.every((place, row) => isLargest(logits.subarray(row * width, (row + 1) * width), place));
   return found ? logits.filter((_, i) => i % stride === 0) : new Float32Array();
 }
 
-const batchOf = ({ tokens, position, pages, rows }: KnownCall, outputs: NonNullable<Batch["outputs"]>): Batch => ({
+const batchOf = ({ tokens, position, pages, rows }: KnownCall): Batch => ({
   tokenIds: Int32Array.from(tokens),
   positions: Int32Array.from(tokens, (_, i) => position + i),
   tokenSeq: new Int32Array(tokens.length),
   blockTable: Int32Array.from(pages),
   blockTableStride: pages.length,
   logitRows: Int32Array.from({ length: rows }, (_, i) => tokens.length - rows + i),
-  outputs,
+});
+
+/** Of the call with this number: it goes on from what the one before left. */
+const statesOf = ({ tokens, position }: KnownCall, number: number): Pick<Batch, "stateFrom" | "stateTo"> => ({
+  stateFrom: Int32Array.of(position === 0 ? -1 : number % SLOTS),
+  stateTo: new Int32Array(tokens.length).fill(-1).fill((number + 1) % SLOTS, tokens.length - 1),
 });
 
 const isLargest = (row: Float32Array, place: number): boolean => row.every((value) => value <= row[place]!);

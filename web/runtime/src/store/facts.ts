@@ -1,5 +1,6 @@
 // What model.json says, as hearth.package.site writes it.
 
+import { slotsFor } from "../engine/states.ts";
 import { HearthError } from "../errors.ts";
 
 /** As hearth.package.site has it. */
@@ -23,9 +24,15 @@ export interface PackageFacts {
   readonly weights_bytes: number;
   readonly arena_bytes: number;
   readonly kv_bytes_per_token: number;
+  /** Of recurrent state behind one token of one text; 0: it has none. Older packages, which could not have any, do not say. */
+  readonly state_bytes?: number;
   readonly chunk_bytes: number;
   readonly files: Readonly<Record<string, PackageFile>>;
 }
+
+/** Bytes of memory that a packaged model takes while an engine of one conversation of so many tokens is open. */
+export const packageBytes = (facts: PackageFacts, context: number): number =>
+  facts.weights_bytes + facts.arena_bytes + context * facts.kv_bytes_per_token + slotsFor(1) * (facts.state_bytes ?? 0);
 
 export function readFacts(text: string): PackageFacts {
   let facts: PackageFacts;

@@ -1,7 +1,7 @@
 // The models of packaged sites as web-llm's programs list them.
 
 import { DEFAULT_CACHE_TOKENS } from "../engine/engine.ts";
-import { PACKAGE_FILE } from "../store/facts.ts";
+import { packageBytes, PACKAGE_FILE } from "../store/facts.ts";
 import { packageFacts } from "../store/package.ts";
 import { type AppConfig, type ModelRecord, prebuiltAppConfig } from "./config.ts";
 
@@ -26,7 +26,7 @@ async function recordOf(site: string | URL): Promise<ModelRecord> {
   const url = given.pathname.endsWith(`/${PACKAGE_FILE}`) ? given : new URL(PACKAGE_FILE, `${given.href.replace(/\/*$/, "")}/`);
   const facts = await packageFacts(url);
   const context = Math.min(facts.context, DEFAULT_CACHE_TOKENS);
-  const bytes = facts.weights_bytes + facts.arena_bytes + context * facts.kv_bytes_per_token;
+  const bytes = packageBytes(facts, context);
   return {
     model: url.href,
     model_id: facts.name,

@@ -70,7 +70,7 @@ test("what lies behind the end of an answer is thrown away, for its neighbours n
   const longer = [...prompt(3, 5), ...upTo, 1, 2, 3, 4, 5, 6, 7, 8];
   const again = await all(engine.generate(longer, greedy(6)));
   expect(again.tokens).toEqual(forward.greedyReference(longer, 6));
-  expect(again.last.usage?.cachedTokens).toBe(4 * Math.floor((5 + upTo.length - 1) / 4));
+  expect(again.last.usage?.cachedTokens).toBe(5 + upTo.length - 1);
 });
 
 test("who leaves in the middle of what was computed has cost what was told", async () => {

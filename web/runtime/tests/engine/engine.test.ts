@@ -52,8 +52,25 @@ test("a prompt that goes on from an earlier one computes only what is new", asyn
   const before = forward.numComputed;
   const second = await all(engine, { promptIds: longer, params: greedy(4) });
   expect(second.tokens).toEqual(forward.greedyReference(longer, 4));
-  expect(second.last.usage?.cachedTokens).toBe(28); // seven full pages of the 29 tokens that were computed
-  expect(forward.numComputed - before).toBe(32 - 28 + 3);
+  expect(second.last.usage?.cachedTokens).toBe(29); // all tokens that were computed: seven full pages, and one of the eighth
+  expect(forward.numComputed - before).toBe(32 - 29 + 3);
+});
+
+test("a page that is left partly filled is gone on from by one, and by nobody while it is held", async () => {
+  const forward = new ToyForward();
+  const engine = new Engine(forward, [], { chunkTokens: 8 });
+  const text = prompt(1, 10);
+  await all(engine, { promptIds: text, params: greedy(1) });
+  const wanted = [7, 8, 9].map((token) => [...text, token, 5, 6]);
+  const found = await Promise.all(wanted.map((promptIds) => all(engine, { promptIds, params: greedy(5) })));
+  found.forEach(({ tokens }, i) => expect(tokens).toEqual(forward.greedyReference(wanted[i]!, 5)));
+  expect(found.map(({ last }) => last.usage?.cachedTokens)).toEqual([10, 8, 8]);
+  // The same prompt once more, whose last token is computed again: in its own page where that is full, and nobody's.
+  const full = prompt(2, 12);
+  await all(engine, { promptIds: full, params: greedy(1) });
+  const again = await Promise.all([1, 2].map(() => all(engine, { promptIds: full, params: greedy(6) })));
+  again.forEach(({ tokens }) => expect(tokens).toEqual(forward.greedyReference(full, 6)));
+  expect(again.map(({ last }) => last.usage?.cachedTokens)).toEqual([11, 8]);
 });
 
 test("what is cached is evicted where pages lack, and nothing wrong is found", async () => {

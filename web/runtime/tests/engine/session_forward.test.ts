@@ -35,7 +35,7 @@ const batch: ForwardBatch = {
 
 test("a GPU that is lost is opened again, and what it held is said to be lost", async () => {
   const { model, opened } = losing([2, 4]);
-  const forward = await sessionForward(model, 4);
+  const forward = await sessionForward(model, 4, 0);
   expect(await forward.forward(batch)).toBe("computed");
   await expect(forward.forward(batch)).rejects.toThrow(StatesLost);
   expect(await forward.forward(batch)).toBe("computed");
@@ -45,7 +45,7 @@ test("a GPU that is lost is opened again, and what it held is said to be lost", 
 
 test("one that is lost before it has computed anything ends the request; the next one opens it again", async () => {
   const { model, opened } = losing([1, 2]);
-  const forward = await sessionForward(model, 4);
+  const forward = await sessionForward(model, 4, 0);
   await expect(forward.forward(batch)).rejects.toThrow(StatesLost);
   await expect(forward.forward(batch)).rejects.toThrow(GpuLost);
   expect(opened()).toBe(1);
@@ -55,7 +55,7 @@ test("one that is lost before it has computed anything ends the request; the nex
 
 test("one that cannot be opened is an error, and may be had later", async () => {
   const { model } = losing([1], [1]);
-  const forward = await sessionForward(model, 4);
+  const forward = await sessionForward(model, 4, 0);
   await expect(forward.forward(batch)).rejects.toThrow(GpuLost);
   await expect(forward.forward(batch)).rejects.toThrow(StatesLost);
   expect(await forward.forward(batch)).toBe("computed");
