@@ -72,6 +72,13 @@ function base64(array) {
 }
 const fromBase64 = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
 
+const ARRAYS_OF_BATCH = ["tokenIds", "positions", "tokenSeq", "blockTable", "logitRows", "stateFrom", "stateTo"];
+
+function batchOf(given) {
+  const arrays = ARRAYS_OF_BATCH.filter((key) => key in given).map((key) => [key, Int32Array.from(given[key])]);
+  return { ...given, ...Object.fromEntries(arrays) };
+}
+
 const ASKED = {
   async open({ url, options }) {
     const progress = [];
@@ -83,18 +90,15 @@ const ASKED = {
     sessions.push(await models[model].session(sizes));
     return { session: sessions.length - 1 };
   },
-  async forward({ session, outputs, ...batch }) {
-    const arrays = ["tokenIds", "positions", "tokenSeq", "blockTable", "logitRows"];
-    for (const key of arrays) batch[key] = Int32Array.from(batch[key]);
+  async forward({ session, outputs, ...given }) {
+    const batch = batchOf(given);
     const result = await sessions[session].forward(outputs === null ? batch : { ...batch, outputs });
     const { logits, tokens } = result.likeliest;
     const likeliest = { likeliestLogits: base64(logits), likeliestTokens: base64(tokens) };
     return { ...Object.fromEntries(["logits", "argmax", "hidden"].map((name) => [name, base64(result[name])])), ...likeliest };
   },
-  async decode({ session, steps, submitMs, outputs: _, ...batch }) {
-    const arrays = ["tokenIds", "positions", "tokenSeq", "blockTable", "logitRows"];
-    for (const key of arrays) batch[key] = Int32Array.from(batch[key]);
-    const tokens = await sessions[session].decode(batch, steps, { submitMs: submitMs ?? Infinity });
+  async decode({ session, steps, submitMs, outputs: _, ...given }) {
+    const tokens = await sessions[session].decode(batchOf(given), steps, { submitMs: submitMs ?? Infinity });
     return { tokens: tokens.map((each) => [...each]) };
   },
   async run({ session, name, inputs }) {
@@ -104,17 +108,21 @@ const ASKED = {
     const outputs = Object.entries(await sessions[session].run(name, Object.fromEntries(tensors)));
     return Object.fromEntries(outputs.map(([output, { data, shape }]) => [output, { data: base64(data), shape }]));
   },
-  /** What the engine writes after each of several prompts, all at the same time. */
-  async generate({ model, prompts, params, engine: options }) {
+  /** What one engine writes after prompts, those of a round at the same time, and how much of each was not computed again. */
+  async generate({ model, rounds, params, engine: options }) {
     const engine = await Engine.create(models[model], { cacheTokens: 1024, ...options });
     const before = { ...done };
-    const answers = await Promise.all(
-      prompts.map(async (prompt) => {
-        const tokens = [];
-        for await (const { token } of engine.generate(prompt, params)) tokens.push(token);
-        return tokens;
-      }),
-    );
+    const answer = async (prompt) => {
+      const tokens = [];
+      let cached;
+      for await (const { token, usage } of engine.generate(prompt, params)) {
+        tokens.push(token);
+        cached = usage?.cachedTokens;
+      }
+      return { tokens, cached };
+    };
+    const answers = [];
+    for (const prompts of rounds) answers.push(await Promise.all(prompts.map(answer)));
     engine.close();
     return { answers, ...Object.fromEntries(Object.keys(done).map((what) => [what, done[what] - before[what]])) };
   },

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from tests.serving import Handler, serving
-from tests.wasm.node import Refused
+from tests.wasm.node import STATES, Refused
 from tests.web.browsers import BROWSERS, CHROMIUM
 
 HERE = Path(__file__).parent
@@ -99,8 +99,20 @@ class PageModel:
 
     def generated(self, prompts: list[list[int]], engine: Mapping[str, Any], **params: Any) -> Generated:
         """The same with options of the engine, and what it had the GPU do."""
-        answer = self.page.ask("generate", model=self.number, prompts=prompts, params=params, engine=engine)
-        return Generated(answer["answers"], *(answer[name] for name in ("submits", "readBacks", "readBytes", "nudges")))
+        ((answers,), told) = self._generate([prompts], engine, params)
+        return Generated([each["tokens"] for each in answers], *told)
+
+    def converse(
+        self, rounds: list[list[list[int]]], engine: Mapping[str, Any], **params: Any
+    ) -> list[list[tuple[list[int], int]]]:
+        """What one engine writes after prompts, those of a round at the same time; of each the tokens, and how many of
+        the prompt were not computed again."""
+        answers, _ = self._generate(rounds, engine, params)
+        return [[(each["tokens"], each["cached"]) for each in part] for part in answers]
+
+    def _generate(self, rounds: list[list[list[int]]], engine: Mapping[str, Any], params: Any) -> tuple[Any, Any]:
+        answer = self.page.ask("generate", model=self.number, rounds=rounds, params=params, engine=engine)
+        return answer["answers"], [answer[name] for name in ("submits", "readBacks", "readBytes", "nudges")]
 
     def close(self) -> None:
         self.page.ask("closeModel", model=self.number)
@@ -132,12 +144,14 @@ class PageSession:
         self._page = page
         self._number = number
         self.num_pages = sizes.get("pages", 0)
-        self.num_slots = 0  # pages have none
+        self.num_slots = sizes.get("slots", 0)
 
     def forward(
-        self, ids: Any, positions: Any, rows: Any, table: Any, logit_rows: Any = (), wanted: Any = None
+        self, ids: Any, positions: Any, rows: Any, table: Any, logit_rows: Any = (), wanted: Any = None, **states: Any
     ) -> PageResult:
+        """`states` are `state_from` and `state_to`, of a model that has such."""
         batch = self.batch(ids, positions, rows, table, logit_rows, wanted)
+        batch |= {STATES[name]: np.asarray(slots, np.int32).tolist() for name, slots in states.items()}
         return PageResult(len(batch["tokenIds"]), len(batch["logitRows"]), self._page.ask("forward", **batch))
 
     def decode(self, ids: Any, positions: Any, table: Any, steps: int, submit_ms: float | None = None) -> Any:

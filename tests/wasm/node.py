@@ -88,9 +88,7 @@ class NodeSession:
         Refused: the package raised an error.
     """
 
-    def __init__(
-        self, folder: Path, pages: int = 0, isa: str | None = None, threads: int = 1, slots: int = 0
-    ) -> None:
+    def __init__(self, folder: Path, pages: int = 0, isa: str | None = None, threads: int = 1, slots: int = 0) -> None:
         assert NODE is not None
         options = json.dumps({"threads": threads, **({"isa": isa} if isa else {})})
         sizes = json.dumps({name: count for name, count in (("pages", pages), ("slots", slots)) if count})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -34,8 +33,11 @@ class Recurrent(Bundles):
         return ids
 
 
-# The delta rule beside attention, convolutions beside it, scans without any, scans beside attention and experts.
-@pytest.fixture(scope="module", params=["qwen3_5", "lfm2", "mamba2", "granitemoehybrid"])
+# The delta rule beside attention, convolutions beside it, scans without any, scans beside attention.
+KINDS = ["qwen3_5", "lfm2", "mamba2", "granitemoehybrid"]
+
+
+@pytest.fixture(scope="module", params=KINDS)
 def recurrent(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Recurrent:
     case = next(case for case in CASES if case.name == request.param)
     made = compiled_both(case.path, tmp_path_factory.mktemp("recurrent"), **EXACT)
@@ -46,7 +48,8 @@ def recurrent(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
 def test_batches_of_any_mixture_are_computed_as_natively(recurrent: Recurrent) -> None:
     with Model(recurrent.native) as model, NodeSession(recurrent.wasm, PAGES, slots=SLOTS) as node:
         native = open_session(model, pages=PAGES)
-        for mine, theirs in zip(mixed_batches(node, recurrent.vocab_size), mixed_batches(native, recurrent.vocab_size), strict=True):
+        batches = (mixed_batches(each, recurrent.vocab_size) for each in (node, native))
+        for mine, theirs in zip(*batches, strict=True):
             assert relative_error(mine, theirs) < 1e-5
 
 
@@ -57,7 +60,8 @@ def test_several_threads_compute_the_same_bits(recurrent: Recurrent) -> None:
         NodeSession(recurrent.wasm, PAGES, slots=SLOTS, threads=3) as several,
     ):
         assert (one.device["threads"], several.device["threads"]) == (1, 3)
-        for mine, theirs in zip(mixed_batches(several, recurrent.vocab_size), mixed_batches(one, recurrent.vocab_size), strict=True):
+        batches = (mixed_batches(each, recurrent.vocab_size) for each in (several, one))
+        for mine, theirs in zip(*batches, strict=True):
             assert np.array_equal(mine, theirs)
 
 
@@ -109,7 +113,7 @@ def test_a_conversation_draws_the_same_tokens_and_computes_as_little_again(recur
     """Turns, the same answer once more, branches, answers that are rendered otherwise, others that push them out."""
     greedy = {"temperature": 0.0, "max_tokens": 20}
     first = recurrent.prompt(1, 45)
-    (((answer,),),) = ([[each["tokens"] for each in part] for part in natively(recurrent, [[(first, greedy)]], 6)],)
+    answer = natively(recurrent, [[(first, greedy)]], 6)[0][0]["tokens"]
     second = [*first, *answer, *recurrent.prompt(2, 7)]
     others = [(recurrent.prompt(seed, 40), {**each, "max_tokens": 20}) for seed, each in enumerate(SETTINGS, 10)]
     rounds: list[list[Asked]] = [
@@ -138,6 +142,7 @@ def test_slots_follow_from_what_runs_at_the_same_time(recurrent: Recurrent) -> N
     requests = [(recurrent.prompt(seed, 30), {"temperature": 0.0, "max_tokens": 10}) for seed in range(4)]
     rounds = [requests, *([each] for each in requests)]
     expected = natively(recurrent, rounds, slots_for(4))
-    assert in_node(recurrent.wasm, [[asked(*each) for each in part] for part in rounds], maxSequences=4, **CACHE) == expected
+    found = in_node(recurrent.wasm, [[asked(*each) for each in part] for part in rounds], maxSequences=4, **CACHE)
+    assert found == expected
     with pytest.raises(AssertionError, match="1 slots of state, but must be 2 at least"):
         in_node(recurrent.wasm, [[asked(*requests[0])]], stateSlots=1, **CACHE)
