@@ -11,11 +11,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.chat import embedding_model
 from tests.compiler.compiled import compile_here, shared_cache
 from tests.wasm.conftest import LLAMA
 
+import hearth.compiler
 from hearth.bundle import COSTS, GPU_COSTS, KNOWN_ANSWERS, open_bundle
 from hearth.cli.main import run
+from hearth.compiler.cpu import targets
 from hearth.errors import BundleMismatch, StorageError
 from hearth.package import write_site
 from hearth.package.chunks import write_chunks
@@ -156,3 +159,24 @@ def test_a_model_without_a_tokenizer_is_refused(tmp_path: Path, capsys: pytest.C
     bundle = compile_here(LLAMA, tmp_path / "bundle", target="wasm32", quant="f32", head="f32", precision="high")
     assert run(["package", "web", str(bundle), "--out", str(tmp_path / "site")]) == 10
     assert "without a tokenizer" in capsys.readouterr().err
+
+
+def headless(folder: Path) -> Path:
+    """A model that was published without what makes text, as those that make vectors are."""
+    embedding_model.write(folder, ["mean"])
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "tie_word_embeddings": False}))
+    return folder
+
+
+def test_what_no_page_can_run_is_refused_before_it_is_compiled(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], stories: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hearth.compiler, "compile_model", None)
+    vectors = headless(tmp_path / "vectors")
+    for source, words in ((LLAMA, "without a tokenizer"), (vectors, "makes vectors and writes no text")):
+        assert run(["package", "web", str(source), "--out", str(tmp_path / "site")]) != 0
+        assert words in capsys.readouterr().err
+    monkeypatch.setitem(targets.MEMORY_BYTES, "wasm32", 1 << 20)
+    assert run(["package", "web", str(stories), "--out", str(tmp_path / "site")]) != 0
+    assert "of memory, and 1 MiB can be had" in capsys.readouterr().err

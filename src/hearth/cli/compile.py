@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from hearth.cli.sides import AnySize
 from hearth.errors import CompileError, UsageError
 
 if TYPE_CHECKING:
+    from hearth.checkpoint.types import Checkpoint
     from hearth.model.kinds import KindName
 
 
@@ -136,14 +137,21 @@ def compile_checkpoint(
     progress: Any,
     options: dict[str, Any],
     kinds: Sequence[KindName] | None = None,
+    require: Callable[[str, Checkpoint], None] | None = None,
 ) -> Path:
-    """Compiles a model by its name, of whatever kind it is, or of one of `kinds`. Returns the bundle's folder."""
+    """Compiles a model by its name, of whatever kind it is, or of one of `kinds`. Returns the bundle's folder.
+
+    Args:
+        require: refuses a model, by its name and its files, before time goes into compiling it.
+    """
+    from hearth.compiler.cpu.targets import addressed_bytes
     from hearth.hub import complete
     from hearth.prepare import ANY_KIND, compile_progress, fetch, preparer_of
     from hearth.runtime import available_bytes
 
-    # A bundle that goes elsewhere need not fit here.
-    memory_bytes = available_bytes() if options["output"] is None and options["target"] is None else None
+    # A bundle that goes elsewhere need not fit here, but what its machine can address at all.
+    target, here = options["target"], options["output"] is None
+    memory_bytes = addressed_bytes(target) if target is not None else available_bytes() if here else None
     kinds = kinds or ANY_KIND
     source = fetch(model, kinds=kinds, offline=offline, progress=progress, memory_bytes=memory_bytes, **wanted)
     if source.kind == "bundle":
@@ -153,5 +161,7 @@ def compile_checkpoint(
     preparer = preparer_of(source, kinds)
     preparer.refuse_foreign(model, wanted)
     own = preparer.own(wanted)
+    if require is not None:
+        require(source.name, preparer.open(source, own))
     preparer.check(source, own, memory_bytes)
     return preparer.compile(source, own, progress=compile_progress(progress), **options)

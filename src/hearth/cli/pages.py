@@ -33,19 +33,20 @@ def web_bundle(model: str, options: Mapping[str, Any], *, isa: str | None = None
         options: of the verb; those that shape a bundle are taken.
 
     Raises:
-        HearthError: as `hearth compile`.
+        HearthError: as `hearth compile`, and as `require_page` before anything is compiled.
     """
     from hearth.bundle import open_bundle
     from hearth.cli.compile import compile_checkpoint
     from hearth.cli.progress import showing_progress
     from hearth.model.kinds import TEXT
+    from hearth.package import require_page
     from hearth.prepare import COMPILE_HINT, with_known_answers
 
     wanted = {name: options[name] for name in _SHAPING}
     how = {"target": "wasm32", "isa": isa, "output": None, "dump_ir": None, "force": False}
     with showing_progress() as progress:
         try:
-            folder = compile_checkpoint(model, wanted, options["offline"], progress, how, kinds=(TEXT,))
+            folder = compile_checkpoint(model, wanted, options["offline"], progress, how, (TEXT,), require_page)
             bundle = open_bundle(folder, for_this_machine=False)
             return with_known_answers(bundle, model, progress=progress, offline=options["offline"], **wanted)
         except ImportError as error:

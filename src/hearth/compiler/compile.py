@@ -41,10 +41,9 @@ from hearth.bundle import (
     open_bundle,
     write_costs,
 )
-from hearth.bundle.cpu import architecture
 from hearth.checkpoint.types import Checkpoint
 from hearth.compiler.cpu.link import KernelSet, KernelSymbol, host_target, libraries, link_library, resolve_target
-from hearth.compiler.cpu.targets import MEMORY_BYTES, Isa, choose_isas
+from hearth.compiler.cpu.targets import Isa, addressed_bytes, choose_isas
 from hearth.compiler.cpu.tuning import DEFAULT_TUNING, Tunings
 from hearth.compiler.cpu.tuning_record import usable_tunings
 from hearth.distribution import version, version_of
@@ -322,7 +321,7 @@ def _require_addresses(job: Job, plan: Plan, target: str) -> None:
             f"{job.name} needs more memory for what it computes than any machine has.",
             hint="Bound the sizes that it leaves open: --size NAME=N.",
         )
-    most = MEMORY_BYTES.get(architecture(target.partition("-")[0]))
+    most = addressed_bytes(target)
     weights, arena = plan.weights_bytes, plan.arena_bytes
     if most is not None and weights + arena >= most:
         raise Unsupported(

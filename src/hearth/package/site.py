@@ -35,7 +35,8 @@ from hearth.bundle.failures import storage_errors
 from hearth.bundle.manifest import MANIFEST
 from hearth.bundle.unfinished import ClaimedFolder, clear_unfinished
 from hearth.bundle.writer import discard
-from hearth.errors import BundleMismatch, StorageError, TokenizerMissing, Unsupported
+from hearth.errors import StorageError
+from hearth.package.able import require_page_of
 from hearth.package.chunks import CHUNK_BYTES, write_chunks
 
 MODEL = "model.json"
@@ -92,13 +93,10 @@ def write_site(bundle: Bundle, destination: Path, *, chunk_bytes: int = CHUNK_BY
         destination: a new folder, or an older site, which the new one takes the place of.
         chunk_bytes: of each chunk but the last of a file.
 
-    Raises:
-        BundleMismatch: the bundle is for another machine.
-        Unsupported: it is no language model.
-        TokenizerMissing: it has no tokenizer.
+    Raises: as `able.require_page_of`.
         StorageError: `destination` is something else, or cannot be written.
     """
-    _require_chat(bundle)
+    require_page_of(bundle)
     with storage_errors("write", destination, hint=_HINT):
         _refuse_foreign(destination)
         destination.parent.mkdir(parents=True, exist_ok=True)
@@ -114,25 +112,6 @@ def write_site(bundle: Bundle, destination: Path, *, chunk_bytes: int = CHUNK_BY
             shutil.rmtree(claimed.path, ignore_errors=True)
             claimed.release()
     return site
-
-
-def _require_chat(bundle: Bundle) -> None:
-    manifest = bundle.manifest
-    if manifest.language.state_bytes:
-        raise Unsupported(
-            f"{manifest.source_name} has recurrent layers, which pages do not run yet.",
-            hint="Take a model whose layers all attend, such as Qwen 3, or serve this one: hearth serve.",
-        )
-    if manifest.target != "wasm32":
-        raise BundleMismatch(
-            f"The bundle of {manifest.source_name} is for {manifest.target}.",
-            why="A page runs WebAssembly.",
-            hint="Name the model that it was made of, or compile that with --target wasm32.",
-        )
-    if TOKENIZER not in manifest.files:
-        raise TokenizerMissing(
-            f"{manifest.source_name} came without a tokenizer.", hint="A page for it could not read what is typed."
-        )
 
 
 def published_name(source_name: str) -> str:
@@ -174,6 +153,7 @@ def _write(bundle: Bundle, folder: Path, destination: Path, chunk_bytes: int) ->
         "weights_bytes": manifest.facts.weights_bytes,
         "arena_bytes": manifest.facts.arena_bytes,
         "kv_bytes_per_token": manifest.language.kv_bytes_per_token,
+        "state_bytes": manifest.language.state_bytes,
         "chunk_bytes": chunk_bytes,
         "files": files,
     }

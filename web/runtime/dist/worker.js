@@ -56,7 +56,7 @@ async function h(e, t) {
 	return clearTimeout(n), a;
 }
 // src/gpu/gpu.ts
-var g = [
+var ee = [
 	[
 		"bufferBytes",
 		"maxBufferSize",
@@ -82,39 +82,39 @@ var g = [
 		"maxComputeWorkgroupSizeX",
 		"groups of NEEDED threads along an axis, it has at most MOST"
 	]
-], _ = {
+], g = {
 	MAP_READ: 1,
 	COPY_SRC: 4,
 	COPY_DST: 8,
 	UNIFORM: 64,
 	STORAGE: 128
-}, ee = 4, te = [
+}, te = 4, ne = [
 	"validation",
 	"out-of-memory",
 	"internal"
-], v = "Use the processor: device: \"wasm\".", ne = [["f16", "shader-f16"], ["subgroups", "subgroups"]], re = "packed_4x8_integer_dot_product", y = class extends e {}, ie = class t {
+], _ = "Use the processor: device: \"wasm\".", re = [["f16", "shader-f16"], ["subgroups", "subgroups"]], ie = "packed_4x8_integer_dot_product", v = class extends e {}, ae = class t {
 	device;
 	name;
 	allocatedBytes = 0;
 	#e;
 	constructor(e, t) {
 		this.device = e, this.name = t, e.addEventListener("uncapturederror", ({ error: e }) => {
-			let n = le(e, `The GPU ${t} failed.`);
-			this.#t(new y(n.kind, n.what, n));
-		}), e.lost.then(({ message: e }) => this.#t(ce(t, e)));
+			let n = ue(e, `The GPU ${t} failed.`);
+			this.#t(new v(n.kind, n.what, n));
+		}), e.lost.then(({ message: e }) => this.#t(le(t, e)));
 	}
 	static async open(n, r) {
-		let i = oe(n);
-		for (let [t, a, o] of g) {
+		let i = se(n);
+		for (let [t, a, o] of ee) {
 			let [s, c] = [r[t], n.limits[a]];
 			if (s <= c) continue;
 			let l = `The model needs ${o.replace("NEEDED", String(s)).replace("MOST", String(c))}.`;
 			throw new e("device", `The GPU ${i} cannot run this model.`, {
 				why: l,
-				hint: v
+				hint: _
 			});
 		}
-		let a = ne.map(([, e]) => e).filter((e) => n.features.has(e)), o = Object.fromEntries(g.map(([, e]) => [e, n.limits[e]]));
+		let a = re.map(([, e]) => e).filter((e) => n.features.has(e)), o = Object.fromEntries(ee.map(([, e]) => [e, n.limits[e]]));
 		try {
 			return new t(await n.requestDevice({
 				label: "hearth",
@@ -124,24 +124,24 @@ var g = [
 		} catch (t) {
 			throw new e("device", `The GPU ${i} cannot be opened.`, {
 				why: String(t),
-				hint: v
+				hint: _
 			});
 		}
 	}
 	get isLost() {
-		return this.#e instanceof y;
+		return this.#e instanceof v;
 	}
 	requireSound() {
 		if (this.#e !== void 0) throw this.#e;
 	}
 	async make(e, t) {
 		this.requireSound();
-		for (let e of te) this.device.pushErrorScope(e);
+		for (let e of ne) this.device.pushErrorScope(e);
 		let n, r;
 		try {
 			r = t();
 		} finally {
-			n = this.popScopes(te.length, e), n.catch(() => void 0);
+			n = this.popScopes(ne.length, e), n.catch(() => void 0);
 		}
 		return await n, this.requireSound(), r;
 	}
@@ -149,7 +149,7 @@ var g = [
 		let n = await Promise.all(Array.from({ length: e }, () => this.device.popErrorScope())).catch((e) => {
 			throw this.explain(e, t);
 		});
-		for (let e of n) if (e !== null) throw le(e, t);
+		for (let e of n) if (e !== null) throw ue(e, t);
 	}
 	createBuffer(e, t, n) {
 		let r = this.device.createBuffer({
@@ -165,12 +165,12 @@ var g = [
 	explain(t, n) {
 		return this.#e === void 0 ? t instanceof e ? t : new e("device", n, {
 			why: String(t),
-			hint: v
+			hint: _
 		}) : this.#e;
 	}
 	async wait(e) {
 		let t = this.device.queue.onSubmittedWorkDone();
-		for (; !await h(t, ee);) this.device.queue.submit([]);
+		for (; !await h(t, te);) this.device.queue.submit([]);
 		await t.catch((t) => {
 			throw this.explain(t, e);
 		}), this.requireSound();
@@ -182,86 +182,86 @@ var g = [
 		this.#e ??= e;
 	}
 };
-async function ae(t) {
+async function oe(t) {
 	let n = globalThis.navigator?.gpu;
 	if (n === void 0) {
 		let t = globalThis.isSecureContext === !1 ? "Pages have WebGPU over https or on localhost only." : "This browser has no WebGPU, or it is switched off.";
 		throw new e("device", "There is no GPU.", {
 			why: t,
-			hint: v
+			hint: _
 		});
 	}
 	let r = await n.requestAdapter({ powerPreference: "high-performance" });
 	if (r === null) throw new e("device", "There is no GPU.", {
 		why: "The browser offers none of this machine's.",
-		hint: v
+		hint: _
 	});
 	if (r.info.isFallbackAdapter && !t) {
-		let t = `The GPU ${oe(r)} is a program that plays one, slower than the processor's own kernels.`;
+		let t = `The GPU ${se(r)} is a program that plays one, slower than the processor's own kernels.`;
 		throw new e("device", "There is no GPU.", {
 			why: t,
-			hint: v
+			hint: _
 		});
 	}
 	return r;
 }
-function oe({ info: e }) {
+function se({ info: e }) {
 	return e.description ? e.description : [
 		e.vendor,
 		e.architecture,
 		e.device
 	].filter(Boolean).join(" ") || "without a name";
 }
-function se(e) {
-	let t = new Set(ne.filter(([, t]) => e.features.has(t)).map(([e]) => e));
-	return navigator.gpu.wgslLanguageFeatures?.has(re) === !0 && t.add("dot4"), t;
+function ce(e) {
+	let t = new Set(re.filter(([, t]) => e.features.has(t)).map(([e]) => e));
+	return navigator.gpu.wgslLanguageFeatures?.has(ie) === !0 && t.add("dot4"), t;
 }
-function ce(e, t) {
-	return new y("device", `The GPU ${e} was lost.`, {
+function le(e, t) {
+	return new v("device", `The GPU ${e} was lost.`, {
 		why: t,
 		hint: "Load the model again."
 	});
 }
-function le(t, n) {
-	let r = typeof GPUOutOfMemoryError < "u" && t instanceof GPUOutOfMemoryError, i = r ? "Use a smaller context, a smaller model or a smaller number format, or close other pages." : v;
+function ue(t, n) {
+	let r = typeof GPUOutOfMemoryError < "u" && t instanceof GPUOutOfMemoryError, i = r ? "Use a smaller context, a smaller model or a smaller number format, or close other pages." : _;
 	return new e(r ? "memory" : "device", n, {
 		why: t.message,
 		hint: i
 	});
 }
 // src/gpu/known_answers.ts
-var ue = 1;
-function de(t) {
+var de = 1;
+function fe(t) {
 	let n;
 	try {
 		n = JSON.parse(t);
 	} catch (t) {
 		throw new e("corrupt", "The bundle's known answers are no JSON.", { why: String(t) });
 	}
-	if (n.format !== ue) throw new e("mismatch", `The bundle's known answers have format ${n.format}.`, {
-		why: `This package reads format ${ue}.`,
+	if (n.format !== de) throw new e("mismatch", `The bundle's known answers have format ${n.format}.`, {
+		why: `This package reads format ${de}.`,
 		hint: "Package the model again with the Hearth that the page came with: hearth package web MODEL."
 	});
 	let r = n.calls.map((e) => ({
 		...e,
-		logits: fe(e.logits)
+		logits: pe(e.logits)
 	}));
 	return {
 		pages: n.pages,
 		calls: r
 	};
 }
-function fe(e) {
+function pe(e) {
 	let t = Uint8Array.from(atob(e), (e) => e.charCodeAt(0));
 	return new Float32Array(t.buffer);
 }
 // src/gpu/shaders.ts
-var b = "core", pe = /^\/\/@ .*$/gm, x = /^\/\/@ ([A-Za-z_]\w*) (\d{1,3}) ([a-z0-9+]+)$/, me = "Compile the model again: hearth compile MODEL --target wasm32";
-function he(t) {
-	let n = [...t.matchAll(pe)];
+var y = "core", me = /^\/\/@ .*$/gm, b = /^\/\/@ ([A-Za-z_]\w*) (\d{1,3}) ([a-z0-9+]+)$/, he = "Compile the model again: hearth compile MODEL --target wasm32";
+function ge(t) {
+	let n = [...t.matchAll(me)];
 	return n.map((r, i) => {
-		let a = x.exec(r[0]);
-		if (a === null) throw new e("corrupt", `The bundle's shaders have a line that says nothing: ${r[0]}`, { hint: me });
+		let a = b.exec(r[0]);
+		if (a === null) throw new e("corrupt", `The bundle's shaders have a line that says nothing: ${r[0]}`, { hint: he });
 		let o = t.slice(r.index + r[0].length + 1, n[i + 1]?.index);
 		return {
 			name: a[1],
@@ -271,12 +271,12 @@ function he(t) {
 		};
 	});
 }
-function ge(t, n, r) {
+function _e(t, n, r) {
 	let i = /* @__PURE__ */ new Map();
 	for (let e of t) i.set(e.name, [...i.get(e.name) ?? [], e]);
 	return n.map(({ name: t }) => {
-		let n = i.get(t) ?? [], a = n.find(({ features: e }) => e === b);
-		if (a === void 0) throw new e("mismatch", `The bundle has no shader for the kernel ${t}, which its plan asks for.`, { hint: me });
+		let n = i.get(t) ?? [], a = n.find(({ features: e }) => e === y);
+		if (a === void 0) throw new e("mismatch", `The bundle has no shader for the kernel ${t}, which its plan asks for.`, { hint: he });
 		let o = n.filter(({ features: e }) => e !== "core" && e.split("+").every((e) => r.has(e)));
 		return {
 			name: t,
@@ -286,45 +286,45 @@ function ge(t, n, r) {
 	});
 }
 // src/gpu/race.ts
-var _e = .1, ve = .05, ye = 5, be = 100, xe = class extends y {}, Se = 2;
-async function Ce(e, t, n, r, i) {
-	let a = (e) => Ee(t, r, i, e), o = t.calls.map(({ logits: e }) => e), s = e.kernels.filter((e) => e.variants.size > 0 && n.choice(e) === void 0), c = await a(s.length > 0), l = Me(c.logits, o);
-	if (l > _e) {
-		if (Object.keys(e.variants).length === 0) throw Pe(e, l);
-		return await n.choose(new Map(e.kernels.filter(({ variants: e }) => e.size > 0).map((e) => [e, b]))), await e.use(() => b), Ce(e, t, n, r, i);
+var ve = .1, ye = .05, be = 5, xe = 100, Se = class extends v {}, Ce = 2;
+async function we(e, t, n, r, i) {
+	let a = (e) => De(t, r, i, e), o = t.calls.map(({ logits: e }) => e), s = e.kernels.filter((e) => e.variants.size > 0 && n.choice(e) === void 0), c = await a(s.length > 0), l = Ne(c.logits, o);
+	if (l > ve) {
+		if (Object.keys(e.variants).length === 0) throw Fe(e, l);
+		return await n.choose(new Map(e.kernels.filter(({ variants: e }) => e.size > 0).map((e) => [e, y]))), await e.use(() => y), we(e, t, n, r, i);
 	}
 	if (s.length === 0) return;
-	let u = /* @__PURE__ */ new Map([[b, c]]);
+	let u = /* @__PURE__ */ new Map([[y, c]]);
 	for (let t of [...new Set(s.flatMap(({ variants: e }) => [...e.keys()]))].sort()) {
 		if (await n.hasLost(t)) continue;
-		let r = await we(e, t, n, a);
-		r !== void 0 && Me(r.logits, c.logits) <= ve && u.set(t, r);
+		let r = await Te(e, t, n, a);
+		r !== void 0 && Ne(r.logits, c.logits) <= ye && u.set(t, r);
 	}
-	await n.choose(new Map(s.map((e) => [e, Te(e, u)]))), await e.use((e) => n.choice(e) ?? "core");
+	await n.choose(new Map(s.map((e) => [e, Ee(e, u)]))), await e.use((e) => n.choice(e) ?? "core");
 }
-async function we(e, t, n, r) {
+async function Te(e, t, n, r) {
 	await n.beginTrial(t);
 	try {
 		return await e.use(() => t), await r(!0);
 	} catch (e) {
-		if (e instanceof y) throw new xe(e.kind, e.what, e);
+		if (e instanceof v) throw new Se(e.kind, e.what, e);
 		return;
 	} finally {
 		e.gpu.isLost || await n.endTrial(t);
 	}
 }
-function Te({ name: e, variants: t }, n) {
-	let r = ({ milliseconds: t, ran: n }) => Math.min(...t.filter((t, r) => n[r].has(e))), i = b;
+function Ee({ name: e, variants: t }, n) {
+	let r = ({ milliseconds: t, ran: n }) => Math.min(...t.filter((t, r) => n[r].has(e))), i = y;
 	for (let e of t.keys()) {
 		let t = n.get(e);
 		t !== void 0 && r(t) < r(n.get(i)) && (i = e);
 	}
 	return i;
 }
-async function Ee({ pages: e, calls: t }, n, r, i) {
+async function De({ pages: e, calls: t }, n, r, i) {
 	let a = await r(n ? {
 		pages: e,
-		slots: Se
+		slots: Ce
 	} : { pages: e }), [o, s, c] = [
 		[],
 		[],
@@ -333,10 +333,10 @@ async function Ee({ pages: e, calls: t }, n, r, i) {
 	try {
 		for (let [e, r] of t.entries()) {
 			let t = {
-				...Oe(r),
-				...n && ke(r, e)
+				...ke(r),
+				...n && Ae(r, e)
 			};
-			o.push(await De(a, r, t)), c.push(new Set(a.counters.kernels)), i && s.push(await je(() => a.forward({
+			o.push(await Oe(a, r, t)), c.push(new Set(a.counters.kernels)), i && s.push(await Me(() => a.forward({
 				...t,
 				outputs: ["argmax"]
 			})));
@@ -350,40 +350,40 @@ async function Ee({ pages: e, calls: t }, n, r, i) {
 		ran: c
 	};
 }
-async function De(e, { rows: t, stride: n }, r) {
+async function Oe(e, { rows: t, stride: n }, r) {
 	let { logits: i, argmax: a } = await e.forward({
 		...r,
 		outputs: ["logits", "argmax"]
 	}), o = i.length / t;
-	return a.every((e, t) => Ae(i.subarray(t * o, (t + 1) * o), e)) ? i.filter((e, t) => t % n === 0) : /* @__PURE__ */ new Float32Array();
+	return a.every((e, t) => je(i.subarray(t * o, (t + 1) * o), e)) ? i.filter((e, t) => t % n === 0) : /* @__PURE__ */ new Float32Array();
 }
-var Oe = ({ tokens: e, position: t, pages: n, rows: r }) => ({
+var ke = ({ tokens: e, position: t, pages: n, rows: r }) => ({
 	tokenIds: Int32Array.from(e),
 	positions: Int32Array.from(e, (e, n) => t + n),
 	tokenSeq: new Int32Array(e.length),
 	blockTable: Int32Array.from(n),
 	blockTableStride: n.length,
 	logitRows: Int32Array.from({ length: r }, (t, n) => e.length - r + n)
-}), ke = ({ tokens: e, position: t }, n) => ({
-	stateFrom: Int32Array.of(t === 0 ? -1 : n % Se),
-	stateTo: new Int32Array(e.length).fill(-1).fill((n + 1) % Se, e.length - 1)
-}), Ae = (e, t) => e.every((n) => n <= e[t]);
-async function je(e) {
+}), Ae = ({ tokens: e, position: t }, n) => ({
+	stateFrom: Int32Array.of(t === 0 ? -1 : n % Ce),
+	stateTo: new Int32Array(e.length).fill(-1).fill((n + 1) % Ce, e.length - 1)
+}), je = (e, t) => e.every((n) => n <= e[t]);
+async function Me(e) {
 	let t = [], n = performance.now();
-	for (let r = n; t.length === 0 || t.length < ye && r - n < be;) {
+	for (let r = n; t.length === 0 || t.length < be && r - n < xe;) {
 		await e();
 		let n = r;
 		t.push((r = performance.now()) - n);
 	}
 	return t.sort((e, t) => e - t)[t.length >> 1];
 }
-var Me = (e, t) => Math.max(...t.map((t, n) => Ne(e[n], t)));
-function Ne(e, t) {
+var Ne = (e, t) => Math.max(...t.map((t, n) => Pe(e[n], t)));
+function Pe(e, t) {
 	if (e.length !== t.length) return Infinity;
 	let n = Math.hypot(...e.map((e, n) => e - t[n])) / Math.hypot(...t);
 	return Number.isFinite(n) ? n : Infinity;
 }
-function Pe({ gpu: t }, n) {
+function Fe({ gpu: t }, n) {
 	let r = Number.isFinite(n) ? `${(100 * n).toFixed(0)} % away from` : "not";
 	return new e("device", `The GPU ${t.name} does not compute what the processor computes.`, {
 		why: `Logits are ${r} those of the same model on the processor.`,
@@ -391,17 +391,17 @@ function Pe({ gpu: t }, n) {
 	});
 }
 // src/memory.ts
-var Fe = 2, Ie = 0, Le = 2, Re = 1, ze = 65536;
-function Be(e, t, n = 0) {
-	let r = He(e), { initial: i } = r, a = t ? `It could not grow to ${n} bytes.` : "";
-	for (let { maximum: o } = r; t && o >= i && o * ze >= n; o >>= 1) try {
+var Ie = 2, Le = 0, Re = 2, ze = 1, Be = 65536;
+function Ve(e, t, n = 0) {
+	let r = Ue(e), { initial: i } = r, a = t ? `It could not grow to ${n} bytes.` : "";
+	for (let { maximum: o } = r; t && o >= i && o * Be >= n; o >>= 1) try {
 		let n = new WebAssembly.Memory({
 			initial: i,
 			maximum: o,
 			shared: t
 		});
 		return {
-			module: Ve(e, r, 3),
+			module: He(e, r, 3),
 			memory: n,
 			why: ""
 		};
@@ -413,40 +413,40 @@ function Be(e, t, n = 0) {
 		maximum: r.maximum
 	});
 	return {
-		module: Ve(e, r, Re),
+		module: He(e, r, ze),
 		memory: o,
 		why: a
 	};
 }
-function Ve(e, { flagsAt: t }, n) {
+function He(e, { flagsAt: t }, n) {
 	let r = new Uint8Array(e);
 	return r[t] = n, r;
 }
-function He(e) {
-	let t = new We(e, 8);
+function Ue(e) {
+	let t = new Ge(e, 8);
 	for (; t.at < e.length;) {
 		let e = t.byte(), n = t.number() + t.at;
-		if (e === Fe) for (let e = t.number(); e > 0; e--) {
+		if (e === Ie) for (let e = t.number(); e > 0; e--) {
 			t.skip(t.number()), t.skip(t.number());
 			let e = t.byte();
-			if (e === Ie) t.number();
-			else if (e === Le) return Ue(t);
+			if (e === Le) t.number();
+			else if (e === Re) return We(t);
 			else break;
 		}
 		t.at = n;
 	}
 	throw Error("It imports no memory.");
 }
-function Ue(e) {
+function We(e) {
 	let t = e.at;
-	if ((e.byte() & Re) === 0) throw Error("Its memory has no maximum.");
+	if ((e.byte() & ze) === 0) throw Error("Its memory has no maximum.");
 	return {
 		flagsAt: t,
 		initial: e.number(),
 		maximum: e.number()
 	};
 }
-var We = class {
+var Ge = class {
 	#e;
 	at;
 	constructor(e, t) {
@@ -468,70 +468,70 @@ var We = class {
 	skip(e) {
 		this.at += e;
 	}
-}, Ge = ((e) => globalThis.process?.getBuiltinModule?.(e)), Ke = 1e4, qe = () => typeof Worker < "u" || Ge("node:worker_threads") !== void 0;
-function Je() {
-	if (typeof Worker > "u") return Ye();
+}, Ke = ((e) => globalThis.process?.getBuiltinModule?.(e)), qe = 1e4, Je = () => typeof Worker < "u" || Ke("node:worker_threads") !== void 0;
+function Ye() {
+	if (typeof Worker > "u") return Xe();
 	let e = new Worker(new URL("./thread.js", import.meta.url), {
 		type: "module",
 		name: "hearth thread"
 	});
 	return {
-		up: (t) => Xe((n, r) => {
+		up: (t) => Ze((n, r) => {
 			e.onmessage = () => n(), e.onerror = ({ message: e }) => r(Error(e || "The script thread.js cannot be loaded.")), e.postMessage(t);
 		}),
 		terminate: () => e.terminate()
 	};
 }
-function Ye() {
-	let e = new (Ge("node:worker_threads")).Worker(new URL("./thread.js", import.meta.url));
+function Xe() {
+	let e = new (Ke("node:worker_threads")).Worker(new URL("./thread.js", import.meta.url));
 	return {
 		async up(t) {
-			await Xe((n, r) => {
+			await Ze((n, r) => {
 				e.once("message", () => n()).on("error", r), e.postMessage(t);
 			}), e.unref();
 		},
 		terminate: () => void e.terminate()
 	};
 }
-async function Xe(e) {
+async function Ze(e) {
 	let t;
 	try {
 		await new Promise((n, r) => {
-			t = setTimeout(() => r(/* @__PURE__ */ Error(`It has not come up in ${Ke / 1e3} s.`)), Ke), e(n, r);
+			t = setTimeout(() => r(/* @__PURE__ */ Error(`It has not come up in ${qe / 1e3} s.`)), qe), e(n, r);
 		});
 	} finally {
 		clearTimeout(t);
 	}
 }
-var Ze = 8, Qe = 1 << 20, $e = {
+var Qe = 8, $e = 1 << 20, et = {
 	count: 1,
 	why: ""
 };
-function et(t = "auto") {
+function tt(t = "auto") {
 	if (t !== "auto" && !(Number.isInteger(t) && t >= 1 && t <= 64)) throw new e("usage", `threads is ${String(t)}, must be a whole number from 1 to 64, or "auto".`);
-	let n = t === "auto" ? tt(nt()) : t, r = n > 1 ? rt() : "";
+	let n = t === "auto" ? nt(rt()) : t, r = n > 1 ? it() : "";
 	return {
 		count: r === "" ? n : 1,
 		why: r
 	};
 }
-function tt(e) {
-	return e <= 4 ? Math.max(1, e) : Math.min(Ze, Math.max(4, e >> 1));
-}
-function nt() {
-	return globalThis.navigator?.hardwareConcurrency ?? Ge("node:os")?.availableParallelism() ?? 1;
+function nt(e) {
+	return e <= 4 ? Math.max(1, e) : Math.min(Qe, Math.max(4, e >> 1));
 }
 function rt() {
-	return globalThis.crossOriginIsolated === !1 ? "1 thread, as the page is not cross-origin isolated." : typeof SharedArrayBuffer > "u" ? "1 thread, as there is no shared memory here." : qe() ? "" : "1 thread, as no workers can be started here.";
+	return globalThis.navigator?.hardwareConcurrency ?? Ke("node:os")?.availableParallelism() ?? 1;
 }
 function it() {
+	return globalThis.crossOriginIsolated === !1 ? "1 thread, as the page is not cross-origin isolated." : typeof SharedArrayBuffer > "u" ? "1 thread, as there is no shared memory here." : Je() ? "" : "1 thread, as no workers can be started here.";
+}
+function at() {
 	try {
 		return Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 1), !0;
 	} catch {
 		return !1;
 	}
 }
-var at = class {
+var ot = class {
 	#e;
 	#t;
 	#n;
@@ -560,10 +560,10 @@ var at = class {
 		for (let e of this.#r.splice(0)) e.terminate();
 	}
 	async #o() {
-		let e = Je();
+		let e = Ye();
 		this.#r.push(e);
 		try {
-			let t = this.#e.allocate(Qe, "a thread"), [n, r] = [t.at, t.at + t.size], i = this.#e.call("hth_thread_create", n);
+			let t = this.#e.allocate($e, "a thread"), [n, r] = [t.at, t.at + t.size], i = this.#e.call("hth_thread_create", n);
 			await e.up({
 				module: this.#t,
 				memory: this.#n,
@@ -576,7 +576,7 @@ var at = class {
 			throw e.terminate(), t;
 		}
 	}
-}, ot = [
+}, st = [
 	"usage",
 	"corrupt",
 	"memory",
@@ -585,19 +585,19 @@ var at = class {
 	"internal",
 	"internal",
 	"device"
-], st = 64, ct = 4096, lt = class t {
+], ct = 64, lt = 4096, ut = class t {
 	threads;
 	#e;
 	#t;
 	#n;
 	#r;
 	constructor({ module: e, instance: t }, n, r, i) {
-		this.#n = r, this.#e = t.exports, this.#t = n, this.#r = new DataView(n.buffer), t.exports._initialize(), this.threads = new at(this, e, n, i), i.count > 1 && !it() && this.call("hth_never_sleep");
+		this.#n = r, this.#e = t.exports, this.#t = n, this.#r = new DataView(n.buffer), t.exports._initialize(), this.threads = new ot(this, e, n, i), i.count > 1 && !at() && this.call("hth_never_sleep");
 	}
-	static async instantiate(n, r = $e, i = 0) {
-		let a = new ut();
+	static async instantiate(n, r = et, i = 0) {
+		let a = new dt();
 		try {
-			let { module: e, memory: o, why: s } = Be(n, r.count > 1, i), c = s === "" ? r : {
+			let { module: e, memory: o, why: s } = Ve(n, r.count > 1, i), c = s === "" ? r : {
 				count: 1,
 				why: `1 thread, as no shared memory can be had. ${s}`
 			}, l = {
@@ -635,10 +635,10 @@ var at = class {
 	}
 	check(t, n, ...r) {
 		let i = this.call(n, ...r), a = this.#n.takeFailure();
-		if (i !== 0) throw a === void 0 ? new e(ot[i - 1] ?? "internal", t, { why: this.text(this.call("hearth_error")) }) : a;
+		if (i !== 0) throw a === void 0 ? new e(st[i - 1] ?? "internal", t, { why: this.text(this.call("hearth_error")) }) : a;
 	}
 	allocate(t, n) {
-		let r = Math.max(Math.ceil(t / ct), 1) * ct, i = r < 2 ** 32 ? this.call("hth_pages_allocate", r, st) : 0;
+		let r = Math.max(Math.ceil(t / lt), 1) * lt, i = r < 2 ** 32 ? this.call("hth_pages_allocate", r, ct) : 0;
 		if (i === 0) throw new e("memory", `${t} bytes for ${n} cannot be had.`, {
 			why: `The module's memory has ${this.memoryBytes} bytes, and may have 4 GiB where the system gives them.`,
 			hint: "Use a smaller context, a smaller model or a smaller number format."
@@ -655,7 +655,7 @@ var at = class {
 		let t = new Uint8Array(this.#t.buffer);
 		return new TextDecoder().decode(t.slice(e, t.indexOf(0, e)));
 	}
-}, ut = class {
+}, dt = class {
 	sessions = /* @__PURE__ */ new Map();
 	#e;
 	imports = {
@@ -677,15 +677,15 @@ var at = class {
 			return this.#e = e, 1;
 		}
 	}
-}, dt = "plan.bin", ft = "gpu_plan.bin", pt = "gpu_kernels.wgsl", mt = "known_answers.json", ht = "weights.bin", gt = "tokenizer_meta.json", _t = "manifest.json";
-function vt(t) {
+}, ft = "plan.bin", pt = "gpu_plan.bin", mt = "gpu_kernels.wgsl", ht = "known_answers.json", gt = "weights.bin", _t = "tokenizer_meta.json", vt = "manifest.json";
+function yt(t) {
 	let n;
 	try {
 		n = JSON.parse(t);
 	} catch (t) {
-		throw new e("corrupt", `${_t} is no JSON.`, { why: String(t) });
+		throw new e("corrupt", `${vt} is no JSON.`, { why: String(t) });
 	}
-	if (typeof n != "object" || !n || !("format_version" in n)) throw new e("corrupt", `${_t} is no manifest of a bundle: it names no format.`);
+	if (typeof n != "object" || !n || !("format_version" in n)) throw new e("corrupt", `${vt} is no manifest of a bundle: it names no format.`);
 	let r = [n.format_version, n.abi_version];
 	if (r[0] !== 7 || r[1] !== 5) throw new e("mismatch", `This bundle has format ${r.join(", runtime ")}.`, {
 		why: "This package reads format 7, runtime 5.",
@@ -697,7 +697,7 @@ function vt(t) {
 	});
 	return n;
 }
-var yt = (e) => `libhearth-${e.name}.wasm`, bt = class {
+var bt = (e) => `libhearth-${e.name}.wasm`, xt = class {
 	#e;
 	#t = /* @__PURE__ */ new Map();
 	constructor(e) {
@@ -712,7 +712,7 @@ var yt = (e) => `libhearth-${e.name}.wasm`, bt = class {
 	async #n({ name: e, features: t, text: n }) {
 		let r = `The GPU ${this.#e.name} refuses the kernel ${e}.`, i = await this.#e.make(r, () => this.#e.device.createShaderModule({
 			label: e,
-			code: xt(t, n)
+			code: St(t, n)
 		}));
 		try {
 			let t = {
@@ -729,51 +729,51 @@ var yt = (e) => `libhearth-${e.name}.wasm`, bt = class {
 		}
 	}
 };
-function xt(e, t) {
+function St(e, t) {
 	return ["f16", "subgroups"].filter((n) => e.split("+").includes(n) && !t.includes(`enable ${n};`)).map((e) => `enable ${e};\n`).join("") + t;
 }
 // src/store/memos.ts
-var St = "hearth-memos", Ct = (e) => `/${St}/${e}`;
-async function wt(e) {
+var Ct = "hearth-memos", wt = (e) => `/${Ct}/${e}`;
+async function Tt(e) {
 	try {
-		return await (await (await caches.open(St)).match(Ct(e)))?.json();
+		return await (await (await caches.open(Ct)).match(wt(e)))?.json();
 	} catch {
 		return;
 	}
 }
-async function Tt(e, t) {
+async function Et(e, t) {
 	try {
-		await (await caches.open(St)).put(Ct(e), new Response(JSON.stringify(t)));
+		await (await caches.open(Ct)).put(wt(e), new Response(JSON.stringify(t)));
 	} catch {}
 }
 // src/store/sha256.ts
-var Et = Array.from({ length: 400 }, (e, t) => t).filter((e) => e > 1 && ![...Array(e).keys()].some((t) => t > 1 && e % t === 0)), Dt = (e) => Math.floor((e - Math.floor(e)) * 2 ** 32) | 0, Ot = Int32Array.from(Et.slice(0, 64), (e) => Dt(Math.cbrt(e))), kt = Int32Array.from(Et.slice(0, 8), (e) => Dt(Math.sqrt(e))), At = 64;
-async function jt(e) {
+var Dt = Array.from({ length: 400 }, (e, t) => t).filter((e) => e > 1 && ![...Array(e).keys()].some((t) => t > 1 && e % t === 0)), Ot = (e) => Math.floor((e - Math.floor(e)) * 2 ** 32) | 0, kt = Int32Array.from(Dt.slice(0, 64), (e) => Ot(Math.cbrt(e))), At = Int32Array.from(Dt.slice(0, 8), (e) => Ot(Math.sqrt(e))), jt = 64;
+async function Mt(e) {
 	let t = globalThis.crypto?.subtle;
-	return Mt(t === void 0 ? Nt(e) : new Uint8Array(await t.digest("SHA-256", e)));
+	return Nt(t === void 0 ? Pt(e) : new Uint8Array(await t.digest("SHA-256", e)));
 }
-var Mt = (e) => Array.from(e, (e) => e.toString(16).padStart(2, "0")).join("");
-function Nt(e) {
-	let t = kt.slice(), n = e.length - e.length % At, r = new DataView(e.buffer, e.byteOffset, e.byteLength);
-	for (let e = 0; e < n; e += At) Pt(t, r, e);
-	let i = e.subarray(n), a = new Uint8Array(i.length + 9 <= At ? At : 128);
+var Nt = (e) => Array.from(e, (e) => e.toString(16).padStart(2, "0")).join("");
+function Pt(e) {
+	let t = At.slice(), n = e.length - e.length % jt, r = new DataView(e.buffer, e.byteOffset, e.byteLength);
+	for (let e = 0; e < n; e += jt) It(t, r, e);
+	let i = e.subarray(n), a = new Uint8Array(i.length + 9 <= jt ? jt : 128);
 	a.set(i), a[i.length] = 128;
 	let o = new DataView(a.buffer);
 	o.setBigUint64(a.length - 8, BigInt(e.length) * 8n);
-	for (let e = 0; e < a.length; e += At) Pt(t, o, e);
+	for (let e = 0; e < a.length; e += jt) It(t, o, e);
 	let s = /* @__PURE__ */ new DataView(/* @__PURE__ */ new ArrayBuffer(32));
 	return t.forEach((e, t) => s.setInt32(4 * t, e)), new Uint8Array(s.buffer);
 }
-var S = /* @__PURE__ */ new Int32Array(64), C = (e, t) => e >>> t | e << 32 - t;
-function Pt(e, t, n) {
-	for (let e = 0; e < 16; e++) S[e] = t.getInt32(n + 4 * e);
+var Ft = /* @__PURE__ */ new Int32Array(64), x = (e, t) => e >>> t | e << 32 - t;
+function It(e, t, n) {
+	for (let e = 0; e < 16; e++) Ft[e] = t.getInt32(n + 4 * e);
 	for (let e = 16; e < 64; e++) {
-		let [t, n] = [S[e - 15], S[e - 2]], r = C(t, 7) ^ C(t, 18) ^ t >>> 3, i = C(n, 17) ^ C(n, 19) ^ n >>> 10;
-		S[e] = S[e - 16] + r + S[e - 7] + i;
+		let [t, n] = [Ft[e - 15], Ft[e - 2]], r = x(t, 7) ^ x(t, 18) ^ t >>> 3, i = x(n, 17) ^ x(n, 19) ^ n >>> 10;
+		Ft[e] = Ft[e - 16] + r + Ft[e - 7] + i;
 	}
 	let [r, i, a, o, s, c, l, u] = e;
 	for (let e = 0; e < 64; e++) {
-		let t = C(s, 6) ^ C(s, 11) ^ C(s, 25), n = u + t + (s & c ^ ~s & l) + Ot[e] + S[e] | 0, d = (C(r, 2) ^ C(r, 13) ^ C(r, 22)) + (r & i ^ r & a ^ i & a) | 0;
+		let t = x(s, 6) ^ x(s, 11) ^ x(s, 25), n = u + t + (s & c ^ ~s & l) + kt[e] + Ft[e] | 0, d = (x(r, 2) ^ x(r, 13) ^ x(r, 22)) + (r & i ^ r & a ^ i & a) | 0;
 		[u, l, c, s, o, a, i, r] = [
 			l,
 			c,
@@ -797,12 +797,12 @@ function Pt(e, t, n) {
 	].forEach((t, n) => e[n] += t);
 }
 // src/gpu/race_record.ts
-var Ft = 1;
-async function It({ name: e, core: t, variants: n }) {
+var Lt = 1;
+async function Rt({ name: e, core: t, variants: n }) {
 	let r = [t, ...n.values()].map(({ features: e, text: t }) => `${e}\0${t}`);
-	return `${e} ${await jt(new TextEncoder().encode(r.join("\0")))}`;
+	return `${e} ${await Mt(new TextEncoder().encode(r.join("\0")))}`;
 }
-var Lt = class e {
+var zt = class e {
 	#e;
 	#t;
 	#n;
@@ -819,14 +819,14 @@ var Lt = class e {
 			a,
 			i,
 			[...n].sort()
-		]), s = `gpu-${await jt(new TextEncoder().encode(o))}`, c = r.filter(({ variants: e }) => e.size > 0), l = new Map(await Promise.all(c.map(async (e) => [e, await It(e)]))), u = await wt(s), d = {
-			version: Ft,
+		]), s = `gpu-${await Mt(new TextEncoder().encode(o))}`, c = r.filter(({ variants: e }) => e.size > 0), l = new Map(await Promise.all(c.map(async (e) => [e, await Rt(e)]))), u = await Tt(s), d = {
+			version: Lt,
 			adapter: a,
 			browser: i,
 			kernels: {},
 			lost: []
 		};
-		return new e(s, l, u?.version === Ft ? u : d);
+		return new e(s, l, u?.version === Lt ? u : d);
 	}
 	choice(e) {
 		return this.#n.kernels[this.#t.get(e)];
@@ -852,13 +852,13 @@ var Lt = class e {
 		this.#n = {
 			...this.#n,
 			...e
-		}, await Tt(this.#e, this.#n);
+		}, await Et(this.#e, this.#n);
 	}
 	async #i(e) {
 		let t = [...this.#t].filter(([{ variants: t }]) => t.has(e)).map(([, e]) => e);
-		return `${e} ${await jt(new TextEncoder().encode(t.sort().join()))}`;
+		return `${e} ${await Mt(new TextEncoder().encode(t.sort().join()))}`;
 	}
-}, Rt = 1 / 16, zt = 16, Bt = 250, Vt = .3, Ht = .1, Ut = class {
+}, Bt = 1 / 16, Vt = 16, Ht = 250, Ut = .3, Wt = .1, Gt = class {
 	#e;
 	#t;
 	constructor(e) {
@@ -866,8 +866,8 @@ var Lt = class e {
 	}
 	get steps() {
 		if (this.#t === void 0) return 1;
-		let e = Math.ceil(this.#e() / Rt / this.#t);
-		return Math.max(1, Math.min(e, zt, Math.floor(Bt / this.#t)));
+		let e = Math.ceil(this.#e() / Bt / this.#t);
+		return Math.max(1, Math.min(e, Vt, Math.floor(Ht / this.#t)));
 	}
 	stepsWithin(e) {
 		return this.#t === void 0 && e !== Infinity ? 1 : Math.max(1, Math.floor(e / (this.#t ?? 1)));
@@ -876,10 +876,10 @@ var Lt = class e {
 		return e * (this.#t ?? 0);
 	}
 	took(e, t) {
-		let n = Math.max(Ht, (t - this.#e()) / e);
-		this.#t = this.#t === void 0 ? n : this.#t + Vt * (n - this.#t);
+		let n = Math.max(Wt, (t - this.#e()) / e);
+		this.#t = this.#t === void 0 ? n : this.#t + Ut * (n - this.#t);
 	}
-}, Wt = 65536, Gt = 8, Kt = 20, qt = 1, Jt = 4, Yt = class {
+}, Kt = 65536, qt = 8, Jt = 20, Yt = 1, Xt = 4, Zt = class {
 	latencyMs = 0;
 	#e;
 	#t;
@@ -889,9 +889,9 @@ var Lt = class e {
 	}
 	reserve(e) {
 		if (this.#t !== void 0 && this.#t.size >= e) return this.#t;
-		let t = this.#t?.size ?? Wt;
+		let t = this.#t?.size ?? Kt;
 		for (; t < e;) t *= 2;
-		return this.close(), this.#t = this.#e.createBuffer("outputs", t, _.MAP_READ | _.COPY_DST), this.#t;
+		return this.close(), this.#t = this.#e.createBuffer("outputs", t, g.MAP_READ | g.COPY_DST), this.#t;
 	}
 	async read(e, t) {
 		let n = this.#t, r = n.mapAsync(1, 0, e);
@@ -902,16 +902,16 @@ var Lt = class e {
 	async measure() {
 		await this.#e.make(`The GPU ${this.#e.name} has no memory for outputs.`, () => this.reserve(4));
 		let e = [];
-		for (; e.length < Gt;) {
+		for (; e.length < qt;) {
 			let t = performance.now(), n = this.#e.device.createCommandEncoder();
 			n.clearBuffer(this.#t, 0, 4), this.#e.device.queue.submit([n.finish()]);
 			let r = this.read(4, 0).catch((e) => {
 				throw this.#e.explain(e, "What the GPU computed cannot be read.");
-			}), i = this.#n || await h(r, Kt);
+			}), i = this.#n || await h(r, Jt);
 			i || (this.#n = !0, await this.#r(r, 0)), await r, i ? e.push(performance.now() - t) : e.length = 0;
 		}
-		let t = e.reduce((e, t) => e + t, 0) / Gt;
-		this.latencyMs = this.#n ? Math.max(t, Jt) : t, this.close();
+		let t = e.reduce((e, t) => e + t, 0) / qt;
+		this.latencyMs = this.#n ? Math.max(t, Xt) : t, this.close();
 	}
 	close() {
 		this.#t !== void 0 && this.#e.destroyBuffer(this.#t), this.#t = void 0;
@@ -921,17 +921,17 @@ var Lt = class e {
 		if (t > 8 && await h(e, t / 2)) return;
 		let r = !1;
 		h(e, Infinity).then(() => r = !0);
-		let i = new Xt(), a = performance.now();
+		let i = new Qt(), a = performance.now();
 		for (let t = -Infinity; !r; await i.next()) {
 			let r = performance.now();
-			if (!(r - t < qt)) {
-				if (r - a > Jt && await h(e, Jt)) break;
+			if (!(r - t < Yt)) {
+				if (r - a > Xt && await h(e, Xt)) break;
 				n.submit([]), t = r;
 			}
 		}
 		i.close();
 	}
-}, Xt = class {
+}, Qt = class {
 	#e = new MessageChannel();
 	next() {
 		let { port1: e, port2: t } = this.#e;
@@ -942,16 +942,16 @@ var Lt = class e {
 	close() {
 		this.#e.port2.close();
 	}
-}, Zt = {
+}, $t = {
 	u32: 4,
 	pointer: 4,
 	u64: 8,
 	i64: 8
 };
-function w(e) {
+function S(e) {
 	let t = 0, n = 1, r = {};
 	for (let [i, a] of Object.entries(e)) {
-		let e = Zt[a];
+		let e = $t[a];
 		r[i] = t = Math.ceil(t / e) * e, t += e, n = Math.max(n, e);
 	}
 	return {
@@ -960,17 +960,17 @@ function w(e) {
 		types: e
 	};
 }
-function Qt(e, t, n, r) {
+function en(e, t, n, r) {
 	for (let i of Object.keys(n.offsets)) {
 		let a = t + n.offsets[i], o = r[i] ?? 0;
-		Zt[n.types[i]] === 8 ? e.setBigInt64(a, BigInt(o), !0) : e.setUint32(a, o, !0);
+		$t[n.types[i]] === 8 ? e.setBigInt64(a, BigInt(o), !0) : e.setUint32(a, o, !0);
 	}
 }
-function $t(e, t, n, r) {
+function tn(e, t, n, r) {
 	let i = t + n.offsets[r];
-	return Zt[n.types[r]] === 8 ? Number(e.getBigInt64(i, !0)) : e.getUint32(i, !0);
+	return $t[n.types[r]] === 8 ? Number(e.getBigInt64(i, !0)) : e.getUint32(i, !0);
 }
-var en = w({
+var nn = S({
 	struct_size: "u32",
 	use_mmap: "u32",
 	load_threads: "u32",
@@ -980,16 +980,16 @@ var en = w({
 	progress_user: "pointer",
 	isa: "pointer",
 	device: "pointer"
-}), tn = w({
+}), rn = S({
 	name: "pointer",
 	value: "i64"
-}), nn = w({
+}), an = S({
 	struct_size: "u32",
 	threads: "u32",
 	sizes: "pointer",
 	num_sizes: "u32",
 	reserved: "u32"
-}), rn = w({
+}), on = S({
 	struct_size: "u32",
 	num_tokens: "u32",
 	num_seqs: "u32",
@@ -1010,28 +1010,28 @@ var en = w({
 	layer_input: "pointer",
 	state_from: "pointer",
 	state_to: "pointer"
-}), an = w({
+}), sn = S({
 	data: "pointer",
 	dtype: "u32",
 	rows: "u32",
 	cols: "u32",
 	row_stride: "u32"
-}), on = w({
+}), cn = S({
 	struct_size: "u32",
 	reserved: "u32"
-}), sn = [
+}), ln = [
 	"logits",
 	"argmax",
 	"hidden",
 	"layer_output",
 	"likeliest"
-], cn = {
+], un = {
 	logits: 1,
 	argmax: 2,
 	hidden: 4,
 	nothing: 8,
 	likeliest: 16
-}, ln = w({
+}, C = S({
 	name: "pointer",
 	data: "pointer",
 	dtype: "u32",
@@ -1045,7 +1045,7 @@ var en = w({
 	shape6: "i64",
 	shape7: "i64",
 	row_stride: "i64"
-}), un = (e) => `shape${e}`, dn = 8, fn = w({
+}), dn = (e) => `shape${e}`, fn = 8, pn = S({
 	strings: "pointer",
 	args: "pointer",
 	arena_bytes: "pointer",
@@ -1060,74 +1060,74 @@ var en = w({
 	num_kernels: "u32",
 	num_steps: "u32",
 	num_inputs: "u32"
-}), pn = w({
+}), mn = S({
 	kind: "u32",
 	index: "u32",
 	offset: "u64",
 	size: "u64"
-}), mn = w({
+}), hn = S({
 	name: "u32",
 	zero: "u32",
 	offset: "u64",
 	size: "u64"
-}), hn = w({
+}), gn = S({
 	name: "u32",
 	symbol: "u32",
 	unit_bytes: "u64"
-}), gn = w({
+}), _n = S({
 	name: "u32",
 	num_buffers: "u32",
 	num_scalars: "u32",
 	zero: "u32"
-}), _n = w({
+}), vn = S({
 	kernel: "u32",
 	first_arg: "u32",
 	units: "u32",
 	grain: "u32",
 	label: "u32",
 	flags: "u32"
-}), vn = w({
+}), yn = S({
 	changing_bytes: "u64",
 	input_bytes: "pointer",
 	input_offsets: "pointer",
 	state_bytes: "pointer"
-}), yn = w({
+}), bn = S({
 	offset: "u64",
 	arena: "u32",
 	size: "u32",
 	to: "pointer"
-}), bn = [
+}), xn = [
 	"arena",
 	"weight",
 	"state",
 	"input"
 ];
-function xn(e, t, n, r, i) {
+function Sn(e, t, n, r, i) {
 	let a = e.view;
-	return Array.from({ length: n }, (e, n) => i((e) => $t(a, t + n * r.size, r, e)));
+	return Array.from({ length: n }, (e, n) => i((e) => tn(a, t + n * r.size, r, e)));
 }
-var Sn = (e, t, n) => Array.from({ length: n }, (n, r) => Number(e.view.getBigUint64(t + 8 * r, !0)));
-function Cn(e, t) {
-	let n = e.call("hth_web_plan", t), r = (t) => $t(e.view, n, fn, t), i = (t) => e.text(r("strings") + t), a = xn(e, r("buffers"), r("num_buffers"), pn, (e) => ({
-		kind: bn[e("kind")],
+var Cn = (e, t, n) => Array.from({ length: n }, (n, r) => Number(e.view.getBigUint64(t + 8 * r, !0)));
+function wn(e, t) {
+	let n = e.call("hth_web_plan", t), r = (t) => tn(e.view, n, pn, t), i = (t) => e.text(r("strings") + t), a = Sn(e, r("buffers"), r("num_buffers"), mn, (e) => ({
+		kind: xn[e("kind")],
 		index: e("index"),
 		offset: e("offset"),
 		size: e("size")
-	})), o = xn(e, r("kernels"), r("num_kernels"), gn, (e) => ({
+	})), o = Sn(e, r("kernels"), r("num_kernels"), _n, (e) => ({
 		name: i(e("name")),
 		numBuffers: e("num_buffers")
 	})), s = r("args");
 	return {
-		arenaBytes: Sn(e, r("arena_bytes"), dn),
+		arenaBytes: Cn(e, r("arena_bytes"), fn),
 		buffers: a,
-		weights: xn(e, r("weights"), r("num_weights"), mn, (e) => ({
+		weights: Sn(e, r("weights"), r("num_weights"), hn, (e) => ({
 			name: i(e("name")),
 			offset: e("offset"),
 			size: e("size")
 		})),
-		states: xn(e, r("states"), r("num_states"), hn, (e) => ({ name: i(e("name")) })),
+		states: Sn(e, r("states"), r("num_states"), gn, (e) => ({ name: i(e("name")) })),
 		kernels: o,
-		steps: xn(e, r("steps"), r("num_steps"), _n, (t) => ({
+		steps: Sn(e, r("steps"), r("num_steps"), vn, (t) => ({
 			label: i(t("label")),
 			kernel: t("kernel"),
 			buffers: Array.from({ length: o[t("kernel")].numBuffers }, (n, r) => a[e.view.getUint32(s + 4 * (t("first_arg") + r), !0)])
@@ -1135,19 +1135,19 @@ function Cn(e, t) {
 		numInputs: r("num_inputs")
 	};
 }
-function wn(e, t, n) {
-	let r = e.call("hth_web_session", t), i = (t) => $t(e.view, r, vn, t), a = Sn(e, i("input_offsets"), n.numInputs), o = Sn(e, i("input_bytes"), n.numInputs);
+function Tn(e, t, n) {
+	let r = e.call("hth_web_session", t), i = (t) => tn(e.view, r, yn, t), a = Cn(e, i("input_offsets"), n.numInputs), o = Cn(e, i("input_bytes"), n.numInputs);
 	return {
 		changingBytes: i("changing_bytes"),
 		inputs: a.map((e, t) => ({
 			offset: e,
 			size: o[t]
 		})),
-		stateBytes: Sn(e, i("state_bytes"), n.states.length)
+		stateBytes: Cn(e, i("state_bytes"), n.states.length)
 	};
 }
-function Tn(e, t, n) {
-	return xn(e, t, n, yn, (e) => ({
+function En(e, t, n) {
+	return Sn(e, t, n, bn, (e) => ({
 		arena: e("arena"),
 		offset: e("offset"),
 		size: e("size"),
@@ -1155,7 +1155,7 @@ function Tn(e, t, n) {
 	}));
 }
 // src/gpu/calls.ts
-var En = 32768, Dn = 16384, On = 200, kn = {
+var Dn = 32768, On = 16384, kn = 200, An = {
 	steps: 0,
 	dispatches: 0,
 	passes: 0,
@@ -1165,7 +1165,7 @@ var En = 32768, Dn = 16384, On = 200, kn = {
 	writtenBytes: 0,
 	readBytes: 0,
 	objects: 0
-}, An = class {
+}, jn = class {
 	#e;
 	#t;
 	#n;
@@ -1177,11 +1177,11 @@ var En = 32768, Dn = 16384, On = 200, kn = {
 	#c = [];
 	#l = 0;
 	#u = !1;
-	#d = { ...kn };
-	#f = kn;
+	#d = { ...An };
+	#f = An;
 	#p = /* @__PURE__ */ new Set();
 	constructor(e, t, n) {
-		this.#e = e, this.#t = t, this.#n = n, this.#r = new Yt(t.gpu), this.#i = new Ut(() => this.#r.latencyMs);
+		this.#e = e, this.#t = t, this.#n = n, this.#r = new Zt(t.gpu), this.#i = new Gt(() => this.#r.latencyMs);
 	}
 	async measure() {
 		await this.#r.measure();
@@ -1204,7 +1204,7 @@ var En = 32768, Dn = 16384, On = 200, kn = {
 	}
 	run(e, t, n, r, i) {
 		this.#t.gpu.requireSound();
-		let a = this.#e.view, o = Array.from({ length: t }, (e, t) => a.getUint32(n + 8 * t, !0)), s = Tn(this.#e, r, i);
+		let a = this.#e.view, o = Array.from({ length: t }, (e, t) => a.getUint32(n + 8 * t, !0)), s = En(this.#e, r, i);
 		if (this.#s.push({
 			firstStep: e,
 			units: o,
@@ -1212,14 +1212,14 @@ var En = 32768, Dn = 16384, On = 200, kn = {
 			changes: this.#c,
 			follows: this.#l > 0
 		}), this.#c = [], this.#u) return;
-		let c = jn(s), l = this.#m(0, c);
+		let c = Mn(s), l = this.#m(0, c);
 		this.#o = this.#y(l, s, c), this.#o.catch(() => void 0);
 	}
 	async decode(e, t, n, { submitMs: r = 8 }) {
 		let i = performance.now(), a = [], o = this.#i.stepsWithin(r), s = 0;
 		this.#u = !0;
 		try {
-			for (let r = 0; r < e; r++) t(r), s = jn(this.#s.at(-1).copies), this.#l++, this.#s.length < o && r < e - 1 || a.push(this.#m(n, s * e));
+			for (let r = 0; r < e; r++) t(r), s = Mn(this.#s.at(-1).copies), this.#l++, this.#s.length < o && r < e - 1 || a.push(this.#m(n, s * e));
 		} finally {
 			this.#v(a, n, s, e);
 		}
@@ -1246,8 +1246,8 @@ var En = 32768, Dn = 16384, On = 200, kn = {
 				let [{ arena: n, offset: r, size: i }] = t.copies;
 				a.copyBufferToBuffer(this.#n.arenas[n], r, this.#n.changing, e, i);
 			}
-			this.#_(a, t), t.follows && a.clearBuffer(this.#n.changing, e, jn(t.copies));
-			let r = this.#u ? (o + n) * jn(t.copies) : 0;
+			this.#_(a, t), t.follows && a.clearBuffer(this.#n.changing, e, Mn(t.copies));
+			let r = this.#u ? (o + n) * Mn(t.copies) : 0;
 			for (let { arena: e, offset: n, size: o } of t.copies) a.copyBufferToBuffer(this.#n.arenas[e], n, i, r, o), r += o;
 		}), n.device.queue.submit([a.finish()]), this.#d.steps += this.#s.length, this.#d.submits++, this.#s = [], n.popScopes(2, "The GPU refuses a call.");
 	}
@@ -1256,9 +1256,9 @@ var En = 32768, Dn = 16384, On = 200, kn = {
 		if (t === 0) return;
 		let { gpu: n } = this.#t;
 		if (this.#a === void 0 || this.#a.size < t) {
-			let e = this.#a?.size ?? Dn;
+			let e = this.#a?.size ?? On;
 			for (; e < t;) e *= 2;
-			this.#a !== void 0 && n.destroyBuffer(this.#a), this.#a = n.createBuffer("inputs of later steps", e, _.COPY_SRC | _.COPY_DST), this.#d.objects++;
+			this.#a !== void 0 && n.destroyBuffer(this.#a), this.#a = n.createBuffer("inputs of later steps", e, g.COPY_SRC | g.COPY_DST), this.#d.objects++;
 		}
 		let r = new Uint8Array(t), i = 0;
 		for (let { bytes: t } of e) r.set(t, i), i += t.length;
@@ -1274,7 +1274,7 @@ var En = 32768, Dn = 16384, On = 200, kn = {
 			a ??= e.beginComputePass();
 			let { kernel: c } = r.steps[t + s], l = i[c];
 			l !== o && a.setPipeline(l), o = l, this.#p.add(c), a.setBindGroup(0, this.#n.groups[t + s]);
-			let u = Math.min(n, En);
+			let u = Math.min(n, Dn);
 			a.dispatchWorkgroups(u, 1, Math.ceil(n / u)), this.#d.dispatches++;
 		}), a?.end(), a !== void 0 && this.#d.passes++;
 	}
@@ -1294,15 +1294,15 @@ var En = 32768, Dn = 16384, On = 200, kn = {
 			...this.#d,
 			readBytes: t,
 			readBacks: +(t > 0)
-		}, this.#d = { ...kn };
+		}, this.#d = { ...An };
 		let [i, a] = await Promise.allSettled([e, t > 0 ? this.#r.read(t, n) : /* @__PURE__ */ new Uint8Array()]);
-		a.status === "rejected" && await h(r.device.lost, On), r.requireSound();
+		a.status === "rejected" && await h(r.device.lost, kn), r.requireSound();
 		for (let e of [i, a]) if (e.status === "rejected") throw r.explain(e.reason, "What the GPU computed cannot be read.");
 		return a.value;
 	}
-}, jn = (e) => e.reduce((e, { size: t }) => e + t, 0), Mn = 256, Nn = 16, Pn = (e) => Math.ceil(Math.max(e, 1) / Nn) * Nn;
+}, Mn = (e) => e.reduce((e, { size: t }) => e + t, 0), w = 256, Nn = 16, Pn = (e) => Math.ceil(Math.max(e, 1) / Nn) * Nn;
 function Fn(e, t) {
-	return e.reduce((e, t) => e + Math.ceil(t / Mn) * Mn, 0) + t.stateBytes.reduce((e, t) => e + t, 0) + t.changingBytes;
+	return e.reduce((e, t) => e + Math.ceil(t / w) * w, 0) + t.stateBytes.reduce((e, t) => e + t, 0) + t.changingBytes;
 }
 var In = class {
 	#e;
@@ -1312,15 +1312,15 @@ var In = class {
 	#i;
 	#a;
 	constructor(e, t, n) {
-		let { gpu: r, plan: i } = t, { STORAGE: a, UNIFORM: o, COPY_SRC: s, COPY_DST: c } = _;
+		let { gpu: r, plan: i } = t, { STORAGE: a, UNIFORM: o, COPY_SRC: s, COPY_DST: c } = g;
 		this.#e = t, this.#t = n, this.#n = i.arenaBytes.map((e, t) => {
-			let n = Math.ceil(e / Mn) * Mn;
+			let n = Math.ceil(e / w) * w;
 			return e > 0 ? r.createBuffer(`arena ${t}`, n, a | s) : void 0;
 		}), this.#r = i.states.map(({ name: e }, t) => r.createBuffer(e, n.stateBytes[t], a | c));
 		let l = a | o | c;
-		this.#i = r.createBuffer("uniforms and inputs", Math.max(n.changingBytes, Mn), l);
+		this.#i = r.createBuffer("uniforms and inputs", Math.max(n.changingBytes, w), l);
 		let u = i.steps.map((e, t) => this.#o(e, t));
-		this.#a = new An(e, t, {
+		this.#a = new jn(e, t, {
 			arenas: this.#n,
 			changing: this.#i,
 			groups: u
@@ -1370,8 +1370,8 @@ var In = class {
 	#o(e, t) {
 		let n = {
 			buffer: this.#i,
-			offset: t * Mn,
-			size: Mn
+			offset: t * w,
+			size: w
 		}, r = [...e.buffers.map((e) => this.#s(e)), n], i = this.#e.pipelines[e.kernel].getBindGroupLayout(0), a = r.map((e, t) => ({
 			binding: t,
 			resource: e
@@ -1493,14 +1493,14 @@ var Kn = class e {
 	#o;
 	#s = /* @__PURE__ */ new Map();
 	constructor(e, t, n, r, i, a, o, { memoryLimitBytes: s = Infinity, isChecked: c }) {
-		this.#e = e, this.gpu = t, this.plan = n, this.kernels = r, this.record = i, this.#t = new bt(t), this.#i = a, this.#a = o, this.#o = s, this.isChecked = c;
+		this.#e = e, this.gpu = t, this.plan = n, this.kernels = r, this.record = i, this.#t = new xt(t), this.#i = a, this.#a = o, this.#o = s, this.isChecked = c;
 	}
 	static async open(t, n, r, i, a) {
-		let { adapter: o, memoryLimitBytes: s = Infinity, isChecked: c } = a, l = Cn(t, n), u = ge(he(r), l.kernels, c ? se(o) : /* @__PURE__ */ new Set()), d = await Lt.open(o, u), f = Un(l);
+		let { adapter: o, memoryLimitBytes: s = Infinity, isChecked: c } = a, l = wn(t, n), u = _e(ge(r), l.kernels, c ? ce(o) : /* @__PURE__ */ new Set()), d = await zt.open(o, u), f = Un(l);
 		Jn("The weights do not fit the GPU.", qn(f), s);
-		let p = await ie.open(o, Yn(l, f, u));
+		let p = await ae.open(o, Yn(l, f, u));
 		try {
-			let n = await p.make(`The GPU ${p.name} has no memory for the weights.`, () => f.bufferBytes.map((e, t) => p.createBuffer(`weights ${t}`, e, _.STORAGE | _.COPY_DST))), r = new e(t, p, l, u, d, f, n, a), o = r.use((e) => d.choice(e) ?? "core").catch(() => r.use(() => b));
+			let n = await p.make(`The GPU ${p.name} has no memory for the weights.`, () => f.bufferBytes.map((e, t) => p.createBuffer(`weights ${t}`, e, g.STORAGE | g.COPY_DST))), r = new e(t, p, l, u, d, f, n, a), o = r.use((e) => d.choice(e) ?? "core").catch(() => r.use(() => y));
 			return o.catch(() => void 0), await Wn(p, f, n, i()), await o, r;
 		} catch (e) {
 			throw p.close(), e;
@@ -1510,7 +1510,7 @@ var Kn = class e {
 		return this.#r;
 	}
 	get variants() {
-		return Object.fromEntries(this.#n.filter(({ features: e }) => e !== b).map(({ name: e, features: t }) => [e, t]));
+		return Object.fromEntries(this.#n.filter(({ features: e }) => e !== y).map(({ name: e, features: t }) => [e, t]));
 	}
 	async use(e) {
 		let t = this.kernels.map((t) => t.variants.get(e(t)) ?? t.core);
@@ -1527,7 +1527,7 @@ var Kn = class e {
 		};
 	}
 	async session(e) {
-		let t = wn(this.#e, e, this.plan), n = Fn(this.plan.arenaBytes, t);
+		let t = Tn(this.#e, e, this.plan), n = Fn(this.plan.arenaBytes, t);
 		Jn("The session does not fit the GPU.", [...this.#s.values()].reduce((e, t) => e + t, this.weightBytes) + n, this.#o), Ln(this, t);
 		let r = `The GPU ${this.gpu.name} has no memory for a session of ${n} bytes.`, i;
 		try {
@@ -1654,15 +1654,15 @@ var $n = 16, er = class {
 	}
 	#c(e, t, n) {
 		let r = t.reduce((e, [t]) => e + 4 * t.length + 1, 0);
-		this.#n.begin(nn.size + 4 + t.length * tn.size + r, 3 + t.length);
-		let i = this.#n.reserve(4), a = this.#n.reserve(nn.size), o = this.#n.reserve(t.length * tn.size);
+		this.#n.begin(an.size + 4 + t.length * rn.size + r, 3 + t.length);
+		let i = this.#n.reserve(4), a = this.#n.reserve(an.size), o = this.#n.reserve(t.length * rn.size);
 		t.forEach(([e, t], n) => {
-			Qt(this.#e.view, o + n * tn.size, tn, {
+			en(this.#e.view, o + n * rn.size, rn, {
 				name: this.#n.putText(e),
 				value: t
 			});
-		}), Qt(this.#e.view, a, nn, {
-			struct_size: nn.size,
+		}), en(this.#e.view, a, an, {
+			struct_size: an.size,
 			threads: n,
 			sizes: o,
 			num_sizes: t.length
@@ -1672,7 +1672,7 @@ var $n = 16, er = class {
 	}
 	async forward(e) {
 		let t = this.#u(this.#d(), e);
-		return await this.#f(() => this.#a.finish()), this.#m(t + on.size);
+		return await this.#f(() => this.#a.finish()), this.#m(t + cn.size);
 	}
 	get stepsWorthReading() {
 		return this.#a?.stepsWorthReading ?? 1;
@@ -1716,10 +1716,10 @@ var $n = 16, er = class {
 			o,
 			c,
 			...[l, u].filter((e) => e !== void 0)
-		], p = on.size + or(this.#t) * an.size;
-		this.#n.begin(rn.size + p + 4 * f.reduce((e, t) => e + t.length, 0), 2 + f.length);
-		let m = this.#n.reserve(rn.size), h = this.#n.reserve(p), g = {
-			struct_size: rn.size,
+		], p = cn.size + or(this.#t) * sn.size;
+		this.#n.begin(on.size + p + 4 * f.reduce((e, t) => e + t.length, 0), 2 + f.length);
+		let m = this.#n.reserve(on.size), h = this.#n.reserve(p), ee = {
+			struct_size: on.size,
 			num_tokens: r.length,
 			num_seqs: d,
 			num_logit_rows: c.length,
@@ -1734,15 +1734,15 @@ var $n = 16, er = class {
 			...l && { state_from: this.#n.put(l) },
 			...u && { state_to: this.#n.put(u) }
 		};
-		return Qt(this.#e.view, m, rn, g), Qt(this.#e.view, h, on, { struct_size: p }), this.#e.check("The batch cannot be run.", "hearth_forward", t, m, h), h;
+		return en(this.#e.view, m, on, ee), en(this.#e.view, h, cn, { struct_size: p }), this.#e.check("The batch cannot be run.", "hearth_forward", t, m, h), h;
 	}
 	async run(e, t = {}) {
 		let n = this.#d(), r = this.#p(e), i = Object.entries(t), a = i.reduce((e, [t, { data: n }]) => e + n.byteLength + 4 * t.length + 1, 0), o = i.length + r.outputs.length;
-		this.#n.begin(a + 4 * e.length + 1 + o * ln.size, 3 + 2 * i.length);
-		let s = this.#n.reserve(i.length * ln.size), c = this.#n.reserve(r.outputs.length * ln.size);
-		i.forEach(([e, t], n) => this.#g(s + n * ln.size, e, t));
+		this.#n.begin(a + 4 * e.length + 1 + o * C.size, 3 + 2 * i.length);
+		let s = this.#n.reserve(i.length * C.size), c = this.#n.reserve(r.outputs.length * C.size);
+		i.forEach(([e, t], n) => this.#g(s + n * C.size, e, t));
 		let l = [i.length, r.outputs.length], u = this.#n.putText(e), d = `${e} cannot be run.`;
-		return this.#e.check(d, "hearth_run", n, u, s, l[0], c, l[1]), await this.#f(() => this.#a.finish()), this.#o++, Object.fromEntries(r.outputs.map((e, t) => [e.name, this.#_(c + t * ln.size)]));
+		return this.#e.check(d, "hearth_run", n, u, s, l[0], c, l[1]), await this.#f(() => this.#a.finish()), this.#o++, Object.fromEntries(r.outputs.map((e, t) => [e.name, this.#_(c + t * C.size)]));
 	}
 	close() {
 		this.#i !== 0 && (this.#e.attach(this.#i, void 0), this.#e.call("hearth_session_free", this.#i), this.#a?.close(), this.#n.free(), this.#i = 0, this.#r());
@@ -1772,8 +1772,8 @@ var $n = 16, er = class {
 	#m(t) {
 		let n = ++this.#o, r = (r) => {
 			if (n !== this.#o || this.#i === 0) throw new e("usage", "A result is read after the session's next call.");
-			let i = sn.indexOf(r);
-			return i >= or(this.#t) ? () => 0 : (e) => $t(this.#e.view, t + i * an.size, an, e);
+			let i = ln.indexOf(r);
+			return i >= or(this.#t) ? () => 0 : (e) => tn(this.#e.view, t + i * sn.size, sn, e);
 		}, i = (e) => {
 			let t = r(e);
 			return this.#h(t("data"), Xn[t("dtype")], t("rows"), t("cols"), t("row_stride"));
@@ -1809,11 +1809,11 @@ var $n = 16, er = class {
 	#g(t, n, { data: r, shape: i }) {
 		let a = Xn.findIndex((e) => r instanceof nr[e]), o = i.reduce((e, t) => e * t, 1);
 		if (a < 0 || i.length > 8 || o !== r.length) throw new e("usage", `${n} cannot be given: ${r.length} numbers for the shape (${i.join(", ")}).`);
-		let s = Object.fromEntries(i.map((e, t) => [un(t), e])), c = {
+		let s = Object.fromEntries(i.map((e, t) => [dn(t), e])), c = {
 			name: this.#n.putText(n),
 			data: this.#n.put(r)
 		};
-		Qt(this.#e.view, t, ln, {
+		en(this.#e.view, t, C, {
 			...s,
 			...c,
 			dtype: a,
@@ -1821,7 +1821,7 @@ var $n = 16, er = class {
 		});
 	}
 	#_(e) {
-		let t = (t) => $t(this.#e.view, e, ln, t), n = Array.from({ length: t("rank") }, (e, t) => t).map((e) => t(un(e))), r = n.at(-1) ?? 1, i = n.slice(0, -1).reduce((e, t) => e * t, 1), a = n.length > 0 ? t("row_stride") : 1;
+		let t = (t) => tn(this.#e.view, e, C, t), n = Array.from({ length: t("rank") }, (e, t) => t).map((e) => t(dn(e))), r = n.at(-1) ?? 1, i = n.slice(0, -1).reduce((e, t) => e * t, 1), a = n.length > 0 ? t("row_stride") : 1;
 		return {
 			data: this.#h(t("data"), Xn[t("dtype")], i, r, a),
 			shape: n
@@ -1854,10 +1854,10 @@ function ar({ functions: e }, t) {
 }
 function or({ functions: e }) {
 	let t = e.find(({ door: e }) => e === "text")?.outputs ?? [];
-	return Math.max(0, ...t.map((e) => 1 + sn.findIndex((t) => t === e.name)));
+	return Math.max(0, ...t.map((e) => 1 + ln.findIndex((t) => t === e.name)));
 }
 function sr(e) {
-	return e === void 0 ? 0 : e.reduce((e, t) => e | cn[t], 0) || cn.nothing;
+	return e === void 0 ? 0 : e.reduce((e, t) => e | un[t], 0) || un.nothing;
 }
 // src/model.ts
 function cr(e, t, n, r, i, a) {
@@ -1878,7 +1878,7 @@ async function lr(e, t, n, r, i) {
 			adapter: r,
 			memoryLimitBytes: i,
 			isChecked: s !== void 0
-		}), s !== void 0 && await Ce(u, s, u.record, (Zn(t)?.stateBytesPerSlot ?? 0) > 0, (n) => rr.create(e, t, l, n, u, () => void 0));
+		}), s !== void 0 && await we(u, s, u.record, (Zn(t)?.stateBytesPerSlot ?? 0) > 0, (n) => rr.create(e, t, l, n, u, () => void 0));
 		let n = {
 			kind: "webgpu",
 			name: u.gpu.name,
@@ -1957,10 +1957,10 @@ function dr({ isa: e }, { count: t, why: n }, r) {
 }
 function fr(e, t, n, r, i, a) {
 	let o = new er(e);
-	o.begin(n.length + en.size + 4 + a.length + 1, 4);
-	let s = o.reserve(4), c = o.reserve(en.size), l = [BigInt(n.length), BigInt(i)];
-	Qt(e.view, c, en, {
-		struct_size: en.size,
+	o.begin(n.length + nn.size + 4 + a.length + 1, 4);
+	let s = o.reserve(4), c = o.reserve(nn.size), l = [BigInt(n.length), BigInt(i)];
+	en(e.view, c, nn, {
+		struct_size: nn.size,
 		device: o.putText(a)
 	});
 	let u = `The bundle of ${t.manifest.source_name} cannot be opened.`;
@@ -2305,7 +2305,7 @@ async function zr() {
 	};
 }
 // src/store/records.ts
-var Br = ".json", Vr = async ({ url: e, version: t }) => await jt(new TextEncoder().encode(`${e}\n${t}`)) + Br;
+var Br = ".json", Vr = async ({ url: e, version: t }) => await Mt(new TextEncoder().encode(`${e}\n${t}`)) + Br;
 async function Hr(e) {
 	let t = [...(await e.sizes()).keys()].filter((e) => e.endsWith(Br)), n = [];
 	for (let r of t) try {
@@ -2403,7 +2403,7 @@ var Kr = class n {
 	async #c(e) {
 		if (typeof this.#n == "string") return;
 		let t = await this.#n.read(e);
-		if (t === void 0 || await jt(t) === e) return t;
+		if (t === void 0 || await Mt(t) === e) return t;
 		await this.#n.remove(e);
 	}
 	async #l(t, n, r) {
@@ -2419,7 +2419,7 @@ var Kr = class n {
 				hint: "Load again: what came is kept."
 			});
 		}
-		if (s.length !== r || await jt(s) !== n) throw new e("corrupt", `A part of ${t} is damaged.`, {
+		if (s.length !== r || await Mt(s) !== n) throw new e("corrupt", `A part of ${t} is damaged.`, {
 			why: `${i.href} has ${s.length} bytes whose SHA-256 is not its name.`,
 			hint: "Load again; if that does not help, the server's copy of the site is damaged."
 		});
@@ -2456,7 +2456,7 @@ async function qr(e, t) {
 	})).text();
 	return {
 		url: e,
-		version: await jt(new TextEncoder().encode(n)),
+		version: await Mt(new TextEncoder().encode(n)),
 		facts: Ar(n)
 	};
 }
@@ -2486,9 +2486,9 @@ async function $r(e, t = {}) {
 	return await n.opened?.(), r;
 }
 async function ei(e, t) {
-	let n = vt(new TextDecoder().decode(await si(e, _t, t))), r = oi(n, t.isa), i = et(t.threads), a = new ci(e, n, t);
-	a.expect(yt(r), "plan.bin" in n.files ? dt : ft, ht);
-	let o = await a.whole(yt(r)), s = {
+	let n = yt(new TextDecoder().decode(await si(e, vt, t))), r = oi(n, t.isa), i = tt(t.threads), a = new ci(e, n, t);
+	a.expect(bt(r), "plan.bin" in n.files ? ft : pt, gt);
+	let o = await a.whole(bt(r)), s = {
 		manifest: n,
 		endIds: "tokenizer_meta.json" in n.files ? await ri(e, t) : []
 	};
@@ -2505,26 +2505,26 @@ async function ti(e, t, n, r, i) {
 	return ni(e, t, n, r, a);
 }
 async function ni(e, t, n, r, i) {
-	e.expect(dt, ht);
-	let a = e.size(ht), o = await lt.instantiate(t, r, Qr * a);
+	e.expect(ft, gt);
+	let a = e.size(gt), o = await ut.instantiate(t, r, Qr * a);
 	try {
-		let t = o.threads.reserve(), r = await e.whole(dt), s = o.allocate(a, "the weights");
-		return await e.into(o, s, ht), await t, cr(o, n, r, s, a, i);
+		let t = o.threads.reserve(), r = await e.whole(ft), s = o.allocate(a, "the weights");
+		return await e.into(o, s, gt), await t, cr(o, n, r, s, a, i);
 	} catch (e) {
 		throw o.close(), e;
 	}
 }
 async function ri(e, t) {
-	let n = new TextDecoder().decode(await si(e, gt, t));
+	let n = new TextDecoder().decode(await si(e, _t, t));
 	return JSON.parse(n).eos_ids;
 }
 var ii = (t) => t instanceof e && (t.kind === "device" || t.kind === "memory");
 async function ai(t, n, r, i) {
 	let { manifest: a } = r;
 	if (a.files["gpu_plan.bin"] === void 0) throw new e("device", `The bundle of ${a.source_name} runs on the processor alone.`, { why: "It has an operation that no kernel for GPUs computes yet, or takes no tokens." });
-	let o = await ae(i.softwareGpu ?? i.device === "webgpu"), s = "known_answers.json" in a.files ? [mt] : [];
-	t.expect(ft, pt, ...s, ht);
-	let c = await t.whole(ft), l = await t.text(pt), u = s.length > 0 ? de(await t.text(mt)) : void 0, d = () => t.pieces(ht), f = await lt.instantiate(n);
+	let o = await oe(i.softwareGpu ?? i.device === "webgpu"), s = "known_answers.json" in a.files ? [ht] : [];
+	t.expect(pt, mt, ...s, gt);
+	let c = await t.whole(pt), l = await t.text(mt), u = s.length > 0 ? fe(await t.text(ht)) : void 0, d = () => t.pieces(gt), f = await ut.instantiate(n);
 	try {
 		return await lr(f, r, {
 			plan: c,
@@ -2533,7 +2533,7 @@ async function ai(t, n, r, i) {
 			weights: d
 		}, o, i.memoryLimitBytes);
 	} catch (e) {
-		if (f.close(), !(e instanceof xe)) throw e;
+		if (f.close(), !(e instanceof Se)) throw e;
 		return ai(t, n, r, i);
 	}
 }
@@ -2572,7 +2572,7 @@ var ci = class {
 	}
 	size(t) {
 		let n = this.#t.files[t];
-		if (n === void 0) throw new e("corrupt", `${_t} names no file ${t}.`);
+		if (n === void 0) throw new e("corrupt", `${vt} names no file ${t}.`);
 		return n.size_bytes;
 	}
 	async whole(e) {
@@ -2597,7 +2597,7 @@ var ci = class {
 	#o(t, n) {
 		let r = this.size(t);
 		if (n !== r) throw new e("corrupt", `${t} has ${n > r ? "more than " : ""}${Math.min(n, r)} bytes.`, {
-			why: `${_t} says ${r}.`,
+			why: `${vt} says ${r}.`,
 			hint: "Load it again; if that does not help, compile the model again."
 		});
 	}
@@ -3335,7 +3335,7 @@ async function pa(e, t, n, r) {
 			let t = await e(s);
 			return c = !0, t;
 		} catch (e) {
-			if (!(e instanceof y)) throw e;
+			if (!(e instanceof v)) throw e;
 			if (c) return l();
 			throw s = void 0, e;
 		}
@@ -3905,15 +3905,15 @@ function co(e) {
 				++n, c = m(), r(T.OpenStatement, "Expected {% token"), i("endmacro"), r(T.CloseStatement, "Expected %} token");
 				break;
 			case "for":
-				++n, c = g(), r(T.OpenStatement, "Expected {% token"), i("endfor"), r(T.CloseStatement, "Expected %} token");
+				++n, c = ee(), r(T.OpenStatement, "Expected {% token"), i("endfor"), r(T.CloseStatement, "Expected %} token");
 				break;
 			case "call": {
 				++n;
 				let e = null;
-				o(T.OpenParen) && (e = oe("parameters"));
-				let t = x();
+				o(T.OpenParen) && (e = se("parameters"));
+				let t = b();
 				if (t.type !== "Identifier") throw SyntaxError("Expected identifier following call statement");
-				let l = oe("call");
+				let l = se("call");
 				r(T.CloseStatement, "Expected closing statement token");
 				let u = [];
 				for (; !s("endcall");) u.push(a());
@@ -3928,8 +3928,8 @@ function co(e) {
 				break;
 			case "filter": {
 				++n;
-				let e = x();
-				e instanceof k && o(T.OpenParen) && (e = ae(e)), r(T.CloseStatement, "Expected closing statement token");
+				let e = b();
+				e instanceof k && o(T.OpenParen) && (e = oe(e)), r(T.CloseStatement, "Expected closing statement token");
 				let t = [];
 				for (; !s("endfilter");) t.push(a());
 				r(T.OpenStatement, "Expected '{%'"), i("endfilter"), r(T.CloseStatement, "Expected '%}'"), c = new Qa(e, t);
@@ -3941,7 +3941,7 @@ function co(e) {
 	}
 	function d() {
 		r(T.OpenExpression, "Expected opening expression token");
-		let e = _();
+		let e = g();
 		return r(T.CloseExpression, "Expected closing expression token"), e;
 	}
 	function f() {
@@ -3954,7 +3954,7 @@ function co(e) {
 		return r(T.CloseStatement, "Expected closing statement token"), new Ra(e, t, c);
 	}
 	function p() {
-		let e = _();
+		let e = g();
 		r(T.CloseStatement, "Expected closing statement token");
 		let t = [], i = [];
 		for (; !s("elif", "else", "endif");) t.push(a());
@@ -3966,25 +3966,25 @@ function co(e) {
 		return new Pa(e, t, i);
 	}
 	function m() {
-		let e = x();
+		let e = b();
 		if (e.type !== "Identifier") throw SyntaxError("Expected identifier following macro statement");
-		let t = oe("parameters");
+		let t = se("parameters");
 		r(T.CloseStatement, "Expected closing statement token");
 		let n = [];
 		for (; !s("endmacro");) n.push(a());
 		return new za(e, t, n);
 	}
 	function h(e = !1) {
-		let t = e ? x : _, r = [t()], i = o(T.Comma);
+		let t = e ? b : g, r = [t()], i = o(T.Comma);
 		for (; i && (++n, r.push(t()), o(T.Comma)););
 		return i ? new Ja(r) : r[0];
 	}
-	function g() {
+	function ee() {
 		let e = h(!0);
 		if (!(e instanceof k || e instanceof Ja)) throw SyntaxError(`Expected identifier/tuple for the loop variable, got ${e.type} instead`);
 		if (!c("in")) throw SyntaxError("Expected `in` keyword following loop variable");
 		++n;
-		let t = _();
+		let t = g();
 		r(T.CloseStatement, "Expected closing statement token");
 		let i = [];
 		for (; !s("endfor", "else");) i.push(a());
@@ -3992,99 +3992,99 @@ function co(e) {
 		if (s("else")) for (++n, ++n, r(T.CloseStatement, "Expected closing statement token"); !s("endfor");) o.push(a());
 		return new Fa(e, t, i, o);
 	}
-	function _() {
-		return ee();
+	function g() {
+		return te();
 	}
-	function ee() {
-		let e = te();
+	function te() {
+		let e = ne();
 		if (c("if")) {
 			++n;
-			let t = te();
-			return c("else") ? (++n, new so(t, e, ee())) : new $a(e, t);
+			let t = ne();
+			return c("else") ? (++n, new so(t, e, te())) : new $a(e, t);
 		}
 		return e;
 	}
-	function te() {
-		let t = v();
+	function ne() {
+		let t = _();
 		for (; c("or");) {
 			let r = e[n];
 			++n;
-			let i = v();
+			let i = _();
 			t = new Xa(r, t, i);
 		}
 		return t;
 	}
-	function v() {
-		let t = ne();
+	function _() {
+		let t = re();
 		for (; c("and");) {
 			let r = e[n];
 			++n;
-			let i = ne();
+			let i = re();
 			t = new Xa(r, t, i);
 		}
 		return t;
 	}
-	function ne() {
+	function re() {
 		let t;
 		for (; c("not");) {
 			let r = e[n];
-			++n, t = new to(r, ne());
+			++n, t = new to(r, re());
 		}
-		return t ?? re();
+		return t ?? ie();
 	}
-	function re() {
-		let t = y();
+	function ie() {
+		let t = v();
 		for (;;) {
 			let r;
 			if (c("not", "in")) r = new E("not in", T.Identifier), n += 2;
 			else if (c("in")) r = e[n++];
 			else if (o(T.ComparisonBinaryOperator)) r = e[n++];
 			else break;
-			let i = y();
+			let i = v();
 			t = new Xa(r, t, i);
 		}
 		return t;
 	}
-	function y() {
-		let t = ue();
+	function v() {
+		let t = de();
 		for (; o(T.AdditiveBinaryOperator);) {
 			let r = e[n];
 			++n;
-			let i = ue();
+			let i = de();
 			t = new Xa(r, t, i);
 		}
 		return t;
 	}
-	function ie() {
-		let e = le(x());
-		return o(T.OpenParen) ? ae(e) : e;
-	}
-	function ae(e) {
-		let t = new Ha(e, oe("call"));
-		return t = le(t), o(T.OpenParen) && (t = ae(t)), t;
+	function ae() {
+		let e = ue(b());
+		return o(T.OpenParen) ? oe(e) : e;
 	}
 	function oe(e) {
+		let t = new Ha(e, se("call"));
+		return t = ue(t), o(T.OpenParen) && (t = oe(t)), t;
+	}
+	function se(e) {
 		r(T.OpenParen, "Expected opening parenthesis for arguments list");
-		let t = se(e);
+		let t = ce(e);
 		return r(T.CloseParen, "Expected closing parenthesis for arguments list"), t;
 	}
-	function se(t) {
+	function ce(t) {
 		let r = [], i = /* @__PURE__ */ new Set(), a = !1, s = !1;
 		for (; !o(T.CloseParen);) {
 			let c = o(T.ExponentiationBinaryOperator), l = o(T.MultiplicativeBinaryOperator) && e[n].value === "*";
 			if (t === "parameters" && (c || l)) throw SyntaxError("Argument unpacking is not allowed in parameter declarations");
 			if (c) {
-				if (++n, r.push(new ao(_())), o(T.Comma) && ++n, !o(T.CloseParen)) throw SyntaxError("Expected closing parenthesis: `**` must be applied to the final argument");
+				if (++n, r.push(new ao(g())), o(T.Comma) && ++n, !o(T.CloseParen)) throw SyntaxError("Expected closing parenthesis: `**` must be applied to the final argument");
 				break;
 			}
 			let u;
 			if (l) {
 				if (s) throw SyntaxError("Only one `*` argument unpacking is allowed");
-				s = !0, ++n, u = new io(_());
+				s = !0, ++n, u = new io(g());
 			} else {
-				if (u = _(), o(T.Equals)) {
+				if (u = g(), o(T.Equals)) {
 					if (++n, !(u instanceof k)) throw SyntaxError(t === "parameters" ? "Expected identifier for parameter declaration" : "Expected identifier for keyword argument");
-					let e = _();
+					let e = g();
 					u = new ro(u, e);
 				}
 				if (t === "parameters") {
@@ -4101,9 +4101,9 @@ function co(e) {
 		}
 		return r;
 	}
-	function ce() {
+	function le() {
 		let e = [], t = !1;
-		for (; !o(T.CloseSquareBracket);) o(T.Colon) ? (e.push(void 0), ++n, t = !0) : (e.push(_()), o(T.Colon) && (++n, t = !0));
+		for (; !o(T.CloseSquareBracket);) o(T.Colon) ? (e.push(void 0), ++n, t = !0) : (e.push(g()), o(T.Colon) && (++n, t = !0));
 		if (e.length === 0) throw SyntaxError("Expected at least one argument for member/slice expression");
 		if (t) {
 			if (e.length > 3) throw SyntaxError("Expected 0-3 arguments for slice expression");
@@ -4111,64 +4111,64 @@ function co(e) {
 		}
 		return e[0];
 	}
-	function le(t) {
+	function ue(t) {
 		for (; o(T.Dot) || o(T.OpenSquareBracket);) {
 			let i = e[n];
 			++n;
 			let a, o = i.type === T.OpenSquareBracket;
-			if (o) a = ce(), r(T.CloseSquareBracket, "Expected closing square bracket");
-			else if (a = x(), a.type !== "Identifier" && a.type !== "IntegerLiteral") throw SyntaxError("Expected identifier or integer following dot operator");
+			if (o) a = le(), r(T.CloseSquareBracket, "Expected closing square bracket");
+			else if (a = b(), a.type !== "Identifier" && a.type !== "IntegerLiteral") throw SyntaxError("Expected identifier or integer following dot operator");
 			t = new Va(t, a, o);
-		}
-		return t;
-	}
-	function ue() {
-		let t = de();
-		for (; o(T.MultiplicativeBinaryOperator);) {
-			let r = e[n++], i = de();
-			t = new Xa(r, t, i);
 		}
 		return t;
 	}
 	function de() {
 		let t = fe();
-		for (; o(T.ExponentiationBinaryOperator);) {
+		for (; o(T.MultiplicativeBinaryOperator);) {
 			let r = e[n++], i = fe();
 			t = new Xa(r, t, i);
 		}
 		return t;
 	}
 	function fe() {
-		let e = b();
+		let t = pe();
+		for (; o(T.ExponentiationBinaryOperator);) {
+			let r = e[n++], i = pe();
+			t = new Xa(r, t, i);
+		}
+		return t;
+	}
+	function pe() {
+		let e = y();
 		for (; c("is");) {
 			++n;
 			let t = c("not");
 			t && ++n;
-			let r = x();
+			let r = b();
 			if (!(r instanceof k)) throw SyntaxError("Expected identifier for the test");
 			e = new eo(e, t, r);
 		}
 		return e;
 	}
-	function b() {
-		let e = pe();
+	function y() {
+		let e = me();
 		for (; o(T.Pipe);) {
 			++n;
-			let t = x();
+			let t = b();
 			if (!(t instanceof k)) throw SyntaxError("Expected identifier for the filter");
-			o(T.OpenParen) && (t = ae(t)), e = new Za(e, t);
+			o(T.OpenParen) && (t = oe(t)), e = new Za(e, t);
 		}
 		return e;
 	}
-	function pe() {
+	function me() {
 		let t = e[n];
 		if (t && (t.type === T.UnaryOperator || t.type === T.AdditiveBinaryOperator) && (t.value === "-" || t.value === "+")) {
 			let t = e[n++];
-			return new to(t, pe());
+			return new to(t, me());
 		}
-		return ie();
+		return ae();
 	}
-	function x() {
+	function b() {
 		let t = e[n++];
 		switch (t.type) {
 			case T.NumericLiteral: {
@@ -4187,15 +4187,15 @@ function co(e) {
 			}
 			case T.OpenSquareBracket: {
 				let e = [];
-				for (; !o(T.CloseSquareBracket);) e.push(_()), o(T.Comma) && ++n;
+				for (; !o(T.CloseSquareBracket);) e.push(g()), o(T.Comma) && ++n;
 				return ++n, new qa(e);
 			}
 			case T.OpenCurlyBracket: {
 				let e = /* @__PURE__ */ new Map();
 				for (; !o(T.CloseCurlyBracket);) {
-					let t = _();
+					let t = g();
 					r(T.Colon, "Expected colon between key and value in object literal");
-					let i = _();
+					let i = g();
 					e.set(t, i), o(T.Comma) && ++n;
 				}
 				return ++n, new Ya(e);
@@ -7679,41 +7679,45 @@ function td(e) {
 	};
 }
 // src/api/chat.ts
-async function* nd(e, t, n) {
+var nd = ["system", "developer"];
+async function* rd(e, t, n) {
 	let r = Qu(t), i = e.template(r.length > 0), a = t.extra_body?.enable_thinking, o = {
 		...t.chat_template_kwargs,
 		...a != null && { enable_thinking: a },
 		...r.length > 0 && { tools: r }
-	}, s = i.render(t.messages.map(od), o), c = e.tokenizer.encode(s, !1), l = Vu(i.source), u = Zu(t) ?? $u(t, l), d = e.endIds(i), f = t.logprobs === !0 ? t.top_logprobs ?? 0 : void 0, p = r.length > 0 ? [l.begin, l.end].flatMap((t) => e.tokenizer.idOf(t) ?? []) : [], m = await Promise.all(Array.from({ length: Xu(t) }, async (r, i) => {
+	}, s = t.messages.map(cd), c = e.tokenizer.encode(i.render(s, o), !1), l = e.engine.hasState ? sd(e.tokenizer, i, s, o, c) : 0, u = Vu(i.source), d = Zu(t) ?? $u(t, u), f = e.endIds(i), p = t.logprobs === !0 ? t.top_logprobs ?? 0 : void 0, m = r.length > 0 ? [u.begin, u.end].flatMap((t) => e.tokenizer.idOf(t) ?? []) : [], h = await Promise.all(Array.from({ length: Xu(t) }, async (r, i) => {
 		let a = {
-			...Ju(t, f, i),
-			stopTokenIds: [...d]
-		}, o = u && await e.constraints(u);
-		return Lu((t) => e.engine.generate(c, a, {
-			constraint: o,
+			...Ju(t, p, i),
+			stopTokenIds: [...f]
+		}, o = {
+			constraint: d && await e.constraints(d),
 			processor: e.logitProcessor,
+			keepTokens: l
+		};
+		return Lu((t) => e.engine.generate(c, a, {
+			...o,
 			signal: t
 		}), e.tokenizer, {
 			stops: Yu(t),
-			endIds: d,
-			keep: new Set(p),
+			endIds: f,
+			keep: new Set(m),
 			signal: n
 		});
-	})), h = {
+	})), ee = {
 		id: `chatcmpl-${Kl()}`,
 		created: Math.floor(Date.now() / 1e3),
 		model: e.name
 	}, g = (e) => ({
-		...h,
+		...ee,
 		object: "chat.completion.chunk",
 		choices: e
-	}), _ = m.map(() => r.length > 0 ? new Wu(l) : void 0), ee = /* @__PURE__ */ new Set(), te = [];
-	for await (let [e, t] of Gu(m)) {
-		let n = ee.has(e) ? {} : { role: "assistant" };
-		ee.add(e);
-		let { delta: r, isCall: i } = ad(t, _[e]);
-		t.usage && te.push(t.usage);
-		let a = f === void 0 ? {} : { logprobs: { content: [...t.logprobs] } }, o = t.finish === void 0 ? null : i ? "tool_calls" : t.finish;
+	}), te = h.map(() => r.length > 0 ? new Wu(u) : void 0), ne = /* @__PURE__ */ new Set(), _ = [];
+	for await (let [e, t] of Gu(h)) {
+		let n = ne.has(e) ? {} : { role: "assistant" };
+		ne.add(e);
+		let { delta: r, isCall: i } = od(t, te[e]);
+		t.usage && _.push(t.usage);
+		let a = p === void 0 ? {} : { logprobs: { content: [...t.logprobs] } }, o = t.finish === void 0 ? null : i ? "tool_calls" : t.finish;
 		(o !== null || Object.keys({
 			...n,
 			...r
@@ -7729,12 +7733,12 @@ async function* nd(e, t, n) {
 	}
 	yield {
 		...g([]),
-		usage: td(te)
+		usage: td(_)
 	};
 }
-async function rd(t, n, r) {
+async function id(t, n, r) {
 	let i = [];
-	for await (let e of nd(t, n, r)) {
+	for await (let e of rd(t, n, r)) {
 		for (let { index: t, delta: n, finish_reason: r, logprobs: a } of e.choices) {
 			let e = i[t] ??= {
 				index: t,
@@ -7745,7 +7749,7 @@ async function rd(t, n, r) {
 				finish_reason: "stop",
 				logprobs: null
 			};
-			e.message.content += n.content ?? "", n.tool_calls && (e.message.tool_calls = n.tool_calls.map(({ index: e, ...t }) => t)), a && (e.logprobs = id(e.logprobs, a)), r !== null && (e.finish_reason = r);
+			e.message.content += n.content ?? "", n.tool_calls && (e.message.tool_calls = n.tool_calls.map(({ index: e, ...t }) => t)), a && (e.logprobs = ad(e.logprobs, a)), r !== null && (e.finish_reason = r);
 		}
 		if (e.usage) {
 			for (let { message: e } of i) e.tool_calls && e.content === "" && (e.content = null);
@@ -7761,8 +7765,8 @@ async function rd(t, n, r) {
 	}
 	throw new e("internal", "The answer ended without its last chunk.");
 }
-var id = (e, t) => ({ content: [...e?.content ?? [], ...t.content ?? []] });
-function ad(e, t) {
+var ad = (e, t) => ({ content: [...e?.content ?? [], ...t.content ?? []] });
+function od(e, t) {
 	let n = t ? t.push(e.text) : e.text, r = e.finish === void 0 ? void 0 : t?.finish(), i = r?.calls ?? [], a = n + (r?.content ?? "");
 	return {
 		delta: {
@@ -7775,22 +7779,29 @@ function ad(e, t) {
 		isCall: i.length > 0
 	};
 }
-function od(e) {
+function sd(e, t, n, r, i) {
+	let a = n.slice(0, 1).filter(({ role: e }) => nd.includes(e)), o = e.encode(t.render([...a, {
+		role: "user",
+		content: "•"
+	}], r), !1), s = i.findIndex((e, t) => e !== o[t]);
+	return s < 0 ? i.length : s;
+}
+function cd(e) {
 	let { content: t, tool_calls: n, ...r } = e;
 	return {
 		...r,
-		content: sd(t),
-		...n && { tool_calls: n.map(cd) }
+		content: ld(t),
+		...n && { tool_calls: n.map(ud) }
 	};
 }
-function sd(t) {
+function ld(t) {
 	if (t == null) return "";
 	if (typeof t == "string") return t;
 	let n = t.find(({ type: e }) => e !== "text");
 	if (n !== void 0) throw new e("usage", `A message has a part of type ${n.type}; this model takes text.`);
 	return t.map((e) => e.text).join("");
 }
-function cd(t) {
+function ud(t) {
 	try {
 		return {
 			...t,
@@ -7804,10 +7815,10 @@ function cd(t) {
 	}
 }
 // src/api/completions.ts
-async function* ld(t, n, r) {
+async function* dd(t, n, r) {
 	let { prompt: i } = n, a = typeof i == "string";
 	if (!a && !(Array.isArray(i) && i.every((e) => typeof e == "number"))) throw new e("usage", "prompt must be a text, or a list of tokens.");
-	let o = a ? t.tokenizer.encode(i) : i, s = Zu(n), c = t.endIds(), l = n.logprobs, u = l === !0 ? n.top_logprobs ?? 0 : typeof l == "number" ? l : void 0, d = n.goes_on === !0 ? dd(t.logitProcessor) : t.logitProcessor, f = await Promise.all(Array.from({ length: Xu(n) }, async (e, i) => {
+	let o = a ? t.tokenizer.encode(i) : i, s = Zu(n), c = t.endIds(), l = n.logprobs, u = l === !0 ? n.top_logprobs ?? 0 : typeof l == "number" ? l : void 0, d = n.goes_on === !0 ? pd(t.logitProcessor) : t.logitProcessor, f = await Promise.all(Array.from({ length: Xu(n) }, async (e, i) => {
 		let a = s && await t.constraints(s), l = Ju(n, u, i);
 		return Lu((e) => t.engine.generate(o, l, {
 			constraint: a,
@@ -7857,9 +7868,9 @@ async function* ld(t, n, r) {
 		usage: td(m)
 	};
 }
-async function ud(t, n, r) {
+async function fd(t, n, r) {
 	let i = [];
-	for await (let e of ld(t, n, r)) {
+	for await (let e of dd(t, n, r)) {
 		for (let { index: t, text: n, finish_reason: r, logprobs: a, token_ids: o } of e.choices) {
 			let e = i[t] ??= {
 				index: t,
@@ -7876,17 +7887,17 @@ async function ud(t, n, r) {
 	}
 	throw new e("internal", "The completion ended without its last chunk.");
 }
-var dd = (e) => e && {
+var pd = (e) => e && {
 	reset: () => void 0,
 	process: (t) => e.process(t),
 	sampled: (t) => e.sampled(t)
 };
 // src/api/embeddings.ts
-async function fd(t, n) {
+async function md(t, n) {
 	if (n.encoding_format === "base64") throw new e("usage", "encoding_format is base64; known: float.");
-	let r = performance.now(), i = pd(n.input).map((e) => typeof e == "string" ? t.tokenizer.encode(e) : [...e]), a = [];
+	let r = performance.now(), i = hd(n.input).map((e) => typeof e == "string" ? t.tokenizer.encode(e) : [...e]), a = [];
 	for (let [e, r] of i.entries()) {
-		let i = md(await t.engine.hidden(r), r.length).slice(0, n.dimensions), o = Math.hypot(...i) || 1;
+		let i = gd(await t.engine.hidden(r), r.length).slice(0, n.dimensions), o = Math.hypot(...i) || 1;
 		a.push({
 			object: "embedding",
 			index: e,
@@ -7905,36 +7916,36 @@ async function fd(t, n) {
 		}
 	};
 }
-function pd(t) {
+function hd(t) {
 	if (typeof t == "string") return [t];
 	if (t.length === 0) throw new e("usage", "There is nothing to embed.");
 	return typeof t[0] == "number" ? [t] : t;
 }
-function md(e, t) {
+function gd(e, t) {
 	let n = e.length / t, r = new Float64Array(n);
 	for (let i = 0; i < e.length; i++) r[i % n] += e[i] / t;
 	return r;
 }
 // src/api/open_ai.ts
-var hd = (e) => ({
-	chatChunks: (t, n) => nd(e, t, n),
-	chatCompletion: (t, n) => rd(e, t, n),
-	textChunks: (t, n) => ld(e, t, n),
-	textCompletion: (t, n) => ud(e, t, n),
-	embeddings: (t) => fd(e, t)
+var _d = (e) => ({
+	chatChunks: (t, n) => rd(e, t, n),
+	chatCompletion: (t, n) => id(e, t, n),
+	textChunks: (t, n) => dd(e, t, n),
+	textCompletion: (t, n) => fd(e, t, n),
+	embeddings: (t) => md(e, t)
 });
-function gd(e) {
-	let t = _d(e.chatChunks, e.chatCompletion), n = _d(e.textChunks, e.textCompletion);
+function vd(e) {
+	let t = yd(e.chatChunks, e.chatCompletion), n = yd(e.textChunks, e.textCompletion);
 	return {
 		chat: { completions: { create: t } },
 		completions: { create: n },
 		embeddings: { create: (t) => e.embeddings(t) }
 	};
 }
-function _d(e, t) {
-	return async (n, { signal: r } = {}) => n.stream === !0 ? vd(e(n, r), n.stream_options?.include_usage === !0) : t(n, r);
+function yd(e, t) {
+	return async (n, { signal: r } = {}) => n.stream === !0 ? bd(e(n, r), n.stream_options?.include_usage === !0) : t(n, r);
 }
-async function vd(e, t) {
+async function bd(e, t) {
 	let n = e[Symbol.asyncIterator](), r = await n.next();
 	return (async function* () {
 		try {
@@ -7945,18 +7956,18 @@ async function vd(e, t) {
 	})();
 }
 // src/api/remote_calls.ts
-var yd = 1e4;
-function bd(e, t) {
+var xd = 1e4;
+function Sd(e, t) {
 	let n = /* @__PURE__ */ new Set(), r = (e) => {
 		let r = e.data, i = e.ports[0];
 		if (i === void 0 || (r?.hearth === "known" && i.postMessage(n.has(r.id)), r?.hearth !== "call")) return;
 		n.add(r.id);
-		let a = xd(i, r, t).finally(() => n.delete(r.id));
+		let a = Cd(i, r, t).finally(() => n.delete(r.id));
 		e.waitUntil?.(a);
 	};
 	return e.addEventListener("message", r), e.start?.(), () => e.removeEventListener("message", r);
 }
-async function xd(t, { name: n, argument: r }, i) {
+async function Cd(t, { name: n, argument: r }, i) {
 	let a = new AbortController(), o = (e) => t.postMessage(e);
 	t.onmessage = () => a.abort();
 	try {
@@ -7975,7 +7986,7 @@ async function xd(t, { name: n, argument: r }, i) {
 		t.onmessage = null;
 	}
 }
-function Sd(t, n, r, i) {
+function wd(t, n, r, i) {
 	let { port1: a, port2: o } = new MessageChannel(), s = () => a.postMessage("end"), c = new Ci(s), l = Kl(), u = new Promise((n, r) => {
 		let o = () => {
 			a.close(), clearInterval(f), i?.removeEventListener("abort", s);
@@ -7998,7 +8009,7 @@ function Sd(t, n, r, i) {
 				hearth: "known",
 				id: l
 			}, [r]);
-		}, yd);
+		}, xd);
 	});
 	return u.catch(() => void 0), i?.addEventListener("abort", s, { once: !0 }), t.postMessage({
 		hearth: "call",
@@ -8011,11 +8022,11 @@ function Sd(t, n, r, i) {
 	};
 }
 // src/api/worker.ts
-function Cd(t, n = {}, r = Fu.open) {
+function Td(t, n = {}, r = Fu.open) {
 	let i = /* @__PURE__ */ new Map(), a = (e) => JSON.stringify(e), o = async (t) => {
 		let n = i.get(a(t));
 		if (n === void 0) throw new e("unloaded", "The worker has this model not open.", { hint: "Open it with openInWorker." });
-		return hd(await n);
+		return _d(await n);
 	}, s = async (e) => {
 		let t = e.map((e) => i.get(e));
 		e.forEach((e) => i.delete(e));
@@ -8027,7 +8038,7 @@ function Cd(t, n = {}, r = Fu.open) {
 		let { model: i, request: a } = t;
 		for await (let t of e(await o(i), a, r)) n(t);
 	};
-	return bd(t, {
+	return Sd(t, {
 		async open(e, t, o) {
 			let { model: c, beside: l } = e, { url: u, options: d } = c, f = a(c), p = l === !0 ? Promise.resolve() : s([...i.keys()].filter((e) => e !== f)), m = i.get(f);
 			if (m === void 0) {
@@ -8042,11 +8053,11 @@ function Cd(t, n = {}, r = Fu.open) {
 				let a = m;
 				a.catch(() => i.get(f) === a && i.delete(f));
 			}
-			let { name: h, device: g, chats: _ } = await m;
+			let { name: h, device: ee, chats: g } = await m;
 			return {
 				name: h,
-				device: g,
-				chats: _
+				device: ee,
+				chats: g
 			};
 		},
 		close: async (e) => s([a(e.model)]),
@@ -8057,32 +8068,32 @@ function Cd(t, n = {}, r = Fu.open) {
 		embeddings: c((e, t) => e.embeddings(t))
 	});
 }
-var wd = (t) => t instanceof e && t.kind === "unloaded";
-async function Td(e, t, n = {}) {
+var Ed = (t) => t instanceof e && t.kind === "unloaded";
+async function Dd(e, t, n = {}) {
 	let { onProgress: r, onNotice: i, signal: a, beside: o = !1, ...s } = n, c = {
 		url: new URL(t, globalThis.location?.href).href,
 		options: s
 	}, l = async (t) => {
-		let { items: n, value: o } = Sd(e, "open", {
+		let { items: n, value: o } = wd(e, "open", {
 			model: c,
 			beside: t
 		}, a);
 		for await (let e of n) typeof e == "string" ? i?.(e) : r?.(...e);
 		return await o;
-	}, u = (e) => l(e).catch((t) => wd(t) ? l(e) : Promise.reject(t)), d = async (e) => {
+	}, u = (e) => l(e).catch((t) => Ed(t) ? l(e) : Promise.reject(t)), d = async (e) => {
 		try {
 			return await e();
 		} catch (t) {
-			if (!wd(t)) throw t;
+			if (!Ed(t)) throw t;
 			return await u(!0), e();
 		}
-	}, f = (t, n, r) => d(async () => await Sd(e, t, {
+	}, f = (t, n, r) => d(async () => await wd(e, t, {
 		model: c,
 		request: n
 	}, r).value);
 	async function* p(t, n, r) {
 		let [i, a] = await d(async () => {
-			let { items: i } = Sd(e, t, {
+			let { items: i } = wd(e, t, {
 				model: c,
 				request: n
 			}, r);
@@ -8104,8 +8115,8 @@ async function Td(e, t, n = {}) {
 	return {
 		...await u(o),
 		backend: m,
-		...gd(m),
-		close: async () => void await Sd(e, "close", { model: c }).value
+		...vd(m),
+		close: async () => void await wd(e, "close", { model: c }).value
 	};
 }
-export { ur as A, Hr as C, Nr as D, Or as E, ht as M, m as N, Mr as O, Gr as S, Ir as T, ha as _, Fu as a, Kr as b, ou as c, js as d, As as f, gs as g, Ts as h, gd as i, rr as j, kr as k, su as l, Ss as m, Cd as n, Au as o, Cs as p, hd as r, vu as s, Td as t, Kl as u, ya as v, Wr as w, Jr as x, $r as y };
+export { ur as A, Hr as C, Nr as D, Or as E, gt as M, m as N, Mr as O, Gr as S, Ir as T, ha as _, Fu as a, Kr as b, ou as c, js as d, As as f, gs as g, Ts as h, vd as i, rr as j, kr as k, su as l, Ss as m, Td as n, Au as o, Cs as p, _d as r, vu as s, Dd as t, Kl as u, ya as v, Wr as w, Jr as x, $r as y };

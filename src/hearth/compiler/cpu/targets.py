@@ -127,6 +127,11 @@ MEMORY_BYTES = {"wasm32": 1 << 32}
 """Most that a program has on an architecture whose addresses have fewer than 64 bits."""
 
 
+def addressed_bytes(target: str) -> int | None:
+    """Most memory that a program has on a target; None: more than any machine has."""
+    return MEMORY_BYTES.get(architecture(target.partition("-")[0]))
+
+
 def best_isa(target: str, cpu_features: frozenset[str]) -> Isa:
     """The best instruction set for `target`.
 

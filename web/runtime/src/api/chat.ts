@@ -2,7 +2,8 @@
 
 import type { Usage as EngineUsage } from "../engine/sequence.ts";
 import { HearthError } from "../errors.ts";
-import type { TemplateMessage } from "../text/template.ts";
+import type { ChatTemplate, TemplateMessage } from "../text/template.ts";
+import type { Tokenizer } from "../text/tokenizer.ts";
 import { uniqueText } from "../unique.ts";
 import { answerOf, type Piece } from "./answer.ts";
 import { callFormat, CallWatch } from "./calls.ts";
@@ -12,6 +13,8 @@ import { choicesOf, settingsOf, stopsOf } from "./settings.ts";
 import { callStructure, structureOf, toolsOf } from "./structure.ts";
 import type { ChatCompletion, ChatCompletionChunk, ChatDelta, ChatMessage, ChatRequest, Logprobs, TextPart, ToolCall } from "./types.ts";
 import { usageOf } from "./usage.ts";
+
+const SYSTEM_ROLES: readonly string[] = ["system", "developer"];
 
 /** The answer's chunks, of all choices as they come; a last one tells the usage, without choices. */
 export async function* chatChunks(model: LanguageModel, request: ChatRequest, signal?: AbortSignal): AsyncGenerator<ChatCompletionChunk, void, void> {
@@ -23,8 +26,9 @@ export async function* chatChunks(model: LanguageModel, request: ChatRequest, si
     ...(thinking != null && { enable_thinking: thinking }),
     ...(tools.length > 0 && { tools }),
   };
-  const prompt = template.render(request.messages.map(templateMessage), variables);
-  const promptIds = model.tokenizer.encode(prompt, false);
+  const messages = request.messages.map(templateMessage);
+  const promptIds = model.tokenizer.encode(template.render(messages, variables), false);
+  const keepTokens = model.engine.hasState ? sharedTokens(model.tokenizer, template, messages, variables, promptIds) : 0;
   const format = callFormat(template.source);
   const structure = structureOf(request) ?? callStructure(request, format);
   const endIds = model.endIds(template);
@@ -35,7 +39,8 @@ export async function* chatChunks(model: LanguageModel, request: ChatRequest, si
     Array.from({ length: choicesOf(request) }, async (_, choice) => {
       const settings = { ...settingsOf(request, logprobs, choice), stopTokenIds: [...endIds] };
       const constraint = structure && (await model.constraints(structure));
-      const begin = (ending: AbortSignal) => model.engine.generate(promptIds, settings, { constraint, processor: model.logitProcessor, signal: ending });
+      const options = { constraint, processor: model.logitProcessor, keepTokens };
+      const begin = (ending: AbortSignal) => model.engine.generate(promptIds, settings, { ...options, signal: ending });
       return answerOf(begin, model.tokenizer, { stops: stopsOf(request), endIds, keep: new Set(callIds), signal });
     }),
   );
@@ -89,6 +94,20 @@ function deltaOf(piece: Piece, watch: CallWatch | undefined): { delta: ChatDelta
     ...(calls.length > 0 && { tool_calls: calls.map((call, index) => ({ index, ...call })) }),
   };
   return { delta, isCall: calls.length > 0 };
+}
+
+/** Tokens of a prompt that are the same whatever the user says: the system prompt, from which other conversations go on. */
+function sharedTokens(
+  tokenizer: Tokenizer,
+  template: ChatTemplate,
+  messages: readonly TemplateMessage[],
+  variables: Readonly<Record<string, unknown>>,
+  promptIds: readonly number[],
+): number {
+  const head = messages.slice(0, 1).filter(({ role }) => SYSTEM_ROLES.includes(role));
+  const other = tokenizer.encode(template.render([...head, { role: "user", content: "\u2022" }], variables), false);
+  const departs = promptIds.findIndex((token, i) => token !== other[i]);
+  return departs < 0 ? promptIds.length : departs;
 }
 
 /** A message as templates know it: text in one piece, arguments as objects. */
