@@ -1412,7 +1412,7 @@ function Ln(t, n) {
 		let o = `The state ${t} would take ${n.stateBytes[i]} bytes, the GPU ${r.name} binds at most ${a}.`;
 		throw new e("memory", "The session does not fit the GPU.", {
 			why: o,
-			hint: "Use a smaller context."
+			hint: "Use a smaller context, or fewer sequences at once."
 		});
 	});
 }

@@ -139,6 +139,6 @@ export function requireStates(model: GpuModel, memory: SessionMemory): void {
   plan.states.forEach(({ name }, i) => {
     if (memory.stateBytes[i]! <= most) return;
     const why = `The state ${name} would take ${memory.stateBytes[i]} bytes, the GPU ${gpu.name} binds at most ${most}.`;
-    throw new HearthError("memory", "The session does not fit the GPU.", { why, hint: "Use a smaller context." });
+    throw new HearthError("memory", "The session does not fit the GPU.", { why, hint: "Use a smaller context, or fewer sequences at once." });
   });
 }
