@@ -14,6 +14,7 @@ from llguidance import LLMatcher
 
 from hearth.chat.conversation import joined_contents
 from hearth.chat.grammar_constraint import CallStart
+from hearth.chat.literal import Composed
 from hearth.chat.structured import Structure
 from hearth.chat.structured_keep import check_strict, kept_schema, notices_of
 from hearth.chat.structured_schema import checked_schema
@@ -177,4 +178,9 @@ def _with_system(messages: list[dict[str, Any]], text: str) -> list[dict[str, An
     if not messages or messages[0]["role"] not in ("system", "developer"):
         return [{"role": "system", "content": text}, *messages]
     first = messages[0]
-    return [{**first, "content": joined_contents(first.get("content"), text)}, *messages[1:]]
+    before = first.get("content")
+    if isinstance(before, str) and isinstance(text, Composed):
+        joined: Any = Composed(f"{before}\n\n", *text.parts)
+    else:
+        joined = joined_contents(before, text)
+    return [{**first, "content": joined}, *messages[1:]]

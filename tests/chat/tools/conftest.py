@@ -16,7 +16,8 @@ from .families import FAMILIES
 
 @pytest.fixture(scope="session")
 def tokenizer(shared_data: Path) -> Tokenizer:
-    """A published byte-level vocabulary of 49,152; tokens that it keeps for source code stand for control tokens."""
+    """A published byte-level vocabulary of 49,152, and the families' control tokens: in the place of some that it keeps
+    for source code, and after all others."""
     data = json.loads((shared_data / "tokenizers/bpe49152.tokenizer.json").read_text())
     vocabulary = data["model"]["vocab"]
     wanted = sorted({marker for family in FAMILIES if family.control for marker in family.markers} - vocabulary.keys())
@@ -24,7 +25,11 @@ def tokenizer(shared_data: Path) -> Tokenizer:
     for token, text in zip(spare, wanted, strict=False):
         vocabulary[text] = vocabulary.pop(token["content"])
         token |= {"content": text, "special": True}
-    assert len(wanted) <= len(spare)
+    first = max(vocabulary.values()) + 1
+    data["added_tokens"] += [
+        {**spare[0], "id": number, "content": text, "special": True}
+        for number, text in enumerate(wanted[len(spare) :], first)
+    ]
     return Tokenizer(TokenizerSpec(json.dumps(data), None, (2,), False, False, {}, None))
 
 

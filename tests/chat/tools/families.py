@@ -5,10 +5,6 @@ The examples are the published forms with the tools below put in.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-
-from hearth.chat.tools import ToolFormat, checked_tools
 from hearth.chat.tools.detect import DEFAULT_FORMAT
 from hearth.chat.tools.gemma import Gemma3
 from hearth.chat.tools.gemma_calls import FUNCTION_GEMMA, GEMMA_4, GemmaCalls
@@ -19,97 +15,42 @@ from hearth.chat.tools.mistral import MistralList, MistralNamed
 from hearth.chat.tools.phi import Phi4Mini
 from hearth.chat.tools.qwen_coder import QwenCoder
 
+from .families_marked import MARKED
+from .family import (
+    LIST_CALL,
+    LIST_ITEM,
+    LIST_TIME,
+    LLAMA_CPP_TESTS,
+    OSLO,
+    PARIS,
+    RAW_TOOLS,
+    TIME,
+    TOOLS,
+    Example,
+    Family,
+    Read,
+    template,
+    tool,
+)
 
-def tool(name: str, properties: dict[str, object], required: tuple[str, ...] = ()) -> dict[str, object]:
-    """One tool in OpenAI's form."""
-    schema = {"type": "object", "properties": properties, "required": list(required)}
-    return {"type": "function", "function": {"name": name, "description": f"Does {name}.", "parameters": schema}}
-
-
-RAW_TOOLS = [
-    tool(
-        "get_weather",
-        {
-            "location": {"type": "string", "description": "City and country"},
-            "unit": {"enum": ["celsius", "fahrenheit"]},
-            "days": {"type": "integer", "minimum": 1, "maximum": 9},
-        },
-        ("location",),
-    ),
-    tool("get_time", {}),
-    tool("get", {"ids": {"type": "array", "items": {"type": "integer"}, "maxItems": 2}, "deep": {"type": "boolean"}}),
+__all__ = [
+    "EXAMPLES",
+    "FAMILIES",
+    "OSLO",
+    "PARIS",
+    "RAW_TOOLS",
+    "TIME",
+    "TOOLS",
+    "Example",
+    "Family",
+    "Read",
+    "template",
+    "tool",
 ]
-TOOLS = checked_tools(RAW_TOOLS)
-
-# What a reader made of an answer: texts, and calls as (name, arguments).
-Read = list[str | tuple[str, dict[str, object]]]
-PARIS: tuple[str, dict[str, object]] = ("get_weather", {"location": "Paris, France", "unit": "celsius"})
-TIME: tuple[str, dict[str, object]] = ("get_time", {})
-OSLO: tuple[str, dict[str, object]] = ("get_weather", {"location": "Oslo", "unit": "celsius"})
-
-
-@dataclass(frozen=True)
-class Example:
-    """An answer.
-
-    Attributes:
-        text: what the model writes.
-        read: what it amounts to.
-        source: where this form is documented.
-        strict: the grammar writes it so as well; False for what is only read.
-    """
-
-    text: str
-    read: Read
-    source: str
-    strict: bool = True
-
-
-@dataclass(frozen=True)
-class Family:
-    """One format.
-
-    Attributes:
-        make: the format, given the control tokens.
-        template: a small template of our own that tells of tools and writes calls as the family's do; "" where the
-            family is told by the absence of one.
-        control: the markers are control tokens in the family's vocabulary; else they are spelled out.
-    """
-
-    id: str
-    make: Callable[[Mapping[str, int]], ToolFormat]
-    examples: tuple[Example, ...]
-    template: str = ""
-    control: bool = False
-
-    @property
-    def markers(self) -> tuple[str, ...]:
-        return self.make({}).markers
-
-    @property
-    def begin(self) -> str:
-        """With what a call begins."""
-        return self.markers[0] if self.markers else '{"name": "get'
-
-
-def template(call: str, *, tools: str = "{{ tools | tojson }}", before: str = "", after: str = "") -> str:
-    """A chat template: turns, tools where they are given, and a turn's calls `c` of functions `f` between two texts."""
-    return (
-        "{% if tools %}[system]"
-        + tools
-        + "[end]{% endif %}{% for m in messages %}[{{ m.role }}]{{ m.content }}{% if m.tool_calls %}"
-        + before
-        + "{% for c in m.tool_calls %}{% set f = c.function %}"
-        + call
-        + "{% endfor %}"
-        + after
-        + "{% endif %}[end]{% endfor %}{% if add_generation_prompt %}[assistant]{% endif %}"
-    )
 
 
 # In a template of the family
 HERMES_TEMPLATE = template('<tool_call>\n{{ {"name": f.name, "arguments": f.arguments} | tojson }}\n</tool_call>')
-_LIST = '{{ {"name": f.name, "arguments": f.arguments, "id": c.id} | tojson }}{% if not loop.last %}, {% endif %}'
 _NOTATION = (
     "%scall:{{ f.name }}{{ '{' }}{%% for k, v in f.arguments | items %%}{{ k }}:%s{{ v }}%s"
     "{%% if not loop.last %%},{%% endif %%}{%% endfor %%}{{ '}' }}%s"
@@ -136,7 +77,6 @@ _HERMES_CALL = (
 )
 _HERMES_TIME = '<tool_call>\n{"name": "get_time", "arguments": {}}\n</tool_call>'
 _LLAMA_CPP = "https://github.com/ggml-org/llama.cpp/blob/master/docs/function-calling.md"
-_LLAMA_CPP_TESTS = "https://github.com/ggml-org/llama.cpp/blob/master/tests/test-chat.cpp"
 _QWEN_DOCS = "https://qwen.readthedocs.io/en/latest/framework/function_call.html"
 _HERMES = (
     Example(_HERMES_CALL, [PARIS], _QWEN_DOCS),
@@ -156,8 +96,6 @@ _HERMES = (
         strict=False,
     ),
 )
-_LIST_CALL = '{"name": "get_weather", "arguments": {"location": "Paris, France", "unit": "celsius"}}'
-_LIST_TIME = '{"name": "get_time", "arguments": {}}'
 _LLAMA_CALL = '{"name": "get_weather", "parameters": {"location": "Paris, France", "unit": "celsius"}}'
 _LLAMA_TIME = '{"name": "get_time", "parameters": {}}'
 _META = "https://www.llama.com/docs/model-cards-and-prompt-formats/llama3_1/"
@@ -198,11 +136,11 @@ FAMILIES = (
         "mistral",
         MistralList,
         (
-            Example(f"[TOOL_CALLS] [{_LIST_CALL}]", [PARIS], _MISTRAL),
-            Example(f"[TOOL_CALLS][{_LIST_CALL}, {_LIST_TIME}]", [PARIS, TIME], _MISTRAL),
+            Example(f"[TOOL_CALLS] [{LIST_CALL}]", [PARIS], _MISTRAL),
+            Example(f"[TOOL_CALLS][{LIST_CALL}, {LIST_TIME}]", [PARIS, TIME], _MISTRAL),
             Example('[TOOL_CALLS] [{"name": "get_time", "arguments": {}, "id": "VvvODy9mT"}]', [TIME], _MISTRAL),
         ),
-        template(_LIST, before="[TOOL_CALLS] [", after="]"),
+        template(LIST_ITEM, before="[TOOL_CALLS] [", after="]"),
         control=True,
     ),
     Family(
@@ -217,8 +155,8 @@ FAMILIES = (
                 _MISTRAL,
             ),
             Example("[TOOL_CALLS]get_time{}", [TIME], _MISTRAL, strict=False),
-            Example(f"[TOOL_CALLS][{_LIST_CALL}, {_LIST_TIME}]", [PARIS, TIME], _MISTRAL),
-            Example(f"[TOOL_CALLS] [{_LIST_TIME}]", [TIME], _MISTRAL),
+            Example(f"[TOOL_CALLS][{LIST_CALL}, {LIST_TIME}]", [PARIS, TIME], _MISTRAL),
+            Example(f"[TOOL_CALLS] [{LIST_TIME}]", [TIME], _MISTRAL),
         ),
         template("[TOOL_CALLS]{{ f.name }}[ARGS]{{ f.arguments | tojson }}"),
         control=True,
@@ -234,9 +172,9 @@ FAMILIES = (
         "granite",
         Granite,
         (
-            Example(f"<|tool_call|>[{_LIST_CALL}]", [PARIS], "https://www.ibm.com/granite/docs/models/granite"),
+            Example(f"<|tool_call|>[{LIST_CALL}]", [PARIS], "https://www.ibm.com/granite/docs/models/granite"),
             Example(
-                f"<tool_call>[{_LIST_CALL}, {_LIST_TIME}]",
+                f"<tool_call>[{LIST_CALL}, {LIST_TIME}]",
                 [PARIS, TIME],
                 "https://docs.vllm.ai/en/latest/features/tool_calling",
             ),
@@ -249,7 +187,7 @@ FAMILIES = (
         Phi4Mini,
         (
             Example(
-                f"<|tool_call|>[{_LIST_CALL}, {_LIST_TIME}]<|/tool_call|>",
+                f"<|tool_call|>[{LIST_CALL}, {LIST_TIME}]<|/tool_call|>",
                 [PARIS, TIME],
                 "https://github.com/guidance-ai/llguidance/blob/main/docs/toolcalls.md",
             ),
@@ -317,25 +255,26 @@ FAMILIES = (
                 [("get", {"ids": [1]}), TIME],
                 "https://huggingface.co/Qwen/Qwen3-Coder-30B-A3B-Instruct",
             ),
-            Example(_CODER_CALL.removeprefix("<tool_call>\n"), [PARIS], _LLAMA_CPP_TESTS),
+            Example(_CODER_CALL.removeprefix("<tool_call>\n"), [PARIS], LLAMA_CPP_TESTS),
             Example(
-                f"I look.\n{_CODER_CALL.removeprefix('<tool_call>' + chr(10))}", ["I look.", PARIS], _LLAMA_CPP_TESTS
+                f"I look.\n{_CODER_CALL.removeprefix('<tool_call>' + chr(10))}", ["I look.", PARIS], LLAMA_CPP_TESTS
             ),
             Example(
                 "<tool_call>\n<function=get_weather>\n<parameter=location>Oslo</parameter>\n<parameter=unit>celsius"
                 "</parameter>\n</function>\n</tool_call>",
                 [OSLO],
-                _LLAMA_CPP_TESTS,
+                LLAMA_CPP_TESTS,
             ),
             Example(
                 "<tool_call>\n<function=get_weather>\n<parameter=days>\n3\n</parameter>\n<parameter=location>\nOslo\n"
                 "</parameter>\n</function>\n</tool_call>",
                 [("get_weather", {"days": 3, "location": "Oslo"})],
-                _LLAMA_CPP_TESTS,
+                LLAMA_CPP_TESTS,
             ),
-            Example("See <function=get_time> in the list.", ["See <function=get_time> in the list."], _LLAMA_CPP_TESTS),
+            Example("See <function=get_time> in the list.", ["See <function=get_time> in the list."], LLAMA_CPP_TESTS),
         ),
         template(_CODER),
     ),
+    *MARKED,
 )
 EXAMPLES = [(family, example) for family in FAMILIES for example in family.examples]

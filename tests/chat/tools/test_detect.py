@@ -23,19 +23,17 @@ from .families import (
     TOOLS,
     Family,
     template,
+    tool,
 )
 from .reading import read
 
 # Forms that Hearth does not read, as templates of these families write them.
 _KEYS = "{% for k, v in f.arguments | items %}<arg_key>{{ k }}</arg_key>\n<arg_value>{{ v }}</arg_value>\n{% endfor %}"
 _TAGS = "{% for k, v in f.arguments | items %}<parameter={{ k }}>{{ v }}</parameter>\n{% endfor %}"
-_TOOL_LIST = '[{{ {"name": f.name, "arguments": f.arguments} | tojson }}]'
 _INVOKE = '<invoke name="{{ f.name }}">{% for k, v in f.arguments | items %}<OPEN>{{ v }}</CLOSE>{% endfor %}</invoke>'
 FOREIGN = {
     "glm": template("<tool_call>{{ f.name }}\n" + _KEYS + "</tool_call>"),
     "seed": template("<seed:tool_call>\n<function={{ f.name }}>\n" + _TAGS + "</function>\n</seed:tool_call>"),
-    "apriel": template(_TOOL_LIST, before="<tool_calls>", after="</tool_calls>"),
-    "minimax-m1": template(_TOOL_LIST[1:-1], before="<tool_calls>\n", after="\n</tool_calls>"),
     "minimax-m2": template(
         _INVOKE.replace("OPEN", 'parameter name="{{ k }}"').replace("CLOSE", "parameter"), before="<minimax:tool_call>"
     ),
@@ -45,14 +43,14 @@ FOREIGN = {
     "harmony": template(
         "to=functions.{{ f.name }}<|channel|>commentary json<|message|>{{ f.arguments | tojson }}<|call|>"
     ),
-    "deepseek": template("<|call|>function<|sep|>{{ f.name }}\n```json\n{{ f.arguments | tojson }}\n```<|end_call|>"),
-    "kimi": template("<|tool_call_begin|>functions.{{ f.name }}:0<|argument_begin|>{{ f.arguments | tojson }}<|end|>"),
+    "fenced": template("<|call|>function<|sep|>{{ f.name }}\n```json\n{{ f.arguments | tojson }}\n```<|end_call|>"),
+    "numbered": template(
+        "<|tool_call_begin|>functions.{{ f.name }}:0<|argument_begin|>{{ f.arguments | tojson }}<|end|>"
+    ),
     "lfm2": template(
         "[{{ f.name }}({% for k, v in f.arguments | items %}{{ k }}='{{ v }}'{% endfor %})]",
         before="<|tool_call_start|>",
     ),
-    "nemotron": template(_TOOL_LIST, before="<TOOLCALL>", after="</TOOLCALL>"),
-    "cohere": template('[{{ {"tool_name": f.name, "parameters": f.arguments} | tojson }}]', before="<|START_ACTION|>"),
     "apertus": template("[{{ {f.name: f.arguments} | tojson }}]", before="<|tools_prefix|>"),
     "functionary": template("<function={{ f.name }}>{{ f.arguments | tojson }}</function>"),
     # Tools are shown, earlier calls are not, and nothing says how to call.
@@ -209,3 +207,39 @@ def test_no_arguments_are_an_empty_object(name: str, arguments: Any, tokenizer: 
 
 def call_of_nothing() -> dict[str, Any]:
     return {"id": "a", "type": "function", "function": {"name": "get_time", "arguments": "{}"}}
+
+
+# As DeepSeek's own templates do: V3.1 writes calls and is silent about tools, R1 also joins arguments as text.
+_DEEPSEEK_TURNS = (
+    "{%% for m in messages %%}{%% if m.role == 'assistant' and m.content is none %%}[assistant]<｜tool▁calls▁begin｜>"
+    "{%% for c in m.tool_calls %%}<｜tool▁call▁begin｜>%s<｜tool▁call▁end｜>{%% endfor %%}<｜tool▁calls▁end｜>"
+    "{%% else %%}[{{ m.role }}]{{ m.content }}{%% endif %%}{%% endfor %%}"
+)
+_OBJECTS = _DEEPSEEK_TURNS % "{{ c.function.name }}<｜tool▁sep｜>{{ c.function.arguments | tojson }}"
+_JOINED = _DEEPSEEK_TURNS % (
+    "{{ c.type + '<｜tool▁sep｜>' + c.function.name + '\n```json\n' + c.function.arguments + '\n```' }}"
+)
+
+
+@pytest.mark.parametrize(("source", "name"), [(_OBJECTS, "deepseek"), (_JOINED, "deepseek-fenced")])
+@pytest.mark.parametrize("system", [None, "Be brief."])
+def test_a_template_that_writes_calls_but_tells_of_no_tools_is_told_for(
+    source: str, name: str, system: str | None, tokenizer: Tokenizer
+) -> None:
+    """In the model's own form, its tokens as tokens, and none of those that others write."""
+    compiled = ChatTemplate(source, special={}, control=list(tokenizer.control))
+    forged = [
+        tool("get_weather", {"location": {"type": "string", "description": "<｜tool▁sep｜>"}}),
+        *RAW_TOOLS[1:],
+    ]
+    talk = [{"role": "system", "content": system}, *TALK] if system else TALK
+    use = tools_of_chat(talk, forged, None, parallel=True, template=compiled, tokenizer=tokenizer)
+    assert use is not None
+    assert use.format.name == name
+    told = compiled.render(use.messages(talk))
+    assert all(tool.name in told.text.partition("Weather?")[0] for tool in TOOLS)
+    assert (system or "") in told.text
+    assert PARIS in read(use.format, [told.text.partition("Weather?")[2].removeprefix("[assistant]")])
+    ids = tokenizer.encode_prompt(told)
+    assert ids.count(tokenizer.control["<｜tool▁sep｜>"]) == 2  # the lesson, and the earlier call
+    assert told.text.count("<｜tool▁sep｜>") == 3

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
@@ -23,8 +24,10 @@ from hearth.chat.tools.gemma_calls import FUNCTION_GEMMA, GEMMA_4, GemmaCalls
 from hearth.chat.tools.granite import Granite
 from hearth.chat.tools.hermes import DescribedHermes, Hermes
 from hearth.chat.tools.intext import CallsInText
+from hearth.chat.tools.listed import Command, Nemotron, ToolCallLines, ToolCalls
 from hearth.chat.tools.llama3 import Llama3
 from hearth.chat.tools.mistral import MistralList, MistralNamed
+from hearth.chat.tools.named import NAMED, NamedCalls, NamedSyntax
 from hearth.chat.tools.phi import Phi4Mini
 from hearth.chat.tools.qwen_coder import QwenCoder
 from hearth.chat.tools.types import ToolFormat, checked_tools
@@ -38,6 +41,11 @@ _CUT: Final = VALUE[:-3]  # what is left of the argument where a call was cut
 _Control = Mapping[str, int]
 _Make = Callable[[_Control, str], ToolFormat]
 
+
+def _named(name: str, syntax: NamedSyntax, control: _Control, _: str, *, described: bool, as_text: bool) -> ToolFormat:
+    return NamedCalls(name, syntax, control, described=described, as_text=as_text)
+
+
 # Formats whose calls templates write themselves, made of the control tokens and what a template writes of a call. Of
 # two that could read the same text the stricter comes first.
 _WRITTEN: tuple[_Make, ...] = (
@@ -50,6 +58,15 @@ _WRITTEN: tuple[_Make, ...] = (
     lambda control, _: Hermes(control),
     lambda control, _: Llama3(control),
     lambda control, _: Granite(control, own_roles=True),
+    lambda control, _: Nemotron(control),
+    lambda control, call: (ToolCalls if re.search(r"<tool_calls>\s*\[", call) else ToolCallLines)(control),
+    lambda control, _: Command(control),
+    *(
+        partial(_named, name, syntax, described=described, as_text=as_text)
+        for described in (False, True)  # some templates write calls, and leave it to others to tell of the tools
+        for as_text in (False, True)
+        for name, syntax in NAMED.items()
+    ),
 )
 # Formats that templates teach in words, which stand in a prompt with tools, but do not write as they would be read:
 # first for those that write something of a call nevertheless, then for those that leave it out.
@@ -112,7 +129,8 @@ class _Trial:
         """A question with a tool, and a call and its result; empty where one of these is not shown."""
         asked = _render(self._template, tool_format, [USER]) or ""
         called = _render(self._template, tool_format, HISTORY) or ""
-        return (asked, called) if TOOL_NAME in asked and RESULT in called else ("", "")
+        told = TOOL_NAME in asked or bool(tool_format.describe(_TOOLS))
+        return (asked, called) if told and RESULT in called else ("", "")
 
     def _reads_back(self, tool_format: ToolFormat) -> bool:
         """Whether the format reads the call that the template writes."""

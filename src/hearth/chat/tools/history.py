@@ -80,6 +80,15 @@ def with_objects(messages: Sequence[Message]) -> list[Message]:
     return result
 
 
+def with_texts(messages: Sequence[Message]) -> list[Message]:
+    """The same with all arguments as JSON text, for templates that join it to other texts."""
+    result = []
+    for message in messages:
+        calls = [_with_text(call) for call in message.get("tool_calls", ())]
+        result.append({**message, "tool_calls": calls} if calls else message)
+    return result
+
+
 def in_turns(
     messages: Sequence[Message],
     write_calls: Callable[[Sequence[Message]], str],
@@ -140,6 +149,13 @@ def _with_object(call: Message) -> Message:
     arguments = function["arguments"]
     kept = completed_object(arguments) if isinstance(arguments, str) else arguments
     return {**call, "function": {**function, "arguments": kept}}
+
+
+def _with_text(call: Message) -> Message:
+    function = call["function"]
+    arguments = function["arguments"]
+    text = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
+    return {**call, "function": {**function, "arguments": text}}
 
 
 def _checked_calls(calls: object, where: str) -> list[Message]:

@@ -15,8 +15,24 @@ FENCE_WORDS = ("", "json", "tool_call", "tool_code")
 
 
 @dataclass(frozen=True)
+class CallKeys:
+    """What the members of a call are called besides its arguments.
+
+    Attributes:
+        id_first: an id stands before the name, else after the arguments.
+    """
+
+    name: str = "name"
+    id: str = "id"
+    id_first: bool = False
+
+
+KEYS = CallKeys()
+
+
+@dataclass(frozen=True)
 class JsonSyntax:
-    """What stands around the objects.
+    """What stands around the objects, and in them.
 
     Attributes:
         markers: texts that begin calls anywhere in an answer.
@@ -25,6 +41,7 @@ class JsonSyntax:
         fenced: the same within a fenced block, where a call may also be written as Python does.
         closers: texts that may end calls.
         separators: characters that may stand between calls outside a list.
+        keys: of the objects.
     """
 
     markers: tuple[str, ...] = ()
@@ -32,6 +49,7 @@ class JsonSyntax:
     fenced: bool = False
     closers: tuple[str, ...] = ()
     separators: str = ""
+    keys: CallKeys = KEYS
 
     @property
     def starts(self) -> tuple[str, ...]:
@@ -140,7 +158,7 @@ class JsonCallReader(PythonCallReader):
             # OpenAI's form: {"type": "function", "function": {"name": ..., "arguments": ...}}
             yield from self._object(char, call)
             char = yield from self.next()
-        elif key == "name" and not call.name:
+        elif key == self._syntax.keys.name and not call.name:
             text, char = yield from self.value(char)
             call.name = raw_name(text)
             if call.name not in self.tools:
@@ -151,7 +169,7 @@ class JsonCallReader(PythonCallReader):
             raise NotACall
         elif key in ARGUMENTS and not call.arguments and not call.passed:
             char = yield from self._arguments(char, call)
-        elif key == "id":
+        elif key == self._syntax.keys.id:
             _, char = yield from self.value(char)
         else:
             raise NotACall

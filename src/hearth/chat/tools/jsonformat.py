@@ -53,7 +53,7 @@ class JsonFormat(ABC):
         """llguidance grammar (Lark) of a whole answer, thinking excluded. Arguments follow the tools' schemas."""
         chosen, markers = callable_tools(tools, choice), self.syntax.markers
         if not self.syntax.starts:
-            rules = [self.calls(parallel=parallel), *call_rules(chosen)]
+            rules = [self.calls(parallel=parallel), *call_rules(chosen, keys=self.syntax.keys)]
             if choice.free:
                 rules.append(self._mark.after_text(markers))
             return whole_answer(choice, self._mark(markers[0]), rules)

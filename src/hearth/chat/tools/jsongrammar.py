@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from hearth.chat.tools.jsoncalls import FENCE, FENCE_WORDS, JsonSyntax
+from hearth.chat.tools.jsoncalls import FENCE, FENCE_WORDS, KEYS, CallKeys, JsonSyntax
 from hearth.chat.tools.lark import (
     BLANK,
     MORE_CALLS,
@@ -35,20 +35,19 @@ _NAMED = rf'{_SPACE}("type"{_SPACE}:{_SPACE}"function"{_SPACE},{_SPACE})?"name"{
 _PRINTED = rf"(print{_SPACE}\({_SPACE})?"
 
 
-def call_rules(tools: Sequence[Tool], *, wrapped: bool = True) -> list[str]:
+def call_rules(tools: Sequence[Tool], *, wrapped: bool = True, keys: CallKeys = KEYS) -> list[str]:
     """Rules `call`: an object of any of the tools, as it stands after a marker or another object.
 
     Args:
         wrapped: OpenAI's form around it is possible, `{"type": "function", "function": {...}}`.
+        keys: of the object.
     """
-    rules = [
-        either("call", tools),
-        r"gap: / |\n {0,8}/",
-        BLANK,
-        rf'END: /({_GAP},{_GAP}"id":{_GAP}"[a-zA-Z0-9_-]{{1,64}}")?{_GAP}\}}/',
-    ]
+    own_id = rf'"{keys.id}":{_GAP}"[a-zA-Z0-9_-]{{1,64}}"'
+    first = f"({own_id},{_GAP})?" if keys.id_first else ""
+    last = "" if keys.id_first else f"({_GAP},{_GAP}{own_id})?"
+    rules = [either("call", tools), r"gap: / |\n {0,8}/", BLANK, rf"END: /{last}{_GAP}\}}/"]
     for i, tool in enumerate(tools):
-        named = rf'"name":{_GAP}"{pattern(tool.name)}",{_GAP}{_ARGUMENTS}'
+        named = rf'{first}"{keys.name}":{_GAP}"{pattern(tool.name)}",{_GAP}{_ARGUMENTS}'
         arguments = f"arguments_{i}" if tool.parameters.get("required") else f'(arguments_{i} | "null")'
         ways = [rf"/\{{{_GAP}({_TYPE})?{named}/ gap? {arguments} END"]
         if wrapped:

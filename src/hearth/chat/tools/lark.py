@@ -27,7 +27,7 @@ def quoted(text: str) -> str:
 
 def pattern(text: str) -> str:
     """Text as part of a regular expression between slashes."""
-    return "".join(char if char.isalnum() or char in "_ " else f"\\x{ord(char):02x}" for char in text)
+    return "".join(char if char.isalnum() or char in "_ " else f"\\x{{{ord(char):x}}}" for char in text)
 
 
 class Markers:

@@ -92,6 +92,19 @@ class CallReader(ABC):
             text += char
         return text
 
+    def maybe(self, texts: Collection[str], char: str) -> Chars:
+        """Reads one of some texts, if it begins with `char`, and returns it; "" where something else comes, which is
+        read again after the calls, or where the answer was cut within it."""
+        text = char
+        while char != END and any(t.startswith(text) for t in texts):
+            if text in texts:
+                return text
+            char = yield from self.next()
+            text += char
+        if char == END:
+            self._held = ""
+        return ""
+
     def value(self, char: str) -> Generator[None, str, tuple[str, str]]:
         """Reads a JSON value that begins with `char`; returns its text and the character after it."""
         scanner, text = JsonScanner(), ""
