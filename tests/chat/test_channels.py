@@ -18,9 +18,29 @@ from hearth.engine import TokenEvent
 
 from .samples import make_spec
 
-CONTROL = ("<|endoftext|>", "<|start|>", "<|end|>", "<|message|>", "<|channel|>", "<|return|>", "<|call|>")
-TEMPLATE = """{%- for m in messages -%}
-{%- if m.role == 'assistant' -%}
+CONTROL = (
+    "<|endoftext|>",
+    "<|start|>",
+    "<|end|>",
+    "<|message|>",
+    "<|channel|>",
+    "<|constrain|>",
+    "<|return|>",
+    "<|call|>",
+)
+TEMPLATE = """{%- if tools -%}{{- '<|start|>developer<|message|>' + tools | tojson + '<|end|>' -}}{%- endif -%}
+{%- for m in messages -%}
+{%- if m.tool_calls -%}
+{%- set f = m.tool_calls[0].function -%}
+{%- if m.content and m.thinking -%}{{- raise_exception('one text only') -}}{%- endif -%}
+{%- if m.content or m.thinking -%}
+{{- '<|start|>assistant<|channel|>analysis<|message|>' + (m.content or m.thinking) + '<|end|>' -}}
+{%- endif -%}
+{{- '<|start|>assistant to=functions.' + f.name + '<|channel|>commentary json<|message|>' -}}
+{{- f.arguments | tojson + '<|call|>' -}}
+{%- elif m.role == 'tool' -%}
+{{- '<|start|>functions to=assistant<|channel|>commentary<|message|>' + m.content | tojson + '<|end|>' -}}
+{%- elif m.role == 'assistant' -%}
 {%- if m.thinking and loop.last -%}
 {{- '<|start|>assistant<|channel|>analysis<|message|>' + m.thinking + '<|end|>' -}}
 {%- endif -%}
@@ -33,6 +53,18 @@ TEMPLATE = """{%- for m in messages -%}
 {%- if add_generation_prompt -%}<|start|>assistant{%- endif -%}"""
 ANALYSIS = "<|channel|>analysis<|message|>"
 FINAL = "<|channel|>final<|message|>"
+COMMENTARY = "<|channel|>commentary"
+NEXT = "<|end|><|start|>assistant"
+CALL = ' to=functions.get_weather <|constrain|>json<|message|>{"city": "Paris"}<|call|>'
+TOOLS = [
+    {
+        "type": "function",
+        "function": {
+            "name": "get_weather",
+            "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+        },
+    }
+]
 SCHEMA = {"type": "object", "properties": {"ok": {"type": "boolean"}}, "required": ["ok"]}
 
 
@@ -103,3 +135,78 @@ def test_an_earlier_answer_is_a_message_to_the_user(model: GptOss) -> None:
     prompt = model.raw.decode(list(prepared.request.prompt_ids), skip_special_tokens=False)
     assert f"<|start|>assistant{FINAL}Hello!<|end|>" in prompt
     assert prompt.endswith("<|start|>user<|message|>Well?<|end|><|start|>assistant")
+
+
+def _calls(done: Completion) -> list[tuple[str, Any]]:
+    return [(call.name, json.loads(call.arguments)) for call in done.tool_calls]
+
+
+_PARIS = ("get_weather", {"city": "Paris"})
+_BY_ROLE = ' to=functions.get_weather<|channel|>commentary json<|message|>{"city": "Paris"}<|call|>'
+
+
+@pytest.mark.parametrize("choice", ["auto", "required"])
+@pytest.mark.parametrize(
+    ("said", "thought", "text"),
+    [
+        (f"{ANALYSIS}I call.{NEXT}{COMMENTARY}{CALL}", "I call.", ""),
+        (f"{ANALYSIS}I call.{NEXT}{_BY_ROLE}", "I call.", ""),
+        (f"{ANALYSIS}I call.{NEXT}{ANALYSIS}Now.{NEXT}{COMMENTARY}{CALL}", "I call.\n\nNow.", ""),
+        (f"{ANALYSIS}Hm.{NEXT}{COMMENTARY}<|message|>I look.{NEXT}{COMMENTARY}{CALL}", "Hm.", "I look."),
+        (f"{COMMENTARY}<|message|>I look.{NEXT}{_BY_ROLE}", "", "I look."),
+        (f"{COMMENTARY}{CALL}", "", ""),
+        (_BY_ROLE, "", ""),
+    ],
+)
+def test_a_call_is_a_message_to_a_recipient(model: GptOss, choice: str, said: str, thought: str, text: str) -> None:
+    done, refused = model.answer(said, tools=TOOLS, tool_choice=choice)
+    assert refused == ""
+    assert _calls(done) == [_PARIS]
+    assert (done.thinking, done.text, done.finish_reason) == (thought, text, "tool_calls")
+
+
+def test_what_is_said_before_an_answer_stands_before_it(model: GptOss) -> None:
+    said = f"{ANALYSIS}Hm.{NEXT}{COMMENTARY}<|message|>I think.{NEXT}{FINAL}It is blue.<|return|>"
+    done, refused = model.answer(said, tools=TOOLS)
+    assert (refused, done.thinking, done.text) == ("", "Hm.", "I think.\n\nIt is blue.")
+
+
+@pytest.mark.parametrize(
+    "said", [f"{ANALYSIS}Hm.{NEXT}{FINAL}Hello!<|return|>", f"{FINAL}Hello!<|return|>"], ids=["thought", "at once"]
+)
+def test_with_tools_a_model_may_just_answer_unless_it_must_call(model: GptOss, said: str) -> None:
+    done, refused = model.answer(said, tools=TOOLS)
+    assert (refused, done.text, done.finish_reason) == ("", "Hello!", "stop")
+    assert model.answer(said, tools=TOOLS, tool_choice="required")[1]
+
+
+def test_unknown_recipients_and_broken_arguments_are_not_allowed(model: GptOss) -> None:
+    for good, bad in (("get_weather", "get_whether"), ("city", "town"), ('"Paris"', "3")):
+        for said in (f"{ANALYSIS}I call.{NEXT}{COMMENTARY}{CALL}", f"{COMMENTARY}{CALL}", _BY_ROLE):
+            _, refused = model.answer(said.replace(good, bad), tools=TOOLS, tool_choice="required")
+            assert refused
+
+
+def test_a_call_that_nobody_reads_is_no_answer(model: GptOss) -> None:
+    done, _ = model.answer(f"{ANALYSIS}Hm.{NEXT}{COMMENTARY}{CALL}")
+    assert (done.text, done.tool_calls) == ("", ())
+
+
+def test_a_form_or_a_call(model: GptOss) -> None:
+    how = {"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": SCHEMA}}, "tools": TOOLS}
+    done, refused = model.answer(f'{ANALYSIS}Hm.{NEXT}{FINAL}{{"ok": true}}<|return|>', **how)
+    assert (refused, json.loads(done.text)) == ("", {"ok": True})
+    done, refused = model.answer(f"{ANALYSIS}Hm.{NEXT}{COMMENTARY}{CALL}", **how)
+    assert (refused, _calls(done), done.text) == ("", [_PARIS], "")
+    done, refused = model.answer(f'{FINAL}{{"ok": false}}<|return|>', **how)
+    assert (refused, json.loads(done.text), done.thinking) == ("", {"ok": False}, "")
+
+
+def test_an_earlier_call_is_told_with_what_was_thought_and_said(model: GptOss) -> None:
+    call = {"id": "a", "type": "function", "function": {"name": "get_weather", "arguments": '{"city": "Paris"}'}}
+    turn = {"role": "assistant", "content": "I look.", "reasoning_content": "They ask.", "tool_calls": [call]}
+    talk = [{"role": "user", "content": "Hi"}, turn, {"role": "tool", "tool_call_id": "a", "content": "20 degrees"}]
+    prepared = model.requests.chat(talk, {}, tools=TOOLS)
+    prompt = model.raw.decode(list(prepared.request.prompt_ids), skip_special_tokens=False)
+    assert f"<|start|>assistant{ANALYSIS}They ask.\n\nI look.{NEXT}{_BY_ROLE}" in prompt
+    assert "20 degrees" in prompt

@@ -22,7 +22,7 @@ from hearth.chat.completion import (
 )
 from hearth.chat.repetition import RepetitionWatch
 from hearth.chat.stop import StopStrings
-from hearth.chat.thinking import Part, ThinkingSplitter
+from hearth.chat.thinking import Part, Splitter
 from hearth.chat.tokenizer import Tokenizer
 from hearth.chat.tools.types import ToolCall, ToolCallDelta, ToolParser
 from hearth.engine import TokenEvent
@@ -71,7 +71,7 @@ class AnswerBuilder:
         *,
         end_ids: frozenset[int],
         stops: StopStrings | None = None,
-        splitter: ThinkingSplitter | None = None,
+        splitter: Splitter | None = None,
         tools: ToolParser | None = None,
         thoughts: ToolParser | None = None,
         markers: Collection[str] = (),

@@ -39,11 +39,13 @@ class CallStart:
         tokens: control tokens that begin calls.
         texts: the texts that do so.
         opens: with one of these a call goes on.
+        must: there is no answer without one, so a block closes by one where it can (`Tags.fork`).
     """
 
     tokens: frozenset[int]
     texts: tuple[str, ...]
     opens: tuple[str, ...]
+    must: bool = False
 
 
 class AnswerConstraint:
@@ -145,13 +147,14 @@ class AnswerConstraint:
         if twins is not None:
             mask |= twins.nothing
         for tags in self._may_open:
-            if tags.open.encode().startswith(self._begun):
-                mask |= self._opening(tags)
+            for text in filter(None, (tags.open, tags.unthought)):
+                if text.encode().startswith(self._begun):
+                    mask |= self._opening(text)
         return mask
 
-    def _opening(self, tags: Tags) -> Mask:
+    def _opening(self, tag: str) -> Mask:
         """Tokens that go on with an opening tag."""
-        rest = tags.open.encode()[len(self._begun) :]
+        rest = tag.encode()[len(self._begun) :]
         mask = self._table.towards(rest)
         for token, text in self._table.tag_texts.items():
             if rest.startswith(text):
@@ -168,7 +171,12 @@ class AnswerConstraint:
             self._matcher.reset()
             self._think(begun[len(opened.open) :])
             return
-        opening = bool(begun) and any(tags.open.encode().startswith(begun) for tags in self._may_open)
+        if any(begun == tags.unthought.encode() for tags in self._may_open if tags.unthought):
+            self._where = _Where.BETWEEN
+            self._matcher.reset()
+            return
+        openings = (opening for tags in self._may_open for opening in (tags.open, tags.unthought))
+        opening = bool(begun) and any(one.encode().startswith(begun) for one in openings)
         twins = self._first_twins
         token = twins.twin_of.get(token, token) if twins else token
         if not opening:
@@ -193,6 +201,9 @@ class AnswerConstraint:
             for length in range(len(end)):
                 if self._tail.endswith(end[:length]):
                     mask &= ~self._table.past(end[length:])
+        fork = self._tags.fork.encode()
+        if fork and self._calls.must and self._tail.endswith(fork):
+            mask &= ~self._table.towards(self._tags.close.encode()[len(fork) :])
         return mask
 
     def _think_on(self, token: int) -> None:
@@ -270,5 +281,6 @@ def thinking_of(prompt_end: str, template_source: str) -> tuple[Tags | None, tup
     inside = next((tags for tags in TAGS if end.endswith(tags.open)), None)
     if inside is not None or any(end.endswith(tags.close) for tags in TAGS):
         return inside, ()
-    known = (*TAGS, *CHANNELS)
-    return None, tuple(tags for tags in known if tags.open in template_source or tags.close in template_source)
+    if any(tags.open in template_source for tags in CHANNELS):
+        return None, CHANNELS
+    return None, tuple(tags for tags in TAGS if tags.open in template_source or tags.close in template_source)

@@ -62,6 +62,13 @@ class Composed(str):
         return self
 
 
+def behind(text: str, own: str, between: str) -> str:
+    """A text that Hearth composed behind another's, in which it stays Hearth's own."""
+    if not text:
+        return own
+    return Composed(text + between, *own.parts) if isinstance(own, Composed) else text + between + own
+
+
 class Markers:
     """Characters that stand for nothing else in one conversation: one before and one after each control token that is
     in it, and one inside a piece of any.

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from hearth.chat.answer import AnswerBuilder
+from hearth.chat.channels import splitter_for
 from hearth.chat.choose import TOOL_TEMPLATE, ChosenTemplate, choose_template
 from hearth.chat.continuing import cut, marked, state_of
 from hearth.chat.conversation import SYSTEM_ROLES, Message, checked_messages
@@ -28,7 +29,7 @@ from hearth.chat.sampling import sampling_params
 from hearth.chat.stop import StopStrings
 from hearth.chat.structured import Structure, checked_format
 from hearth.chat.telling import Told, rendered, tell
-from hearth.chat.thinking import ThinkingSplitter, tags_for
+from hearth.chat.thinking import Splitter
 from hearth.chat.tokenizer import Tokenizer
 from hearth.engine import Request, SamplingParams
 from hearth.errors import ContextFull, TokenizerMissing, UsageError
@@ -73,6 +74,7 @@ class _Turn:
         use: of tools; None where there are none.
         continues: a message goes on in its middle.
         notices: what of the request the template cannot do.
+        formed: what is said must keep to a form.
     """
 
     chosen: ChosenTemplate
@@ -81,6 +83,12 @@ class _Turn:
     use: ToolUse | None
     continues: bool = False
     notices: tuple[str, ...] = ()
+    formed: bool = False
+
+    def splitter(self) -> Splitter:
+        """Tells thinking from answer."""
+        calls = self.use is not None and self.use.callable
+        return splitter_for(self.prompt_end, self.chosen.template.source, calls=calls, aloud=calls and not self.formed)
 
 
 class Requests:
@@ -172,6 +180,7 @@ class Requests:
         use = tools_of_chat(
             data, tools, tool_choice, parallel=parallel_tool_calls, template=chosen.template, tokenizer=tokenizer
         )
+        formed = structure is not None
         told = tell(data, variables, thinking, list(self._ways(chosen, use)))
         if told.use is not None:
             structure = None if continue_final_message else told.use.structure(structure)
@@ -185,7 +194,7 @@ class Requests:
         keep = self._shared_prefix(told, ids) if self._overflow == "slide" else 0
         notice = "" if thinking is None else told.chosen.template.thinking.notice(thinking)
         end = state_of(data[-1]["content"]) if continue_final_message else prompt.text[-200:]
-        turn = _Turn(told.chosen, end, keep, told.use, continue_final_message, (notice,) if notice else ())
+        turn = _Turn(told.chosen, end, keep, told.use, continue_final_message, (notice,) if notice else (), formed)
         return self._prepared(ids, settings, structure, turn, seen)
 
     def text(
@@ -297,7 +306,7 @@ class Requests:
             self._tokenizer,
             end_ids=eos_ids | set(params.stop_token_ids),
             stops=stops,
-            splitter=ThinkingSplitter(turn.prompt_end, tags_for(turn.chosen.template.source)) if turn else None,
+            splitter=turn.splitter() if turn else None,
             tools=turn.use.parser() if turn and turn.use else None,
             thoughts=turn.use.parser(marked=True) if turn and turn.use else None,
             markers=turn.use.format.markers if turn and turn.use else (),

@@ -14,7 +14,7 @@ from llguidance import LLMatcher
 
 from hearth.chat.conversation import joined_contents
 from hearth.chat.grammar_constraint import CallStart
-from hearth.chat.literal import Composed
+from hearth.chat.literal import behind
 from hearth.chat.structured import Structure
 from hearth.chat.structured_keep import check_strict, kept_schema, notices_of
 from hearth.chat.structured_schema import checked_schema
@@ -35,8 +35,9 @@ from hearth.chat.tools.history import has_cut_calls, normalized, with_objects
 from hearth.errors import UsageError
 
 _FORBIDDEN = -100.0
-# How a grammar of calls that must come begins, where JSON cannot begin so: by a control token, or a spelled out tag.
-_MARKED = re.compile(r'start: (<\[\d+\]>|"<.*) calls')
+# How a grammar of calls that must come begins, where JSON cannot begin so: by a control token, or a spelled out tag;
+# by nothing where the calls themselves begin with one.
+_MARKED = re.compile(r'start: (<\[\d+\]>|"<.*|"") calls')
 
 
 @dataclass(frozen=True)
@@ -132,13 +133,13 @@ class ToolUse:
             return None
         begins = self.format.begins
         tokens = frozenset(tokenizer.control[text] for text in begins if text in tokenizer.control)
-        return CallStart(tokens, begins, self.format.opens)
+        return CallStart(tokens, begins, self.format.opens, must=not self.choice.free)
 
     def forbidden(self, tokenizer: Tokenizer) -> dict[int, float]:
         """A bias against the tokens that begin calls, where there may be none."""
         if not self.tools or self.callable:
             return {}
-        return dict.fromkeys(tokenizer.ids_of(self.format.markers), _FORBIDDEN)
+        return dict.fromkeys(tokenizer.ids_of(self.format.begins), _FORBIDDEN)
 
 
 def tools_of_chat(
@@ -179,8 +180,5 @@ def _with_system(messages: list[dict[str, Any]], text: str) -> list[dict[str, An
         return [{"role": "system", "content": text}, *messages]
     first = messages[0]
     before = first.get("content")
-    if isinstance(before, str) and isinstance(text, Composed):
-        joined: Any = Composed(f"{before}\n\n", *text.parts)
-    else:
-        joined = joined_contents(before, text)
+    joined = behind(before, text, "\n\n") if isinstance(before, str) else joined_contents(before, text)
     return [{**first, "content": joined}, *messages[1:]]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 Kind = Literal["answer", "thinking"]
 
@@ -21,6 +21,7 @@ class Tags:
         answer: two strings around what follows on the block, which some of the family write.
         tokens: control tokens within the two strings, where one is more than a token.
         unthought: what stands before an answer that comes without a block; "": nothing.
+        fork: how the closing string begins where something else may begin so as well: a call.
     """
 
     open: str
@@ -28,6 +29,7 @@ class Tags:
     answer: tuple[str, str] | None = None
     tokens: tuple[str, ...] = ()
     unthought: str = ""
+    fork: str = ""
 
 
 # Known families: DeepSeek R1, Qwen 3, SmolLM 3, QwQ, Granite 3.3 and 4 and many more; Magistral; Seed; Gemma 4; others.
@@ -42,13 +44,16 @@ TAGS = (
 # Blocks between words instead of tags count only for templates that ask for them: Granite 3.2.
 SPELLED = (Tags("Here is my thought process:", "Here is my response:"),)
 # So do messages to several channels, which are thoughts up to the one to the user: gpt-oss (Harmony).
-CHANNELS = (
+# What is said before a call (`commentary`) stands among them.
+CHANNELS = tuple(
     Tags(
-        "<|channel|>analysis<|message|>",
+        f"<|channel|>{channel}<|message|>",
         "<|end|><|start|>assistant<|channel|>final<|message|>",
         tokens=("<|channel|>", "<|message|>", "<|end|>", "<|start|>"),
         unthought="<|channel|>final<|message|>",
-    ),
+        fork="<|end|><|start|>assistant<|channel|>",
+    )
+    for channel in ("analysis", "commentary")
 )
 
 
@@ -73,8 +78,29 @@ class Part:
     text: str
 
 
+class Splitter(Protocol):
+    """Tells thinking from answer in the text of one answer as it streams."""
+
+    @property
+    def tag_texts(self) -> tuple[str, ...]:
+        """What it looks for: tokens that write it must be in the text that it is given."""
+
+    @property
+    def thinking(self) -> bool:
+        """Whether the answer stands among thoughts now."""
+
+    def push(self, text: str) -> list[Part]:
+        """The parts that this text settles, in order."""
+
+    def leave(self) -> None:
+        """The thinking ends here: what has been given out last was no thought any more."""
+
+    def finish(self) -> list[Part]:
+        """What was held back, at the end of the answer."""
+
+
 class ThinkingSplitter:
-    """Sorts the text of one answer into thinking and answer as it streams.
+    """Sorts the text of one answer into thinking and answer as it streams; a `Splitter`.
 
     Args:
         prompt_end: the end of the prompt; where the template opened the block itself, the answer begins inside it.

@@ -13,7 +13,8 @@ from hearth.chat.tools.hermes import Hermes
 from hearth.chat.tools.llama3 import Llama3
 from hearth.chat.tools.mistral import MistralList, MistralNamed
 from hearth.chat.tools.phi import Phi4Mini
-from hearth.chat.tools.qwen_coder import QwenCoder
+from hearth.chat.tools.tagged import TaggedCalls
+from hearth.chat.tools.tags import QWEN_CODER
 
 from .families_marked import MARKED
 from .family import (
@@ -246,7 +247,7 @@ FAMILIES = (
     ),
     Family(
         "qwen-coder",
-        QwenCoder,
+        lambda control: TaggedCalls(QWEN_CODER, control),
         (
             Example(_CODER_CALL, [PARIS], "https://huggingface.co/Qwen/Qwen3-Coder-30B-A3B-Instruct"),
             Example(

@@ -2,18 +2,50 @@
 
 from __future__ import annotations
 
+from hearth.chat.tools.harmony import Harmony
 from hearth.chat.tools.listed import Command, Nemotron, ToolCallLines, ToolCalls
 from hearth.chat.tools.named import DEEPSEEK, DEEPSEEK_FENCED, KIMI, SOLAR, NamedCalls
+from hearth.chat.tools.pythonic import LFM2, OLMO_3, Pythonic
+from hearth.chat.tools.tagged import TaggedCalls
+from hearth.chat.tools.tags import DSML, GLM, HUNYUAN, MINICPM, MINIMAX, SEED
 
-from .family import LIST_CALL, LIST_ITEM, LIST_TIME, LLAMA_CPP_TESTS, PARIS, TIME, Example, Family, template
+from .family import LIST_CALL, LIST_ITEM, LIST_TIME, LLAMA_CPP_TESTS, OSLO, PARIS, TIME, Example, Family, template
 
 _DEEPSEEK_CARD = "https://huggingface.co/deepseek-ai/DeepSeek-V3.1"
 _DEEPSEEK_R1 = "https://huggingface.co/deepseek-ai/DeepSeek-R1-0528"
 _KIMI_DOCS = "https://huggingface.co/moonshotai/Kimi-K2-Instruct/blob/main/docs/tool_call_guidance.md"
 _COHERE = "https://docs.cohere.com/docs/command-r7b-hf"
+_HARMONY = "https://github.com/openai/harmony/blob/main/docs/format.md"
+_LIQUID = "https://docs.liquid.ai/lfm/key-concepts/tool-use"
+_GLM = "https://huggingface.co/zai-org/GLM-4.5"
 _WEATHER = '{"location": "Paris, France", "unit": "celsius"}'
 
 MARKED = (
+    Family(
+        "harmony",
+        Harmony,
+        (
+            Example(
+                "<|start|>assistant<|channel|>commentary to=functions.get_weather <|constrain|>json<|message|>"
+                f"{_WEATHER}",
+                [PARIS],
+                _HARMONY,
+            ),
+            Example(
+                f"<|start|>assistant to=functions.get_weather<|channel|>commentary json<|message|>{_WEATHER}",
+                [PARIS],
+                "https://huggingface.co/openai/gpt-oss-20b/blob/main/chat_template.jinja",
+            ),
+            Example("<|channel|>commentary to=functions.get_time<|message|>{}", [TIME], LLAMA_CPP_TESTS),
+            Example("to=functions.get_time<|channel|>analysis <|constrain|>json<|message|>{}", [TIME], LLAMA_CPP_TESTS),
+            Example("It goes to=functions.get_time.", ["It goes to=functions.get_time."], _HARMONY),
+        ),
+        template(
+            " to=functions.{{ f.name }}<|channel|>commentary json<|message|>{{ f.arguments | tojson }}<|call|>",
+            before="<|start|>assistant",
+        ),
+        control=True,
+    ),
     Family(
         "deepseek",
         lambda control: NamedCalls("deepseek", DEEPSEEK, control),
@@ -163,5 +195,180 @@ MARKED = (
             after="]<|END_ACTION|>",
         ),
         control=True,
+    ),
+    Family(
+        "glm",
+        lambda control: TaggedCalls(GLM, control),
+        (
+            Example(
+                "<tool_call>get_weather\n<arg_key>location</arg_key>\n<arg_value>Paris, France</arg_value>\n"
+                "<arg_key>unit</arg_key>\n<arg_value>celsius</arg_value>\n</tool_call>",
+                [PARIS],
+                _GLM,
+            ),
+            Example(
+                "Both.\n<tool_call>get<arg_key>ids</arg_key><arg_value>[1, 2]</arg_value><arg_key>deep</arg_key>"
+                "<arg_value>true</arg_value></tool_call><tool_call>get_time</tool_call>",
+                ["Both.", ("get", {"ids": [1, 2], "deep": True}), TIME],
+                "https://huggingface.co/zai-org/GLM-4.7-Flash",
+            ),
+            Example("Tags like <tool_call> are read.", ["Tags like <tool_call> are read."], _GLM, strict=False),
+        ),
+        template(
+            "<tool_call>{{ f.name }}\n{% for k, v in f.arguments | items %}<arg_key>{{ k }}</arg_key>\n"
+            "<arg_value>{{ v }}</arg_value>\n{% endfor %}</tool_call>"
+        ),
+    ),
+    Family(
+        "glm-tokens",
+        lambda control: TaggedCalls(GLM, control),
+        (
+            Example(
+                "<tool_call>get_weather\n<arg_key>location</arg_key>\n<arg_value>Paris, France</arg_value>\n"
+                "<arg_key>unit</arg_key>\n<arg_value>celsius</arg_value>\n</tool_call>\n<tool_call>get_time\n"
+                "</tool_call>",
+                [PARIS, TIME],
+                _GLM,
+            ),
+        ),
+        control=True,
+    ),
+    Family(
+        "seed",
+        lambda control: TaggedCalls(SEED, control),
+        (
+            Example(
+                "<seed:tool_call>\n<function=get_weather>\n<parameter=location>Paris, France</parameter>\n"
+                "<parameter=unit>celsius</parameter>\n</function>\n</seed:tool_call>",
+                [PARIS],
+                "https://huggingface.co/ByteDance-Seed/Seed-OSS-36B-Instruct",
+            ),
+        ),
+        template(
+            "<seed:tool_call>\n<function={{ f.name }}>\n{% for k, v in f.arguments | items %}"
+            "<parameter={{ k }}>{{ v }}</parameter>\n{% endfor %}</function>\n</seed:tool_call>"
+        ),
+    ),
+    Family(
+        "hunyuan",
+        lambda control: TaggedCalls(HUNYUAN, control),
+        (
+            Example(
+                "<tool_calls:opensource>\n<tool_call:opensource>get_weather<tool_sep:opensource>\n"
+                "<arg_key:opensource>location</arg_key:opensource>\n<arg_value:opensource>Oslo</arg_value:opensource>\n"
+                "<arg_key:opensource>unit</arg_key:opensource>\n<arg_value:opensource>celsius</arg_value:opensource>\n"
+                "</tool_call:opensource>\n<tool_call:opensource>get_time<tool_sep:opensource>\n</tool_call:opensource>\n"
+                "</tool_calls:opensource>",
+                [OSLO, TIME],
+                LLAMA_CPP_TESTS,
+            ),
+        ),
+        template(
+            "<tool_call:opensource>{{ f.name }}<tool_sep:opensource>\n{% for k, v in f.arguments | items %}"
+            "<arg_key:opensource>{{ k }}</arg_key:opensource>\n<arg_value:opensource>{{ v }}</arg_value:opensource>\n"
+            "{% endfor %}</tool_call:opensource>\n",
+            before="<tool_calls:opensource>\n",
+            after="</tool_calls:opensource>",
+        ),
+        control=True,
+    ),
+    Family(
+        "minimax",
+        lambda control: TaggedCalls(MINIMAX, control),
+        (
+            Example(
+                '<minimax:tool_call>\n<invoke name="get_weather">\n<parameter name="location">Paris, France</parameter>'
+                '\n<parameter name="unit">celsius</parameter>\n</invoke>\n<invoke name="get_time">\n</invoke>\n'
+                "</minimax:tool_call>",
+                [PARIS, TIME],
+                "https://huggingface.co/MiniMaxAI/MiniMax-M2/blob/main/docs/tool_calling_guide.md",
+            ),
+        ),
+        template(
+            '<invoke name="{{ f.name }}">\n{% for k, v in f.arguments | items %}'
+            '<parameter name="{{ k }}">{{ v }}</parameter>\n{% endfor %}</invoke>\n',
+            before="<minimax:tool_call>\n",
+            after="</minimax:tool_call>",
+        ),
+    ),
+    Family(
+        "minicpm",
+        lambda control: TaggedCalls(MINICPM, control),
+        (
+            Example(
+                '<function name="get_weather"><param name="location">Paris, France</param>'
+                '<param name="unit">celsius</param></function>\n<function name="get_time"></function>',
+                [PARIS, TIME],
+                LLAMA_CPP_TESTS,
+            ),
+        ),
+        template(
+            '<function name="{{ f.name }}">{% for k, v in f.arguments | items %}'
+            '<param name="{{ k }}">{{ v }}</param>{% endfor %}</function>'
+        ),
+    ),
+    Family(
+        "dsml",
+        lambda control: TaggedCalls(DSML, control),
+        (
+            Example(
+                '<｜DSML｜function_calls>\n<｜DSML｜invoke name="get_weather">\n<｜DSML｜parameter name="location" '
+                'string="true">Paris, France</｜DSML｜parameter>\n<｜DSML｜parameter name="unit" string="true">celsius'
+                '</｜DSML｜parameter>\n</｜DSML｜invoke>\n<｜DSML｜invoke name="get">\n<｜DSML｜parameter name="ids" '
+                'string="false">[1]</｜DSML｜parameter>\n</｜DSML｜invoke>\n</｜DSML｜function_calls>',
+                [PARIS, ("get", {"ids": [1]})],
+                "https://huggingface.co/deepseek-ai/DeepSeek-V3.2/blob/main/encoding/README.md",
+            ),
+        ),
+        template(
+            '<｜DSML｜invoke name="{{ f.name }}">\n{% for k, v in f.arguments | items %}'
+            '<｜DSML｜parameter name="{{ k }}" '
+            "string=\"{{ 'true' if v is string else 'false' }}\">{{ v if v is string else v | tojson }}"
+            "</｜DSML｜parameter>\n{% endfor %}</｜DSML｜invoke>\n",
+            before="\n\n<｜DSML｜function_calls>\n",
+            after="</｜DSML｜function_calls>",
+        ),
+    ),
+    Family(
+        "lfm2",
+        lambda control: Pythonic(LFM2, control),
+        (
+            Example(
+                '<|tool_call_start|>[get_weather(location="Paris, France", unit="celsius")]<|tool_call_end|>',
+                [PARIS],
+                _LIQUID,
+            ),
+            Example(
+                "Both.<|tool_call_start|>[get(ids=[1, 2], deep=True), get_weather(location='Oslo', unit='celsius')]"
+                "<|tool_call_end|>",
+                ["Both.", ("get", {"ids": [1, 2], "deep": True}), OSLO],
+                _LIQUID,
+            ),
+        ),
+        template(
+            "{{ f.name }}({% for k, v in f.arguments | items %}{{ k }}='{{ v }}'{% if not loop.last %}, {% endif %}"
+            "{% endfor %})",
+            before="<|tool_call_start|>[",
+            after="]<|tool_call_end|>",
+        ),
+        control=True,
+    ),
+    Family(
+        "olmo3",
+        lambda control: Pythonic(OLMO_3, control),
+        (
+            Example(
+                '<function_calls>\nget_weather(location="Paris, France", unit="celsius")\nget_time()\n'
+                "</function_calls>",
+                [PARIS, TIME],
+                "https://docs.vllm.ai/en/latest/features/tool_calling",
+            ),
+        ),
+        template(
+            "{{ f.name }}({% for k, v in f.arguments | items %}{{ k }}={{ v | tojson }}{% if not loop.last %}, "
+            "{% endif %}{% endfor %})\n",
+            before="<function_calls>\n",
+            after="</function_calls>",
+        ),
     ),
 )

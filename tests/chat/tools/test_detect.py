@@ -28,28 +28,14 @@ from .families import (
 from .reading import read
 
 # Forms that Hearth does not read, as templates of these families write them.
-_KEYS = "{% for k, v in f.arguments | items %}<arg_key>{{ k }}</arg_key>\n<arg_value>{{ v }}</arg_value>\n{% endfor %}"
-_TAGS = "{% for k, v in f.arguments | items %}<parameter={{ k }}>{{ v }}</parameter>\n{% endfor %}"
 _INVOKE = '<invoke name="{{ f.name }}">{% for k, v in f.arguments | items %}<OPEN>{{ v }}</CLOSE>{% endfor %}</invoke>'
 FOREIGN = {
-    "glm": template("<tool_call>{{ f.name }}\n" + _KEYS + "</tool_call>"),
-    "seed": template("<seed:tool_call>\n<function={{ f.name }}>\n" + _TAGS + "</function>\n</seed:tool_call>"),
-    "minimax-m2": template(
-        _INVOKE.replace("OPEN", 'parameter name="{{ k }}"').replace("CLOSE", "parameter"), before="<minimax:tool_call>"
-    ),
     "minimax-m3": template(
         _INVOKE.replace("OPEN", "{{ k }}").replace("CLOSE", "{{ k }}"), before="]<]minimax[>[<tool_call>\n"
-    ),
-    "harmony": template(
-        "to=functions.{{ f.name }}<|channel|>commentary json<|message|>{{ f.arguments | tojson }}<|call|>"
     ),
     "fenced": template("<|call|>function<|sep|>{{ f.name }}\n```json\n{{ f.arguments | tojson }}\n```<|end_call|>"),
     "numbered": template(
         "<|tool_call_begin|>functions.{{ f.name }}:0<|argument_begin|>{{ f.arguments | tojson }}<|end|>"
-    ),
-    "lfm2": template(
-        "[{{ f.name }}({% for k, v in f.arguments | items %}{{ k }}='{{ v }}'{% endfor %})]",
-        before="<|tool_call_start|>",
     ),
     "apertus": template("[{{ {f.name: f.arguments} | tojson }}]", before="<|tools_prefix|>"),
     "functionary": template("<function={{ f.name }}>{{ f.arguments | tojson }}</function>"),
@@ -170,6 +156,7 @@ _BARE = "{% for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}"
         ("<tool_call>\n<function=NAME>\n<parameter=KEY>\nvalue\n</parameter>\n</function>\n</tool_call>", "qwen-coder"),
         ('Write {"name": function name, "parameters": dictionary of argument name and its value}.', "llama3"),
         ('<tool_call>\n{"name": <name>, "arguments": <arguments>}\n</tool_call>', "hermes"),
+        ("List of tools: [", "lfm2"),
     ],
 )
 def test_a_template_that_teaches_a_form_but_leaves_calls_out_gets_them_in_that_form(
@@ -177,7 +164,7 @@ def test_a_template_that_teaches_a_form_but_leaves_calls_out_gets_them_in_that_f
 ) -> None:
     use = use_of("{% if tools %}{{ tools | tojson }} " + lesson + "{% endif %}" + _BARE, tokenizer)
     assert (use.format.name, use.format.describe(TOOLS)) == (name, "")
-    answer = prompt(use, TALK).partition("[assistant]")[2].partition("[")[0]
+    answer = prompt(use, TALK).partition("[assistant]")[2].partition("[tool]")[0]
     assert read(use.format, [answer]) == [PARIS]
 
 
@@ -243,3 +230,14 @@ def test_a_template_that_writes_calls_but_tells_of_no_tools_is_told_for(
     ids = tokenizer.encode_prompt(told)
     assert ids.count(tokenizer.control["<｜tool▁sep｜>"]) == 2  # the lesson, and the earlier call
     assert told.text.count("<｜tool▁sep｜>") == 3
+
+
+def test_calls_that_stand_in_the_text_have_their_tokens(tokenizer: Tokenizer) -> None:
+    """LFM2's template shows tools as the lesson of this form, and leaves calls to the content."""
+    source = "{% if tools %}List of tools: [{{ tools | tojson }}]{% endif %}" + _BARE
+    compiled = ChatTemplate(source, special={}, control=list(tokenizer.control))
+    talk = [*TALK[:1], {**TALK[1], "content": "I look: <|tool_call_start|>"}, *TALK[2:]]
+    use = tools_of_chat(talk, RAW_TOOLS, None, parallel=True, template=compiled, tokenizer=tokenizer)
+    assert use is not None
+    ids = tokenizer.encode_prompt(compiled.render(use.messages(talk), tools=use.for_template()))
+    assert [ids.count(tokenizer.control[marker]) for marker in use.format.markers] == [1, 1]

@@ -22,6 +22,7 @@ from hearth.chat.tokenizer import Tokenizer
 from hearth.chat.tools.gemma import Gemma3
 from hearth.chat.tools.gemma_calls import FUNCTION_GEMMA, GEMMA_4, GemmaCalls
 from hearth.chat.tools.granite import Granite
+from hearth.chat.tools.harmony import Harmony
 from hearth.chat.tools.hermes import DescribedHermes, Hermes
 from hearth.chat.tools.intext import CallsInText
 from hearth.chat.tools.listed import Command, Nemotron, ToolCallLines, ToolCalls
@@ -29,7 +30,9 @@ from hearth.chat.tools.llama3 import Llama3
 from hearth.chat.tools.mistral import MistralList, MistralNamed
 from hearth.chat.tools.named import NAMED, NamedCalls, NamedSyntax
 from hearth.chat.tools.phi import Phi4Mini
-from hearth.chat.tools.qwen_coder import QwenCoder
+from hearth.chat.tools.pythonic import LFM2, OLMO_3, Pythonic
+from hearth.chat.tools.tagged import TaggedCalls
+from hearth.chat.tools.tags import QWEN_CODER, TAGGED, TagSyntax
 from hearth.chat.tools.types import ToolFormat, checked_tools
 from hearth.errors import UsageError
 
@@ -40,6 +43,10 @@ _SAID: Final = {"role": "assistant", "content": "\N{BULLET}"}  # which begins as
 _CUT: Final = VALUE[:-3]  # what is left of the argument where a call was cut
 _Control = Mapping[str, int]
 _Make = Callable[[_Control, str], ToolFormat]
+
+
+def _tagged(syntax: TagSyntax, control: _Control, _: str) -> ToolFormat:
+    return TaggedCalls(syntax, control)
 
 
 def _named(name: str, syntax: NamedSyntax, control: _Control, _: str, *, described: bool, as_text: bool) -> ToolFormat:
@@ -54,13 +61,16 @@ _WRITTEN: tuple[_Make, ...] = (
     lambda control, _: GemmaCalls("gemma4", GEMMA_4, control, results_in_calls=True),
     lambda control, _: MistralList(control),
     lambda control, call: MistralNamed(control, with_id="[CALL_ID]" in call),
-    lambda control, _: QwenCoder(control),
+    *(partial(_tagged, syntax) for syntax in TAGGED),
     lambda control, _: Hermes(control),
     lambda control, _: Llama3(control),
     lambda control, _: Granite(control, own_roles=True),
+    lambda control, _: Harmony(control),
     lambda control, _: Nemotron(control),
     lambda control, call: (ToolCalls if re.search(r"<tool_calls>\s*\[", call) else ToolCallLines)(control),
     lambda control, _: Command(control),
+    lambda control, _: Pythonic(LFM2, control),
+    lambda control, _: Pythonic(OLMO_3, control),
     *(
         partial(_named, name, syntax, described=described, as_text=as_text)
         for described in (False, True)  # some templates write calls, and leave it to others to tell of the tools
@@ -75,9 +85,14 @@ _TAUGHT: tuple[tuple[str, tuple[Callable[[_Control], ToolFormat], ...]], ...] = 
     (r"<\|tool\|>.*<\|/tool\|>", (Phi4Mini,)),
     (
         r"<tool_call>\s*<function=.*<parameter=.*</tool_call>",
-        (QwenCoder, lambda control: CallsInText(QwenCoder(control))),
+        (
+            lambda control: TaggedCalls(QWEN_CODER, control),
+            lambda control: CallsInText(TaggedCalls(QWEN_CODER, control)),
+        ),
     ),
     (r'<tool_call>\s*\{+"name": .*</tool_call>', (Hermes, lambda control: CallsInText(Hermes(control)))),
+    # LFM2's templates show the tools in their own way, and no more.
+    (r"List of tools: (<\|tool_list_start\|>)?\[", (lambda control: CallsInText(Pythonic(LFM2, control)),)),
     (r'\{"name": function name, "parameters": ', (Llama3, lambda control: CallsInText(Llama3(control)))),
 )
 _found: WeakKeyDictionary[ChatTemplate, ToolFormat | None] = WeakKeyDictionary()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from hearth.chat.literal import behind
 from hearth.chat.structured_rules import Gap
 from hearth.chat.tools.history import Message, normalized, said
 from hearth.chat.tools.types import Choice, Tool, ToolFormat, ToolParser
@@ -51,5 +52,5 @@ class CallsInText:
         for message in result:
             calls = message.pop("tool_calls", None)
             if calls:
-                message["content"] = "\n".join(filter(None, [said(message), self._native.write(calls)]))
+                message["content"] = behind(said(message), self._native.write(calls), "\n")
         return result

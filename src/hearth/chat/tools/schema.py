@@ -8,6 +8,7 @@ from typing import Any
 from hearth.chat.schema_walk import mapped, subschemas
 from hearth.chat.structured import json_rule
 from hearth.chat.structured_keep import kept_schema
+from hearth.chat.structured_rules import Gap
 from hearth.chat.tools.types import Tool
 
 # Keywords that say nothing of what is valid.
@@ -15,9 +16,11 @@ ANNOTATIONS = frozenset(
     {"type", "title", "description", "default", "examples", "format", "deprecated", "nullable", "$schema", "$id"}
     | {"$comment", "readOnly", "writeOnly", "$defs", "definitions"}
 )
+# Keywords about several arguments together.
+_JOINING = ("allOf", "anyOf", "oneOf", "$ref", "minProperties", "maxProperties", "patternProperties")
 _COMBINING = ("allOf", "anyOf", "oneOf", "not", "if", "$ref", "$dynamicRef", "dependentSchemas", "patternProperties")
 
-__all__ = ["ANNOTATIONS", "arguments_schema", "bounded", "json_rule"]
+__all__ = ["ANNOTATIONS", "apart", "arguments_schema", "bounded", "json_rule", "parameters_of"]
 
 
 def arguments_schema(tool: Tool) -> Mapping[str, Any]:
@@ -31,6 +34,23 @@ def arguments_schema(tool: Tool) -> Mapping[str, Any]:
     """
     schema = kept_schema(tool.parameters, f"The parameters of the tool {tool.name!r}", strict=False).schema
     return schema if any(_mixes(part) for _, part in subschemas(schema, "")) else _closed(schema, "")
+
+
+def parameters_of(tool: Tool) -> tuple[Mapping[str, Any], dict[str, Any]]:
+    """The schema of a tool's arguments, and that of each, for families that write each by itself. One that is required
+    and not described may be anything."""
+    schema = arguments_schema(tool)
+    properties = {name: inner for name, inner in schema.get("properties", {}).items() if inner is not False}
+    others = schema.get("additionalProperties", True)
+    for name in schema.get("required", ()):
+        properties.setdefault(name, others)
+    return schema, properties
+
+
+def apart(tool: Tool, place: str) -> tuple[Gap, ...]:
+    """What a schema says of several arguments together, where each is written by itself."""
+    why = "this model writes each argument by itself"
+    return tuple(Gap(f"{place}.{key}", why) for key in arguments_schema(tool) if key in _JOINING)
 
 
 def bounded(schema: Mapping[str, Any], low: str, high: str) -> tuple[int, int | None]:
