@@ -195,3 +195,32 @@ def test_a_block_that_a_control_token_and_a_word_open_is_thinking() -> None:
     assert (refused, done.thinking, calls(done)) == ("", "Hm, hm.", [("get_weather", {"city": "Paris"})])
     done, refused = model.answer(f"<|channel>thought\nHm, hm.\n{call}")
     assert (refused, done.thinking, calls(done)) == ("", "Hm, hm.", [("get_weather", {"city": "Paris"})])
+
+
+_COMMAND = (
+    _TOOLS
+    + _TURNS.replace(
+        "%s",
+        '{% for c in m.tool_calls or [] %}<|START_ACTION|>[{"tool_call_id": "0", "tool_name": "{{ c.function.name }}", '
+        '"parameters": {{ c.function.arguments | tojson }}}]<|END_ACTION|>{% endfor %}',
+    )
+    + "{% if add_generation_prompt %}<|im_start|>assistant\n{% if not reasoning %}<|START_THINKING|><|END_THINKING|>"
+    "{% endif %}{% endif %}"
+)
+_COMMAND_TOKENS = ("THINKING", "RESPONSE", "ACTION")
+
+
+@pytest.mark.parametrize("thinking", [True, False])
+def test_a_token_that_stands_before_an_answer_may_come(thinking: bool) -> None:
+    """Command writes one before what it says; without it a grammar would drive the model to call."""
+    family = Family(_COMMAND, "", "<|START_ACTION|>", control=True)
+    tokens = [f"<|{edge}_{name}|>" for name in _COMMAND_TOKENS for edge in ("START", "END")]
+    model = Model(family, control=tuple(token for token in tokens if token != family.marker))
+    before = "<|START_THINKING|>Hm.<|END_THINKING|>" if thinking else ""
+    done, refused = model.answer(f"{before}<|START_RESPONSE|>Hello!", thinking=thinking)
+    assert (refused, done.text, done.thinking) == ("", "Hello!", "Hm." if thinking else "")
+    call = (
+        '<|START_ACTION|>[\n    {"tool_call_id": "0", "tool_name": "get_weather", "parameters": {"city": "Paris"}}\n]'
+    )
+    done, refused = model.answer(f"{before}{call}<|END_ACTION|>", thinking=thinking)
+    assert (refused, calls(done)) == ("", [("get_weather", {"city": "Paris"})])

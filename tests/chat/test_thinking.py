@@ -60,6 +60,13 @@ def test_tags_around_the_answer_after_a_block_belong_to_nobody(cuts: set[int]) -
     assert split(parts) == ("Is it?", "It <b>is</b>.")
 
 
+@pytest.mark.parametrize("prompt_end", ["<think>\n\n</think>\n", ""])
+def test_hunyuan_writes_other_tags_around_its_answer(prompt_end: str) -> None:
+    thought = "" if prompt_end else "<think>\nHm.\n</think>\n"
+    said = f"{thought}<answer>\nParis <b>is</b>.\n</answer>"
+    assert split(list(said), prompt_end) == ("" if prompt_end else "Hm.", "Paris <b>is</b>.")
+
+
 def test_other_answers_keep_what_looks_like_such_tags() -> None:
     assert split(["<response>x</response>"]) == ("", "<response>x</response>")
     assert split(["<think>a</think>Say <response>x</response>."]) == ("a", "Say <response>x</response>.")

@@ -58,6 +58,7 @@ class AnswerConstraint:
         may_open: tags of the blocks that the model may open itself.
         continues: the answer carries on a text, so that its first space counts.
         calls: how calls begin that may end the thinking; None where there may be none.
+        preludes: tokens that may stand before the answer, and show nothing.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class AnswerConstraint:
         may_open: Collection[Tags] = (),
         continues: bool = False,
         calls: CallStart | None = None,
+        preludes: Collection[int] = (),
     ) -> None:
         self._table = matcher.table
         self._matcher = matcher
@@ -82,6 +84,7 @@ class AnswerConstraint:
         self._tail = b""  # of the thinking: as much as its closing tag and the markers of calls are long
         self._calls = calls or CallStart(frozenset(), (), ())
         self._markers = [text.encode() for text in self._calls.texts]
+        self._preludes = self._table.mask_of(preludes)
         self._spaces = 0
         self._thinking_mask = self._table.any & ~self._table.mask_of([*self._end_ids, matcher.end_id])
 
@@ -97,7 +100,7 @@ class AnswerConstraint:
             case _Where.BETWEEN:
                 mask = self._mask_of_answer(self._table.after_space)
                 if self._spaces < _MAX_SPACES:
-                    mask |= self._table.after_space.nothing
+                    mask |= self._table.after_space.nothing | self._preludes
             case _Where.ANSWER:
                 mask = self._mask_of_answer(None)
         return mask[: self._table.vocab_words]
@@ -144,6 +147,8 @@ class AnswerConstraint:
     def _mask_at_beginning(self) -> Mask:
         twins = self._first_twins
         mask = self._mask_of_answer(twins) if self._answering else self._table.mask_of(())
+        if not self._begun:
+            mask |= self._preludes
         if twins is not None:
             mask |= twins.nothing
         for tags in self._may_open:
@@ -163,6 +168,9 @@ class AnswerConstraint:
 
     def _begin(self, token: int) -> None:
         if self._first and has_bit(self._table.as_first.nothing, token):
+            return
+        if has_bit(self._preludes, token):
+            self._where = _Where.BETWEEN
             return
         begun = self._begun + self._shown(token)
         opened = next((tags for tags in self._may_open if begun.startswith(tags.open.encode())), None)
@@ -261,7 +269,7 @@ class AnswerConstraint:
 
     def _go_between(self, token: int) -> None:
         text = self._table.text(token)
-        if text and not text.strip():
+        if (text and not text.strip()) or has_bit(self._preludes, token):
             self._spaces += 1
             return
         self._where = _Where.ANSWER
@@ -284,3 +292,8 @@ def thinking_of(prompt_end: str, template_source: str) -> tuple[Tags | None, tup
     if any(tags.open in template_source for tags in CHANNELS):
         return None, CHANNELS
     return None, tuple(tags for tags in TAGS if tags.open in template_source or tags.close in template_source)
+
+
+def preludes_of(template_source: str) -> tuple[str, ...]:
+    """Control tokens that an answer to a template's prompt may begin with, and that show nothing."""
+    return tuple(text for tags in TAGS if tags.open in template_source for text in tags.preludes)

@@ -19,7 +19,7 @@ from hearth.chat.continuing import cut, marked, state_of
 from hearth.chat.conversation import SYSTEM_ROLES, Message, checked_messages
 from hearth.chat.fit import with_text
 from hearth.chat.grammar import Grammars, Trial
-from hearth.chat.grammar_constraint import AnswerConstraint, thinking_of
+from hearth.chat.grammar_constraint import AnswerConstraint, preludes_of, thinking_of
 from hearth.chat.infill import infill_form, infill_prompt
 from hearth.chat.pictures import Eyes, Given, Seen, blind, given_picture, take_pictures
 from hearth.chat.prompt import Prompt
@@ -355,7 +355,8 @@ class Requests:
             if self._grammars is None:
                 self._grammars = Grammars(tokenizer, self._vocab_size, self._trial)
             grammars = self._grammars
-        inside, may_open = thinking_of(turn.prompt_end, turn.chosen.template.source) if turn else (None, ())
+        source = turn.chosen.template.source if turn else ""
+        inside, may_open = thinking_of(turn.prompt_end, source) if turn else (None, ())
         return AnswerConstraint(
             structure.matcher(grammars),
             end_ids=end_ids,
@@ -363,6 +364,7 @@ class Requests:
             may_open=may_open,
             continues=turn is None,
             calls=turn.use.call_start(tokenizer) if turn and turn.use else None,
+            preludes=[tokenizer.control[text] for text in preludes_of(source) if text in tokenizer.control],
         )
 
     def _infill_ids(self, prefix: str, suffix: str) -> tuple[list[int], list[int]]:

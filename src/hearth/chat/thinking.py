@@ -18,26 +18,33 @@ class Tags:
     """The two strings around a thinking block, as a family writes them.
 
     Attributes:
-        answer: two strings around what follows on the block, which some of the family write.
+        answers: pairs of strings of which one may stand around what follows on the block.
         tokens: control tokens within the two strings, where one is more than a token.
         unthought: what stands before an answer that comes without a block; "": nothing.
+        preludes: control tokens that may stand before what is said.
         fork: how the closing string begins where something else may begin so as well: a call.
     """
 
     open: str
     close: str
-    answer: tuple[str, str] | None = None
+    answers: tuple[tuple[str, str], ...] = ()
     tokens: tuple[str, ...] = ()
     unthought: str = ""
+    preludes: tuple[str, ...] = ()
     fork: str = ""
 
 
-# Known families: DeepSeek R1, Qwen 3, SmolLM 3, QwQ, Granite 3.3 and 4 and many more; Magistral; Seed; Gemma 4; others.
+# Known families: DeepSeek R1, Qwen 3, SmolLM 3, QwQ, Granite 3.3 and 4 (`<response>`), Hunyuan (`<answer>`) and many
+# more; Magistral; Seed; Gemma 4; Command; Apertus; MiniMax M3; Hunyuan 3; others.
 TAGS = (
-    Tags("<think>", "</think>", answer=("<response>", "</response>")),
+    Tags("<think>", "</think>", answers=(("<response>", "</response>"), ("<answer>", "</answer>"))),
     Tags("[THINK]", "[/THINK]"),
     Tags("<seed:think>", "</seed:think>"),
     Tags("<|channel>thought", "<channel|>", tokens=("<|channel>",)),
+    Tags("<|START_THINKING|>", "<|END_THINKING|>", preludes=("<|START_RESPONSE|>", "<|START_TEXT|>")),
+    Tags("<|inner_prefix|>", "<|inner_suffix|>"),
+    Tags("<mm:think>", "</mm:think>"),
+    Tags("<think:opensource>", "</think:opensource>"),
     Tags("<thinking>", "</thinking>"),
     Tags("<thought>", "</thought>"),
 )
@@ -114,7 +121,8 @@ class ThinkingSplitter:
         self._at_start = not opened  # a block may still open
         self._skip_space = bool(opened)  # line ends beside the tags belong to neither part
         self._held = ""
-        self._around: tuple[str, str] | None = None  # what may stand around the answer that comes now
+        closed = next((tags for tags in self._tags if prompt_end.rstrip().endswith(tags.close)), None)
+        self._around = closed.answers if closed else ()  # what may stand around the answer that comes now
         self._closer: str | None = None  # what ends the answer that has begun so
 
     @property
@@ -150,7 +158,7 @@ class ThinkingSplitter:
                 yield Part("thinking", thought)
             if self._inside is not None:
                 return
-        if self._around is not None and not self._try_around(self._around, final=final):
+        if self._around and not self._try_around(final=final):
             return
         if self._closer is not None:
             answer, closed = self._until(self._closer, final=final)
@@ -164,19 +172,16 @@ class ThinkingSplitter:
             self._held = ""
             yield Part("answer", answer)
 
-    def _try_around(self, around: tuple[str, str], *, final: bool) -> bool:
+    def _try_around(self, *, final: bool) -> bool:
         """Decides whether the answer after a block stands between two strings of its own; False while that is open."""
-        text = self._without_leading_space()
-        if not final and around[0].startswith(text):
-            return text == around[0] and self._begin_answer(around)
-        if text.startswith(around[0]):
-            return self._begin_answer(around)
-        self._around = None
-        return True
-
-    def _begin_answer(self, around: tuple[str, str]) -> bool:
-        self._around, self._closer = None, around[1]
-        self._held, self._skip_space = self._held[len(around[0]) :], True
+        text = self._held.lstrip()
+        begun = next((pair for pair in self._around if text.startswith(pair[0])), None)
+        if begun is None and not final and any(pair[0].startswith(text) for pair in self._around):
+            return False
+        self._around = ()
+        if begun is not None:
+            self._closer = begun[1]
+            self._held, self._skip_space = text[len(begun[0]) :], True
         return True
 
     def _try_to_open(self, *, final: bool) -> bool:
@@ -200,7 +205,7 @@ class ThinkingSplitter:
         """Takes settled thinking from the text held, and leaves the block where its closing tag stands."""
         thought, closed = self._until(tags.close, final=final)
         if closed:
-            self._inside, self._around = None, tags.answer
+            self._inside, self._around = None, tags.answers
         return thought
 
     def _until(self, closer: str, *, final: bool) -> tuple[str, bool]:
