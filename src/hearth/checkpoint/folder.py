@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from hearth.checkpoint.folder_weights import file_of_each, open_weights
 from hearth.checkpoint.mapped import PULL_AGAIN, fingerprint_files, map_file, read_json_object
 from hearth.checkpoint.sentence_modules import identity_files
-from hearth.checkpoint.tokenizer.hf import hf_tokenizer, template_files
+from hearth.checkpoint.tokenizer.hf import hf_tokenizer, rank_files, template_files
 from hearth.checkpoint.types import SourceKind, TensorInfo, TokenizerSpec
 from hearth.errors import ModelNotFound, Unsupported
 from hearth.hub.foreign import names_in, refuse_foreign
@@ -90,6 +90,7 @@ class FolderCheckpoint:
         """See `Checkpoint.fingerprint`."""
         present = [self.path / name for name in _IDENTITY_FILES if (self.path / name).is_file()]
         present += [file for file in template_files(self.path) if file.is_file()]
+        present += rank_files(self.path)
         present += identity_files(self.path)
         whole: list[tuple[str, bytes | NDArray[np.uint8]]] = [
             (file.relative_to(self.path).as_posix(), map_file(file)) for file in present

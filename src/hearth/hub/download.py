@@ -77,7 +77,7 @@ def complete(source: Source) -> bool:
     """
     if source.repo_id is None or source.commit is None or source.kind != "folder":
         return False
-    if is_offline() or any((source.path / name).is_file() for name in TOKENIZER_FILES):
+    if is_offline() or any(any(source.path.glob(name)) for name in TOKENIZER_FILES):
         return False
     repo = Repo.of(source.repo_id)
     try:

@@ -26,6 +26,7 @@ _CONFIG_FILES = frozenset(
         "special_tokens_map.json",
         "added_tokens.json",
         "tekken.json",
+        "tiktoken.model",
         "vocab.json",
         "merges.txt",
         "chat_template.jinja",
@@ -42,8 +43,8 @@ _CONFIG_FILES = frozenset(
 )
 # The folders of the modules that follow such a model: pooling, dense layers.
 _MODULE = re.compile(r"\d+_[A-Za-z]+/(?:config\.json|model\.safetensors|pytorch_model\.bin)")
-# One of these a folder must have to turn text into tokens.
-TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "tekken.json", "vocab.json")
+# One of these, as patterns, a folder must have to turn text into tokens.
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "tekken.json", "tiktoken.model", "*.tiktoken", "vocab.json")
 # The same weights again in the authors' own layout, adapters, or another precision than the config says.
 _OTHER_WEIGHTS = ("consolidated*.safetensors", "adapter*.safetensors", "*.fp16.safetensors", "*.fp32.safetensors")
 
@@ -126,6 +127,7 @@ def select(repo_id: str, files: Sequence[RemoteFile], wanted: str | None, memory
     top = [f for f in files if "/" not in f.path]
     weights = _pick(SAFETENSORS, top) or ([] if choices else _pick(TORCH, top))
     configs = [f for f in files if f.path in _CONFIG_FILES or _TEMPLATE.fullmatch(f.path)]
+    configs += [f for f in top if f.path.endswith(".tiktoken")]
     if any(f.path == "modules.json" for f in configs):
         configs += _modules(files)
     if weights and any(f.path == "config.json" for f in configs):

@@ -9,6 +9,7 @@ from typing import Any
 from hearth.checkpoint.mapped import MAX_TOKENIZER_BYTES, read_json_object, read_text
 from hearth.checkpoint.tokenizer.guard import load_tokenizer
 from hearth.checkpoint.tokenizer.rows import fit_to_rows
+from hearth.checkpoint.tokenizer.spec import Added, Converted
 from hearth.checkpoint.tokenizer.special_tokens import (
     additional_tokens,
     named_tokens,
@@ -17,8 +18,7 @@ from hearth.checkpoint.tokenizer.special_tokens import (
 )
 from hearth.checkpoint.tokenizer.tekken import convert_tekken
 from hearth.checkpoint.tokenizer.vocab_files import (
-    Added,
-    Converted,
+    convert_rank_file,
     convert_tokenizer_model,
     convert_vocab_and_merges,
 )
@@ -26,6 +26,7 @@ from hearth.checkpoint.types import TokenizerSpec
 
 DEFAULT_TEMPLATE = "default"
 TEMPLATES_FOLDER = "additional_chat_templates"
+RANKS_FILE, RANKS_SUFFIX = "tiktoken.model", ".tiktoken"
 _MAX_TEMPLATE_BYTES = 1 << 20
 _MAX_TEMPLATES = 32
 
@@ -34,8 +35,8 @@ def hf_tokenizer(folder: Path, config: Mapping[str, Any], rows: int | None = Non
     """The tokenizer of a model folder; None where it has none.
 
     Args:
-        folder: holds tokenizer.json, or tokenizer.model, tekken.json, vocab.json and merges.txt, and beside them what
-            says how it is used.
+        folder: holds tokenizer.json, or tokenizer.model, tekken.json, tiktoken.model (or `*.tiktoken`), vocab.json and
+            merges.txt, and beside them what says how it is used.
         config: content of config.json.
         rows: of the model's embedding, where that is known.
 
@@ -85,12 +86,14 @@ def _read(folder: Path, config: Mapping[str, Any], settings: Mapping[str, Any]) 
     if (folder / "tokenizer.json").is_file():
         return Converted(read_text(folder / "tokenizer.json", MAX_TOKENIZER_BYTES))
     if (folder / "tokenizer.model").is_file():
-        return convert_tokenizer_model(folder / "tokenizer.model", _added_tokens(folder, settings))
+        return convert_tokenizer_model(folder / "tokenizer.model", settings, _added_tokens(folder, settings))
     if (folder / "tekken.json").is_file():
         return convert_tekken(folder / "tekken.json")
+    model_type = str(config.get("model_type", ""))
+    if ranks := rank_files(folder):
+        return convert_rank_file(ranks[0], model_type, settings, _added_tokens(folder, settings))
     vocab, merges = folder / "vocab.json", folder / "merges.txt"
     if vocab.is_file() and merges.is_file():
-        model_type = str(config.get("model_type", ""))
         return convert_vocab_and_merges(vocab, merges, model_type, settings, _added_tokens(folder, settings))
     return None
 
@@ -106,6 +109,12 @@ def _added_tokens(folder: Path, settings: Mapping[str, Any]) -> list[Added]:
         if key.isdecimal() and len(key) < 10 and isinstance(entry, dict) and isinstance(entry.get("content"), str):
             found[int(key)] = (int(key), entry["content"], entry.get("special") is not False)
     return [found[number] for number in sorted(found)]
+
+
+def rank_files(folder: Path) -> list[Path]:
+    """The lists of ranks in a model folder."""
+    found = [folder / RANKS_FILE, *sorted(folder.glob(f"*{RANKS_SUFFIX}"))]
+    return [path for path in found if path.is_file()]
 
 
 def template_files(folder: Path) -> list[Path]:

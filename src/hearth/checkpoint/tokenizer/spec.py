@@ -1,10 +1,25 @@
-"""What a tokenizer.json is made of: the document around a model, and its entries."""
+"""What a tokenizer.json is made of: the document around a model, and its entries; and what a made one comes with."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
+
+Added = tuple[int, str, bool]
+"""A token that was added to a vocabulary: id, text, special."""
+
+
+@dataclass(frozen=True)
+class Converted:
+    """A tokenizer.json made from older files, and what these say where no tokenizer_config.json does."""
+
+    json: str
+    special: Mapping[str, str] = field(default_factory=dict)
+    add_bos: bool = False
+    ends: tuple[int, ...] = ()
+    notices: tuple[str, ...] = ()
 
 
 def to_json(document: Mapping[str, Any]) -> str:

@@ -14,8 +14,7 @@ from typing import Any
 from hearth.checkpoint.mapped import MAX_TOKENIZER_BYTES, PULL_AGAIN, read_json_object
 from hearth.checkpoint.tokenizer.byte_level import byte_level_document
 from hearth.checkpoint.tokenizer.pretokenizers import PreTokenizer
-from hearth.checkpoint.tokenizer.spec import added_token, to_json
-from hearth.checkpoint.tokenizer.vocab_files import Converted
+from hearth.checkpoint.tokenizer.spec import Converted, added_token, to_json
 from hearth.checkpoint.tokenizer.vocabulary import MAX_PIECE_CHARS, byte_level, merges_by_score
 from hearth.errors import CorruptFile, Unsupported
 

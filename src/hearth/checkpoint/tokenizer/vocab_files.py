@@ -1,33 +1,20 @@
-"""The files of tokenizers from before tokenizer.json: `vocab.json` with `merges.txt`, and `tokenizer.model`."""
+"""The files of tokenizers from before tokenizer.json: `vocab.json` with `merges.txt`, `tokenizer.model`, and ranks."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hearth.checkpoint.mapped import MAX_TOKENIZER_BYTES, PULL_AGAIN, cannot_read, read_json_object, read_text
-from hearth.checkpoint.tokenizer.byte_level import LLAMA3_BOS, LLAMA3_EOS, byte_level_document, llama3_document
+from hearth.checkpoint.tokenizer.byte_level import byte_level_document
 from hearth.checkpoint.tokenizer.pretokenizers import PRE_TOKENIZERS, PreTokenizer
+from hearth.checkpoint.tokenizer.ranks import convert_ranks, llama3_or_named, looks_like_ranks, rank_kind
 from hearth.checkpoint.tokenizer.sentencepiece_model import read_sentencepiece
-from hearth.checkpoint.tokenizer.spec import added_token, to_json
+from hearth.checkpoint.tokenizer.spec import Added, Converted, added_token, to_json
 from hearth.checkpoint.tokenizer.spm import spm_document
 from hearth.errors import CorruptFile, Unsupported
-
-Added = tuple[int, str, bool]
-"""A token that was added to a vocabulary: id, text, special."""
-
-
-@dataclass(frozen=True)
-class Converted:
-    """A tokenizer.json made from older files, and what these say where no tokenizer_config.json does."""
-
-    json: str
-    special: Mapping[str, str] = field(default_factory=dict)
-    add_bos: bool = False
-    ends: tuple[int, ...] = ()
-    notices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -125,27 +112,33 @@ def _read_merges(path: Path, vocab: Mapping[str, int]) -> list[tuple[str, str]]:
     return list(merges)
 
 
-def convert_tokenizer_model(path: Path, added: Sequence[Added]) -> Converted:
-    """`tokenizer.model`: a SentencePiece model, or Llama 3's list of ranks.
+def convert_rank_file(path: Path, model_type: str, settings: Mapping[str, Any], added: Sequence[Added]) -> Converted:
+    """`tiktoken.model` and `*.tiktoken`: a list of ranks.
+
+    Args:
+        model_type: of config.json, for folders whose settings do not name a tokenizer class.
+        settings: content of tokenizer_config.json.
+        added: tokens that the authors added.
+
+    Raises:
+        CorruptFile: damaged, or it contradicts the added tokens.
+        Unsupported: a tokenizer class whose way to cut text Hearth does not know.
+        StorageError: the file cannot be opened.
+    """
+    return convert_ranks(_content(path), rank_kind(settings, model_type, path.name), added, path.name)
+
+
+def convert_tokenizer_model(path: Path, settings: Mapping[str, Any], added: Sequence[Added]) -> Converted:
+    """`tokenizer.model`: a SentencePiece model, or a list of ranks: Llama 3's where the settings name no other class.
 
     Raises:
         CorruptFile: damaged, or it contradicts the added tokens.
         Unsupported: a SentencePiece model of a kind that Hearth does not run.
         StorageError: the file cannot be opened.
     """
-    try:
-        if path.stat().st_size > MAX_TOKENIZER_BYTES:
-            raise CorruptFile(f"{path.name} is too large for a tokenizer.", hint=PULL_AGAIN)
-        data = path.read_bytes()
-    except OSError as error:
-        raise cannot_read(path, error) from error
-    if _looks_like_ranks(data):
-        named = {text: number for number, text, _ in added} or None
-        document, ids = llama3_document(data, named, path.name)
-        names = {"bos_token": LLAMA3_BOS, "eos_token": LLAMA3_EOS[0]}
-        special = {name: text for name, text in names.items() if text in ids}
-        ends = tuple(ids[text] for text in LLAMA3_EOS if text in ids)
-        return Converted(to_json(document), special, add_bos="bos_token" in special, ends=ends)
+    data = _content(path)
+    if looks_like_ranks(data):
+        return convert_ranks(data, llama3_or_named(settings, named=bool(added)), added, path.name)
     model, bos_id, eos_id = read_sentencepiece(data, path.name)
     known = len(model.pieces)
     model.extra.extend(entry for entry in added if entry[0] >= known)
@@ -154,7 +147,10 @@ def convert_tokenizer_model(path: Path, added: Sequence[Added]) -> Converted:
     return Converted(to_json(spm_document(model, path.name)), special, add_bos=bos_id is not None)
 
 
-def _looks_like_ranks(data: bytes) -> bool:
-    """A list of `base64 rank` lines is text; a SentencePiece model begins with the byte 0x0A of its first piece."""
-    first = data[:200].split(b"\n", 1)[0].split(b" ")
-    return len(first) == 2 and first[1].strip() == b"0"
+def _content(path: Path) -> bytes:
+    try:
+        if path.stat().st_size > MAX_TOKENIZER_BYTES:
+            raise CorruptFile(f"{path.name} is too large for a tokenizer.", hint=PULL_AGAIN)
+        return path.read_bytes()
+    except OSError as error:
+        raise cannot_read(path, error) from error
