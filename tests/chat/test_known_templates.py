@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from hearth.chat.known_templates import KNOWN, guess_template, known_template
@@ -52,14 +56,79 @@ EXPECTED = {
 }
 
 
-def render(name: str, messages: list[dict[str, str]]) -> str:
+def render(name: str, messages: list[dict[str, Any]], **variables: Any) -> str:
     template = ChatTemplate(known_template(name).source, special={"bos_token": "<s>", "eos_token": "</s>"})
-    return template.render(messages).text
+    return template.render(messages, **variables).text
 
 
 @pytest.mark.parametrize("name", EXPECTED)
 def test_published_prompts(name: str) -> None:
     assert render(name, [SYSTEM, *TURNS]) == EXPECTED[name]
+
+
+TOOL = {
+    "type": "function",
+    "function": {
+        "name": "get_weather",
+        "description": "Does it.",
+        "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+    },
+}
+CALL = {"id": "abcdefghi", "type": "function", "function": {"name": "get_weather", "arguments": {"city": "Paris"}}}
+TALK: list[dict[str, Any]] = [
+    SYSTEM,
+    *TURNS,
+    {"role": "assistant", "content": "", "tool_calls": [CALL]},
+    {"role": "tool", "tool_call_id": "abcdefghi", "name": "get_weather", "content": "20 degrees"},
+    {"role": "assistant", "content": "It is 20."},
+    {"role": "user", "content": "U3"},
+]
+TOOLS = f"[AVAILABLE_TOOLS][{json.dumps(TOOL)}][/AVAILABLE_TOOLS]"
+# As mistral-common 1.13 writes TALK.
+_HEAD = "<s>[SYSTEM_PROMPT]S[/SYSTEM_PROMPT]"
+_BY_ID = "</s>[TOOL_RESULTS]abcdefghi[TOOL_CONTENT]20 degrees[/TOOL_RESULTS]It is 20.</s>" + TOOLS + "[INST]U3[/INST]"
+_SAID = "[INST]U1[/INST]A1</s>[INST]U2[/INST][TOOL_CALLS]"
+WITH_TOOLS = {
+    "v7": f'{_HEAD}{_SAID}[{{"name": "get_weather", "arguments": {{"city": "Paris"}}, "id": "abcdefghi"}}]{_BY_ID}',
+    "v11": f'{_HEAD}{_SAID}get_weather[CALL_ID]abcdefghi[ARGS]{{"city": "Paris"}}{_BY_ID}',
+    "v13": (
+        f'{_HEAD}{TOOLS}{_SAID}get_weather[ARGS]{{"city": "Paris"}}</s>[TOOL_RESULTS]20 degrees[/TOOL_RESULTS]'
+        "It is 20.</s>[INST]U3[/INST]"
+    ),
+}
+
+
+@pytest.mark.parametrize("version", WITH_TOOLS)
+def test_mistrals_tools_stand_where_mistral_common_puts_them(version: str) -> None:
+    assert render(f"mistral-{version}-tekken", TALK, tools=[TOOL]) == WITH_TOOLS[version]
+    early = render(f"mistral-{version}-tekken", TALK[:6], tools=[TOOL])
+    assert early.index(TOOLS) < early.index("[INST]U2" if version != "v13" else "[INST]U1")
+
+
+@pytest.mark.reference
+@pytest.mark.parametrize("version", WITH_TOOLS)
+@pytest.mark.parametrize("count", [2, 4, 6, 8])
+def test_prompts_are_mistral_commons(version: str, count: int, tmp_path: Path) -> None:
+    common = pytest.importorskip("mistral_common")
+    from mistral_common.protocol.instruct.request import ChatCompletionRequest
+    from mistral_common.tokens.tokenizers.mistral import MistralTokenizer
+    from mistral_common.tokens.tokenizers.tekken import Tekkenizer
+
+    content = json.loads((Path(common.__file__).parent / "data/tekken_240911.json").read_text())
+    names = {entry["rank"]: str(entry["token_str"]) for entry in Tekkenizer.DEPRECATED_SPECIAL_TOKENS}
+    names |= {32: "[ARGS]", 33: "[CALL_ID]"} if version != "v7" else {}
+    content["config"]["version"] = version
+    content["special_tokens"] = [
+        {"rank": rank, "token_str": names.get(rank, f"<SPECIAL_{rank}>"), "is_control": True} for rank in range(1000)
+    ]
+    (tmp_path / "tekken.json").write_text(json.dumps(content))
+    function = {**CALL["function"], "arguments": json.dumps({"city": "Paris"})}  # type: ignore[dict-item]
+    talk = [{**m, "tool_calls": [{**CALL, "function": function}]} if "tool_calls" in m else m for m in TALK[:count]]
+    tokenizer = MistralTokenizer.from_file(str(tmp_path / "tekken.json"))
+    for tools in ([TOOL], None):
+        request = ChatCompletionRequest(messages=talk, tools=tools)
+        wanted = tokenizer.encode_chat_completion(request).text
+        assert render(f"mistral-{version}-tekken", TALK[:count], tools=tools) == wanted
 
 
 @pytest.mark.parametrize("name", [k.name for k in KNOWN])
@@ -87,6 +156,8 @@ def test_a_later_turn_begins_with_the_same_text(name: str) -> None:
         ({"<|user|>", "<|assistant|>", "<|end|>"}, "", "phi3"),
         ({"[INST]", "[/INST]", "▁the"}, "", "mistral-v3"),
         ({"[SYSTEM_PROMPT]", "[INST]", "[/INST]"}, "", "mistral-v7-tekken"),
+        ({"[SYSTEM_PROMPT]", "[INST]", "[ARGS]", "[CALL_ID]"}, "", "mistral-v11-tekken"),
+        ({"[SYSTEM_PROMPT]", "[INST]", "[ARGS]", "[CALL_ID]", "[THINK]"}, "", "mistral-v13-tekken"),
         (set(), "Llama-2-7B-Chat", "llama2"),
         (set(), "mistral-7b-instruct-v0.2.Q4_0", "mistral-v1"),
         (set(), "zephyr-7b-beta", "zephyr"),

@@ -436,6 +436,18 @@ def test_mistrals_tekken_json_is_a_tokenizer(tmp_path: Path) -> None:
     assert Tokenizer(spec).encode("[INST]é[/INST]", parse_special=True) == [1, 3, 215, 189, 4]
 
 
+@pytest.mark.parametrize(("version", "named"), [("v3", False), ("v7", True)])
+def test_older_tekken_json_files_leave_their_special_tokens_to_the_program(
+    tmp_path: Path, version: str, named: bool
+) -> None:
+    """Ids: mistral-common 1.13. Tokens of version 7 tell that a model takes a system prompt, so only that has them."""
+    config = {**tekken()["config"], "version": version}
+    tokenizer = Tokenizer(spec_of(tmp_path, tekken__json=tekken(special_tokens=None, config=config)))
+    assert tokenizer.encode("[INST]é[/INST]", parse_special=True) == [1, 3, 215, 189, 4]
+    assert [tokenizer.id_of(text) for text in ("[TOOL_CALLS]", "[SUFFIX]")] == [9, 16]
+    assert (tokenizer.id_of("[SYSTEM_PROMPT]") == 17) is named
+
+
 @pytest.mark.parametrize(
     ("changes", "error"),
     [

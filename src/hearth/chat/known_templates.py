@@ -65,6 +65,37 @@ def _inst(user: str, assistant: str, system: str = "") -> str:
     )
 
 
+def _tekken(tools_before: str, call: str, result: str, calls: tuple[str, str] = ("", "")) -> str:
+    """Mistral's formats from v7 on, as mistral-common writes them where the vocabulary is a tekken.json: no spaces.
+
+    Args:
+        tools_before: which of the user's messages the tools stand before: "first" or "last".
+        call: one of a turn's calls `c`, of the function `f`.
+        result: a message `m` with a result.
+        calls: what stands around all calls of a turn.
+    """
+    first = "{%- if at.user < 0 -%}" if tools_before == "first" else "{%- if true -%}"
+    return (
+        _SPLIT_SYSTEM
+        + "{{- bos_token -}}{%- if system -%}{{- '[SYSTEM_PROMPT]' + system + '[/SYSTEM_PROMPT]' -}}{%- endif -%}"
+        + "{%- set at = namespace(user=-1) -%}{%- for m in turns -%}{%- if m.role == 'user' -%}"
+        + first
+        + "{%- set at.user = loop.index0 -%}{%- endif -%}{%- endif -%}{%- endfor -%}"
+        + "{%- for m in turns -%}{%- if m.role == 'user' -%}{%- if tools and loop.index0 == at.user -%}"
+        + "{{- '[AVAILABLE_TOOLS]' + tools | tojson + '[/AVAILABLE_TOOLS]' -}}{%- endif -%}"
+        + "{{- '[INST]' + m.content + '[/INST]' -}}{%- elif m.role == 'tool' -%}"
+        + result
+        + "{%- else -%}{{- m.content -}}{%- if m.tool_calls -%}"
+        + calls[0]
+        + "{%- for c in m.tool_calls -%}{%- set f = c.function -%}"
+        + call
+        + "{%- endfor -%}"
+        + calls[1]
+        + "{%- endif -%}{{- eos_token -}}{%- endif -%}{%- endfor -%}"
+    )
+
+
+_RESULT_BY_ID = "{{- '[TOOL_RESULTS]' + m.tool_call_id + '[TOOL_CONTENT]' + m.content + '[/TOOL_RESULTS]' -}}"
 _LLAMA2 = _SPLIT_SYSTEM + (
     "{%- for m in turns -%}{%- if m.role == 'assistant' -%}{{- ' ' + m.content | trim + ' ' + eos_token -}}{%- else -%}"
     "{%- set text = '<<SYS>>\\n' + system + '\\n<</SYS>>\\n\\n' + m.content if system and loop.first else m.content -%}"
@@ -167,11 +198,31 @@ KNOWN: tuple[KnownTemplate, ...] = (
         tokens=("[SYSTEM_PROMPT]", "[INST]", "▁the"),
     ),
     KnownTemplate(
+        "mistral-v13-tekken",
+        _tekken(
+            "first",
+            "{{- '[TOOL_CALLS]' + f.name + '[ARGS]' + f.arguments | tojson -}}",
+            "{{- '[TOOL_RESULTS]' + m.content + '[/TOOL_RESULTS]' -}}",
+        ),
+        tokens=("[SYSTEM_PROMPT]", "[INST]", "[ARGS]", "[THINK]"),
+    ),
+    KnownTemplate(
+        "mistral-v11-tekken",
+        _tekken(
+            "last",
+            "{{- '[TOOL_CALLS]' + f.name + '[CALL_ID]' + c.id + '[ARGS]' + f.arguments | tojson -}}",
+            _RESULT_BY_ID,
+        ),
+        tokens=("[SYSTEM_PROMPT]", "[INST]", "[ARGS]", "[CALL_ID]"),
+    ),
+    KnownTemplate(
         "mistral-v7-tekken",
-        _inst(
-            "{{- '[INST]' + text + '[/INST]' -}}",
-            "{{- m.content + eos_token -}}",
-            "{{- '[SYSTEM_PROMPT]' + system + '[/SYSTEM_PROMPT]' -}}",
+        _tekken(
+            "last",
+            "{{- {'name': f.name, 'arguments': f.arguments, 'id': c.id} | tojson -}}"
+            "{%- if not loop.last -%}{{- ', ' -}}{%- endif -%}",
+            _RESULT_BY_ID,
+            ("{{- '[TOOL_CALLS][' -}}", "{{- ']' -}}"),
         ),
         tokens=("[SYSTEM_PROMPT]", "[INST]"),
     ),

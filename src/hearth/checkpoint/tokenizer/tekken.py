@@ -1,6 +1,7 @@
 """Mistral's `tekken.json`: byte-level BPE by ranks, with the special tokens before them.
 
-Source of the format: mistral-common, and its conversion in transformers 5 (MistralConverter).
+Source of the format, and of the names that files of versions 3 and 7 leave out: mistral-common; and its conversion in
+transformers 5 (MistralConverter).
 """
 
 from __future__ import annotations
@@ -20,6 +21,14 @@ from hearth.errors import CorruptFile, Unsupported
 
 BOS, EOS = "<s>", "</s>"
 _MAX_SPECIAL = 1 << 16
+# The special tokens of files that do not list them. A program tells from these how the model was trained to chat, so
+# those that came with version 7 are not in the older ones.
+_V3 = (
+    *("<unk>", "<s>", "</s>", "[INST]", "[/INST]", "[AVAILABLE_TOOLS]", "[/AVAILABLE_TOOLS]", "[TOOL_RESULTS]"),
+    *("[/TOOL_RESULTS]", "[TOOL_CALLS]", "[IMG]", "<pad>", "[IMG_BREAK]", "[IMG_END]", "[PREFIX]", "[MIDDLE]"),
+    "[SUFFIX]",
+)
+_UNLISTED = {"v3": _V3, "v7": (*_V3, "[SYSTEM_PROMPT]", "[/SYSTEM_PROMPT]", "[TOOL_CONTENT]")}
 
 
 def convert_tekken(path: Path) -> Converted:
@@ -27,7 +36,7 @@ def convert_tekken(path: Path) -> Converted:
 
     Raises:
         CorruptFile: the file is damaged.
-        Unsupported: an old one, that does not list its special tokens.
+        Unsupported: one that does not list its special tokens, of a version where that is not known.
         StorageError: it cannot be opened.
     """
     content = read_json_object(path, MAX_TOKENIZER_BYTES)
@@ -54,10 +63,12 @@ def convert_tekken(path: Path) -> Converted:
 
 def _special_tokens(given: Any, config: Mapping[str, Any], source: str) -> dict[str, int]:
     """Ids by text: those listed, and a name for each number that no listed one has."""
+    if given is None and (names := _UNLISTED.get(str(config.get("version")))):
+        given = [{"rank": rank, "token_str": name} for rank, name in enumerate(names)]
     if not isinstance(given, list):
         raise Unsupported(
             f"{source} does not list its special tokens.",
-            why="Older files leave them to the program.",
+            why=f"Only versions {' and '.join(_UNLISTED)} are known without; its own is {config.get('version')!s:.40}.",
             hint="Look for the same model with a tokenizer.json, or as a GGUF file.",
         )
     count = config.get("default_num_special_tokens", len(given))
