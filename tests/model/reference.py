@@ -64,6 +64,8 @@ def _read_rows(checkpoint: Checkpoint, source: WeightSource) -> Array:
     values = read_tensor(checkpoint, source.tensor)
     if values.ndim == 3:
         values = values.reshape(-1, values.shape[-1])
+    if source.fold > 1:
+        values = values.reshape(len(values) * source.fold, -1)
     if source.rows is not None:
         values = values[slice(*source.rows)]
     return values if source.order is None else values[source.order]

@@ -101,12 +101,12 @@ def _row_source(name: str, source: Source, checkpoint: Checkpoint, number: int =
             stored = read_f32(RowSource.of(checkpoint, part.tensor, own))
             turned = np.ascontiguousarray(stored[:, part.columns].T)
             return RowSource(name, "f32", turned.reshape(-1).view(np.uint8), turned.shape)
-        return RowSource.of(checkpoint, part.tensor, part.rows, part.order)
+        return RowSource.of(checkpoint, part.tensor, part.rows, part.order, part.fold)
     if isinstance(source, ComputedWeight):
         values = _computed(source, checkpoint)
         matrix = (values.shape[0], values.size // values.shape[0]) if values.ndim > 1 else values.shape
         return RowSource(name, "f32", values.reshape(-1).view(np.uint8), matrix)
-    return RowSource.of(checkpoint, source.tensor, source.rows, source.order)
+    return RowSource.of(checkpoint, source.tensor, source.rows, source.order, source.fold)
 
 
 def _computed(source: ComputedWeight, checkpoint: Checkpoint) -> NDArray[np.float32]:

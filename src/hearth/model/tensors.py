@@ -37,6 +37,7 @@ class Fused:
             the last, as `groups` by what the model calls it.
         skip: so many rows before them belong to none.
         transposed: it is stored as `[in, out]`.
+        beside: a row of it is a row of each parameter, side by side.
     """
 
     tensor: str
@@ -45,6 +46,7 @@ class Fused:
     runs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     skip: int = 0
     transposed: bool = False
+    beside: bool = False
 
 
 @dataclass(frozen=True)
@@ -153,6 +155,9 @@ def map_tensors(
         if ".E." in fused.tensor:
             sources[parameter] = _rows_of_their_own(fused.tensor, shape, find)
             continue
+        if fused.beside:
+            sources[parameter] = _beside(checkpoint, parameter, fused, shape, find)
+            continue
         rows, stored = _rows(parameter, fused, shapes, counts or {})
         tensor = find(fused.tensor, stored)
         if checkpoint.tensors[tensor].shape != stored:
@@ -201,6 +206,15 @@ def _shares(checkpoint: Checkpoint, tensors: list[str | None], whole: tuple[int,
 
 def _of_rows(compute: Callable[[NDArray[np.float32]], NDArray[np.float32]]) -> Callable[..., NDArray[np.float32]]:
     return lambda *parts: compute(parts[0] if len(parts) == 1 else np.concatenate(parts))
+
+
+def found(parameter: str, rules: Rules, names: Mapping[str, str]) -> str | None:
+    """The tensor of a file that a parameter is, or is made of; None where the file has none.
+
+    Args: as `map_tensors`, `names` as `names_of` gives them.
+    """
+    rule = _find(parameter, rules, names)
+    return names.get(_of_expert(rule if isinstance(rule, str) else rule.tensor, 0))
 
 
 def _find(parameter: str, rules: Rules, names: Mapping[str, str]) -> One:
@@ -275,6 +289,22 @@ def _stack(
         ranges = ((start + rows.start, start + rows.stop) for start in starts)
         return StackedWeight(tuple(WeightSource(tensor, each) for each in ranges))
     return StackedWeight(tuple(WeightSource(tensor, (start, start + stored[0]), rows) for start in starts))
+
+
+def _beside(
+    checkpoint: Checkpoint,
+    parameter: str,
+    rule: Fused,
+    shape: tuple[int, ...],
+    find: Callable[[str, tuple[int, ...]], str],
+) -> Source:
+    """One of several matrices of one shape that lie side by side: one of so many parts of each row of the tensor."""
+    count, (rows, columns) = len(rule.parts), shape
+    tensor = find(rule.tensor, (rows, count * columns))
+    order = np.arange(rule.parts.index(parameter.rpartition(".")[2]), count * rows, count, dtype=np.int64)
+    if checkpoint.tensors[tensor].reader is not None:  # which makes whole rows
+        return ComputedWeight((tensor,), lambda values: values.reshape(count * rows, columns)[order])
+    return WeightSource(tensor, None, order, count)
 
 
 def _rows_of_their_own(

@@ -22,11 +22,13 @@ class WeightSource:
         rows: half-open range of its rows (fused projections are split by it); None: all.
         order: row i of the parameter is row `order[i]` of that range (undoing the interleaving of q and k
             heads, choosing the rows of one of several parameters that take turns); None: as they are.
+        fold: each row of the tensor counts as so many rows, one after the other.
     """
 
     tensor: str
     rows: tuple[int, int] | None = None
     order: NDArray[np.int64] | None = None
+    fold: int = 1
 
 
 @dataclass(frozen=True)

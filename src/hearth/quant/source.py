@@ -54,10 +54,13 @@ class RowSource:
         tensor: str,
         rows: tuple[int, int] | None = None,
         order: NDArray[np.int64] | None = None,
+        fold: int = 1,
     ) -> RowSource:
         """Rows of the tensor called `tensor` of a checkpoint (the fields of a `model.weights.WeightSource`)."""
         info = checkpoint.tensors[tensor]
         stored = (math.prod(info.shape[:-1]), info.shape[-1]) if len(info.shape) > 2 else info.shape
+        if fold > 1:
+            stored = (stored[0] * fold, stored[1] // fold)
         return cls(tensor, info.dtype, checkpoint.raw(tensor), stored, rows, order, info.factor, info.reader)
 
     def __post_init__(self) -> None:

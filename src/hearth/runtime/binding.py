@@ -108,6 +108,7 @@ class Batch(_Sized):
         ("layer_input", c_void_p),
         ("state_from", c_void_p),
         ("state_to", c_void_p),
+        ("hidden", c_void_p),
     ]
 
 

@@ -114,7 +114,8 @@ class SplitTextSession:
         self.num_pages, self.num_slots = num_pages, num_slots
         # Functions are the first part's, but what a forward gives the second has.
         ends = self.second.info
-        self.info: TextInfo = replace(TextInfo.of(model.info), outputs=ends.outputs, likeliest=ends.likeliest)
+        both = TextInfo.of(model.info)
+        self.info: TextInfo = replace(both, outputs=ends.outputs, likeliest=ends.likeliest, predicts=False)
 
     @property
     def threads(self) -> int:

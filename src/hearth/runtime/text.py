@@ -25,6 +25,8 @@ OUTPUTS = ("logits", "argmax", "hidden")
 """What a forward of a language model computes unless it is told what is wanted; on a GPU it may also tell the
 `likeliest` tokens of each row."""
 
+_HIDDEN = "hidden_states"  # input of the function that predicts further tokens
+
 _INT32 = np.iinfo(np.int32)
 _I32: np.dtype[Any] = np.dtype(np.int32)
 _F32: np.dtype[Any] = np.dtype(np.float32)
@@ -56,6 +58,7 @@ class TextInfo:
         embedder: the function that makes such embeddings; "": there is none.
         outputs: which of `logits`, `argmax`, `hidden`, `likeliest` the plan gives.
         likeliest: how many of the likeliest tokens of a row a forward can tell by themselves; 0: it is the row or none.
+        predicts: it has a block that predicts further tokens from hidden states.
     """
 
     vocab_size: int
@@ -78,13 +81,15 @@ class TextInfo:
     embedder: str
     outputs: tuple[str, ...]
     likeliest: int
+    predicts: bool
     _model: ModelInfo
     _function: FunctionInfo
 
     @classmethod
     def of(cls, info: ModelInfo) -> TextInfo:
         """Raises UsageError where it is not of a language model."""
-        function = next((each for each in info.functions.values() if each.door == "text"), None)
+        functions = [each for each in info.functions.values() if each.door == "text"]
+        function = next((each for each in functions if _HIDDEN not in each.inputs), None)
         if function is None:
             raise UsageError(
                 "This model is no language model: it takes no tokens.",
@@ -92,6 +97,7 @@ class TextInfo:
             )
         most = {name: high for name, (_, high) in info.symbols.items()}
         hidden = function.outputs.get("hidden")
+        whole = (info.layers.first, info.layers.end) == (0, info.layers.count)
         return cls(
             vocab_size=_count(function, "token_ids"),
             hidden_size=hidden.most[1] if hidden else 0,
@@ -113,6 +119,7 @@ class TextInfo:
             embedder=next((each.name for each in info.functions.values() if list(each.outputs) == ["embeddings"]), ""),
             outputs=tuple(function.outputs),
             likeliest=function.outputs["likeliest"].most[1] // 2 if "likeliest" in function.outputs else 0,
+            predicts=whole and any(_HIDDEN in each.inputs for each in functions),
             _model=info,
             _function=function,
         )
@@ -136,13 +143,17 @@ class TextInfo:
         most."""
         # A session never has longer rows than it has pages.
         columns = min(self.max_block_table_stride, num_pages)
-        table = self._function.inputs["block_table"]
-        inputs = self._function.most_input_bytes - round_up(table.most_bytes) + round_up(4 * self.max_seqs * columns)
-        others = (each.most_input_bytes for each in self._model.functions.values() if each is not self._function)
+        inputs = 0
+        for each in self._model.functions.values():
+            size = each.most_input_bytes
+            if each.door == "text":
+                table = each.inputs["block_table"]
+                size += round_up(4 * self.max_seqs * columns) - round_up(table.most_bytes)
+            inputs = max(inputs, size)
         rows = round_up(self.max_seqs)
         fixed = self._model.fixed_bytes(threads)
         states = self.kv_bytes_per_page * num_pages + self.state_bytes_per_slot * num_slots
-        return fixed + states + max(inputs, *others, 0) + rows
+        return fixed + states + inputs + rows
 
 
 def _count(function: FunctionInfo, name: str) -> int:
@@ -236,6 +247,7 @@ class TextSession(Session):
         layer_input: NDArray[np.float32] | None = None,
         state_from: ArrayLike | None = None,
         state_to: ArrayLike | None = None,
+        hidden: NDArray[np.float32] | None = None,
     ) -> ForwardResult:
         """Runs the model over a batch of tokens of any mixture of sequences.
 
@@ -262,6 +274,9 @@ class TextSession(Session):
                 begins here. For a model with slots, and only for that.
             state_to: (n,) the slot that the state after each token is written to, or -1. A sequence reads before it
                 writes; it must write no slot that another one reads or writes.
+            hidden: float32 (n, hidden_size). Given, the block runs that predicts further tokens
+                (`TextInfo.predicts`), over the same pages and without slots: each token stands at the position of the
+                one before it, whose hidden state this is, and what comes out is said of the token after it.
 
         Raises:
             UsageError: a number is out of range; nothing was computed.
@@ -321,6 +336,13 @@ class TextSession(Session):
                     f"layer_input must be float32 {shape}, in one piece.", why="It has a row for each token."
                 )
             batch.layer_input = address(layer_input)
+        if hidden is not None:
+            shape = (ids.size, self.info.hidden_size)
+            if not self.info.predicts:
+                raise UsageError("This model has no block that predicts further tokens.")
+            if hidden.dtype != _F32 or hidden.shape != shape or not hidden.flags.c_contiguous:
+                raise UsageError(f"hidden must be float32 {shape}, in one piece.", why="It has a row for each token.")
+            batch.hidden = address(hidden)
         output = binding.Output()
         status = handle.library.hearth_forward(handle.pointer, ctypes.byref(batch), ctypes.byref(output))
         try:

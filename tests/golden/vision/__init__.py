@@ -70,8 +70,8 @@ CASES = [Case(recipe) for recipe in RECIPES]
 
 
 def write_safetensors(path: Path, tensors: dict[str, NDArray[np.generic]]) -> None:
-    """A safetensors file; f32 values as f32."""
-    kinds = {"float32": "F32", "int64": "I64", "int32": "I32"}
+    """A safetensors file."""
+    kinds = {"float32": "F32", "float16": "F16", "int64": "I64", "int32": "I32"}
     header, begin = {}, 0
     for name, value in tensors.items():
         offsets = [begin, begin + value.nbytes]

@@ -50,6 +50,8 @@ RUNS, STATE_TO = "runs", "state_to"
 """Inputs of a model with recurrent state: i32 (runs, 4), for each sequence its first token in the batch, how many it
 has and the slot with the state before them, -1 where it begins; and i32 (tokens,), the slot that the state after each
 token is written to, or -1."""
+HIDDEN_STATES = "hidden_states"
+"""Input of a block that predicts further tokens: f32 (tokens, hidden), of the token before each."""
 SLOTS = "slots"
 """The symbol that counts slots of recurrent state: of all layers of one sequence."""
 LAST_SEEN = "last_seen"
@@ -65,12 +67,14 @@ class Extras:
         ahead: some tokens see others that come after them: those of a picture see all of it.
         rope_streams: positions that a token turns by; with 1 it is the one in its sequence.
         state: it has recurrent state.
+        hidden: it is a block that takes hidden states beside tokens.
     """
 
     embeddings: bool = False
     ahead: bool = False
     rope_streams: int = 1
     state: bool = False
+    hidden: bool = False
 
 
 NO_EXTRAS = Extras()
@@ -88,6 +92,8 @@ def inputs(vocab_size: int, limits: Limits, extras: Extras = NO_EXTRAS) -> tuple
         made += [Input(RUNS, "int32"), Input(STATE_TO, "int32")]
     if extras.embeddings:
         made += [Input(EMBEDDINGS, "float32"), Input(EMBEDDED_TOKENS, "int32")]
+    if extras.hidden:
+        made.append(Input(HIDDEN_STATES, "float32"))
     return tuple(made)
 
 

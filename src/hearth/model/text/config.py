@@ -122,6 +122,25 @@ class ExpertsConfig:
 
 
 @dataclass(frozen=True)
+class PredictorConfig:
+    """A block behind the layers that predicts one token more (multi-token prediction, DeepSeek 3): of the embedding of
+    a token and the hidden state of the one before it, after the final norm, each normalised and multiplied by a matrix,
+    it makes the hidden state of that token's place, of which the head makes logits.
+
+    Attributes:
+        layer: what it computes between.
+        chains: what it takes of itself in place of the model's hidden states, to predict further: `normed`, what its
+            head reads (Qwen 3.5), or `residual`, before the norm (DeepSeek 3, GLM 4.5).
+        own_embedding, own_head: it has matrices of its own in place of the model's.
+    """
+
+    layer: LayerConfig
+    chains: Literal["normed", "residual"]
+    own_embedding: bool = False
+    own_head: bool = False
+
+
+@dataclass(frozen=True)
 class DecoderConfig:
     """Shape and arithmetic of one decoder-only model.
 
@@ -165,6 +184,7 @@ class DecoderConfig:
         logit_scale: multiplies the logits (Granite 1 / logits_scaling).
         tied_embeddings: the head is the embedding matrix.
         head_bias: a vector is added to the logits (Phi-2).
+        predictor: a block that predicts a further token, if the file has one.
     """
 
     family: str
@@ -211,6 +231,12 @@ class DecoderConfig:
     logit_scale: float = 1.0
     tied_embeddings: bool = False
     head_bias: bool = False
+    predictor: PredictorConfig | None = None
+
+    @property
+    def blocks(self) -> tuple[LayerConfig, ...]:
+        """The layers and, as the next one, what predicts further tokens."""
+        return self.layers if self.predictor is None else (*self.layers, self.predictor.layer)
 
     def placement(self, layer: LayerConfig) -> NormPlacement:
         """Where the norms of a layer are."""

@@ -33,6 +33,7 @@ from hearth.model.ops import (
 from hearth.model.text.batch import (
     EMBEDDED_TOKENS,
     EMBEDDINGS,
+    HIDDEN_STATES,
     LAST_SEEN,
     NO_EXTRAS,
     ROPE_POSITIONS,
@@ -44,7 +45,7 @@ from hearth.model.text.batch import (
 )
 from hearth.model.text.config import DecoderConfig, ExpertsConfig, LayerConfig, RopeConfig
 from hearth.model.text.kv_cache import ITEM_BYTES, attending, block_bytes, padded_head, slot_bytes
-from hearth.model.text.parameters import ALIBI, XIELU, parameter_shapes, rope_parameter
+from hearth.model.text.parameters import ALIBI, XIELU, is_predictors, parameter_shapes, rope_parameter
 
 _ACTIVATIONS = {**ACTIVATIONS, "relu2": op.nn.relu}  # and squared
 QUICK_GELU = 1.702
@@ -58,10 +59,19 @@ def build(config: DecoderConfig, kv_dtype: str = "float16", extras: Extras = NO_
     Args:
         extras: what it takes beside tokens.
     """
-    return _Builder(config, kv_dtype, extras).build()
+    return Builder(config, kv_dtype, extras).build()
 
 
-class _Builder:
+class Builder:
+    """Writes one function of a decoder: the whole of its layers, or what a subclass makes of some.
+
+    Attributes:
+        name: of the function.
+        inputs, params, states: its parameters, by name.
+    """
+
+    name = "forward"
+
     def __init__(self, config: DecoderConfig, kv_dtype: str, extras: Extras) -> None:
         self.c = config
         self.bb = relax.BlockBuilder()
@@ -87,14 +97,19 @@ class _Builder:
             count = tirx.Var(EMBEDDINGS, "int64")
             self.inputs[EMBEDDINGS] = relax.Var(EMBEDDINGS, f32_tensor(count, config.hidden_size))
             self.inputs[EMBEDDED_TOKENS] = relax.Var(EMBEDDED_TOKENS, relax.TensorType([count], "int32"))
-        self.params = {name: relax.Var(name, f32_tensor(*shape)) for name, shape in parameter_shapes(config).items()}
+        if extras.hidden:
+            self.inputs[HIDDEN_STATES] = relax.Var(HIDDEN_STATES, f32_tensor(self.n, config.hidden_size))
+        shapes = {name: shape for name, shape in parameter_shapes(config).items() if self.uses(name)}
+        self.params = {name: relax.Var(name, f32_tensor(*shape)) for name, shape in shapes.items()}
         for i, rope in enumerate(config.ropes):
             self.params[rope_parameter(i)] = relax.Var(rope_parameter(i), f32_tensor(len(rope.inv_freq)))
         if config.alibi:
             self.params[ALIBI] = relax.Var(ALIBI, f32_tensor(len(config.alibi)))
         self.states: dict[str, Any] = {}
         for number in attending(config):
-            layer = config.layers[number]
+            if not self.uses(f"layers.{number}.k_pages"):
+                continue
+            layer = config.blocks[number]
             hp, heads = padded_head(config.head_dim_of(layer)), config.num_kv_heads_of(layer)
             for kind in "kv":
                 name = f"layers.{number}.{kind}_pages"
@@ -102,7 +117,12 @@ class _Builder:
                 self.states[name] = relax.Var(name, relax.TensorType(shape, kv_dtype))
         slots = tirx.Var(SLOTS, "int64")
         for name, size in slot_bytes(config).items():
-            self.states[name] = relax.Var(name, f32_tensor(slots, size // 4))
+            if self.uses(name):
+                self.states[name] = relax.Var(name, f32_tensor(slots, size // 4))
+
+    def uses(self, name: str) -> bool:
+        """Whether the function has this parameter or state of the decoder."""
+        return not is_predictors(name, self.c)
 
     def emit(self, value: Any) -> Any:
         return self.bb.emit(value)
@@ -131,39 +151,56 @@ class _Builder:
         return self.emit(layer_norm(x, weight, bias, c.norm_eps))
 
     def build(self) -> Any:
-        c, bb = self.c, self.bb
+        """The IRModule with this function alone."""
+        bb = self.bb
         all_params = [*self.inputs.values(), *self.params.values(), *self.states.values()]
-        with bb.function("forward", all_params, attrs={"num_input": len(self.inputs)}):
+        with bb.function(self.name, all_params, attrs={"num_input": len(self.inputs)}):
             with bb.dataflow():
-                x = self.emit(op.take(self.params["embed"], self.inputs["token_ids"], axis=0))
-                x = self.scaled(x, c.embedding_scale)
-                if c.position_table:
-                    place = self.emit(op.take(self.params["position_embed"], self.inputs["positions"], axis=0))
-                    x = self.emit(op.add(x, place))
-                if c.embedding_norm:
-                    x = self.norm(x, "embed_norm")
-                if self.embeddings:
-                    x = self.emit(replace_rows(x, self.inputs[EMBEDDINGS], self.inputs[EMBEDDED_TOKENS]))
-                tables = [self.table(i, rope) for i, rope in enumerate(c.ropes)]
-                given = self.given(x) if c.layer_embedding else []
-                for i, layer in enumerate(c.layers):
-                    x = self.block(i, layer, x, tables)
-                    if c.layer_embedding:
-                        x = self.add_given(i, x, given[i])
-                    if c.layer_scale:
-                        x = self.emit(op.multiply(x, self.params[f"layers.{i}.scale"]))
-                hidden = self.norm(x, "norm")
-                rows = self.emit(op.take(hidden, self.inputs["logit_rows"], axis=0))
-                bias = "head_bias" if c.head_bias else None
-                logits = self.linear(rows, "embed" if c.tied_embeddings else "head", bias)
-                logits = self.scaled(logits, c.logit_scale)
-                if c.logit_softcap is not None:
-                    cap = relax.const(c.logit_softcap, "float32")
-                    logits = self.emit(op.multiply(self.emit(op.tanh(self.emit(op.divide(logits, cap)))), cap))
-                best = self.emit(op.argmax(logits, axis=1))
-                out = bb.emit_output(relax.Tuple([logits, best, hidden]))
+                out = bb.emit_output(relax.Tuple(list(self.results())))
             bb.emit_func_output(out)
         return bb.get()
+
+    def results(self) -> tuple[Any, Any, Any]:
+        """Logits, the token of the largest, and hidden states."""
+        c = self.c
+        x = self.embedded("embed")
+        if c.position_table:
+            place = self.emit(op.take(self.params["position_embed"], self.inputs["positions"], axis=0))
+            x = self.emit(op.add(x, place))
+        if c.embedding_norm:
+            x = self.norm(x, "embed_norm")
+        if self.embeddings:
+            x = self.emit(replace_rows(x, self.inputs[EMBEDDINGS], self.inputs[EMBEDDED_TOKENS]))
+        tables = self.tables()
+        given = self.given(x) if c.layer_embedding else []
+        for i, layer in enumerate(c.layers):
+            x = self.block(i, layer, x, tables)
+            if c.layer_embedding:
+                x = self.add_given(i, x, given[i])
+            if c.layer_scale:
+                x = self.emit(op.multiply(x, self.params[f"layers.{i}.scale"]))
+        hidden = self.norm(x, "norm")
+        return *self.headed(hidden, "embed" if c.tied_embeddings else "head"), hidden
+
+    def embedded(self, table: str) -> Any:
+        """What a table has for the tokens."""
+        x = self.emit(op.take(self.params[table], self.inputs["token_ids"], axis=0))
+        return self.scaled(x, self.c.embedding_scale)
+
+    def headed(self, hidden: Any, head: str) -> tuple[Any, Any]:
+        """Logits of the rows that are wanted, and the token of the largest."""
+        c = self.c
+        rows = self.emit(op.take(hidden, self.inputs["logit_rows"], axis=0))
+        logits = self.linear(rows, head, "head_bias" if c.head_bias else None)
+        logits = self.scaled(logits, c.logit_scale)
+        if c.logit_softcap is not None:
+            cap = relax.const(c.logit_softcap, "float32")
+            logits = self.emit(op.multiply(self.emit(op.tanh(self.emit(op.divide(logits, cap)))), cap))
+        return logits, self.emit(op.argmax(logits, axis=1))
+
+    def tables(self) -> list[Any]:
+        """Of each rotation."""
+        return [self.table(i, rope) for i, rope in enumerate(self.c.ropes)]
 
     def given(self, x: Any) -> list[tuple[Any, Any]]:
         """What each layer is given beside its input, (n, layer_embedding): of the tokens' embedding x, and its part of
@@ -332,7 +369,7 @@ class _Builder:
 class _LayerParts:
     """What the mixer of a layer is built of (`mixers.Parts`)."""
 
-    def __init__(self, builder: _Builder, prefix: str) -> None:
+    def __init__(self, builder: Builder, prefix: str) -> None:
         self._builder, self._prefix = builder, prefix
         self.epsilon = builder.c.norm_eps
         self.runs, self.state_to = builder.inputs[RUNS], builder.inputs[STATE_TO]

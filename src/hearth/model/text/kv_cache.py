@@ -43,8 +43,8 @@ def padded_head(head_dim: int) -> int:
 
 
 def attending(config: DecoderConfig) -> list[int]:
-    """The layers that have keys and values of their own."""
-    return [i for i, layer in enumerate(config.layers) if layer.attends and layer.reads is None]
+    """The layers that have keys and values of their own, that which predicts further tokens among them."""
+    return [i for i, layer in enumerate(config.blocks) if layer.attends and layer.reads is None]
 
 
 def slot_bytes(config: DecoderConfig) -> dict[str, int]:
@@ -61,6 +61,6 @@ def kv_page_bytes(config: DecoderConfig, kv_dtype: str) -> dict[str, int]:
     """Bytes of one page (`PAGE_TOKENS` tokens) of each region of keys or values, by its name."""
     sizes: dict[str, int] = {}
     for i in attending(config):
-        hp, heads = padded_head(config.head_dim_of(config.layers[i])), config.num_kv_heads_of(config.layers[i])
+        hp, heads = padded_head(config.head_dim_of(config.blocks[i])), config.num_kv_heads_of(config.blocks[i])
         sizes |= {f"layers.{i}.{kind}_pages": heads * block_bytes(kind, kv_dtype, hp) for kind in "kv"}
     return sizes

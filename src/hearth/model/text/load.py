@@ -17,15 +17,15 @@ from hearth.errors import Unsupported, UsageError
 from hearth.model.kinds import TEXT, refuse_other_kinds
 from hearth.model.other_kinds import kind_of_architecture, refuse_other_heads
 from hearth.model.settings import Settings, shown
-from hearth.model.tensors import Places, Rule, map_tensors
-from hearth.model.text.config import DecoderConfig
+from hearth.model.tensors import Places, Rule, found, map_tensors, names_of
+from hearth.model.text.config import DecoderConfig, PredictorConfig
 from hearth.model.text.families import FAMILIES, Family
-from hearth.model.text.families.base import num_layers
+from hearth.model.text.families.base import MAX_LAYERS, num_layers
 from hearth.model.text.metadata import gguf_settings
 from hearth.model.text.missing import missing
 from hearth.model.text.mixers.delta_net import DeltaNet
 from hearth.model.text.names import ALWAYS_IGNORED, HF_MODEL, READ_WITH_CONFIG, ROTATED, uninterleave
-from hearth.model.text.parameters import parameter_shapes
+from hearth.model.text.parameters import is_predictors, parameter_shapes
 from hearth.model.weights import Source, times
 
 if TYPE_CHECKING:
@@ -86,6 +86,7 @@ def load_decoder(checkpoint: Checkpoint, *, context: int | None = None) -> Loade
             norm_bias=settings.flag("norm_bias"),
             head_bias=settings.flag("head_bias"),
         )
+        config = _with_predictor(config, family, checkpoint, {name: name for name in checkpoint.tensors})
         said = family.from_metadata(settings)
         shapes = {name: shape for name, shape in parameter_shapes(config).items() if name not in said}
         # Of the layers that are counted, those behind the model's own predict further tokens.
@@ -108,12 +109,17 @@ def load_decoder(checkpoint: Checkpoint, *, context: int | None = None) -> Loade
         # A file may keep the one matrix under the one name, the other, or both.
         rules = {**rules, "embed": (_only(rules["embed"]), _only(rules["head"]))}
         ignored = (*ignored, "lm_head.weight", "*.lm_head.weight")
-    places = Places(
-        prefixes=family.hf_prefixes,
-        base_prefix=HF_MODEL,
-        outside_base=("lm_head.",),
-        ignored=(*ALWAYS_IGNORED, *ignored),
+    block, names_of_block = (
+        f"{HF_MODEL}layers.{config.num_layers}.",
+        family.predictor.hf_names if family.predictor else (),
     )
+    places = Places(
+        prefixes=(*family.hf_prefixes, *((own, block + usual) for own, usual in names_of_block)),
+        base_prefix=HF_MODEL,
+        outside_base=("lm_head.", block),
+        ignored=(*ALWAYS_IGNORED, *ignored, *_beyond(config, family, checkpoint.config)),
+    )
+    config = _with_predictor(config, family, checkpoint, names_of(checkpoint, places))
     order = _stored_order(family, "safetensors", config)
     shapes = parameter_shapes(config)
     sources, unused = map_tensors(checkpoint, config.family, shapes, rules, places, order, _counts(config))
@@ -160,6 +166,44 @@ def _family_of(architecture: str, kind: str) -> Family:
         why=f"It is {what}, which Hearth does not run yet." if what else "",
         hint=f"Known: {', '.join(known)}.",
     )
+
+
+def _with_predictor(
+    config: DecoderConfig, family: Family, checkpoint: Checkpoint, names: Mapping[str, str]
+) -> DecoderConfig:
+    """The configuration with the block that predicts further tokens, if the family knows it and the file has it: what a
+    configuration says of it does not count, for many files are published without. Of several it is the first.
+
+    Args:
+        names: of the file's tensors, by what rules call them.
+    """
+    rules = family.gguf_tensors if checkpoint.kind == "gguf" else family.hf_tensors
+
+    def tensor(parameter: str) -> str | None:
+        return found(f"layers.{config.num_layers}.{parameter}", rules, names)
+
+    if family.predictor is None:
+        return config
+
+    def own(parameter: str, model: str) -> bool:
+        """Whether it has a matrix that is no copy of the model's."""
+        of_block, of_model = tensor(parameter), found(model, rules, names)
+        return of_block is not None and (of_model is None or not _are_equal(checkpoint, of_block, of_model))
+
+    layer = next(layer for layer in reversed(config.layers) if layer.attends)
+    head = "embed" if config.tied_embeddings else "head"
+    predictor = PredictorConfig(layer, family.predictor.chains, own("embed", "embed"), own("head", head))
+    with_predictor = replace(config, predictor=predictor)
+    wanted = (name for name in parameter_shapes(with_predictor) if is_predictors(name, config))
+    return with_predictor if all(found(name, rules, names) for name in wanted) else config
+
+
+def _beyond(config: DecoderConfig, family: Family, published: Mapping[str, Any]) -> tuple[str, ...]:
+    """Tensors of safetensors that belong to layers behind the last one, which predict further tokens."""
+    count = published.get("num_nextn_predict_layers")
+    if family.predictor is None or not isinstance(count, int):
+        return ()
+    return tuple(f"{HF_MODEL}layers.{config.num_layers + index}.*" for index in range(min(count, MAX_LAYERS)))
 
 
 def _json_settings(config: Mapping[str, Any], family: Family, context: int | None) -> Settings:
@@ -226,7 +270,12 @@ def _head_is_embedding(checkpoint: Checkpoint) -> bool:
     embed = next((n for n in checkpoint.tensors if n.endswith("embed_tokens.weight")), None)
     if head is None or embed is None:
         return True
-    a, b = checkpoint.tensors[head], checkpoint.tensors[embed]
+    return _are_equal(checkpoint, head, embed)
+
+
+def _are_equal(checkpoint: Checkpoint, one: str, other: str) -> bool:
+    """Whether two tensors are the same numbers."""
+    a, b = checkpoint.tensors[one], checkpoint.tensors[other]
     if a.dtype != b.dtype or a.shape != b.shape or a.reader is not None or b.reader is not None:
         return False  # the bytes of what is quantised are not all of it
-    return bool(np.array_equal(checkpoint.raw(head), checkpoint.raw(embed)))
+    return bool(np.array_equal(checkpoint.raw(one), checkpoint.raw(other)))

@@ -12,6 +12,26 @@ from hearth.model.tensors import Fused, Made, Rules
 
 HF_MODEL = "model."
 HF_LAYER = HF_MODEL + "layers.N."
+_JOINED = ("embed_proj", "hidden_proj")
+_PREDICTOR_HF: Rules = {
+    "layers.N.embed": HF_LAYER + "embed_tokens.weight",
+    "layers.N.enorm": HF_LAYER + "enorm.weight",
+    "layers.N.hnorm": HF_LAYER + "hnorm.weight",
+    **{f"layers.N.{part}": Fused(HF_LAYER + "eh_proj.weight", _JOINED, beside=True) for part in _JOINED},
+    "layers.N.head_norm": HF_LAYER + "shared_head.norm.weight",
+    "layers.N.head": HF_LAYER + "shared_head.head.weight",
+}
+_PREDICTOR_GGUF: Rules = {
+    "layers.N.embed": "blk.N.nextn.embed_tokens.weight",
+    "layers.N.enorm": "blk.N.nextn.enorm.weight",
+    "layers.N.hnorm": "blk.N.nextn.hnorm.weight",
+    **{f"layers.N.{part}": Fused("blk.N.nextn.eh_proj.weight", _JOINED, beside=True) for part in _JOINED},
+    # Files may leave out what is the model's own.
+    "layers.N.head_norm": ("blk.N.nextn.shared_head_norm.weight", "output_norm.weight"),
+    "layers.N.head": "blk.N.nextn.shared_head_head.weight",
+}
+"""The block behind the last layer that predicts a further token (multi-token prediction)."""
+
 LLAMA_HF: Rules = {
     "embed": "model.embed_tokens.weight",
     "layers.N.attn_norm": HF_LAYER + "input_layernorm.weight",
@@ -29,6 +49,7 @@ LLAMA_HF: Rules = {
     "norm_bias": "model.norm.bias",
     "head": "lm_head.weight",
     "head_bias": "lm_head.bias",
+    **_PREDICTOR_HF,
 }
 LLAMA_GGUF: Rules = {
     "embed": "token_embd.weight",
@@ -54,6 +75,7 @@ LLAMA_GGUF: Rules = {
     "norm_bias": "output_norm.bias",
     "head": "output.weight",
     "head_bias": "output.bias",
+    **_PREDICTOR_GGUF,
 }
 
 

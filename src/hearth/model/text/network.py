@@ -1,4 +1,5 @@
-"""A decoder as a network: its one function `forward`, its states (pages of keys and values), its parameters."""
+"""A decoder as a network: its function `forward`, and `draft` where it has a block that predicts further tokens; its
+states (pages of keys and values), its parameters."""
 
 from __future__ import annotations
 
@@ -47,17 +48,14 @@ def text_network(
     if config.alibi:
         shapes[ALIBI] = (len(config.alibi),)
         sources[ALIBI] = constant(config.alibi)
+    outputs = ("logits", "argmax", "hidden")
+    # A layer that reads another's keys and values cannot be on another device.
+    layers = "" if any(layer.reads is not None for layer in config.layers) else "layers."
+    functions = [Function("forward", inputs(config.vocab_size, limits, extras), outputs, TEXT_DOOR, layers=layers)]
+    if config.predictor is not None:
+        functions.append(Function("draft", inputs(config.vocab_size, limits, _predictors(extras)), outputs, TEXT_DOOR))
     return Network(
-        functions=(
-            Function(
-                "forward",
-                inputs(config.vocab_size, limits, extras),
-                ("logits", "argmax", "hidden"),
-                TEXT_DOOR,
-                # A layer that reads another's keys and values cannot be on another device.
-                layers="" if any(layer.reads is not None for layer in config.layers) else "layers.",
-            ),
-        ),
+        functions=tuple(functions),
         symbols=symbols(limits, extras, prompts=coarse_prompts),
         shapes=shapes,
         sources=sources,
@@ -71,7 +69,20 @@ def text_network(
     )
 
 
+def _predictors(extras: Extras) -> Extras:
+    """What the block that predicts further tokens takes."""
+    return replace(extras, embeddings=False, state=False, hidden=True)
+
+
 def _build(config: DecoderConfig, kv_dtype: KvDtype, extras: Extras) -> Any:
+    import tvm
+
     from hearth.model.text.decoder import build  # needs TVM
 
-    return build(config, kv_dtype, extras)
+    whole = build(config, kv_dtype, extras)
+    if config.predictor is None:
+        return whole
+    from hearth.model.text.predictor import PredictorBuilder
+
+    block = PredictorBuilder(config, kv_dtype, _predictors(extras)).build()
+    return tvm.IRModule({var.name_hint: f for module in (whole, block) for var, f in module.functions.items()})

@@ -45,6 +45,12 @@ and down:
 
     norm                                    [hidden]          final norm
     head  .head_bias                        [vocab, hidden]   (absent when tied), [vocab]
+
+A block that predicts further tokens (predictor) is the layer behind the last one, and has also
+
+    layers.N.embed  .head                   [vocab, hidden] x 2                            (own_embedding, own_head)
+    layers.N.enorm  .hnorm  .head_norm      [hidden] each     of the embedding, of the hidden state, before the head
+    layers.N.embed_proj  .hidden_proj       [hidden, hidden] x 2
 """
 
 from __future__ import annotations
@@ -52,7 +58,7 @@ from __future__ import annotations
 from math import prod
 
 from hearth.model.network import Role
-from hearth.model.text.config import DecoderConfig, ExpertsConfig, LayerConfig
+from hearth.model.text.config import DecoderConfig, ExpertsConfig, LayerConfig, PredictorConfig
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -61,8 +67,9 @@ _MLP = ("gate", "up", "down")
 _MIXERS = frozenset({"delta_qkv", "delta_z", "delta_out", "conv_in", "conv_out", "ssm_in", "ssm_out"})
 _LATENT = frozenset({"latent_down", "latent_up"})
 _GIVEN = frozenset({"layer_project", "given_gate", "given_out"})
+PREDICTOR_PROJ = ("embed_proj", "hidden_proj")
 _ATTENTION = frozenset({"q", "k", "v", "o", "attn_gate"})
-_BODY = _ATTENTION | _MIXERS | _LATENT | _GIVEN | {*_MLP, *(f"{part}_shared" for part in _MLP)}
+_BODY = _ATTENTION | _MIXERS | _LATENT | _GIVEN | set(PREDICTOR_PROJ) | {*_MLP, *(f"{part}_shared" for part in _MLP)}
 _EXPERTS = frozenset(f"{part}_exps" for part in _MLP)
 _SMALL = frozenset({"router", "shared_gate", "head_gate", "delta_a", "delta_b", "ssm_x", "ssm_dt"})
 _HEAD = frozenset({"embed", "layer_embed", "head"})
@@ -80,7 +87,7 @@ def parameter_shapes(config: DecoderConfig) -> Shapes:
         shapes["layer_embed"] = (config.vocab_size, config.num_layers * config.layer_embedding)
         shapes["layer_project"] = (config.num_layers * config.layer_embedding, hidden)
         shapes["layer_embed_norm"] = (config.layer_embedding,)
-    for index, layer in enumerate(config.layers):
+    for index, layer in enumerate(config.blocks):
         own: Shapes = {}
         before = config.placement(layer) in ("pre", "pre_post")
         after = config.placement(layer) in ("post", "pre_post")
@@ -98,6 +105,8 @@ def parameter_shapes(config: DecoderConfig) -> Shapes:
             own |= {"given_gate": (width, hidden), "given_out": (hidden, width), "given_norm": (hidden,)}
         if config.layer_scale:
             own["scale"] = (1,)
+        if index == config.num_layers and config.predictor:
+            own = _predictor(config, config.predictor) | own
         shapes |= {f"layers.{index}.{name}": shape for name, shape in own.items()}
     shapes |= _norm(config, "norm")
     if not config.tied_embeddings:
@@ -105,6 +114,21 @@ def parameter_shapes(config: DecoderConfig) -> Shapes:
     if config.head_bias:
         shapes["head_bias"] = (config.vocab_size,)
     return shapes
+
+
+def is_predictors(parameter: str, config: DecoderConfig) -> bool:
+    """Whether a parameter, or a state, belongs to the block that predicts further tokens."""
+    return parameter.startswith(f"layers.{config.num_layers}.")
+
+
+def _predictor(config: DecoderConfig, predictor: PredictorConfig) -> Shapes:
+    """What the block has beside its layer."""
+    hidden = config.hidden_size
+    matrices = {"embed": predictor.own_embedding, "head": predictor.own_head}
+    shapes: Shapes = {name: (config.vocab_size, hidden) for name, there in matrices.items() if there}
+    for name in ("enorm", "hnorm", "head_norm"):
+        shapes |= _norm(config, name)
+    return shapes | dict.fromkeys(PREDICTOR_PROJ, (hidden, hidden))
 
 
 def _norm(config: DecoderConfig, name: str, there: bool = True) -> Shapes:

@@ -5,14 +5,16 @@
 #include "error.h"
 #include "session.h"
 
-static int32_t *input_of(const hearth_session *session, hth_text_input which) {
-    return session->inputs[session->text.inputs[which]];
+static int32_t *input_of(const hearth_session *session, const hth_text *text, hth_text_input which) {
+    return session->inputs[text->inputs[which]];
 }
 
-static hth_item *items_of(const hearth_session *session) { return (hth_item *)(void *)input_of(session, HTH_ITEMS); }
+static hth_item *items_of(const hearth_session *session, const hth_text *text) {
+    return (hth_item *)(void *)input_of(session, text, HTH_ITEMS);
+}
 
-static void set_symbol(hearth_session *session, hth_text_symbol symbol, int64_t value) {
-    const uint32_t id = session->text.symbols[symbol];
+static void set_symbol(hearth_session *session, const hth_text *text, hth_text_symbol symbol, int64_t value) {
+    const uint32_t id = text->symbols[symbol];
     if (id != HTH_ABSENT) session->symbols[id] = value;
 }
 
@@ -65,9 +67,7 @@ static hearth_status check_sizes(const hth_text *text, const hearth_batch *batch
 }
 
 /* Every page from the first position of a sequence to its last in this batch must be given. */
-static hearth_status check_pages(const hearth_session *session, const hearth_batch *batch, int32_t seq,
-                                 int32_t last_position) {
-    const hth_text *text = &session->text;
+static hearth_status check_pages(const hth_text *text, const hearth_batch *batch, int32_t seq, int32_t last_position) {
     const uint32_t pages = (uint32_t)last_position / text->page_tokens + 1;
     if (pages > batch->block_table_stride) {
         return INVALID("sequence %d: position %d needs %u pages, block_table has %u columns", seq, last_position, pages,
@@ -119,8 +119,8 @@ static hearth_status check_slots(const hth_text *text, const hearth_batch *batch
 }
 
 /* The tokens of each sequence together, which have been checked, for what goes from one to the next. */
-static void take_runs(hearth_session *session, const hearth_batch *batch) {
-    hth_run *runs = (hth_run *)(void *)input_of(session, HTH_RUNS);
+static void take_runs(hearth_session *session, const hth_text *text, const hearth_batch *batch) {
+    hth_run *runs = (hth_run *)(void *)input_of(session, text, HTH_RUNS);
     uint32_t num_runs = 0;
     for (uint32_t i = 0; i < batch->num_tokens; ++i) {
         const int32_t seq = batch->token_seq[i];
@@ -129,15 +129,14 @@ static void take_runs(hearth_session *session, const hearth_batch *batch) {
         }
         ++runs[num_runs - 1].count;
     }
-    memcpy(input_of(session, HTH_STATE_TO), batch->state_to, (size_t)batch->num_tokens * 4);
-    set_symbol(session, HTH_NUM_RUNS, num_runs);
+    memcpy(input_of(session, text, HTH_STATE_TO), batch->state_to, (size_t)batch->num_tokens * 4);
+    set_symbol(session, text, HTH_NUM_RUNS, num_runs);
 }
 
 /* Walks one sequence's run of tokens from `first` on, checks it and cuts it into tiles: items over all their splits. */
-static hearth_status take_run(hearth_session *session, const hearth_batch *batch, uint32_t first, uint32_t *end,
-                              uint32_t *num_tiles) {
-    hth_item *tiles = items_of(session);
-    const hth_text *text = &session->text;
+static hearth_status take_run(hearth_session *session, const hth_text *text, const hearth_batch *batch, uint32_t first,
+                              uint32_t *end, uint32_t *num_tiles) {
+    hth_item *tiles = items_of(session, text);
     const int32_t seq = batch->token_seq[first];
     if (seq < 0 || (uint32_t)seq >= batch->num_seqs) {
         return INVALID("token %u: sequence %d, there are %u", first, seq, batch->num_seqs);
@@ -167,12 +166,13 @@ static hearth_status take_run(hearth_session *session, const hearth_batch *batch
     *end = i;
     hearth_status status = check_seen(batch, first, i);
     if (status == HEARTH_OK) status = check_slots(text, batch, seq, first, i);
-    return status == HEARTH_OK ? check_pages(session, batch, seq, batch->positions[i - 1]) : status;
+    return status == HEARTH_OK ? check_pages(text, batch, seq, batch->positions[i - 1]) : status;
 }
 
-static hearth_status take_tokens(hearth_session *session, const hearth_batch *batch, uint32_t *num_tiles) {
+static hearth_status take_tokens(hearth_session *session, const hth_text *text, const hearth_batch *batch,
+                                 uint32_t *num_tiles) {
     for (uint32_t i = 0; i < batch->num_tokens;) {
-        const hearth_status status = take_run(session, batch, i, &i, num_tiles);
+        const hearth_status status = take_run(session, text, batch, i, &i, num_tiles);
         if (status != HEARTH_OK) return status;
     }
     for (uint32_t i = 0; i < batch->num_logit_rows; ++i) {
@@ -194,10 +194,10 @@ static hearth_status take_tokens(hearth_session *session, const hearth_batch *ba
 }
 
 /* What tokens turn by: nothing indexes memory by it. A token of text has the same position in all streams. */
-static void take_rope_positions(const hearth_session *session, const hearth_batch *batch) {
-    const size_t streams = session->text.rope_streams;
+static void take_rope_positions(const hearth_session *session, const hth_text *text, const hearth_batch *batch) {
+    const size_t streams = text->rope_streams;
     if (streams == 0) return;
-    int32_t *rope = input_of(session, HTH_ROPE_POSITIONS);
+    int32_t *rope = input_of(session, text, HTH_ROPE_POSITIONS);
     if (batch->rope_positions != NULL) {
         memcpy(rope, batch->rope_positions, batch->num_tokens * streams * 4);
         return;
@@ -212,10 +212,9 @@ enum { ITEMS_PER_WORKER = 4 };
 
 /* Cuts tiles that have more than their share of the splits into several items: decoding, where a long context would
  * otherwise be one worker's work. Splits are computed apart in any case, so this is a question of time only. */
-static void cut_tiles(hearth_session *session, uint32_t num_tiles) {
-    const hth_text *text = &session->text;
-    hth_item *items = items_of(session);
-    hth_merge *merges = (hth_merge *)(void *)input_of(session, HTH_MERGES);
+static void cut_tiles(hearth_session *session, const hth_text *text, uint32_t num_tiles) {
+    hth_item *items = items_of(session, text);
+    hth_merge *merges = (hth_merge *)(void *)input_of(session, text, HTH_MERGES);
     uint64_t splits = 0;
     int32_t longest = 1;
     for (uint32_t t = 0; t < num_tiles; ++t) {
@@ -240,51 +239,54 @@ static void cut_tiles(hearth_session *session, uint32_t num_tiles) {
         }
         slots += (uint32_t)needed;
     }
-    set_symbol(session, HTH_LONGEST_TILE, longest);
-    set_symbol(session, HTH_NUM_ITEMS, num_items);
-    set_symbol(session, HTH_NUM_MERGES, num_merges);
+    set_symbol(session, text, HTH_LONGEST_TILE, longest);
+    set_symbol(session, text, HTH_NUM_ITEMS, num_items);
+    set_symbol(session, text, HTH_NUM_MERGES, num_merges);
 }
 
-hearth_status hth_batch_take(hearth_session *session, const hearth_batch *batch) {
-    const hth_text *text = &session->text;
+hearth_status hth_batch_take(hearth_session *session, const hth_text *text, const hearth_batch *batch) {
     const uint32_t n = batch->num_tokens;
     uint32_t num_tiles = 0;
     hearth_status status = check_sizes(text, batch);
     if (status != HEARTH_OK) return status;
-    status = take_tokens(session, batch, &num_tiles);
+    status = take_tokens(session, text, batch, &num_tiles);
     memset(text->seq_seen, 0, batch->num_seqs);
     if (status != HEARTH_OK) return status;
 
-    memcpy(input_of(session, HTH_TOKEN_IDS), batch->token_ids, (size_t)n * 4);
-    memcpy(input_of(session, HTH_POSITIONS), batch->positions, (size_t)n * 4);
-    memcpy(input_of(session, HTH_TOKEN_SEQ), batch->token_seq, (size_t)n * 4);
+    memcpy(input_of(session, text, HTH_TOKEN_IDS), batch->token_ids, (size_t)n * 4);
+    memcpy(input_of(session, text, HTH_POSITIONS), batch->positions, (size_t)n * 4);
+    memcpy(input_of(session, text, HTH_TOKEN_SEQ), batch->token_seq, (size_t)n * 4);
     if (batch->num_logit_rows > 0) {
-        memcpy(input_of(session, HTH_LOGIT_ROWS), batch->logit_rows, (size_t)batch->num_logit_rows * 4);
+        memcpy(input_of(session, text, HTH_LOGIT_ROWS), batch->logit_rows, (size_t)batch->num_logit_rows * 4);
     }
     if (text->inputs[HTH_LAST_SEEN] != HTH_ABSENT) {
-        memcpy(input_of(session, HTH_LAST_SEEN), batch->last_seen == NULL ? batch->positions : batch->last_seen,
+        memcpy(input_of(session, text, HTH_LAST_SEEN), batch->last_seen == NULL ? batch->positions : batch->last_seen,
                (size_t)n * 4);
     }
-    take_rope_positions(session, batch);
-    if (text->num_slots > 0) take_runs(session, batch);
+    take_rope_positions(session, text, batch);
+    if (text->num_slots > 0) take_runs(session, text, batch);
     if (batch->num_embeddings > 0) {
         const size_t rows = batch->num_embeddings;
         memcpy(session->inputs[text->inputs[HTH_EMBEDDINGS]], batch->embeddings, rows * text->hidden_size * sizeof(float));
-        memcpy(input_of(session, HTH_EMBEDDED_TOKENS), batch->embedded_tokens, rows * 4);
+        memcpy(input_of(session, text, HTH_EMBEDDED_TOKENS), batch->embedded_tokens, rows * 4);
     }
-    if (text->max_embeddings > 0) set_symbol(session, HTH_NUM_EMBEDDINGS, batch->num_embeddings);
+    if (batch->hidden != NULL) {
+        memcpy(session->inputs[text->inputs[HTH_HIDDEN_STATES]], batch->hidden,
+               (size_t)n * text->hidden_columns * sizeof(float));
+    }
+    if (text->max_embeddings > 0) set_symbol(session, text, HTH_NUM_EMBEDDINGS, batch->num_embeddings);
     /* Further columns can never be needed: they are left out, so the copy always fits. */
     const uint32_t most = text->table_stride;
     const uint32_t stride = batch->block_table_stride < most ? batch->block_table_stride : most;
     for (uint32_t s = 0; s < batch->num_seqs; ++s) {
-        memcpy(input_of(session, HTH_BLOCK_TABLE) + (size_t)s * stride,
+        memcpy(input_of(session, text, HTH_BLOCK_TABLE) + (size_t)s * stride,
                batch->block_table + (size_t)s * batch->block_table_stride, (size_t)stride * 4);
     }
-    set_symbol(session, HTH_TOKENS, n);
-    set_symbol(session, HTH_PROMPT_TOKENS, batch->num_prompt_tokens);
-    set_symbol(session, HTH_SEQUENCES, batch->num_seqs);
-    set_symbol(session, HTH_NUM_LOGIT_ROWS, batch->num_logit_rows);
-    set_symbol(session, HTH_BLOCK_TABLE_STRIDE, stride);
-    cut_tiles(session, num_tiles);
+    set_symbol(session, text, HTH_TOKENS, n);
+    set_symbol(session, text, HTH_PROMPT_TOKENS, batch->num_prompt_tokens);
+    set_symbol(session, text, HTH_SEQUENCES, batch->num_seqs);
+    set_symbol(session, text, HTH_NUM_LOGIT_ROWS, batch->num_logit_rows);
+    set_symbol(session, text, HTH_BLOCK_TABLE_STRIDE, stride);
+    cut_tiles(session, text, num_tiles);
     return HEARTH_OK;
 }

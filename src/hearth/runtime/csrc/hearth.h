@@ -260,6 +260,9 @@ typedef struct hearth_batch {
     const int32_t *state_to;       /* [num_tokens], likewise: the slot that the state after each token is written to, or
                                       -1. A sequence reads before it writes, so it may go on in the slot that it came
                                       from; but it may write none that another sequence of the batch reads or writes */
+    const float *hidden;           /* [num_tokens][columns of hidden_states], for a model with a block that predicts further
+                                      tokens, which is what runs where this is given, over the same pages and without
+                                      slots: the hidden state of the token before each, at whose position it stands */
 } hearth_batch;
 
 /* A matrix in the session's memory: row r begins at element r * row_stride. It is overwritten by the next run of any
@@ -285,7 +288,8 @@ typedef struct hearth_output {
                               -1 more logits are nearly as large than were looked at. Only on GPUs */
 } hearth_output;
 
-/* Checks the batch, copies its arrays, runs the function with the door "text". `output` is filled on HEARTH_OK. */
+/* Checks the batch, copies its arrays, runs the function with the door "text": of two the one that takes hidden_states where
+ * `hidden` is given. `output` is filled on HEARTH_OK. */
 HEARTH_API hearth_status hearth_forward(hearth_session *session, const hearth_batch *batch, hearth_output *output);
 
 /* ---- drawing ---- */

@@ -68,8 +68,8 @@ static bool crosses_by_tokens(const hth_plan *plan, const hth_text *text, const 
     return rows->op == HTH_SYMBOL && rows->a == text->symbols[HTH_TOKENS] && cut->columns == columns;
 }
 
-hearth_status hth_layers_find(const hth_plan *plan, const hth_text *text, uint32_t first, uint32_t end,
-                              hth_layers *layers) {
+hearth_status hth_layers_find(const hth_plan *plan, const hth_text *text, const hth_text *draft, uint32_t first,
+                              uint32_t end, hth_layers *layers) {
     uint32_t num_cuts = 0;
     const hth_cut *cuts = cuts_of(plan, text->function, &num_cuts);
     *layers = (hth_layers){.count = num_cuts > 0 ? num_cuts - 1 : 0};
@@ -92,6 +92,7 @@ hearth_status hth_layers_find(const hth_plan *plan, const hth_text *text, uint32
     }
     layers->columns = cuts->columns;
     mark_steps(text->function, cuts->step, layers);
+    if (draft->function != NULL) memset(layers->steps + draft->function->first_step, 0, draft->function->num_steps);
     mark_uses(plan, layers);
     return HEARTH_OK;
 }

@@ -14,10 +14,10 @@ typedef struct {
     uint8_t *steps, *buffers, *weights, *states; /* [of the plan]: 1 where it runs, or is used; all 1 in a whole */
 } hth_layers;
 
-/* Layers [first, end) of the text function, if there is one: of other functions all steps run. 0, 0: all layers.
- * HEARTH_INVALID where there are no such. It is to be freed in any case. */
-hearth_status hth_layers_find(const hth_plan *plan, const hth_text *text, uint32_t first, uint32_t end,
-                              hth_layers *layers);
+/* Layers [first, end) of the text function, if there is one: of other functions all steps run, but a part has no block that
+ * predicts further tokens. 0, 0: all layers. HEARTH_INVALID where there are no such. It is to be freed in any case. */
+hearth_status hth_layers_find(const hth_plan *plan, const hth_text *text, const hth_text *draft, uint32_t first,
+                              uint32_t end, hth_layers *layers);
 void hth_layers_free(hth_layers *layers);
 
 static inline bool hth_layers_are_all(const hth_layers *layers) { return layers->from == NULL && layers->to == NULL; }

@@ -36,9 +36,10 @@ static hearth_status copy_plan(hearth_model *model, const void *plan, uint64_t s
 
 /* What follows from the plan. `dir` is NULL where the caller has the files in memory. */
 static hearth_status open_on_device(hearth_model *model, const char *dir, const hearth_open_options *options) {
-    hearth_status status = hth_text_find(&model->plan, &model->text);
+    hearth_status status = hth_text_find(&model->plan, &model->text, &model->draft);
     if (status == HEARTH_OK) {
-        status = hth_layers_find(&model->plan, &model->text, options->first_layer, options->end_layer, &model->layers);
+        status = hth_layers_find(&model->plan, &model->text, &model->draft, options->first_layer, options->end_layer,
+                                 &model->layers);
     }
     if (status == HEARTH_OK) status = model->device->open(model, dir, options);
     return status == HEARTH_OK ? hth_describe(model, &model->description) : status;

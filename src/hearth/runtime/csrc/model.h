@@ -15,6 +15,7 @@ struct hearth_model {
     void *on_device; /* kernels and weights */
     hth_plan plan;
     hth_text text;               /* the function that hearth_forward runs, if the plan has one */
+    hth_text draft;              /* the one that it runs on hidden states, likewise */
     hth_layers layers;           /* of that function, which are all or those that it was opened for */
     void *plan_bytes;            /* what the plan's tables point into */
     const void *lent_weights;    /* of hearth_open_memory: weights.bin where the caller has it */

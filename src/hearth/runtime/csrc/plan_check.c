@@ -354,16 +354,12 @@ static hearth_status check_reach(const hth_plan *p, const hth_function *f) {
 
 static hearth_status check_functions(const hth_plan *p) {
     hearth_status status = check_partition(p);
-    bool has_text = false;
     for (uint32_t i = 0; status == HEARTH_OK && i < p->header->num_functions; ++i) {
         const hth_function *f = &p->functions[i];
         const char *door = p->strings + f->door;
-        const bool text = strcmp(door, HTH_TEXT_DOOR) == 0;
-        if (door[0] != 0 && !text) {
+        if (door[0] != 0 && strcmp(door, HTH_TEXT_DOOR) != 0) {
             return hth_fail(HEARTH_MISMATCH, "plan.bin: function %u: this runtime does not know its door, %.200s", i, door);
         }
-        if (text && has_text) return CORRUPT("function %u: a second one with the door text", i);
-        has_text = has_text || text;
         status = check_names(p, i);
         if (status == HEARTH_OK) status = check_reach(p, f);
     }

@@ -74,7 +74,7 @@ static hearth_status take_memory(hearth_session *session) {
         if (plan->inputs[i].checks == HTH_LENT) continue;
         session->inputs[i] = session->input_memory.data + (uintptr_t)session->inputs[i];
     }
-    session->text.seq_seen = (uint8_t *)session->input_memory.data + inputs;
+    session->text.seq_seen = session->draft.seq_seen = (uint8_t *)session->input_memory.data + inputs;
     return HEARTH_OK;
 }
 

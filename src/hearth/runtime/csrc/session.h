@@ -33,7 +33,7 @@ struct hearth_session {
     int64_t *arguments;              /* scalar arguments of all steps, one after the other */
     uint32_t *function_scalars;      /* what functions[].scalars point into */
 
-    hth_text text;
+    hth_text text, draft;
     void *on_device; /* what the model's device keeps of this session */
 
     _Atomic uint32_t busy; /* 1 while a call runs */

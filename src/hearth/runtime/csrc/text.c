@@ -62,6 +62,7 @@ static const struct {
     [HTH_ROPE_POSITIONS] = {"rope_positions", HEARTH_I32, 2, HTH_TOKENS, 0, ANY_COLUMNS, true},
     [HTH_RUNS] = {"runs", HEARTH_I32, 2, HTH_NUM_RUNS, 0, sizeof(hth_run) / 4, false},
     [HTH_STATE_TO] = {"state_to", HEARTH_I32, 1, HTH_TOKENS, 0, 0, true},
+    [HTH_HIDDEN_STATES] = {"hidden_states", HEARTH_F32, 2, HTH_TOKENS, 0, ANY_COLUMNS, true},
 };
 
 static const struct {
@@ -243,8 +244,19 @@ static hearth_status find_columns(const hth_plan *plan, const hth_text *text, ht
     return HEARTH_OK;
 }
 
+/* Whether a function is the block that predicts further tokens: it takes hidden states. */
+static bool takes_hidden(const hth_plan *plan, const hth_function *f) {
+    for (uint32_t i = f->first_input; i < f->first_input + f->num_inputs; ++i) {
+        if (strcmp(plan->strings + plan->inputs[i].name, inputs[HTH_HIDDEN_STATES].name) == 0) return true;
+    }
+    return false;
+}
+
 static hearth_status find(const hth_plan *plan, hth_text *text) {
     hearth_status status = find_symbols(plan, text);
+    if (takes_hidden(plan, text->function)) { /* it keeps no state, and is given no embeddings */
+        text->symbols[HTH_NUM_EMBEDDINGS] = text->symbols[HTH_SLOTS] = text->symbols[HTH_NUM_RUNS] = HTH_ABSENT;
+    }
     for (int i = 0; status == HEARTH_OK && i < HTH_NUM_TEXT_INPUTS; ++i) {
         status = find_input(plan, text, (hth_text_input)i);
     }
@@ -273,20 +285,28 @@ static hearth_status find(const hth_plan *plan, hth_text *text) {
     if (status == HEARTH_OK && text->inputs[HTH_ROPE_POSITIONS] != HTH_ABSENT) {
         status = find_columns(plan, text, HTH_ROPE_POSITIONS, &text->rope_streams);
     }
+    if (status == HEARTH_OK && text->inputs[HTH_HIDDEN_STATES] != HTH_ABSENT) {
+        status = find_columns(plan, text, HTH_HIDDEN_STATES, &text->hidden_columns);
+    }
     if (status != HEARTH_OK) return status;
     return check_limits(plan, text);
 }
 
-hearth_status hth_text_find(const hth_plan *plan, hth_text *text) {
+hearth_status hth_text_find(const hth_plan *plan, hth_text *text, hth_text *draft) {
     for (uint32_t i = 0; i < plan->header->num_functions; ++i) {
-        if (strcmp(plan->strings + plan->functions[i].door, HTH_TEXT_DOOR) == 0) text->function = &plan->functions[i];
+        const hth_function *f = &plan->functions[i];
+        if (strcmp(plan->strings + f->door, HTH_TEXT_DOOR) != 0) continue;
+        hth_text *which = takes_hidden(plan, f) ? draft : text;
+        if (which->function != NULL) return CORRUPT("function %u is a second one of its kind", i);
+        which->function = f;
     }
-    return text->function != NULL ? find(plan, text) : HEARTH_OK;
+    if (text->function == NULL && draft->function != NULL) return CORRUPT("there is none that takes tokens alone");
+    hearth_status status = text->function != NULL ? find(plan, text) : HEARTH_OK;
+    if (status == HEARTH_OK && draft->function != NULL) status = find(plan, draft);
+    return status;
 }
 
-void hth_text_begin(hearth_session *session) {
-    hth_text *text = &session->text;
-    *text = session->model->text;
+static void begin(hearth_session *session, hth_text *text) {
     if (text->function == NULL) return;
     text->num_pages = (uint32_t)session->bounds[text->symbols[HTH_PAGES]].high;
     if (text->symbols[HTH_SLOTS] != HTH_ABSENT) {
@@ -297,21 +317,29 @@ void hth_text_begin(hearth_session *session) {
     text->table_stride = (uint32_t)stride->high;
 }
 
+void hth_text_begin(hearth_session *session) {
+    session->text = session->model->text;
+    session->draft = session->model->draft;
+    begin(session, &session->text);
+    begin(session, &session->draft);
+}
+
 uint64_t hth_text_bytes(const hth_text *text) { return hth_align64(text->max_seqs); }
 
 /* Whether the caller wants an output that the model has. */
-static bool is_wanted(const hearth_session *session, const hearth_batch *batch, int output) {
+static bool is_wanted(const hearth_session *session, const hth_text *text, const hearth_batch *batch, int output) {
     if (session->model->layers.to != NULL) return false; /* the layers that make it are another part's */
     const uint32_t asked = batch->outputs != 0 ? batch->outputs : HEARTH_LOGITS | HEARTH_ARGMAX | HEARTH_HIDDEN;
-    return session->text.outputs[output] != NULL && (asked & (uint32_t)outputs[output].bit) != 0;
+    return text->outputs[output] != NULL && (asked & (uint32_t)outputs[output].bit) != 0;
 }
 
-static void set_output(const hearth_session *session, const hearth_batch *batch, hearth_output *answer) {
+static void set_output(const hearth_session *session, const hth_text *text, const hearth_batch *batch,
+                       hearth_output *answer) {
     const hth_plan *plan = &session->model->plan;
     hearth_view *const views[] = {&answer->logits, &answer->argmax, &answer->hidden, &answer->likeliest};
     for (int i = 0; i < HTH_NUM_TEXT_OUTPUTS; ++i) {
-        const hth_plan_output *output = session->text.outputs[i];
-        if (!is_wanted(session, batch, i)) continue;
+        const hth_plan_output *output = text->outputs[i];
+        if (!is_wanted(session, text, batch, i)) continue;
         const uint32_t *dims = plan->dims + output->first_dim;
         const bool matrix = output->num_dims == 2;
         *views[i] = (hearth_view){
@@ -332,30 +360,38 @@ static void set_output(const hearth_session *session, const hearth_batch *batch,
 }
 
 static hearth_status check_layer_input(const hth_layers *layers, const hearth_batch *batch) {
+    if (batch->hidden != NULL && !hth_layers_are_all(layers)) {
+        return hth_fail(HEARTH_INVALID, "hidden is given, but the model was opened without some of its layers");
+    }
     if ((layers->from != NULL) == (batch->layer_input != NULL)) return HEARTH_OK;
     return layers->from != NULL
                ? hth_fail(HEARTH_INVALID, "layer_input is NULL, but the model begins with layer %u", layers->first)
                : hth_fail(HEARTH_INVALID, "layer_input is given, but the model begins with tokens");
 }
 
-static void set_symbol(hearth_session *session, hth_text_symbol symbol, int64_t value) {
-    const uint32_t id = session->text.symbols[symbol];
+static void set_symbol(hearth_session *session, const hth_text *text, hth_text_symbol symbol, int64_t value) {
+    const uint32_t id = text->symbols[symbol];
     if (id != HTH_ABSENT) session->symbols[id] = value;
 }
 
 /* What is computed for those alone who want it, and what depends on whether all layers are here. */
-static void set_wanted(hearth_session *session, const hearth_batch *batch) {
-    set_symbol(session, HTH_HIDDEN_TOKENS, is_wanted(session, batch, HTH_HIDDEN) ? batch->num_tokens : 0);
-    set_symbol(session, HTH_LIKELIEST_ROWS, is_wanted(session, batch, HTH_LIKELIEST) ? batch->num_logit_rows : 0);
-    set_symbol(session, HTH_IN_PARTS, !hth_layers_are_all(&session->model->layers));
+static void set_wanted(hearth_session *session, const hth_text *text, const hearth_batch *batch) {
+    const uint32_t hidden = is_wanted(session, text, batch, HTH_HIDDEN) ? batch->num_tokens : 0;
+    const uint32_t likeliest = is_wanted(session, text, batch, HTH_LIKELIEST) ? batch->num_logit_rows : 0;
+    set_symbol(session, text, HTH_HIDDEN_TOKENS, hidden);
+    set_symbol(session, text, HTH_LIKELIEST_ROWS, likeliest);
+    set_symbol(session, text, HTH_IN_PARTS, !hth_layers_are_all(&session->model->layers));
 }
 
 static hearth_status run(hearth_session *session, const hearth_batch *batch, hearth_output *output) {
-    const hth_text *text = &session->text;
+    const hth_text *text = batch->hidden == NULL ? &session->text : &session->draft;
     const hth_layers *layers = &session->model->layers;
+    if (text->function == NULL) {
+        return hth_fail(HEARTH_INVALID, "hidden is given, but the model has no block that predicts further tokens");
+    }
     uint32_t wanted[HTH_NUM_TEXT_OUTPUTS], count = 0;
     for (int i = 0; i < HTH_NUM_TEXT_OUTPUTS; ++i) {
-        if (!is_wanted(session, batch, i)) continue;
+        if (!is_wanted(session, text, batch, i)) continue;
         wanted[count++] = (uint32_t)(text->outputs[i] - session->model->plan.outputs);
     }
     const hth_call call = {.function = text->function,
@@ -365,11 +401,11 @@ static hearth_status run(hearth_session *session, const hearth_batch *batch, hea
                            .input = batch->layer_input,
                            .to = layers->to};
     hearth_status status = check_layer_input(layers, batch);
-    if (status == HEARTH_OK) status = hth_batch_take(session, batch);
-    if (status == HEARTH_OK) set_wanted(session, batch);
+    if (status == HEARTH_OK) status = hth_batch_take(session, text, batch);
+    if (status == HEARTH_OK) set_wanted(session, text, batch);
     if (status == HEARTH_OK) status = hth_session_evaluate(session, text->function);
     if (status == HEARTH_OK) status = session->model->device->run(session, &call);
-    if (status == HEARTH_OK) set_output(session, batch, output);
+    if (status == HEARTH_OK) set_output(session, text, batch, output);
     return status;
 }
 

@@ -1,5 +1,6 @@
-/* The door "text": what hearth_forward has to know of the function that it runs, by the names that its inputs, symbols and
- * outputs have in the plan (docs/architecture.md). It is found once, when the model is opened. */
+/* The door "text": what hearth_forward has to know of a function that it runs, by the names that its inputs, symbols and
+ * outputs have in the plan (docs/architecture.md). It is found once, when the model is opened. There may be two: the model
+ * itself, and its block that predicts further tokens, which takes hidden states beside tokens. */
 #ifndef HEARTH_TEXT_H
 #define HEARTH_TEXT_H
 
@@ -58,6 +59,7 @@ typedef enum hth_text_input {
     HTH_ROPE_POSITIONS,
     HTH_RUNS,
     HTH_STATE_TO,
+    HTH_HIDDEN_STATES,
     HTH_NUM_TEXT_INPUTS
 } hth_text_input;
 
@@ -73,7 +75,7 @@ typedef enum hth_text_output {
 } hth_text_output;
 
 typedef struct {
-    const hth_function *function; /* NULL: the plan has none with this door */
+    const hth_function *function; /* NULL: the plan has none */
     uint32_t symbols[HTH_NUM_TEXT_SYMBOLS];               /* ids, HTH_ABSENT of what is optional */
     uint32_t inputs[HTH_NUM_TEXT_INPUTS];                 /* likewise */
     const hth_plan_output *outputs[HTH_NUM_TEXT_OUTPUTS]; /* NULL: the function does not give it */
@@ -81,6 +83,7 @@ typedef struct {
     uint32_t page_tokens, tile_tokens, split_tokens;
     uint32_t max_embeddings, hidden_size; /* 0: it takes no embeddings in place of tokens' own */
     uint32_t rope_streams;                /* positions that a token turns by, where they are an input; else 0 */
+    uint32_t hidden_columns;              /* of the hidden states that it takes; 0: it takes none */
 
     /* Of a session; empty in a model. */
     uint32_t num_pages;
@@ -89,8 +92,9 @@ typedef struct {
     uint8_t *seq_seen;     /* [max_seqs], all zero between forwards */
 } hth_text;
 
-/* Finds the function, if the plan has one. HEARTH_CORRUPT names what is missing or of another shape. */
-hearth_status hth_text_find(const hth_plan *plan, hth_text *text);
+/* Finds the function of the model, and that of its block that predicts further tokens, as far as the plan has them.
+ * HEARTH_CORRUPT names what is missing or of another shape. */
+hearth_status hth_text_find(const hth_plan *plan, hth_text *text, hth_text *draft);
 
 /* Takes what the model found into a session whose sizes are known, and bounds its block table by its pages. */
 void hth_text_begin(hearth_session *session);
@@ -99,6 +103,6 @@ void hth_text_begin(hearth_session *session);
 uint64_t hth_text_bytes(const hth_text *text);
 
 /* Checks a batch, copies it into the session's inputs, cuts it into work items and sets the symbols (batch.c). */
-hearth_status hth_batch_take(hearth_session *session, const hearth_batch *batch);
+hearth_status hth_batch_take(hearth_session *session, const hth_text *text, const hearth_batch *batch);
 
 #endif

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,6 +87,22 @@ LLAMA_DEFAULTS_IN_BOTH: Mapping[str, Any] = {"rope_theta": 10000.0, "hidden_act"
 
 
 @dataclass(frozen=True)
+class Predictor:
+    """The block that predicts further tokens (`config.PredictorConfig`), where files carry it.
+
+    Its layer computes what the last layer does that attends.
+
+    Attributes:
+        chains: see there.
+        hf_names: beginnings of names of safetensors, and what stands in their place behind `model.layers.N.`, N being
+            the number of layers.
+    """
+
+    chains: Literal["normed", "residual"]
+    hf_names: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
 class Family:
     """One family of models, as its difference from Llama.
 
@@ -107,6 +123,7 @@ class Family:
             each row); GGUF files have it in their weights.
         text_config: the configuration may be an inner object of this name (models that also see).
         from_metadata: parameters that GGUF files have in their metadata, by their names.
+        predictor: what predicts further tokens; None: such blocks are left out.
         interleaved: kinds of files ("safetensors", "gguf") in which the halves of what rotates of each q and k head are
             interleaved.
     """
@@ -128,6 +145,7 @@ class Family:
     text_config: str | None = None
     from_metadata: Callable[[Settings], Mapping[str, Source]] = lambda settings: {}
     interleaved: frozenset[str] = frozenset()
+    predictor: Predictor | None = None
 
     def assumed(self, kind: str) -> dict[str, Any]:
         """All defaults for a file format."""

@@ -2,7 +2,7 @@
 
 from hearth.model.settings import Settings
 from hearth.model.text.config import DecoderConfig
-from hearth.model.text.families.base import Family, llama_config, partial_rope
+from hearth.model.text.families.base import Family, Predictor, llama_config, partial_rope
 from hearth.model.text.families.mixture import EXPERT_KEYS, EXPERTS, EXPERTS_GGUF, SIGMOID_HF, sigmoid_experts
 
 
@@ -41,6 +41,5 @@ FAMILY = Family(
     honours=EXPERTS | {"use_qk_norm"},
     hf_tensors=SIGMOID_HF,
     gguf_tensors={**EXPERTS_GGUF, "layers.N.mlp_norm": "blk.N.post_attention_norm.weight"},
-    # Layers behind the last one of GLM-4.5 Air and of GLM-4.5, which predict a further token.
-    ignored=("model.layers.46.*", "model.layers.92.*"),
+    predictor=Predictor(chains="residual"),
 )

@@ -12,6 +12,7 @@ from hearth.model.text.families.base import (
     MAX_HEADS,
     MAX_TAPS,
     Family,
+    Predictor,
     head_dim,
     layers_by_kind,
     llama_config,
@@ -133,6 +134,17 @@ QWEN3_5_KEYS = {
 }
 QWEN3_5_PREFIXES = (("model.language_model.", "model."),)
 
+QWEN3_5_PREDICTOR = Predictor(
+    chains="normed",
+    hf_names=(
+        ("mtp.layers.0.", ""),
+        ("mtp.fc.", "eh_proj."),
+        ("mtp.pre_fc_norm_embedding.", "enorm."),
+        ("mtp.pre_fc_norm_hidden.", "hnorm."),
+        ("mtp.norm.", "shared_head.norm."),
+    ),
+)
+
 FAMILY = Family(
     name="qwen3_5",
     model_types=("qwen3_5", "qwen3_5_text"),
@@ -148,4 +160,5 @@ FAMILY = Family(
     # What predicts further tokens, and what sees.
     ignored=("mtp.*", "model.visual.*", "v.*", "mm.*"),
     text_config="text_config",
+    predictor=QWEN3_5_PREDICTOR,
 )

@@ -46,5 +46,6 @@ FAMILY = Family(
     gguf_tensors={**EXPERTS_GGUF, **QWEN3_5.gguf_tensors},
     hf_prefixes=QWEN3_5.hf_prefixes,
     ignored=QWEN3_5.ignored,
+    predictor=QWEN3_5.predictor,
     text_config="text_config",
 )

@@ -51,4 +51,5 @@ FAMILY = Family(
         **_small("blk.N.ssm_ba.weight"),
     },
     ignored=QWEN3_5_MOE.ignored,
+    predictor=QWEN3_5_MOE.predictor,
 )
