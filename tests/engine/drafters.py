@@ -30,6 +30,7 @@ class Guesses:
     free = True
     prior = 1.0
     token_ns = 0.0
+    reads_hidden = False
 
     def __init__(self, guess: Callable[[Ask], list[int]]) -> None:
         self.guess = guess

@@ -32,6 +32,7 @@ class ToyInfo:
     looks_ahead: bool = False
     rope_streams: int = 0
     likeliest: int = 0
+    predicts: bool = False
 
 
 @dataclass(frozen=True)

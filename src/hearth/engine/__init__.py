@@ -5,7 +5,7 @@ Knows nothing of text, tokenizers, files or the compiler; synchronous. An `Engin
 """
 
 from hearth.engine.constraint import Constraint, ConstraintFailed
-from hearth.engine.draft import Ask, Draft, Drafter
+from hearth.engine.draft import Ask, Computed, Draft, Drafter
 from hearth.engine.draft_model import DraftModel
 from hearth.engine.engine import Engine, pages_for, slots_for
 from hearth.engine.evaluate import Scores
@@ -14,6 +14,7 @@ from hearth.engine.generation import Generation
 from hearth.engine.lookup import PromptLookup
 from hearth.engine.pace import Pace
 from hearth.engine.params import MAX_LOGPROBS, SamplingParams
+from hearth.engine.predicting import PredictingBlock
 from hearth.engine.sequence import FinishReason, Overflow, Request, TokenEvent, Usage
 from hearth.engine.shared import SharedEngine
 from hearth.engine.speculation import Speculation
@@ -21,6 +22,7 @@ from hearth.engine.speculation import Speculation
 __all__ = [
     "MAX_LOGPROBS",
     "Ask",
+    "Computed",
     "Constraint",
     "ConstraintFailed",
     "Draft",
@@ -34,6 +36,7 @@ __all__ = [
     "Generation",
     "Overflow",
     "Pace",
+    "PredictingBlock",
     "PromptLookup",
     "Request",
     "SamplingParams",

@@ -39,11 +39,17 @@ class Batch:
         self._logit_rows: Int32s = np.zeros(info.max_logit_rows, np.int32)
         self._block_table: Int32s = np.full((info.max_seqs, table_stride), -1, np.int32)
         self._num_tokens = self._num_prompt_tokens = self._num_seqs = self._num_rows = 0
+        self._firsts: list[int] = []
 
     @property
     def num_rows(self) -> int:
         """Rows of logits that the batch asks for."""
         return self._num_rows
+
+    @property
+    def firsts(self) -> list[int]:
+        """The place of the first token of each slice."""
+        return self._firsts
 
     def fill(self, slices: Seq[Slice[S]], session: Forward) -> None:
         """Lays out the slices one after the other, prompts first, with one row of logits for each that wants them and
@@ -53,11 +59,13 @@ class Batch:
         prompts = sum(part.count for part in slices if part.is_prompt)
         ends = [0, prompts]  # where the next slice of a prompt begins, and the next one of other tokens
         num_rows = 0
+        self._firsts = []
         if self._has_state:
             self._state_to[:] = NOWHERE
         for row, part in enumerate(slices):
             first = ends[not part.is_prompt]
             last = first + part.count
+            self._firsts.append(first)
             self._token_ids[first:last] = part.sequence.tokens[part.start : part.start + part.count]
             self._positions[first:last] = np.arange(part.start, part.start + part.count)
             self._token_seq[first:last] = row

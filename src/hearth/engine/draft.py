@@ -8,7 +8,11 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence as Seq
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from hearth.engine.forward import Float32s
+    from hearth.engine.sequence import Sequence
 
 MAX_DRAFT = 8
 """Tokens drafted at once. With 8 behind it a row of a product is far from free, and few drafts hold so long."""
@@ -45,6 +49,20 @@ class Ask(NamedTuple):
     limit: int
 
 
+class Computed(NamedTuple):
+    """Tokens of a sequence that a forward has computed.
+
+    Attributes:
+        start: place of the first of them.
+        hidden: float32 (n, hidden_size), a view that the next forward overwrites. Rows from the sequence's
+            `num_computed` on belong to guesses that did not come true.
+    """
+
+    sequence: Sequence
+    start: int
+    hidden: Float32s
+
+
 class Draft(NamedTuple):
     """Guessed tokens, in order; may be none.
 
@@ -73,6 +91,16 @@ class Drafter(Protocol):
     @property
     def token_ns(self) -> float:
         """Nanoseconds that one more token in each of the drafts costs."""
+        ...
+
+    @property
+    def reads_hidden(self) -> bool:
+        """Whether it is to be told what is computed."""
+        ...
+
+    def follow(self, computed: Seq[Computed]) -> None:
+        """What a forward has computed, after tokens were drawn; of each sequence all, one forward after the other. Not
+        called for who does not read hidden states."""
         ...
 
     def propose(self, asks: Seq[Ask]) -> list[Draft]:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from collections.abc import Sequence as Seq
 
 from hearth.engine.batch import Batch
-from hearth.engine.draft import Ask, Draft
+from hearth.engine.draft import Ask, Computed, Draft
 from hearth.engine.forward import Forward
 from hearth.engine.memory import DeviceMemory
 from hearth.engine.paged import PagedTokens
@@ -40,6 +40,7 @@ class DraftModel:
 
     free = False
     prior = 0.75
+    reads_hidden = False
 
     def __init__(self, session: Forward, *, context: int, vocab_size: int) -> None:
         info = session.info
@@ -56,6 +57,9 @@ class DraftModel:
         self._batch = Batch(info, self._table_stride, slots)
         self._max_asks = min(info.max_seqs, info.max_logit_rows, info.max_tokens)
         self._followers: dict[int, _Follower] = {}  # longest unused first
+
+    def follow(self, computed: Seq[Computed]) -> None:
+        pass
 
     def propose(self, asks: Seq[Ask]) -> list[Draft]:
         drafting: list[tuple[_Follower, int]] = []

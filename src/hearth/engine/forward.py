@@ -74,6 +74,11 @@ class ForwardInfo(Protocol):
         none."""
         ...
 
+    @property
+    def predicts(self) -> bool:
+        """Whether the model has a block that predicts further tokens."""
+        ...
+
 
 class ForwardResult(Protocol):
     """Views into the session's own memory, valid until its next forward. What was not wanted may have no rows."""
@@ -129,6 +134,7 @@ class Forward(Protocol):
         *,
         state_from: Int32s | None = None,
         state_to: Int32s | None = None,
+        hidden: Float32s | None = None,
     ) -> ForwardResult:
         """Computes a ragged batch: writes the keys and values of every token into its page, then attends.
 
@@ -156,6 +162,10 @@ class Forward(Protocol):
             state_to: int32 (num_tokens,), the slot to which the state after each token is written; -1: to none. The
                 kernel of a sequence reads its slot before it writes any, so that it may be the same. But no two
                 sequences write one slot, and none writes one that another reads.
+            hidden: float32 (num_tokens, hidden_size). Given, the block runs that predicts further tokens
+                (`ForwardInfo.predicts`), over the same pages and without slots: each token stands at the position of
+                the one before it, whose hidden state this is. Its results are said of the token after, and its
+                `hidden` is what it takes for that token's place.
         """
         ...
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Sequence as Seq
 
-from hearth.engine.draft import NUM_GRADES, Ask, Draft
+from hearth.engine.draft import NUM_GRADES, Ask, Computed, Draft
 
 MAX_NGRAM = 3
 """Tokens looked up at once, at most. A longer match is one of these that went on."""
@@ -26,9 +26,13 @@ class PromptLookup:
     free = True
     prior = 0.3
     token_ns = 0.0
+    reads_hidden = False
 
     def __init__(self) -> None:
         self._indices: dict[int, _Index] = {}
+
+    def follow(self, computed: Seq[Computed]) -> None:
+        pass
 
     def propose(self, asks: Seq[Ask]) -> list[Draft]:
         drafts = []

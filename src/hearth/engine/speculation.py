@@ -15,7 +15,7 @@ from array import array
 from bisect import bisect_left, insort
 from collections.abc import Sequence as Seq
 
-from hearth.engine.draft import NUM_GRADES, Ask, Draft, Drafter
+from hearth.engine.draft import NUM_GRADES, Ask, Computed, Draft, Drafter
 
 _MARGIN = 1.03  # expected gain below which plain decoding is the better bet
 _LEAST_GAIN = 0.02  # a guess less likely than this is not worth a thought
@@ -133,6 +133,15 @@ class Speculation:
         self._num_idle = 0  # steps without a guess worth verifying
         self._num_plain = 0  # steps in which costly guesses were not asked for
         self._probe_steps = _PROBE_STEPS
+
+    @property
+    def reads_hidden(self) -> bool:
+        """Whether `follow` is to be called after every forward."""
+        return self._drafter.reads_hidden
+
+    def follow(self, computed: Seq[Computed]) -> None:
+        """A forward has computed this, and tokens were drawn."""
+        self._drafter.follow(computed)
 
     def plan(self, asks: Seq[Ask], num_rows: int, max_rows: int) -> list[list[int]]:
         """The tokens to verify for each ask, none where that would not pay.

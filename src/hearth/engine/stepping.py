@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 
 from hearth.engine.batch import Batch
-from hearth.engine.draft import Ask, draft_limit
+from hearth.engine.draft import Ask, Computed, draft_limit
 from hearth.engine.drawing import ROWS, Drawing, is_enough, outputs_read
 from hearth.engine.forward import Forward, ForwardResult
 from hearth.engine.pace import Pace
@@ -43,6 +43,7 @@ class Stepping:
         self._pace = pace
         info = session.info
         self._max_rows = min(info.max_tokens, info.max_logit_rows)
+        self._also = ("hidden",) if speculation is not None and speculation.reads_hidden else ()
 
     def run(self, slices: list[Slice[Sequence]]) -> None:
         """Computes the slices of a step, and draws."""
@@ -60,18 +61,28 @@ class Stepping:
         part = self._scheduler.schedule_alone(sequence)
         draws = part.wants_logits
         wanted = self._lay_out([part])
-        self._drawing.take([part], *self._computed([part], wanted))
+        self._take([part], *self._computed([part], wanted))
         return draws
+
+    def _take(self, slices: list[Slice[Sequence]], result: ForwardResult, wanted: tuple[str, ...]) -> None:
+        """Draws, and tells those who guess what was computed."""
+        self._drawing.take(slices, result, wanted)
+        if self._speculation is not None and self._also:
+            spans = ((first, part.count + len(part.draft)) for first, part in zip(self._batch.firsts, slices, strict=True))
+            hidden = (result.hidden[first : first + count] for first, count in spans)
+            self._speculation.follow(
+                [Computed(part.sequence, part.start, rows) for part, rows in zip(slices, hidden, strict=True)]
+            )
 
     def _computed(
         self, slices: list[Slice[Sequence]], wanted: tuple[str, ...]
     ) -> tuple[ForwardResult, tuple[str, ...]]:
         """What the batch gives that was laid out, as far as it takes to draw, and what that is."""
-        result = self._batch.run(self._session, wanted)
+        result = self._batch.run(self._session, (*wanted, *self._also))
         if "likeliest" in wanted and not is_enough(slices, result):
             # Very seldom: more tokens are as likely as each other than a forward tells.
             wanted = ROWS
-            result = self._batch.run(self._session, wanted)
+            result = self._batch.run(self._session, (*wanted, *self._also))
         return result, wanted
 
     def _lay_out(self, slices: list[Slice[Sequence]]) -> tuple[str, ...]:
@@ -100,7 +111,7 @@ class Stepping:
                 else:
                     prompt += part.count
             self._pace.observe(decoding, prompt, taken_ns)
-        self._drawing.take(slices, result, wanted)
+        self._take(slices, result, wanted)
 
     def _guess(self, slices: list[Slice[Sequence]], speculation: Speculation) -> None:
         """Puts guesses behind the tokens of those slices for which it pays."""
