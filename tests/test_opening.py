@@ -18,7 +18,7 @@ from hearth.errors import UsageError
         ({"head": "q5"}, "head is 'q5'"),
         ({"precision": "low"}, "precision is 'low', but must be 'default', 'high' or 'fast'."),
         ({"precision": None}, "precision is None"),
-        ({"speculate": "x"}, "speculate is 'x', but must be 'lookup' or 'off'."),
+        ({"speculate": "x"}, "speculate is 'x', but must be 'auto', 'lookup', 'mtp' or 'off'."),
         ({"context_overflow": "x"}, "context_overflow is 'x', but must be 'error' or 'slide'."),
         ({"threads": "2"}, "threads is '2', but must be a whole number, 1 or more."),
         ({"threads": 0}, "threads is 0"),

@@ -105,8 +105,9 @@ class LLM(Asking):
             room for more as far as the model was compiled for and an eighth of the free memory holds.
         kv_bytes: memory for keys and values and recurrent state, but at least one full context; None: as `max_seqs`
             says. With less than all requests want, some wait for room, or give it up and are computed again.
-        speculate: "lookup" guesses tokens from the text so far and verifies several at once, where that is faster;
-            "off" never guesses. The answers are the same.
+        speculate: "auto" guesses tokens and verifies several at once, where that is faster: from the text so far, and
+            with the model's own block that predicts further tokens, if its file carries one. "lookup": from the text
+            alone; "mtp": with the block alone; "off": never. The answers are the same.
         draft: a small model with the same tokenizer that guesses instead; named as `model` is.
         mmproj: the file that sees for a GGUF file. None: the one beside it, if there is one; "none": none.
         device: where it runs: "cpu", "gpu" (the best there is), "gpu:N" as `hearth doctor` lists them; "auto": a GPU
@@ -146,7 +147,7 @@ class LLM(Asking):
         repetition_stop: bool = True,
         max_seqs: int | None = None,
         kv_bytes: int | None = None,
-        speculate: Speculate = "lookup",
+        speculate: Speculate = "auto",
         draft: str | os.PathLike[str] | None = None,
         mmproj: str | os.PathLike[str] | None = None,
         device: str = "auto",

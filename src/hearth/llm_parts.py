@@ -207,7 +207,8 @@ def _with_engine(
     guesser = open_guesser(
         asked.speculate,
         draft,
-        vocab_size=info.vocab_size,
+        session,
+        name=opened.name,
         context=context,
         max_seqs=least,
         threads=threads,

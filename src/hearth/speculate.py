@@ -1,4 +1,4 @@
-"""Opening what guesses tokens: nothing, the text itself, or a small model beside the large one.
+"""Opening what guesses tokens: nothing, the text itself, the model's own block, or a small model beside it.
 
 Knows how a draft model is found and checked; what guessing does is the engine's.
 """
@@ -10,13 +10,13 @@ from typing import Literal
 
 from hearth.chat.tokenizer import Tokenizer
 from hearth.checkpoint.tokenizer_files import load_tokenizer
-from hearth.engine import DraftModel, PromptLookup, Speculation, pages_for, slots_for
+from hearth.engine import Drafter, DraftModel, PredictingBlock, PromptLookup, Speculation, pages_for, slots_for
 from hearth.errors import UsageError
 from hearth.prepare import Opened, ProgressCallback, open_model, prepare, start_loading
-from hearth.runtime import Model, TextInfo, TextSession, require
+from hearth.runtime import Model, SplitTextSession, TextInfo, TextSession, require
 
-Speculate = Literal["lookup", "off"]
-SPECULATE: tuple[Speculate, ...] = ("lookup", "off")
+Speculate = Literal["auto", "lookup", "mtp", "off"]
+SPECULATE: tuple[Speculate, ...] = ("auto", "lookup", "mtp", "off")
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,9 @@ class Guesser:
 def open_guesser(
     speculate: Speculate,
     draft: Opened | None,
+    session: TextSession | SplitTextSession,
     *,
-    vocab_size: int,
+    name: str,
     context: int,
     max_seqs: int,
     threads: int,
@@ -50,13 +51,14 @@ def open_guesser(
     """Opens the draft model, if there is one, else what `speculate` says.
 
     Args:
-        vocab_size, context, max_seqs, threads, mmap: of the model that verifies.
+        session, name, context, max_seqs, threads, mmap: of the model that verifies.
 
     Raises:
         NotEnoughMemory: the draft model does not fit beside it.
+        UsageError: its own block is to guess, and it has none.
     """
     if draft is None:
-        return Guesser(Speculation(PromptLookup()) if speculate == "lookup" else None)
+        return Guesser(_speculation(speculate, session, name))
     loading = start_loading(draft, mmap=mmap)
     try:
         model = open_model(draft, progress, loading)
@@ -71,11 +73,27 @@ def open_guesser(
         num_slots = slots_for(max_seqs, texts=0, speculates=True) if info.has_state else 0
         needed = info.session_bytes(num_pages, threads, num_slots)
         require(needed, f"The draft model {draft.name} at a context of {context} tokens")
-        session = TextSession(model, num_pages=num_pages, num_slots=num_slots, threads=threads)
-        return Guesser(Speculation(DraftModel(session, context=context, vocab_size=vocab_size)), model)
+        small = TextSession(model, num_pages=num_pages, num_slots=num_slots, threads=threads)
+        drafter = DraftModel(small, context=context, vocab_size=session.info.vocab_size)
+        return Guesser(Speculation(drafter), model)
     except BaseException:
         model.close()
         raise
+
+
+def _speculation(speculate: Speculate, session: TextSession | SplitTextSession, name: str) -> Speculation | None:
+    """What guesses without another model."""
+    predicts = session.info.predicts
+    if speculate == "mtp" and not predicts:
+        raise UsageError(
+            f"{name} has no block that predicts further tokens.",
+            why="Its file carries none, or its layers are on two devices.",
+            hint="Leave --speculate out, or let a small model guess: --draft MODEL.",
+        )
+    drafters: list[Drafter] = [] if speculate in ("mtp", "off") else [PromptLookup()]
+    if predicts and speculate in ("auto", "mtp"):
+        drafters.append(PredictingBlock(session))
+    return Speculation(*drafters) if drafters else None
 
 
 def prepare_draft(

@@ -45,6 +45,7 @@ def manifest(**changes: object) -> Manifest:
             kv_bytes_per_token=256,
             state_bytes=0,
             sees=False,
+            predicts=0,
         ),
         "files": {},
     }

@@ -16,7 +16,7 @@ class Eager(Speculation):
     def rests(self) -> bool:
         return False
 
-    def counts(self, gains: list[list[float]], num_rows: int, room: int) -> list[int]:
+    def counts(self, gains: list[list[float]], num_rows: int, room: int, token_ns: float = 0.0) -> list[int]:
         counts = []
         for row in gains:
             counts.append(min(len(row), room))
@@ -55,7 +55,7 @@ class Certain(Eager):
     """Takes every guess for sure: what came of the last ones changes nothing."""
 
     def plan(self, asks, num_rows, max_rows):
-        drafts = self._drafter.propose(asks)
+        drafts = self._voices[0].drafter.propose(asks)
         counts = self.counts([[1.0] * len(draft.tokens) for draft in drafts], num_rows, max_rows - num_rows)
         return [draft.tokens[:count] for draft, count in zip(drafts, counts, strict=True)]
 

@@ -6,12 +6,11 @@ A failure says that guesses are worse than they could be, or that an answer depe
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
 from drafters import Certain
-from tests.compiler.compiled import compile_exact, compile_here
+from tests.compiler.compiled import compile_here
 
 from golden import predictors
 from hearth.engine import (
@@ -19,7 +18,6 @@ from hearth.engine import (
     Draft,
     Engine,
     PredictingBlock,
-    PromptLookup,
     Request,
     SamplingParams,
     Speculation,

@@ -122,7 +122,7 @@ def test_cancelling_with_guesses_about():
         if place == 7:
             break
     assert engine.num_available_pages == session.num_pages
-    assert speculation._drafter.forgotten == [0]
+    assert speculation._voices[0].drafter.forgotten == [0]
 
 
 @pytest.mark.parametrize("after_writing", [False, True])

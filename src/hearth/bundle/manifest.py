@@ -93,6 +93,7 @@ class TextFacts:
         kv_bytes_per_token: of the KV cache, all layers.
         state_bytes: of the recurrent state of one sequence, all layers; 0: it has none.
         sees: it takes pictures.
+        predicts: tokens that a block of its own predicts further, one from the other's; 0: it has none.
     """
 
     head: str
@@ -104,6 +105,7 @@ class TextFacts:
     kv_bytes_per_token: int
     state_bytes: int
     sees: bool
+    predicts: int
 
 
 @dataclass(frozen=True)

@@ -105,6 +105,7 @@ def _of_text(about: TextDescription) -> Facts:
     return [
         ("chat template", template),
         ("pictures", "taken in a chat" if about.sees else ""),
+        ("guesses", "by a block of its own, which predicts 1 further token at a time" if about.predicts else ""),
         ("context", f"{about.context_max} tokens at most"),
         (
             "memory",

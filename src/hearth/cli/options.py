@@ -107,9 +107,10 @@ _OPEN = (
 _SPECULATION = (
     click.option(
         "--speculate",
-        type=click.Choice(["lookup", "off"]),
-        default="lookup",
-        help="Guess tokens from the text so far where that is faster; the answer is the same.",
+        type=click.Choice(["auto", "lookup", "mtp", "off"]),
+        default="auto",
+        help="Guess tokens where that is faster: from the text so far (lookup), with the model's own block for that"
+        " (mtp), both (auto), or never; the answer is the same.",
     ),
     click.option("--draft", metavar="MODEL", help="A small model with the same tokenizer that guesses instead."),
 )

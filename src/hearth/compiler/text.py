@@ -140,6 +140,7 @@ def text_job(
             kv_bytes_per_token=plan.state_bytes("pages") // PAGE_TOKENS,
             state_bytes=plan.state_bytes(SLOTS),
             sees=spec is not None,
+            predicts=int(config.predictor is not None),
         )
 
     return Job(

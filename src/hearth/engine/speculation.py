@@ -1,30 +1,28 @@
 """How many guessed tokens a step verifies: `Speculation`.
 
-Owns the decision, and the two things that it rests on, both measured in place: how long a step of so many rows takes,
-and how often guesses of each grade come true. It knows neither how guesses are made (`draft.py`) nor how they are
-verified (`engine.py`).
+Owns the decision, and one of the two things that it rests on, both measured in place: how long a step of so many rows
+takes; the other is how often guesses come true (`voice.py`). It knows neither how guesses are made (`draft.py`) nor how
+they are verified (`drawing.py`).
 
 Verifying a row more makes a step longer; a guess that comes true saves a step. The number of rows is chosen for which
 the expected tokens a second are the most, and none is verified unless that beats plain decoding. A drafter whose
-guesses are free is asked all the same, so that its grades are known from plain decoding, before anything is risked.
+guesses are free is asked all the same, so that its grades are known from plain decoding, before anything is risked. Of
+several drafters that is heard from which the most is expected, step by step.
 """
 
 from __future__ import annotations
 
-from array import array
 from bisect import bisect_left, insort
 from collections.abc import Sequence as Seq
 
-from hearth.engine.draft import NUM_GRADES, Ask, Computed, Draft, Drafter
+from hearth.engine.draft import Ask, Computed, Drafter
+from hearth.engine.voice import Voice
 
 _MARGIN = 1.03  # expected gain below which plain decoding is the better bet
-_LEAST_GAIN = 0.02  # a guess less likely than this is not worth a thought
 _ASSUMED_ROW = 0.15  # of a step's time, for each further row, where nothing has been measured
 _SWEEP_STEPS = 256
 _PROBE_STEPS, _MAX_PROBE_STEPS = 16, 256  # steps looked at in vain before a costly guess is made all the same
 _IDLE_STEPS, _IDLE_STRIDE = 64, 4  # after so many steps without a guess, only each fourth looks for one
-_MEMORY = 0.95  # weight of what was learned before against one observation more
-_PRIOR_WEIGHT = 3.0  # observations that a drafter's prior counts for
 
 
 class StepCosts:
@@ -78,58 +76,16 @@ class StepCosts:
         return (1 - share) * self._time_ns[low] + share * self._time_ns[high]
 
 
-class _Record:
-    """What was guessed for one sequence last, and how often guesses of each grade came true."""
-
-    def __init__(self, tokens: array[int], prior: float) -> None:
-        self.tokens = tokens
-        self._length = 0
-        self._guess: list[int] = []
-        self._grade = 0
-        self._hits = [prior * _PRIOR_WEIGHT] * NUM_GRADES
-        self._trials = [_PRIOR_WEIGHT] * NUM_GRADES
-
-    def expect(self, draft: Draft) -> list[float]:
-        """Keeps the draft to learn from it, and returns its gains."""
-        self._length, (self._guess, self._grade) = len(self.tokens), draft
-        return self.gains(draft.grade, len(draft.tokens)) if draft.tokens else []
-
-    def learn(self) -> None:
-        """Compares the last guess with the tokens that have come since, whether it was verified or not."""
-        for place, guessed in enumerate(self._guess):
-            if self._length + place >= len(self.tokens):
-                break
-            grade = min(self._grade + place, NUM_GRADES - 1)
-            right = guessed == self.tokens[self._length + place]
-            self._hits[grade] = _MEMORY * self._hits[grade] + right
-            self._trials[grade] = _MEMORY * self._trials[grade] + 1
-            if not right:
-                break
-        self._guess = []
-
-    def gains(self, grade: int, count: int) -> list[float]:
-        """For each of `count` guessed tokens the probability that it and all before it come true."""
-        gains, gain = [], 1.0
-        for place in range(count):
-            at = min(grade + place, NUM_GRADES - 1)
-            gain *= self._hits[at] / self._trials[at]
-            if gain < _LEAST_GAIN:
-                break
-            gains.append(gain)
-        return gains
-
-
 class Speculation:
     """Decides, step by step, which guesses are verified.
 
     Args:
-        drafter: makes the guesses.
+        drafters: make the guesses; of those from which the same is expected the first is heard.
     """
 
-    def __init__(self, drafter: Drafter) -> None:
-        self._drafter = drafter
+    def __init__(self, *drafters: Drafter) -> None:
+        self._voices = [Voice(drafter) for drafter in drafters]
         self._costs = StepCosts()
-        self._records: dict[int, _Record] = {}
         self._num_idle = 0  # steps without a guess worth verifying
         self._num_plain = 0  # steps in which costly guesses were not asked for
         self._probe_steps = _PROBE_STEPS
@@ -137,11 +93,13 @@ class Speculation:
     @property
     def reads_hidden(self) -> bool:
         """Whether `follow` is to be called after every forward."""
-        return self._drafter.reads_hidden
+        return any(voice.drafter.reads_hidden for voice in self._voices)
 
     def follow(self, computed: Seq[Computed]) -> None:
         """A forward has computed this, and tokens were drawn."""
-        self._drafter.follow(computed)
+        for voice in self._voices:
+            if voice.drafter.reads_hidden:
+                voice.drafter.follow(computed)
 
     def plan(self, asks: Seq[Ask], num_rows: int, max_rows: int) -> list[list[int]]:
         """The tokens to verify for each ask, none where that would not pay.
@@ -151,21 +109,20 @@ class Speculation:
             max_rows: rows that it may have.
         """
         room = max_rows - num_rows
-        if self._drafter.free:
-            drafts = self._drafter.propose(asks)
-            gains = [self._record(ask).expect(draft) for ask, draft in zip(asks, drafts, strict=True)]
-            counts = self.counts(gains, num_rows, room)
-            return [draft.tokens[:count] for draft, count in zip(drafts, counts, strict=True)]
-        records = [self._record(ask) for ask in asks]
-        gains = [record.gains(0, ask.limit) for record, ask in zip(records, asks, strict=True)]
-        counts = self.counts(gains, num_rows, room)
-        wanted = [(ask._replace(limit=n), r) for ask, n, r in zip(asks, counts, records, strict=True) if n]
-        drafts = self._drafter.propose([ask for ask, _ in wanted]) if wanted else []
-        guesses = {}
-        for (ask, record), draft in zip(wanted, drafts, strict=True):
-            record.expect(draft)
-            guesses[ask.id] = draft.tokens
-        return [guesses.get(ask.id, []) for ask in asks]
+        offers = [(voice, voice.gains(asks)) for voice in self._voices]
+        chosen, counts, most = self._voices[0], [0] * len(asks), 0.0
+        for voice, gains in offers:
+            wanted = self.counts(gains, num_rows, room, voice.drafter.token_ns)
+            rate = self._rate(gains, wanted, num_rows, voice.drafter.token_ns)
+            if any(wanted) and rate > most:
+                chosen, counts, most = voice, wanted, rate
+        if any(counts):
+            self._num_idle = self._num_plain = 0
+            self._probe_steps = _PROBE_STEPS
+        elif costly := next((offer for offer in offers if not offer[0].drafter.free), None):
+            # What is not asked for is not learned from: now and then the guesses are looked at in any case.
+            chosen, counts = costly[0], self._probe(costly[1], num_rows, room)
+        return chosen.guesses(asks, counts)
 
     def rests(self) -> bool:
         """Whether to do without guesses in this step: where nothing has been worth a guess for long, most steps."""
@@ -178,53 +135,49 @@ class Speculation:
 
     def forget(self, request_id: int) -> None:
         """The request has ended."""
-        self._records.pop(request_id, None)
-        self._drafter.forget(request_id)
+        for voice in self._voices:
+            voice.forget(request_id)
 
     def reset(self) -> None:
         """A step was interrupted: what is remembered of sequences may be half written."""
-        self._records.clear()
-        self._drafter.reset()
+        for voice in self._voices:
+            voice.reset()
 
-    def _record(self, ask: Ask) -> _Record:
-        """What is known of the sequence, up to its last token."""
-        record = self._records.get(ask.id)
-        if record is None or record.tokens is not ask.tokens:
-            record = self._records[ask.id] = _Record(ask.tokens, self._drafter.prior)
-        else:
-            record.learn()
-        return record
-
-    def counts(self, gains: list[list[float]], num_rows: int, room: int) -> list[int]:
+    def counts(self, gains: list[list[float]], num_rows: int, room: int, token_ns: float) -> list[int]:
         """How many guessed tokens of each sequence to verify.
 
         Args:
             gains: for each sequence, of each guessed token the probability that it and all before it come true.
             num_rows: rows of the step without guesses.
             room: most guesses in all.
+            token_ns: `Drafter.token_ns`.
         """
-        counts = [0] * len(gains)
-        # The likeliest guesses of all sequences first. Gains fall along a sequence: each gets a beginning of its own.
-        ranked = sorted(((gain, place) for place, row in enumerate(gains) for gain in row), reverse=True)[:room]
-        if not ranked or not self._costs.measured(num_rows):
-            return counts  # a plain step measures what a plain step takes
-        best = self._best(ranked, num_rows)
-        if best:
-            self._num_idle = self._num_plain = 0
-            self._probe_steps = _PROBE_STEPS
-        elif not self._drafter.free:
-            # What is not asked for is not learned from: now and then the guesses are looked at in any case.
-            self._num_plain += 1
-            if self._num_plain > self._probe_steps:
-                best, self._num_plain = min(2, len(ranked)), 0
-                self._probe_steps = min(2 * self._probe_steps, _MAX_PROBE_STEPS)
-        for _, place in ranked[:best]:
-            counts[place] += 1
-        return counts
+        ranked = _ranked(gains, room)
+        # A plain step measures what a plain step takes.
+        best = self._best(ranked, num_rows, token_ns) if self._costs.measured(num_rows) else 0
+        return _beginnings(ranked[:best], len(gains))
 
-    def _best(self, ranked: list[tuple[float, int]], num_rows: int) -> int:
+    def _probe(self, gains: list[list[float]], num_rows: int, room: int) -> list[int]:
+        ranked = _ranked(gains, room)
+        if not ranked or not self._costs.measured(num_rows):
+            return [0] * len(gains)
+        self._num_plain += 1
+        if self._num_plain <= self._probe_steps:
+            return [0] * len(gains)
+        self._num_plain = 0
+        self._probe_steps = min(2 * self._probe_steps, _MAX_PROBE_STEPS)
+        return _beginnings(ranked[:2], len(gains))
+
+    def _rate(self, gains: list[list[float]], counts: list[int], num_rows: int, token_ns: float) -> float:
+        """Expected tokens a nanosecond of a step with so many guesses; that of any, where nothing is measured yet."""
+        tokens = num_rows + sum(sum(row[:count]) for row, count in zip(gains, counts, strict=True))
+        if not self._costs.measured(num_rows):
+            return tokens
+        return tokens / (self._costs.estimate(num_rows + sum(counts)) + max(counts, default=0) * token_ns)
+
+    def _best(self, ranked: list[tuple[float, int]], num_rows: int, token_ns: float) -> int:
         """The number of guesses, likeliest first, with which the most tokens a second are expected."""
-        estimate, token_ns = self._costs.estimate, self._drafter.token_ns
+        estimate = self._costs.estimate
         best, tokens = 0, float(num_rows)
         rate = _MARGIN * tokens / estimate(num_rows)
         depth = 0
@@ -237,3 +190,17 @@ class Speculation:
             if now > rate:
                 best, rate = count, now
         return best
+
+
+def _ranked(gains: list[list[float]], room: int) -> list[tuple[float, int]]:
+    """The likeliest guesses of all sequences first, with their sequence's place. Gains fall along a sequence: each gets
+    a beginning of its own."""
+    return sorted(((gain, place) for place, row in enumerate(gains) for gain in row), reverse=True)[:room]
+
+
+def _beginnings(ranked: list[tuple[float, int]], count: int) -> list[int]:
+    """How many of these guesses each of so many sequences has."""
+    counts = [0] * count
+    for _, place in ranked:
+        counts[place] += 1
+    return counts

@@ -68,7 +68,9 @@ class Stepping:
         """Draws, and tells those who guess what was computed."""
         self._drawing.take(slices, result, wanted)
         if self._speculation is not None and self._also:
-            spans = ((first, part.count + len(part.draft)) for first, part in zip(self._batch.firsts, slices, strict=True))
+            spans = (
+                (first, part.count + len(part.draft)) for first, part in zip(self._batch.firsts, slices, strict=True)
+            )
             hidden = (result.hidden[first : first + count] for first, count in spans)
             self._speculation.follow(
                 [Computed(part.sequence, part.start, rows) for part, rows in zip(slices, hidden, strict=True)]

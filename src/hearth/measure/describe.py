@@ -73,6 +73,7 @@ def _text(source: Source, *, context: int | None, quant: str | None, head: str |
         state_bytes=needed.state_bytes,
         chat_template=None if tokenizer is None else bool(tokenizer.chat_template or tokenizer.named_templates),
         sees=loaded.sight is not None,
+        predicts=int(config.predictor is not None),
         active_parameters=active_parameters(config),
     )
 
@@ -224,4 +225,5 @@ def _text_bundle(source: Source, bundle: Bundle, context: int | None, common: di
         state_bytes=kept_state_bytes(text.state_bytes),
         chat_template=None if bundle.tokenizer is None else True,
         sees=text.sees,
+        predicts=text.predicts,
     )

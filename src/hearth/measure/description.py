@@ -51,6 +51,7 @@ class TextDescription(Description):
         state_bytes: memory of recurrent state, with what is kept to go on from; 0: it has none.
         chat_template: whether it has one of its own; None where it has no tokenizer.
         sees: whether it takes pictures.
+        predicts: tokens that a block of its own predicts further at a time, to guess with; 0: it has none.
         active_parameters: numbers that one token meets, where these are not all (experts); else None.
     """
 
@@ -62,6 +63,7 @@ class TextDescription(Description):
     state_bytes: int
     chat_template: bool | None
     sees: bool
+    predicts: int
     active_parameters: int | None = None
 
     @property

@@ -147,8 +147,15 @@ class SplitTextSession:
         wanted: Collection[str] = OUTPUTS,
         state_from: ArrayLike | None = None,
         state_to: ArrayLike | None = None,
+        hidden: NDArray[np.float32] | None = None,
     ) -> ForwardResult:
-        """As `TextSession.forward`: the second part goes on with what the first has computed."""
+        """As `TextSession.forward`: the second part goes on with what the first has computed.
+
+        Raises:
+            UsageError: `hidden` is given; neither part has the block that predicts further tokens.
+        """
+        if hidden is not None:
+            raise UsageError("A model whose layers are on two devices has no block that predicts further tokens.")
         batch = (token_ids, positions, token_seq, block_table)
         begun = self.first.forward(
             *batch,
