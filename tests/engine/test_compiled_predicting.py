@@ -6,11 +6,12 @@ A failure says that guesses are worse than they could be, or that an answer depe
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
-from drafters import Certain
-from tests.compiler.compiled import compile_here
+from drafters import Certain, Eager
+from tests.compiler.compiled import compile_exact, compile_here
 
 from golden import predictors
 from hearth.engine import (
@@ -18,6 +19,7 @@ from hearth.engine import (
     Draft,
     Engine,
     PredictingBlock,
+    PromptLookup,
     Request,
     SamplingParams,
     Speculation,
@@ -131,3 +133,34 @@ def test_answers_are_the_plain_ones_to_the_last_bit(model: Model, pages: int) ->
             speculation = policy(PredictingBlock(session))
             engine = Engine(session, context=CONTEXT, chunk_tokens=20, speculation=speculation)
             assert [run(engine, prompts), run(engine, prompts)] == plain, policy.__name__
+
+
+def test_a_block_that_foresees_every_token_saves_most_steps(tmp_path: Path) -> None:
+    with Model(compile_exact(predictors.foreseeing(tmp_path / "model"), tmp_path / "bundle")) as model:
+        prompts, answers, steps = prompts_of(model)[:1], [], []
+        for policy in (None, Eager):
+            with open_session(model) as session:
+                speculation = policy and policy(PredictingBlock(session))
+                engine = Engine(session, context=CONTEXT, speculation=speculation)
+                engine.add(Request(prompt_ids=prompts[0], params=SETTINGS[0]))
+                events = []
+                steps.append(0)
+                while engine.num_running or engine.num_waiting:
+                    events += engine.step()
+                    steps[-1] += 1
+                answers.append([event.token for event in events])
+                usage = events[-1].usage
+        assert answers[0] == answers[1]
+        assert usage is not None
+        assert usage.accepted_tokens == usage.drafted_tokens > 40
+        assert steps[1] < steps[0] / 5
+
+
+def test_text_and_block_guess_together(model: Model) -> None:
+    prompts = prompts_of(model)
+    with open_session(model) as session:
+        plain = run(Engine(session, context=CONTEXT, chunk_tokens=20), prompts)
+    for policy in (Eager, Speculation):
+        with open_session(model) as session:
+            speculation = policy(PromptLookup(), PredictingBlock(session))
+            assert run(Engine(session, context=CONTEXT, speculation=speculation), prompts) == plain

@@ -24,5 +24,5 @@ _KINDS = (elementwise, embedding, experts, joined, likeliest, mixers, moves, nor
 RULES: Mapping[str, Rule] = {name: rule for kind in _KINDS for name, rule in kind.RULES.items()}
 """By the name of the operation, as `passes.rewrite.operation` gives it."""
 
-PREPARATIONS: tuple[Callable[[Graph, GpuSelection], None], ...] = (paged_attention.make_tables,)
+PREPARATIONS: tuple[Callable[[Graph, GpuSelection], None], ...] = (moves.pad_inputs, paged_attention.make_tables)
 """What a function begins with that several of its operations read."""

@@ -9,8 +9,8 @@ from typing import Any
 from hearth.compiler.gpu.kernels.gather import gather_rows, replace_rows
 from hearth.compiler.gpu.rules.elementwise import map_call
 from hearth.compiler.gpu.selection import GpuSelection, Rule
-from hearth.compiler.passes.rewrite import Graph, arguments, dtype_of
-from hearth.compiler.physical import call, is_padded, like, product, rows, sizes, stride, strides, width
+from hearth.compiler.passes.rewrite import Graph, arguments, dtype_of, is_op, operands
+from hearth.compiler.physical import call, is_padded, last_size, like, product, rows, sizes, stride, strides, width
 from hearth.compiler.symbolic import equal_sizes
 from hearth.compiler.views import Size, View, element_type, is_dense, result_of, split, steps_of, whole_of
 from hearth.compiler.work import Work
@@ -24,6 +24,16 @@ def copied(var: Any, start: Size, along: Sequence[Size], value: Any, s: GpuSelec
     view = View(var, start, tuple(along), element_type(var.ty), padded and not is_dense(var))
     work = Work.of("move", product(list(value.ty.shape)[:-1]))
     return map_call(COPY, [view], list(value.ty.shape), result_of(value), whole_of(value), s, work)
+
+
+def pad_inputs(graph: Graph, s: GpuSelection) -> None:
+    """Inputs of numbers get padded rows, as everything has that is made of them; but for rows that take others'
+    places, which are read as they lie."""
+    for var in graph.params[: int(graph.function.attrs["num_input"])]:
+        if dtype_of(var.ty) != "float32" or is_padded(last_size(var)):
+            continue
+        if not all(is_op(value, "hearth.replace_rows") for _, value in graph.bindings if var in operands(value)):
+            graph.bind(var, graph.emit(copied(var, 0, strides(var.ty.shape, dense=True), var, s)))
 
 
 def _take(graph: Graph, value: Any, s: GpuSelection) -> Any:
