@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from golden import CASES
+from golden import CASES, predictors
 from hearth import LLM
 from hearth.chat.tokenizer import Tokenizer
+from hearth.engine import SamplingParams
 from hearth.errors import UsageError
 from hearth.speculate import vocabulary_difference
 
@@ -51,6 +53,25 @@ def test_the_command_takes_both_and_tells_what_came_true(starter: LLM, hearth: C
     assert plain["usage"]["drafted_tokens"] == 0
     assert answer["usage"]["drafted_tokens"] > 0
     assert "guesses right" in drafted.stderr
+
+
+def test_a_model_without_a_block_cannot_guess_with_it(starter: LLM) -> None:
+    with pytest.raises(UsageError, match="starter has no block that predicts further tokens"):
+        LLM("starter", speculate="mtp")
+
+
+def test_a_model_guesses_with_its_own_block(cache: Path, tmp_path: Path, hearth: Callable) -> None:
+    model = predictors.with_predictor("glm4_moe", tmp_path / "model")
+    shown = hearth("show", str(model))
+    assert "by a block of its own, which predicts 1 further token at a time" in shown.stdout
+    assert json.loads(hearth("show", str(model), "--json").stdout)["predicts"] == 1
+    answers = []
+    for speculate in ("off", "auto", "mtp"):
+        with LLM(model, speculate=speculate, threads=2) as llm:
+            params = SamplingParams(temperature=1.0, seed=4, max_tokens=60)
+            events = list(llm.engine.generate(range(1, 20), params))
+            answers.append([event.token for event in events])
+    assert answers[0] == answers[1] == answers[2]
 
 
 def test_a_draft_model_of_another_vocabulary_is_refused(starter: LLM) -> None:
