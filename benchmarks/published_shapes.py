@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from expert_shapes import ExpertsShape
@@ -39,11 +39,17 @@ class Shape:
     sinks: bool = False
     output_bias: bool = False
     norm_before_mlp: str = "ffn_norm"  # as GGUF names it
+    foresees: bool = False  # with a block that predicts further tokens and is always right
     settings: Mapping[str, object] = field(default_factory=dict)  # more of GGUF's keys, behind the architecture's name
 
     @property
     def gguf_only(self) -> bool:
         return self.recurrent is not None or self.experts is not None or self.own_head
+
+    @property
+    def num_blocks(self) -> int:
+        """Layers, and what predicts further tokens."""
+        return self.num_layers + self.foresees
 
 
 SHAPES = {
@@ -113,6 +119,10 @@ SHAPES = {
     ),
 }  # fmt: skip
 
+# What a block that predicts further tokens can gain at most: a token depends on the one before alone, since no layer
+# adds anything, and the block hands its embedding on.
+SHAPES |= {f"{name}-mtp": replace(SHAPES[name], foresees=True) for name in ("qwen3.5-0.8b", "qwen3.5-4b")}
+
 
 @dataclass(frozen=True)
 class Tensor:
@@ -128,7 +138,7 @@ def tensors_of(shape: Shape) -> Iterator[Tensor]:
     """All tensors, in the order of the files."""
     hidden, inner = shape.hidden_size, shape.intermediate_size
     yield Tensor("token_embd.weight", "model.embed_tokens.weight", (shape.vocab_size, hidden))
-    for layer in range(shape.num_layers):
+    for layer in range(shape.num_blocks):
         blk, model = f"blk.{layer}.", f"model.layers.{layer}."
         yield Tensor(blk + "attn_norm.weight", model + "input_layernorm.weight", (hidden,), is_norm=True)
         yield from mixing_tensors(shape, layer, blk, model)
@@ -140,6 +150,11 @@ def tensors_of(shape: Shape) -> Iterator[Tensor]:
         yield Tensor(blk + "ffn_gate.weight", model + "mlp.gate_proj.weight", (inner, hidden))
         yield Tensor(blk + "ffn_up.weight", model + "mlp.up_proj.weight", (inner, hidden))
         yield Tensor(blk + "ffn_down.weight", model + "mlp.down_proj.weight", (hidden, inner))
+    if shape.foresees:
+        blk = f"blk.{shape.num_layers}.nextn."
+        yield Tensor(blk + "eh_proj.weight", "", (hidden, 2 * hidden))
+        yield Tensor(blk + "enorm.weight", "", (hidden,), is_norm=True)
+        yield Tensor(blk + "hnorm.weight", "", (hidden,), is_norm=True)
     last = "token_embd_norm.weight" if shape.architecture == "lfm2" else "output_norm.weight"
     yield Tensor(last, "model.norm.weight", (hidden,), is_norm=True)
     if shape.own_head:
@@ -149,7 +164,7 @@ def tensors_of(shape: Shape) -> Iterator[Tensor]:
 def mixing_tensors(shape: Shape, layer: int, blk: str, model: str) -> Iterator[Tensor]:
     """Attention, or what a layer has in its place."""
     hidden, recurrent = shape.hidden_size, shape.recurrent
-    if recurrent is not None and not recurrent.attends(layer):
+    if recurrent is not None and not recurrent.attends(layer) and layer < shape.num_layers:
         for name, size in recurrent.parts(hidden):
             yield Tensor(blk + name, "", size, is_norm=name.endswith("norm.weight"))
         return
@@ -179,4 +194,6 @@ def of_layers(shape: Shape) -> dict[str, object]:
         about["rope.dimension_sections"] = [np.int32(size) for size in (11, 11, 10, 0)]
     if shape.experts is not None:
         about |= shape.experts.metadata()
+    if shape.foresees:
+        about["nextn_predict_layers"] = np.uint32(1)
     return about | shape.settings

@@ -40,6 +40,8 @@ def vector(tensor: Tensor, rng: np.random.Generator) -> np.ndarray:
     values = rng.standard_normal(tensor.shape, np.float32)
     if tensor.gguf_name.endswith("ssm_a"):
         return -np.exp(values)
+    if tensor.gguf_name.endswith("nextn.enorm.weight"):
+        return np.ones_like(values)
     return 1 + 0.1 * values if tensor.is_norm else 0.1 * values
 
 
@@ -57,6 +59,8 @@ def gguf_type(tensor: Tensor, wanted: str, num_layers: int, *, pure: bool) -> st
         return "f32"
     if wanted == "mxfp4":  # as gpt-oss is published
         return "mxfp4" if "_exps" in tensor.gguf_name else "q8_0"
+    if tensor.gguf_name.endswith("nextn.eh_proj.weight"):
+        return "q8_0"
     kind = wanted.removesuffix("_m")
     if tensor.gguf_name in ("token_embd.weight", "output.weight"):
         if wanted not in ("f16", "q8_0") and not pure:
@@ -98,7 +102,7 @@ def gguf_metadata(shape: Shape, name: str, wanted: str) -> list[tuple[str, objec
         ("general.quantization_version", uint32(2)),
         (f"{arch}.context_length", uint32(shape.max_position)),
         (f"{arch}.embedding_length", uint32(shape.hidden_size)),
-        (f"{arch}.block_count", uint32(shape.num_layers)),
+        (f"{arch}.block_count", uint32(shape.num_blocks)),
         (f"{arch}.feed_forward_length", uint32(shape.intermediate_size)),
         (f"{arch}.attention.head_count", uint32(shape.num_heads)),
         *((f"{arch}.{key}", value) for key, value in of_layers(shape).items()),
@@ -117,6 +121,21 @@ def gguf_metadata(shape: Shape, name: str, wanted: str) -> list[tuple[str, objec
     ]
 
 
+def foreseeing(tensor: Tensor, kind: str) -> bytes | None:
+    """The bytes of what a block needs that is always right; None: they do not matter."""
+    rows, columns = tensor.shape
+    block = gguf_blocks.BLOCKS[kind]
+    if tensor.gguf_name.endswith(("attn_output.weight", "ssm_out.weight", "ffn_down.weight")):
+        return bytes(rows * columns // block.columns * block.size_bytes)
+    if not tensor.gguf_name.endswith("nextn.eh_proj.weight"):
+        return None
+    blocks = np.zeros((rows, columns // 32), [("scale", np.float16), ("values", np.int8, 32)])
+    blocks["scale"] = 1
+    places = np.arange(rows)
+    blocks["values"][places, places // 32, places % 32] = 1
+    return blocks.tobytes()
+
+
 def write_gguf(path: Path, name: str, wanted: str, *, pure: bool, seed: int) -> None:
     shape = SHAPES[name]
     writer = gguf_file.GgufFile(gguf_metadata(shape, name, wanted))
@@ -126,7 +145,10 @@ def write_gguf(path: Path, name: str, wanted: str, *, pure: bool, seed: int) -> 
         writer.add("rope_freqs.weight", factors.shape, "f32", lambda factors=factors: iter([factors.tobytes()]))
     for tensor in tensors_of(shape):
         kind = gguf_type(tensor, wanted, shape.num_layers, pure=pure)
-        if kind == "f32":
+        known = foreseeing(tensor, kind) if shape.foresees and kind != "f32" else None
+        if known is not None:
+            pieces = lambda known=known: iter([known])  # noqa: E731 (bound per tensor)
+        elif kind == "f32":
             pieces = lambda tensor=tensor: iter([vector(tensor, rng).tobytes()])  # noqa: E731 (bound per tensor)
         else:
             rows, columns = int(np.prod(tensor.shape[:-1])), tensor.shape[-1]

@@ -4,11 +4,14 @@
     python benchmarks/speculation.py starter
     python benchmarks/speculation.py .cache/shapes/smollm2-135m-q4_0.gguf --gen 128 --repeat 5
     python benchmarks/speculation.py MODEL --draft SMALLER_MODEL --file notes.txt
+    python benchmarks/speculation.py .cache/shapes/qwen3.5-0.8b-mtp-q4_0.gguf --speculate mtp
 
 For each kind of text the same request is answered with and without guesses; the answers must be the same tokens. What
 is timed are the tokens after the first. Texts: `edit` asks for a piece of code again with one name changed, `loop` is a
 block of random tokens again and again, `novel` are random tokens in and, at temperature 1, tokens out, which do not
-repeat where the weights are random. `--file` continues a text of your own.
+repeat where the weights are random, `greedy` are the likeliest tokens after the same, which do so late where a token
+depends on the one before alone, as with the shapes `-mtp`, whose block is right about each of them. `--file` continues
+a text of your own.
 """
 
 from __future__ import annotations
@@ -79,7 +82,8 @@ def texts_of(llm: LLM, file: Path | None, prompt: int) -> list[Text]:
     block = rng.integers(0, vocab_size, 16).tolist()
     texts = [
         Text("loop", (block * prompt)[:prompt], 0.0),
-        Text("novel", rng.integers(0, vocab_size, prompt).tolist(), 1.0),
+        Text("novel", novel := rng.integers(0, vocab_size, prompt).tolist(), 1.0),
+        Text("greedy", novel, 0.0),
     ]
     if llm.has_tokenizer:
         ask = f"Here is a file:\n\n{CODE}\nThe same file with item renamed to article:\n\n{CODE.splitlines()[0]}\n"
@@ -122,6 +126,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="What guessing tokens gains or costs.")
     parser.add_argument("model")
     parser.add_argument("--draft", help="a small model that guesses, instead of the text so far")
+    parser.add_argument("--speculate", choices=("auto", "lookup", "mtp"), default="auto", help="what guesses else")
     parser.add_argument("--file", type=Path, help="a text to be continued")
     parser.add_argument("--prompt", type=int, default=256, help="tokens in")
     parser.add_argument("--gen", type=int, default=128, help="tokens out")
@@ -129,13 +134,14 @@ def main() -> None:
     parser.add_argument("--threads", type=int)
     parser.add_argument("--json", action="store_true", help="one object a text")
     arguments = parser.parse_args()
-    with LLM(arguments.model, draft=arguments.draft, threads=arguments.threads) as llm:
+    how = {"draft": arguments.draft, "speculate": arguments.speculate}
+    with LLM(arguments.model, threads=arguments.threads, **how) as llm:
         if not arguments.json:
             print(f"{'text':24} {'plain':>8} {'guessing':>8}  {'ratio (min to max)':22} guesses right")
         for text in texts_of(llm, arguments.file, arguments.prompt):
             result = measure(llm, text, arguments.gen, arguments.repeat)
             if arguments.json:
-                print(json.dumps({"model": arguments.model, "draft": arguments.draft, **result}))
+                print(json.dumps({"model": arguments.model, **how, **result}))
                 continue
             spread = f"{result['ratio']:.2f} ({result['ratio_min']:.2f} to {result['ratio_max']:.2f})"
             print(

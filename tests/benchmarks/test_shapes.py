@@ -61,7 +61,7 @@ def test_the_medium_mix_gives_six_bits_to_the_layers_that_llama_cpp_gives_them(s
 @pytest.mark.parametrize("wanted", ["q4_0", "mxfp4"])
 def test_hybrids_and_mixtures_are_ones_that_hearth_reads(shapes, tmp_path, wanted):
     for name, shape in shapes.SHAPES.items():
-        if shape.gguf_only:
+        if shape.gguf_only and not shape.foresees:  # these have a test of their own
             path = tmp_path / f"{name}.gguf"
             if shape.experts is not None:  # published ones have more than a test wants to write
                 few = dataclasses.replace(shape.experts, count=shape.experts.used + 1)
