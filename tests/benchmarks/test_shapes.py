@@ -48,6 +48,17 @@ def test_a_gguf_file_is_one_that_hearth_reads(shapes, tmp_path, name, wanted):
     assert checkpoint.tensors["blk.0.ffn_down.weight"].dtype == wanted.removesuffix("_m")
 
 
+def test_a_shape_may_have_a_block_that_predicts_further_tokens(shapes, tmp_path):
+    name = "qwen3.5-0.8b-mtp"
+    shapes.SHAPES[name] = dataclasses.replace(shapes.SHAPES[name], num_layers=4)  # of which the last attends
+    path = shapes.path_of(tmp_path, name, "q4_0")
+    shapes.write_gguf(path, name, "q4_0", pure=False, seed=0)
+    loaded = load_family(open_checkpoint(path))
+    assert loaded.config.num_layers == 4
+    assert loaded.config.predictor is not None
+    assert loaded.unused == ()
+
+
 def test_the_medium_mix_gives_six_bits_to_the_layers_that_llama_cpp_gives_them(shapes):
     more = [layer for layer in range(16) if shapes.has_more_bits(layer, 16)]
     assert more == [0, 1, 4, 7, 10, 13, 14, 15]

@@ -13,6 +13,7 @@ from hearth.engine.draft import NUM_GRADES, Ask, Draft, Drafter
 _LEAST_GAIN = 0.02  # a guess less likely than this is not worth a thought
 _MEMORY = 0.95  # weight of what was learned before against one observation more
 _PRIOR_WEIGHT = 3.0  # observations that a drafter's prior counts for
+_NEARLY = 0.9  # of how often guesses come true, those that come behind them do, where these were never made
 
 
 class Voice:
@@ -61,16 +62,21 @@ class Voice:
         """What is known of the sequence, up to its last token."""
         record = self._records.get(ask.id)
         if record is None or record.tokens is not ask.tokens:
-            record = self._records[ask.id] = _Record(ask.tokens, self.drafter.prior)
+            record = self._records[ask.id] = _Record(ask.tokens, self.drafter.prior, tried_all=self.drafter.free)
         else:
             record.learn()
         return record
 
 
 class _Record:
-    """What was guessed for one sequence last, and how often guesses of each grade came true."""
+    """What was guessed for one sequence last, and how often guesses of each grade came true.
 
-    def __init__(self, tokens: array[int], prior: float) -> None:
+    Args:
+        tried_all: guesses are made as far as they go; else only as far as that was thought to pay.
+    """
+
+    def __init__(self, tokens: array[int], prior: float, *, tried_all: bool) -> None:
+        self._tried_all = tried_all
         self.tokens = tokens
         self._length = 0
         self._guess: list[int] = []
@@ -98,10 +104,13 @@ class _Record:
 
     def gains(self, grade: int, count: int) -> list[float]:
         """For each of `count` guessed tokens the probability that it and all before it come true."""
-        gains, gain = [], 1.0
+        gains, gain, share = [], 1.0, 0.0
         for place in range(count):
             at = min(grade + place, NUM_GRADES - 1)
-            gain *= self._hits[at] / self._trials[at]
+            before, share = share, self._hits[at] / self._trials[at]
+            if not self._tried_all and self._trials[at] == _PRIOR_WEIGHT:
+                share = max(share, _NEARLY * before)
+            gain *= share
             if gain < _LEAST_GAIN:
                 break
             gains.append(gain)

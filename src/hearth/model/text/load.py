@@ -182,7 +182,8 @@ def _with_predictor(
     def tensor(parameter: str) -> str | None:
         return found(f"layers.{config.num_layers}.{parameter}", rules, names)
 
-    if family.predictor is None:
+    layer = next((layer for layer in reversed(config.layers) if layer.attends), None)
+    if family.predictor is None or layer is None:
         return config
 
     def own(parameter: str, model: str) -> bool:
@@ -190,7 +191,6 @@ def _with_predictor(
         of_block, of_model = tensor(parameter), found(model, rules, names)
         return of_block is not None and (of_model is None or not _are_equal(checkpoint, of_block, of_model))
 
-    layer = next(layer for layer in reversed(config.layers) if layer.attends)
     head = "embed" if config.tied_embeddings else "head"
     predictor = PredictorConfig(layer, family.predictor.chains, own("embed", "embed"), own("head", head))
     with_predictor = replace(config, predictor=predictor)
@@ -200,10 +200,11 @@ def _with_predictor(
 
 def _beyond(config: DecoderConfig, family: Family, published: Mapping[str, Any]) -> tuple[str, ...]:
     """Tensors of safetensors that belong to layers behind the last one, which predict further tokens."""
-    count = published.get("num_nextn_predict_layers")
-    if family.predictor is None or not isinstance(count, int):
+    if family.predictor is None:
         return ()
-    return tuple(f"{HF_MODEL}layers.{config.num_layers + index}.*" for index in range(min(count, MAX_LAYERS)))
+    said = published.get("num_nextn_predict_layers")
+    count = min(said, MAX_LAYERS) if isinstance(said, int) and said > 0 else 1
+    return tuple(f"{HF_MODEL}layers.{config.num_layers + index}.*" for index in range(count))
 
 
 def _json_settings(config: Mapping[str, Any], family: Family, context: int | None) -> Settings:
