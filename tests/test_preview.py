@@ -177,14 +177,14 @@ def test_a_split_gguf_on_the_hub_is_read_by_the_beginnings_of_its_parts(
 def big_gguf(vocabulary: int) -> bytes:
     """A GGUF of an architecture that Hearth does not run, with a header of several MB."""
     tokens = [f"a token that is somewhat long {number}" for number in range(vocabulary)]
-    return gguf_bytes({"general.architecture": "rwkv7", "tokenizer.ggml.tokens": tokens})
+    return gguf_bytes({"general.architecture": "plamo2", "tokenizer.ggml.tokens": tokens})
 
 
 def test_a_gguf_that_hearth_does_not_run_is_refused_by_its_header(hub: FakeHub, place: Path) -> None:  # noqa: F811
     header = big_gguf(60_000)
     assert len(header) > 2 << 20
     hub.publish(REPO, {"tiny-Q4_0.gguf": header + bytes(20 << 20)})
-    with pytest.raises(Unsupported, match="rwkv7"):
+    with pytest.raises(Unsupported, match="plamo2"):
         prepare(f"{REPO}:Q4_0")
     assert kept(place) == []
     # No byte was asked for twice, and none of the tail.
@@ -198,7 +198,7 @@ def test_a_server_without_ranges_sends_the_whole_file_first(hub: FakeHub, place:
     hub.publish(REPO, {"tiny-Q4_0.gguf": big_gguf(10)})
     hub.faults.append(Fault("tiny-Q4_0.gguf", ignore_range=True))
     assert look_into(preview(REPO)) is None
-    with pytest.raises(Unsupported, match="rwkv7"):
+    with pytest.raises(Unsupported, match="plamo2"):
         prepare(REPO)
 
 

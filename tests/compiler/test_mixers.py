@@ -14,6 +14,7 @@ from hearth.compiler.cpu.kernels.causal_conv import BLOCK, CausalConvSpec, causa
 from hearth.compiler.cpu.kernels.channel_scan import ChannelScanSpec, channel_scan
 from hearth.compiler.cpu.kernels.gated_delta import GatedDeltaSpec, gated_delta
 from hearth.compiler.cpu.kernels.gated_norm import GatedNormSpec, gated_norm
+from hearth.compiler.cpu.kernels.rwkv import RwkvSpec, rwkv
 from hearth.compiler.cpu.kernels.selective_scan import SelectiveScanSpec, selective_scan
 
 F32 = NDArray[np.float32]
@@ -31,8 +32,14 @@ SCANS = (
     SelectiveScanSpec(3, 1, 16, 12, least=0.3, most=0.9),
 )
 CHANNEL_SCANS = (ChannelScanSpec(5), ChannelScanSpec(16))
-Spec = GatedDeltaSpec | SelectiveScanSpec | ChannelScanSpec
-RECURRENCES: list[Spec] = [*RULES, *SCANS, *CHANNEL_SCANS]
+RWKVS = (
+    RwkvSpec("adds", 2, 2, 48, 64e-5),  # a block of two vectors, and one of a single
+    RwkvSpec("replaces", 3, 3, 48, 64e-5),
+    RwkvSpec("replaces", 2, 2, 16, None),
+    RwkvSpec("gated", 4, 2, 32, None),
+)
+Spec = GatedDeltaSpec | SelectiveScanSpec | ChannelScanSpec | RwkvSpec
+RECURRENCES: list[Spec] = [*RULES, *SCANS, *CHANNEL_SCANS, *RWKVS]
 NORMS = (
     GatedNormSpec(1e-6, "silu", False, True),
     GatedNormSpec(1e-5, "silu", True, False),
@@ -47,6 +54,7 @@ def library(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     kernels += [gated_delta(spec) for spec in RULES]
     kernels += [selective_scan(spec) for spec in SCANS]
     kernels += [channel_scan(spec) for spec in CHANNEL_SCANS]
+    kernels += [rwkv(spec) for spec in RWKVS]
     kernels += [gated_norm(spec) for spec in NORMS]
     return build(kernels, request.param, tmp_path_factory.mktemp("mixers"))
 
@@ -242,9 +250,66 @@ class ChannelScan:
         return np.stack(rows)
 
 
-def recurrence(library: KernelLibrary, spec: Spec) -> Rule | Scan | ChannelScan:
+class Rwkv:
+    """RWKV's linear attention, run over batches of tokens."""
+
+    def __init__(self, library: KernelLibrary, spec: RwkvSpec) -> None:
+        rng = np.random.default_rng(8)
+        self.library, self.spec = library, spec
+        self.bonus, self.weight, self.bias = rng.standard_normal((3, spec.columns)).astype(np.float32)
+        self.state = guarded((SLOTS, spec.state_size), np.float32)
+
+    def draw(self, tokens: int) -> tuple[F32, ...]:
+        """r, decay, k, v; what is replaced, and how much of it."""
+        rng, spec = np.random.default_rng(tokens), self.spec
+        r, erased = rng.standard_normal((2, tokens, spec.columns)).astype(np.float32)
+        decay, rate = rng.uniform(0.05, 1.0, (2, tokens, spec.columns)).astype(np.float32)
+        k, v = rng.standard_normal((2, tokens, spec.kv_heads * spec.size)).astype(np.float32)
+        return r, decay, k, v, *((erased, rate) if spec.kind == "replaces" else ())
+
+    def run(self, drawn: tuple[F32, ...], about: Batch) -> F32:
+        spec, tokens = self.spec, len(drawn[0])
+        bonus = () if spec.kind == "gated" else (self.bonus,)
+        norm = () if spec.epsilon is None else (self.weight, self.bias)
+        y = guarded((tokens, spec.columns), np.float32)
+        given = (*drawn, *bonus, *norm, about.runs, about.state_to)
+        units, scratch = len(about.runs) * spec.heads, spec.scratch_bytes(tokens)
+        buffers = [*(copied(array) for array in given), y, self.state]
+        self.library.run(spec.name, buffers, [], units, chunk=1, scratch_bytes=scratch)
+        return np.array(y)
+
+    def expected(self, drawn: tuple[F32, ...]) -> NDArray[np.float64]:
+        spec = self.spec
+        r, decay, k, v, *replaced = (array.astype(np.float64).reshape(len(array), -1, spec.size) for array in drawn)
+        k, v = (np.repeat(array, spec.heads // spec.kv_heads, axis=1) for array in (k, v))
+        state, rows = np.zeros((spec.heads, spec.size, spec.size)), []
+        own = (r * k * self.bonus.reshape(spec.heads, -1)).sum(2, keepdims=True) * v
+        for t in range(len(r)):
+            new = k[t][:, :, None] * v[t][:, None]
+            if spec.kind == "adds":
+                rows.append(np.einsum("hkv,hk->hv", state, r[t]) + own[t])
+            if spec.kind == "gated":
+                new = new * (1 - decay[t])[:, :, None]
+            if spec.kind == "replaces":
+                e, a = replaced[0][t], replaced[1][t]
+                e = e / np.sqrt((e * e).sum(1, keepdims=True))
+                new = new - (e * a)[:, :, None] * np.einsum("hkv,hk->hv", state, e)[:, None]
+            state = state * decay[t][:, :, None] + new
+            if spec.kind != "adds":
+                rows.append(np.einsum("hkv,hk->hv", state, r[t]) * (spec.size**-0.5 if spec.kind == "gated" else 1.0))
+        y = np.stack(rows)
+        if spec.epsilon is not None:
+            y = y - y.mean(2, keepdims=True)
+            y = y / np.sqrt((y * y).mean(2, keepdims=True) + spec.epsilon)
+            y = y * self.weight.reshape(spec.heads, -1) + self.bias.reshape(spec.heads, -1)
+        return (y + own if spec.kind == "replaces" else y).reshape(len(r), -1)
+
+
+def recurrence(library: KernelLibrary, spec: Spec) -> Rule | Scan | ChannelScan | Rwkv:
     if isinstance(spec, GatedDeltaSpec):
         return Rule(library, spec)
+    if isinstance(spec, RwkvSpec):
+        return Rwkv(library, spec)
     return Scan(library, spec) if isinstance(spec, SelectiveScanSpec) else ChannelScan(library, spec)
 
 

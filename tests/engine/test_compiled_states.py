@@ -49,7 +49,7 @@ def answers(engine: Engine, prompts: list[tuple[int, ...]]) -> list[tuple[list[i
     return made
 
 
-@pytest.fixture(scope="module", params=["qwen3_5", "lfm2", "mamba2"])
+@pytest.fixture(scope="module", params=["qwen3_5", "lfm2", "mamba2", "rwkv7"])
 def recurrent(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recurrent]:
     case = next(case for case in CASES if case.name == request.param)
     folder = tmp_path_factory.mktemp("recurrent") / "bundle"

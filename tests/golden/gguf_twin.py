@@ -15,6 +15,8 @@ import gguf
 import numpy as np
 from numpy.typing import NDArray
 
+from . import rwkv_twin
+
 # Architectures of which each layer is one thing.
 NEMOTRON_H = {"nemotron_h", "nemotron_h_moe"}
 # Architectures of which no layer attends.
@@ -29,7 +31,7 @@ PARTIAL = {"chatglm", "glm4", "glm4moe", "gptneox", "minimax-m2", "phi2", "stabl
 # Architectures whose size of a head is always written.
 OWN_HEAD_SIZE = {"gemma", "gemma2", "gemma3", "qwen3", "qwen3moe", "afmoe", "hunyuan-dense"} | GATED_DELTA | NEMOTRON_H
 # Parts of the names of matrices that the converter keeps in F32.
-EXACT = ("ffn_gate_inp", "conv1d", "shortconv.conv", "_norm")
+EXACT = ("ffn_gate_inp", "conv1d", "shortconv.conv", "_norm", *rwkv_twin.EXACT)
 # What configurations call these.
 _HIDDEN, _HEADS, _LAYERS = (
     ("hidden_size", "n_embd", "d_model"),
@@ -110,6 +112,8 @@ def write_twin(
         _write_delta_net(writer, config)
         weights = _in_turns(weights, config) if arch in IN_TURNS else _apart(weights, config)
         weights = _delta_net_tensors(weights)
+    if arch in rwkv_twin.WRITERS:
+        weights = rwkv_twin.WRITERS[arch](writer, config, weights)
     if arch in ("jamba", "mamba"):
         _write_mamba(writer, config)
         weights = _mamba_tensors(weights)

@@ -3,7 +3,8 @@
     cd tests && python -m golden.make_golden [NAME...]
 
 Weights are random (seeded by the name), drawn wide enough that logits spread, and rounded to f16 so that the stored
-file holds them exactly. The logits are those of transformers' own classes, in f32, with eager attention.
+file holds them exactly. The logits are those of transformers' own classes, in f32, with eager attention, or of the
+program that `rwkv.py` names.
 """
 
 from __future__ import annotations
@@ -19,14 +20,14 @@ from numpy.typing import NDArray
 from safetensors.numpy import save_file
 from transformers.core_model_loading import revert_weight_conversion
 
-from . import _HERE
+from . import _HERE, rwkv
 from .gguf_twin import write_twin
 from .recipes import RECIPES, Recipe
 
 
 def build_model(recipe: Recipe) -> torch.nn.Module:
     """The model of a recipe in f32, with its final weights."""
-    named = getattr(transformers, recipe.model)
+    named = getattr(transformers, recipe.model, None) or getattr(rwkv, recipe.model)
     config = (named if issubclass(named, transformers.PreTrainedConfig) else named.config_class)(**recipe.config)
     config._attn_implementation = "eager"
     made = transformers.AutoModelForCausalLM.from_config(config) if isinstance(config, named) else named(config)
@@ -56,6 +57,8 @@ def _draw(rng: np.random.Generator, name: str, shape: tuple[int, ...], config: A
             values *= 0.3  # its scores are scaled by nothing else
     elif len(shape) == 1:
         values = 0.3 * noise
+    elif shape[:2] == (1, 1):  # shares of the token before
+        values = 0.3 * noise + 0.5
     elif any(matrix in name for matrix in ("embed", "lm_head", "wte", "wpe")):
         values = 0.4 * noise
     else:

@@ -16,7 +16,7 @@ class Recipe:
 
     Attributes:
         name: its folder.
-        model: class of transformers that computes the expected logits, or of its configuration.
+        model: class of transformers that computes the expected logits, or of its configuration; or of `rwkv.py`.
         config: what differs from the class's defaults.
         tokens: length of the prompt.
         context: what `load_family` is asked for, in tokens.
@@ -843,6 +843,42 @@ RECIPES = [
             "eos_token_id": 2,
         },
         gguf="mamba",
+    ),
+    Recipe(
+        "rwkv7",
+        "Rwkv7ForCausalLM",
+        {
+            "vocab_size": 53,
+            "hidden_size": 128,
+            "intermediate_size": 88,
+            "num_hidden_layers": 2,
+            "head_dim": 64,
+            "decay_low_rank_dim": 5,
+            "gate_low_rank_dim": 9,
+            "a_low_rank_dim": 7,
+            "v_low_rank_dim": 3,
+            "hidden_act": "sqrelu",
+            "norm_eps": 1e-5,
+            "tie_word_embeddings": False,
+        },
+        as_computed=True,
+        gguf="rwkv7",
+    ),
+    Recipe(
+        "rwkv6",
+        "Rwkv6ForCausalLM",
+        {
+            "vocab_size": 53,
+            "hidden_size": 48,
+            "intermediate_size": 88,
+            "num_hidden_layers": 3,
+            "head_size": 16,
+            "layer_norm_epsilon": 1e-5,
+            "rescale_every": 2,
+            "tie_word_embeddings": False,
+        },
+        as_computed=True,
+        gguf="rwkv6",
     ),
     Recipe(
         "bamba",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,7 +80,8 @@ def forward(config: DecoderConfig, parameters: Mapping[str, Array], token_ids: N
         x = x + p["position_embed"][: len(x)]
     if config.embedding_norm:
         x = _norm(config, x, p, "embed_norm")
-    embedded, shared = x, {}
+    embedded = x
+    shared: Shared = {}
     for index, layer in enumerate(config.layers):
         own = {name.split(".", 2)[2]: w for name, w in p.items() if name.startswith(f"layers.{index}.")}
         start = x
@@ -102,8 +104,8 @@ def forward(config: DecoderConfig, parameters: Mapping[str, Array], token_ids: N
     return _softcap(logits, config.logit_softcap)
 
 
-Shared = dict[int, tuple[Array, Array]]
-"""Keys and values of layers."""
+Shared = dict[int | str, Any]
+"""Keys and values of layers, by their numbers, and what mixers leave to those of later layers."""
 
 
 def _given(
@@ -123,7 +125,7 @@ def _mixed(
     config: DecoderConfig, layer: LayerConfig, w: Mapping[str, Array], x: Array, shared: Shared, index: int
 ) -> Array:
     attended = _attention(config, layer, w, x, shared, index) if layer.attends else 0.0
-    return attended + (reference_mixers.mix(layer.mixer, w, x, config.norm_eps) if layer.mixer else 0.0)
+    return attended + (reference_mixers.mix(layer.mixer, w, x, config.norm_eps, shared) if layer.mixer else 0.0)
 
 
 def _attention(
@@ -172,6 +174,8 @@ def _attention(
 
 
 def _mlp(config: DecoderConfig, layer: LayerConfig, w: Mapping[str, Array], x: Array) -> Array:
+    if layer.channel_mixer:
+        return reference_mixers.mix(layer.channel_mixer, w, x, config.norm_eps, {})
     if not layer.experts:
         return _feed_forward(config, w, x)
     experts = config.experts

@@ -11,13 +11,18 @@ from numpy.typing import NDArray
 from hearth.model.text.mixers.delta_net import DeltaNet
 from hearth.model.text.mixers.mamba import Mamba
 from hearth.model.text.mixers.mamba2 import Mamba2
+from hearth.model.text.mixers.rwkv6 import Rwkv6
+from hearth.model.text.mixers.rwkv7 import Rwkv7
+from hearth.model.text.mixers.rwkv_channels import RwkvChannels
 from hearth.model.text.mixers.short_conv import ShortConv
 
 Array = NDArray[np.float64]
 
 
-def mix(mixer: Any, w: Mapping[str, Array], x: Array, epsilon: float) -> Array:
-    """(tokens, hidden) of one sequence from its start."""
+def mix(mixer: Any, w: Mapping[str, Array], x: Array, epsilon: float, left: dict[Any, Any]) -> Array:
+    """(tokens, hidden) of one sequence from its start. `left`: what mixers of layers before leave to later ones."""
+    if isinstance(mixer, Rwkv7):
+        return _rwkv7(mixer, w, x, left)
     return _MIXERS[type(mixer)](mixer, w, x, epsilon)
 
 
@@ -98,6 +103,78 @@ def _short_conv(m: ShortConv, w: Mapping[str, Array], x: Array, epsilon: float) 
     return (behind * _causal_conv(before * value, w["conv_taps"], w.get("conv_bias", 0.0))) @ w["conv_out"].T
 
 
+def _before(x: Array) -> Array:
+    """What the token before has."""
+    return np.concatenate([np.zeros((1, x.shape[1])), x[:-1]])
+
+
+def _sigmoid(x: Array) -> Array:
+    return 1 / (1 + np.exp(-x))
+
+
+def _head_norm(w: Mapping[str, Array], y: Array, epsilon: float) -> Array:
+    """LayerNorm of each head: y (tokens, heads, size)."""
+    y = y - y.mean(-1, keepdims=True)
+    y = y / np.sqrt((y * y).mean(-1, keepdims=True) + epsilon)
+    return (y.reshape(len(y), -1) * w["rwkv_norm"] + w["rwkv_norm_bias"]).reshape(y.shape)
+
+
+def _rwkv7(m: Rwkv7, w: Mapping[str, Array], x: Array, left: dict[Any, Any]) -> Array:
+    away = _before(x) - x
+    of = {part: x + away * w[f"rwkv_x_{part}"] for part in "rwkvag"}
+
+    def low(part: str, activation: Callable[[Array], Array] = lambda x: x) -> Array:
+        inner = activation(of[part] @ w[f"rwkv_{part}_down"].T)
+        return inner @ w[f"rwkv_{part}_up"].T + w.get(f"rwkv_{part}_bias", 0.0)
+
+    r, k, v = (of[part] @ w[f"rwkv_{part}"].T for part in "rkv")
+    decay, rate = np.exp(-np.exp(-0.5) * _sigmoid(low("w", np.tanh))), _sigmoid(low("a"))
+    v = v if m.first else v + (left["v"] - v) * _sigmoid(low("v"))
+    left.setdefault("v", v)
+    erased, k = k * w["rwkv_erased"], k * (1 + (rate - 1) * w["rwkv_kept"])
+    r, decay, rate, erased, k, v = (a.reshape(len(x), m.heads, m.size) for a in (r, decay, rate, erased, k, v))
+    erased = erased / np.maximum(np.sqrt((erased**2).sum(-1, keepdims=True)), 1e-12)
+    state, out = np.zeros((m.heads, m.size, m.size)), []  # [value][key]
+    for t in range(len(x)):
+        taken = np.einsum("hvk,hk->hv", state, erased[t])
+        state = state * decay[t][:, None] - taken[:, :, None] * (erased[t] * rate[t])[:, None]
+        state = state + v[t][:, :, None] * k[t][:, None]
+        out.append(np.einsum("hvk,hk->hv", state, r[t]))
+    y = _head_norm(w, np.stack(out), m.epsilon) if m.normalises else np.stack(out)
+    y = y + (r * k * w["rwkv_bonus"].reshape(m.heads, m.size)).sum(-1, keepdims=True) * v
+    return (y.reshape(len(x), -1) * low("g", _sigmoid)) @ w["rwkv_out"].T
+
+
+def _rwkv6(m: Rwkv6, w: Mapping[str, Array], x: Array, epsilon: float) -> Array:
+    away = _before(x) - x
+    inner = np.split(np.tanh((x + away * w["rwkv_x"]) @ w["rwkv_x_down"].T), 5, axis=1)
+    of = {part: x + away * (w[f"rwkv_x_{part}"] + inner[i] @ w[f"rwkv_x{part}_up"].T) for i, part in enumerate("wkvrg")}
+    r, k, v, g = (of[part] @ w[f"rwkv_{part}"].T + w.get(f"rwkv_{part}_bias", 0.0) for part in "rkvg")
+    decay = np.exp(-np.exp(np.tanh(of["w"] @ w["rwkv_w_down"].T) @ w["rwkv_w_up"].T + w["rwkv_w_bias"]))
+    r, k, v, decay = (a.reshape(len(x), -1, m.size) for a in (r, k, v, decay))
+    k, v = (np.repeat(a, m.heads // a.shape[1], axis=1) for a in (k, v))
+    k = k * (1 - decay) if m.gated else k
+    state, out = np.zeros((m.heads, m.size, m.size)), []  # [key][value]
+    for t in range(len(x)):
+        new = k[t][:, :, None] * v[t][:, None]
+        if m.gated:
+            state = state * decay[t][:, :, None] + new
+            out.append(np.einsum("hkv,hk->hv", state, r[t]) * m.size**-0.5)
+        else:
+            bonus = w["rwkv_bonus"].reshape(m.heads, m.size)
+            out.append(np.einsum("hkv,hk->hv", state + bonus[:, :, None] * new, r[t]))
+            state = state * decay[t][:, :, None] + new
+    y = np.stack(out) if m.gated else _head_norm(w, np.stack(out), m.epsilon)
+    return (y.reshape(len(x), -1) * (_sigmoid(g) if m.gated else silu(g))) @ w["rwkv_out"].T
+
+
+def _rwkv_channels(m: RwkvChannels, w: Mapping[str, Array], x: Array, epsilon: float) -> Array:
+    away = _before(x) - x
+    y = np.maximum((x + away * w["mix_x_k"]) @ w["mix_k"].T, 0) ** 2 @ w["mix_v"].T
+    return y * _sigmoid((x + away * w["mix_x_r"]) @ w["mix_r"].T) if m.gated else y
+
+
 _MIXERS: dict[type, Callable[..., Array]] = {
-    DeltaNet: _delta_net, Mamba: _mamba, Mamba2: _mamba2, ShortConv: _short_conv
+    DeltaNet: _delta_net, Mamba: _mamba, Mamba2: _mamba2, ShortConv: _short_conv, Rwkv6: _rwkv6,
+    RwkvChannels: _rwkv_channels,
 }  # fmt: skip

@@ -55,6 +55,7 @@ class LayerConfig:
         mixer: what mixes the tokens in place of attention; where there are both, they read the same and what they give
             is added up (Falcon-H1).
         feed_forward: it has an MLP; there are layers that only mix, and layers that have nothing else (Nemotron-H).
+        channel_mixer: what its MLP is where that looks at the tokens before, too (RWKV).
         experts: its MLP is a mixture of `DecoderConfig.experts`.
         norm_placement: where its norms are, if not as `DecoderConfig` says (OLMo Hybrid).
         head_dim, num_kv_heads, intermediate_size: sizes of its own; None: those of the model.
@@ -67,6 +68,7 @@ class LayerConfig:
     attends: bool = True
     mixer: Mixer | None = None
     feed_forward: bool = True
+    channel_mixer: Mixer | None = None
     experts: bool = False
     norm_placement: NormPlacement | None = None
     head_dim: int | None = None
@@ -79,6 +81,16 @@ class LayerConfig:
     def mixes(self) -> bool:
         """Whether its tokens learn of each other."""
         return self.attends or self.mixer is not None
+
+    @property
+    def mixers(self) -> tuple[Mixer, ...]:
+        """All that keeps a state of each sequence."""
+        return tuple(mixer for mixer in (self.mixer, self.channel_mixer) if mixer is not None)
+
+    @property
+    def reads_others(self) -> bool:
+        """Whether it reads what another layer made, beside what that gave."""
+        return self.reads is not None or any(mixer.reads_others for mixer in self.mixers)
 
 
 @dataclass(frozen=True)
@@ -255,7 +267,7 @@ class DecoderConfig:
     @property
     def has_state(self) -> bool:
         """Whether there is recurrent state beside keys and values."""
-        return any(layer.mixer is not None for layer in self.layers)
+        return any(layer.mixers for layer in self.layers)
 
     @property
     def rope_streams(self) -> int:

@@ -105,6 +105,7 @@ class Builder:
             self.params[rope_parameter(i)] = relax.Var(rope_parameter(i), f32_tensor(len(rope.inv_freq)))
         if config.alibi:
             self.params[ALIBI] = relax.Var(ALIBI, f32_tensor(len(config.alibi)))
+        self.left: dict[str, Any] = {}
         self.states: dict[str, Any] = {}
         for number in attending(config):
             if not self.uses(f"layers.{number}.k_pages"):
@@ -243,12 +244,18 @@ class Builder:
         if c.branches != "parallel_shared":
             source = x if c.branches == "parallel" else after
             read = source if placement == "post" else self.norm(source, p + "mlp_norm")
-        mlp = self.mixture(i, c.experts, read) if layer.experts and c.experts else self.mlp(i, read)
+        mlp = self.channels_mixed(i, layer, read)
         return self.joined(after, mlp if placement == "pre" else self.norm(mlp, p + "mlp_post_norm"))
 
     def joined(self, x: Any, branch: Any) -> Any:
         """The residual stream after a branch."""
         return self.emit(op.add(x, self.scaled(branch, self.c.residual_scale)))
+
+    def channels_mixed(self, i: int, layer: LayerConfig, x: Any) -> Any:
+        """What a layer has behind what mixes its tokens: an MLP, experts, or a mixer that has state, too."""
+        if layer.channel_mixer is not None:
+            return layer.channel_mixer.build(_LayerParts(self, f"layers.{i}."), x)
+        return self.mixture(i, self.c.experts, x) if layer.experts and self.c.experts else self.mlp(i, x)
 
     def mixed(self, i: int, layer: LayerConfig, x: Any, tables: list[Any]) -> Any:
         """What the tokens of a sequence say to each other."""
@@ -373,6 +380,7 @@ class _LayerParts:
         self._builder, self._prefix = builder, prefix
         self.epsilon = builder.c.norm_eps
         self.runs, self.state_to = builder.inputs[RUNS], builder.inputs[STATE_TO]
+        self.left = builder.left
 
     def emit(self, value: Any) -> Any:
         return self._builder.emit(value)

@@ -52,8 +52,8 @@ def slot_bytes(config: DecoderConfig) -> dict[str, int]:
     return {
         f"layers.{i}.{name}": 4 * numbers
         for i, layer in enumerate(config.layers)
-        if layer.mixer is not None
-        for name, numbers in layer.mixer.states().items()
+        for mixer in layer.mixers
+        for name, numbers in mixer.states().items()
     }
 
 

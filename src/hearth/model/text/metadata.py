@@ -51,6 +51,14 @@ _SAME: Mapping[str, str] = {
     "ssm.group_count": "ssm_group_count",
     "ssm.dt_b_c_rms": "ssm_dt_b_c_rms",
     "shortconv.l_cache": "conv_L_cache",
+    "wkv.head_size": "wkv_head_size",
+    "attention.decay_lora_rank": "decay_low_rank_dim",
+    "attention.iclr_lora_rank": "a_low_rank_dim",
+    "attention.value_residual_mix_lora_rank": "v_low_rank_dim",
+    "attention.gate_lora_rank": "gate_low_rank_dim",
+    "time_mix_extra_dim": "lora_rank_tokenshift",
+    "time_decay_extra_dim": "lora_rank_decay",
+    "rescale_every_n_layers": "rescale_every",
     "attention.scale": "attention_scale",
     "attention.key_length_swa": "head_dim_swa",
     "attention.value_length_swa": "value_dim_swa",
@@ -108,6 +116,7 @@ _WITHOUT_PREFIX = {f"xielu.{name}": f"xielu_{name}" for name in ("alpha_p", "alp
 # Keys that say nothing a decoder needs, or something that follows from the tensors.
 _HARMLESS = {
     "vocab_size",
+    "token_shift_count",  # of RWKV: whether what stands for an MLP looks at the token before, which tensors say
     "tensor_data_layout",
     "pooling_type",  # what follows the model: checkpoint.sentence_modules
 }
@@ -263,6 +272,8 @@ def _facts_of_tensors(checkpoint: Checkpoint) -> dict[str, Any]:
         "use_conv_bias": "ssm_conv1d.bias" in layers,
         "layers_with_experts": [names[1] for names in of_layers if names[-1] == "ffn_gate_inp.weight"],
         "mamba_rms_norm": "ssm_norm.weight" in layers,
+        "time_mix_norm": "time_mix_ln.weight" in layers,
+        "time_mix_bias": "time_mix_key.bias" in layers,
         "use_expert_bias": "exp_probs_b.bias" in layers,
         "attention_k_eq_v": any(
             name.endswith(".attn_k.weight") and name.replace("attn_k", "attn_v") not in checkpoint.tensors

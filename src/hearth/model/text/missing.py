@@ -42,10 +42,7 @@ BLOCKS: tuple[Block, ...] = (
         "attention to tokens that an indexer picks",
         {"deepseek_v32": "glm4_moe", "glm_moe_dsa": "glm4_moe", "glm-dsa": "glm4_moe", "qwen4exp": "qwen3_5"},
     ),
-    Block(
-        "RWKV's mixing of tokens",
-        {"rwkv": "mamba2", "rwkv6": "mamba2", "rwkv7": "mamba2", "arwkv7": "mamba2", "rwkv6qwen2": "mamba2"},
-    ),
+    Block("RWKV-4's mixing of tokens, which weighs each channel by itself", {"rwkv": "rwkv6"}),
     Block("one block of attention that many layers share", {"zamba": "jamba", "zamba2": "bamba"}),
     Block("Mamba 2 whose heads have steps from a product of low rank", {"plamo2": "bamba"}),
     Block(

@@ -29,8 +29,8 @@ of the same name with `_bias`, and may have neither.
     layers.N.mlp_post_norm                  [hidden]                                       (post, pre_post)
 
 Layers that mix their tokens otherwise have the parameters of that (`mixers/`) in place of q, k, v and o, or beside
-them; those that do not mix or have no MLP, nothing of it. Of a layer that is a mixture of experts, in place of gate, up
-and down:
+them, and so in place of gate, up and down; those that do not mix or have no MLP, nothing of it. Of a layer that is a
+mixture of experts, in place of gate, up and down:
 
     layers.N.router  .router_bias           [experts, hidden], [experts]                   (bias)
     layers.N.choice_bias                    [experts]
@@ -65,13 +65,17 @@ Shapes = dict[str, tuple[int, ...]]
 XIELU = ("xielu_p", "xielu_n", "xielu_beta", "xielu_eps")
 _MLP = ("gate", "up", "down")
 _MIXERS = frozenset({"delta_qkv", "delta_z", "delta_out", "conv_in", "conv_out", "ssm_in", "ssm_out"})
+_RWKV = frozenset({*(f"rwkv_{part}" for part in ("r", "k", "v", "g", "out")), *(f"mix_{part}" for part in "krv")})
 _LATENT = frozenset({"latent_down", "latent_up"})
 _GIVEN = frozenset({"layer_project", "given_gate", "given_out"})
 PREDICTOR_PROJ = ("embed_proj", "hidden_proj")
 _ATTENTION = frozenset({"q", "k", "v", "o", "attn_gate"})
-_BODY = _ATTENTION | _MIXERS | _LATENT | _GIVEN | set(PREDICTOR_PROJ) | {*_MLP, *(f"{part}_shared" for part in _MLP)}
+_BODY = _ATTENTION | _MIXERS | _RWKV | _LATENT | _GIVEN | set(PREDICTOR_PROJ)
+_BODY |= {*_MLP, *(f"{part}_shared" for part in _MLP)}
 _EXPERTS = frozenset(f"{part}_exps" for part in _MLP)
 _SMALL = frozenset({"router", "shared_gate", "head_gate", "delta_a", "delta_b", "ssm_x", "ssm_dt"})
+_SMALL |= {f"rwkv_{part}_{way}" for part in ("x", "w", "a", "v", "g") for way in ("down", "up")}
+_SMALL |= {f"rwkv_x{part}_up" for part in "wkvrg"}
 _HEAD = frozenset({"embed", "layer_embed", "head"})
 
 
@@ -98,7 +102,7 @@ def parameter_shapes(config: DecoderConfig) -> Shapes:
             own |= _norm(config, "attn_post_norm", after)
         if layer.feed_forward:
             own |= _norm(config, "mlp_norm", before and config.branches != "parallel_shared")
-            own |= _experts(config, config.experts) if layer.experts and config.experts else _mlp(config, layer)
+            own |= _feed_forward(config, layer)
             own |= _norm(config, "mlp_post_norm", after)
         if config.layer_embedding:
             width = config.layer_embedding
@@ -160,6 +164,12 @@ def _attention(config: DecoderConfig, layer: LayerConfig) -> Shapes:
     absent = {"k", "v", "k_bias", "v_bias", "k_norm"} if layer.reads is not None else set()
     absent |= set() if layer.own_values else {"v", "v_bias"}
     return {name: shape for name, shape in shapes.items() if name not in absent}
+
+
+def _feed_forward(config: DecoderConfig, layer: LayerConfig) -> Shapes:
+    if layer.channel_mixer is not None:
+        return dict(layer.channel_mixer.parameters(config.hidden_size))
+    return _experts(config, config.experts) if layer.experts and config.experts else _mlp(config, layer)
 
 
 def _mlp(config: DecoderConfig, layer: LayerConfig) -> Shapes:

@@ -1,4 +1,5 @@
-"""Recurrent mixers of decoders: convolutions over tokens, the gated delta rule, selective scans, gated norms."""
+"""Recurrent mixers of decoders: convolutions over tokens, the gated delta rule, selective scans, RWKV, gated
+norms."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ from hearth.compiler.cpu.kernels.causal_conv import BLOCK, CausalConvSpec, causa
 from hearth.compiler.cpu.kernels.channel_scan import LANES, ChannelScanSpec, channel_scan
 from hearth.compiler.cpu.kernels.gated_delta import GatedDeltaSpec, gated_delta
 from hearth.compiler.cpu.kernels.gated_norm import GatedNormSpec, gated_norm
+from hearth.compiler.cpu.kernels.rwkv import RwkvSpec, rwkv
 from hearth.compiler.cpu.kernels.selective_scan import SelectiveScanSpec, selective_scan
 from hearth.compiler.cpu.selection import Rule, Selection
 from hearth.compiler.passes.rewrite import Graph, arguments, attribute, attributes
@@ -93,10 +95,26 @@ def _gated_norm(graph: Graph, value: Any, s: Selection) -> Any:
     return call(kernel, [x, gate, weight], tensor(rows, ld), rows, scalars, grain=2, work=work)
 
 
+def _rwkv(graph: Graph, value: Any, s: Selection) -> Any:
+    *tensors, runs, state_to, state = arguments(value)
+    about = attributes(value)
+    heads, kv_heads, size = (int(about[name]) for name in ("heads", "kv_heads", "size"))
+    epsilon = float(about["epsilon"]) if about["norm"] else None
+    spec = RwkvSpec(str(about["kind"]), heads, kv_heads, size, epsilon)
+    whole(size, "columns of a head of RWKV")
+    rows = value.ty_args[0].shape[0]
+    kernel = s.use(spec.name, lambda isa: rwkv(spec), spec.scratch_bytes(s.most(rows)))
+    # Of each number of the state: forgotten, added to and asked; or asked and changed once more.
+    work = Work.of("rwkv", rows, (9 if spec.kind == "replaces" else 5) * spec.state_size)
+    operands = [*tensors, runs, state_to, state]
+    return call(kernel, operands, tensor(rows, spec.columns), runs.ty.shape[0] * heads, [], work=work, written=1)
+
+
 RULES: dict[str, Rule] = {
     "hearth.causal_conv": _causal_conv,
     "hearth.channel_scan": _channel_scan,
     "hearth.gated_delta": _gated_delta,
     "hearth.gated_norm": _gated_norm,
+    "hearth.rwkv": _rwkv,
     "hearth.selective_scan": _selective_scan,
 }

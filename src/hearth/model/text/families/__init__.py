@@ -4,6 +4,7 @@ from hearth.model.text.families import (
     afmoe,
     apertus,
     arcee,
+    arwkv7,
     bamba,
     bloom,
     codegen,
@@ -71,6 +72,9 @@ from hearth.model.text.families import (
     qwen3_5_moe,
     qwen3_moe,
     qwen3_next,
+    rwkv6,
+    rwkv6qwen2,
+    rwkv7,
     seed_oss,
     smollm3,
     stablelm,
@@ -157,6 +161,10 @@ FAMILIES: tuple[Family, ...] = tuple(
         exaone_moe,
         minimax_m2,
         flex_olmo,
+        rwkv7,
+        rwkv6,
+        arwkv7,
+        rwkv6qwen2,
     )
 )
 

@@ -14,7 +14,7 @@ Parameters of a layer:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from hearth.model.text.mixers import Parts, Shape
 
@@ -45,6 +45,8 @@ class DeltaNet:
     def columns(self) -> int:
         """Columns of queries, keys and values together."""
         return 2 * self.key_heads * self.key_size + self.value_heads * self.value_size
+
+    reads_others: ClassVar[bool] = False
 
     def parameters(self, hidden_size: int) -> dict[str, Shape]:
         heads, values = self.value_heads, self.value_heads * self.value_size

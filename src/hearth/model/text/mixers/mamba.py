@@ -15,7 +15,7 @@ Parameters of a layer:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -43,6 +43,8 @@ class Mamba:
     conv_bias: bool = True
     norms: Literal["weighted", "bare", "none"] = "none"
     norm_epsilon: float | None = None
+
+    reads_others: ClassVar[bool] = False
 
     def parameters(self, hidden_size: int) -> dict[str, Shape]:
         channels, state = self.channels, self.state

@@ -12,7 +12,7 @@ Parameters of a layer:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from hearth.model.text.mixers import Parts, Shape
 
@@ -51,6 +51,8 @@ class Mamba2:
     def channels(self) -> int:
         """Channels of the convolution: x, B and C."""
         return self.inner + 2 * self.groups * self.state
+
+    reads_others: ClassVar[bool] = False
 
     def parameters(self, hidden_size: int) -> dict[str, Shape]:
         rows = self.inner + self.channels + self.heads

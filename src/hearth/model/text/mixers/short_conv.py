@@ -10,7 +10,7 @@ Parameters of a layer:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from hearth.model.text.mixers import Parts, Shape
 
@@ -28,6 +28,8 @@ class ShortConv:
     channels: int
     taps: int
     bias: bool = False
+
+    reads_others: ClassVar[bool] = False
 
     def parameters(self, hidden_size: int) -> dict[str, Shape]:
         shapes: dict[str, Shape] = {"conv_in": (3 * hidden_size, hidden_size), "conv_taps": (self.taps, hidden_size)}
