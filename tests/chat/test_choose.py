@@ -96,6 +96,13 @@ def test_formats_without_a_token_for_it_end_at_a_text() -> None:
     assert chosen.stops == ("USER:",)
 
 
+def test_a_model_may_name_a_format_in_place_of_a_template() -> None:
+    chosen = choose_template(tokenizer("rwkv-world"), "any")
+    assert chosen.template.render(MESSAGES).text == "User: Hi\n\nAssistant:"
+    assert chosen.stops == ("\n\nUser:", "\n\nSystem:")
+    assert not chosen.notice
+
+
 def test_bos_comes_first_where_the_model_expects_it_and_only_once() -> None:
     wants = tokenizer(add_bos=True)
     for name in ("vicuna", "llama2"):

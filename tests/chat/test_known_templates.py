@@ -52,6 +52,7 @@ EXPECTED = {
     "vicuna": "S USER: U1 ASSISTANT: A1</s>USER: U2 ASSISTANT:",
     "alpaca": "S\n\n### Instruction:\nU1\n\n### Response:\nA1</s>\n\n### Instruction:\nU2\n\n### Response:\n",
     "deepseek2": "<s>S\n\nUser: U1\n\nAssistant: A1</s>User: U2\n\nAssistant:",
+    "rwkv-world": "System: S\n\nUser: U1\n\nAssistant: A1\n\nUser: U2\n\nAssistant:",
     "deepseek3": "<s>S<｜User｜>U1<｜Assistant｜>A1</s><｜User｜>U2<｜Assistant｜>",
 }
 

@@ -205,7 +205,7 @@ def test_a_file_that_names_no_pre_tokenizer_says_so(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "error", "says"),
     [
-        pytest.param({"model": "rwkv"}, Unsupported, "rwkv.*Known: llama", id="kind"),
+        pytest.param({"model": "plamo2"}, Unsupported, "plamo2.*Known: llama", id="kind"),
         pytest.param({"pre": "martian"}, Unsupported, "martian.*Known", id="pre-tokenizer"),
         pytest.param({"tokens": None}, CorruptFile, "tokens is missing", id="no tokens"),
         pytest.param({"tokens": Typed(U8, [1, 2])}, CorruptFile, "wrong type", id="tokens are numbers"),

@@ -85,6 +85,9 @@ def choose_template(
     if tools and TOOL_TEMPLATE in own:
         return _own(tokenizer, own[TOOL_TEMPLATE], TOOL_TEMPLATE)
     if "default" in own:
+        # Some GGUF files have the name of a format in place of a template.
+        if own["default"] in NAMES:
+            return _known(tokenizer, known_template(own["default"]))
         return _own(tokenizer, own["default"], "own")
     if own:
         raise TemplateError(

@@ -77,7 +77,7 @@ class TokenTable:
     def texts(self) -> list[bytes]:
         """What each token adds to a text; control tokens nothing."""
         tokenizer = self.tokenizer
-        hidden = tokenizer.control_ids
+        hidden = tokenizer.control_ids | tokenizer.eos_ids
         return [b"" if i in hidden else tokenizer.token_bytes(i) for i in range(tokenizer.vocab_size)]
 
     @cached_property
@@ -178,7 +178,7 @@ class Vocabulary:
         self._table = table
         self.eos_token_id = end_id
         self.bos_token_id = tokenizer.bos_id
-        self.special_token_ids = sorted(tokenizer.control_ids)
+        self.special_token_ids = sorted(tokenizer.control_ids | tokenizer.eos_ids)
         self.tokens = list(table.texts) + [b""] * (table.size - len(table.texts))
         for i in self.special_token_ids:
             self.tokens[i] = (names.get(i) or tokenizer.token_text(i)).encode()

@@ -257,6 +257,16 @@ KNOWN: tuple[KnownTemplate, ...] = (
     KnownTemplate("vicuna", _VICUNA, names=r"vicuna|llava-?v?1\.5", stops=("USER:",)),
     KnownTemplate("alpaca", _ALPACA, names=r"alpaca", stops=("### Instruction:",)),
     KnownTemplate("deepseek2", _DEEPSEEK2, names=r"deepseek", stops=("User:",)),
+    KnownTemplate(
+        "rwkv-world",
+        _plain(
+            "{%- set who = {'user': 'User', 'assistant': 'Assistant'}.get(m.role, 'System') -%}"
+            "{{- who + ': ' + m.content | trim + '\\n\\n' -}}",
+            "{{- 'Assistant:' -}}",
+        ),
+        names=r"rwkv",
+        stops=("\n\nUser:", "\n\nSystem:"),
+    ),
     KnownTemplate("llama2", _LLAMA2, names=r"llama-?2.*chat"),
     KnownTemplate(
         "mistral-v1",

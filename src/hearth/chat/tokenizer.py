@@ -19,7 +19,7 @@ from typing import Any
 import tokenizers
 
 from hearth.chat.alternatives import any_of
-from hearth.chat.pieces import PieceTable, decoder_rule, shrink_factor
+from hearth.chat.pieces import DecoderRule, PieceTable, decoder_rule, shrink_factor
 from hearth.chat.prompt import Prompt
 from hearth.chat.stream import TextStream
 from hearth.chat.twin import Twin
@@ -81,9 +81,15 @@ class Tokenizer:
             or token.content in named
             or _CONTROL_SHAPE.fullmatch(token.content)
         }
-        self.control_ids = frozenset(self.control.values()) | self.eos_ids
-        self._pieces = PieceTable(self._raw, decoder_rule(_decoder_of(self._raw)), self.control_ids)
+        rule = decoder_rule(_decoder_of(self._raw))
+        self.control_ids = frozenset(self.control.values()) | self._ends_without_text(rule)
+        self._pieces = PieceTable(self._raw, rule, self.control_ids)
         self._lock = threading.Lock()
+
+    def _ends_without_text(self, rule: DecoderRule | None) -> frozenset[int]:
+        """The ends of an answer but those that are white space, which elsewhere is text (RWKV's empty line)."""
+        pieces = PieceTable(self._raw, rule)
+        return frozenset(i for i in self.eos_ids if rule is None or not pieces.bytes_of(i).isspace())
 
     @property
     def vocab_size(self) -> int:

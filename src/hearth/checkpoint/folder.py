@@ -33,6 +33,7 @@ _IDENTITY_FILES = (
     "tekken.json",
     "vocab.json",
     "merges.txt",
+    "rwkv_vocab_v20230424.txt",
     "chat_template.jinja",
     "chat_template.json",
     "preprocessor_config.json",

@@ -49,7 +49,7 @@ def command(
     /help inside lists the commands. Ctrl-C stops an answer, Ctrl-D leaves. Nothing leaves this machine. Chat formats
     for --template: alpaca, chatml, command-r, deepseek2, deepseek3, gemma, granite, llama2, llama3, mistral-v1,
     mistral-v11-tekken, mistral-v13-tekken, mistral-v3, mistral-v3-tekken, mistral-v7, mistral-v7-tekken, olmo2, phi3,
-    phi4, vicuna, zephyr.
+    phi4, rwkv-world, vicuna, zephyr.
     """
     from hearth.cli.keyboard import lines
     from hearth.cli.printer import STARTER_BANNER, AnswerPrinter

@@ -29,6 +29,7 @@ _CONFIG_FILES = frozenset(
         "tiktoken.model",
         "vocab.json",
         "merges.txt",
+        "rwkv_vocab_v20230424.txt",
         "chat_template.jinja",
         "chat_template.json",
         # How pictures are made ready for a model that sees.
@@ -44,7 +45,10 @@ _CONFIG_FILES = frozenset(
 # The folders of the modules that follow such a model: pooling, dense layers.
 _MODULE = re.compile(r"\d+_[A-Za-z]+/(?:config\.json|model\.safetensors|pytorch_model\.bin)")
 # One of these, as patterns, a folder must have to turn text into tokens.
-TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "tekken.json", "tiktoken.model", "*.tiktoken", "vocab.json")
+TOKENIZER_FILES = (
+    "tokenizer.json", "tokenizer.model", "tekken.json", "tiktoken.model", "*.tiktoken", "vocab.json",
+    "rwkv_vocab_v20230424.txt",
+)  # fmt: skip
 # The same weights again in the authors' own layout, adapters, or another precision than the config says.
 _OTHER_WEIGHTS = ("consolidated*.safetensors", "adapter*.safetensors", "*.fp16.safetensors", "*.fp32.safetensors")
 

@@ -18,6 +18,7 @@ from hearth.checkpoint.tokenizer.spec import added_token, document, to_json
 from hearth.checkpoint.tokenizer.spm import SpmModel, spm_document
 from hearth.checkpoint.tokenizer.vocabulary import Kind, Piece, check_pieces
 from hearth.checkpoint.tokenizer.wordpiece import wordpiece_document
+from hearth.checkpoint.tokenizer.world import unescaped, world_document
 from hearth.checkpoint.types import TokenizerSpec
 from hearth.errors import CorruptFile, Unsupported
 
@@ -28,6 +29,7 @@ _DEFAULTS: dict[str, tuple[int | None, int | None, int | None, bool, bool]] = {
     "gemma4": (None, None, None, True, False),
     "bert": (101, None, 100, True, True),
     "t5": (None, 1, 2, False, True),
+    "rwkv": (None, None, None, False, False),
 }
 # Phi-3's special tokens swallow the white space after them, except these. A GGUF file does not say so; like llama.cpp,
 # this goes by the model's name.
@@ -86,6 +88,7 @@ class _GgufVocabulary:
             "gpt2": self._byte_level,
             "gemma4": self._gemma4,
             "bert": self._wordpiece,
+            "rwkv": self._world,
         }
         spaces_escaped = self.kind == "gpt2" and self.metadata.get("tokenizer.ggml.pre") in SPACES_ESCAPED
         text = to_json((self._gemma4 if spaces_escaped else builders[self.kind])(unk))
@@ -288,3 +291,8 @@ class _GgufVocabulary:
             strip_accents=self._flag("normalizer.strip_accents", lowercase),
             added_tokens=self._added_tokens(),
         )
+
+    def _world(self, unk: int | None) -> dict[str, Any]:
+        pieces = enumerate(self.pieces)
+        tokens = {number: unescaped(piece.text) for number, piece in pieces if piece.kind == Kind.NORMAL}
+        return world_document(tokens, self._added_tokens(), self.source)

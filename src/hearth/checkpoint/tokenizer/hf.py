@@ -22,6 +22,7 @@ from hearth.checkpoint.tokenizer.vocab_files import (
     convert_tokenizer_model,
     convert_vocab_and_merges,
 )
+from hearth.checkpoint.tokenizer.world import VOCABULARY_FILE, convert_world
 from hearth.checkpoint.types import TokenizerSpec
 
 DEFAULT_TEMPLATE = "default"
@@ -36,7 +37,7 @@ def hf_tokenizer(folder: Path, config: Mapping[str, Any], rows: int | None = Non
 
     Args:
         folder: holds tokenizer.json, or tokenizer.model, tekken.json, tiktoken.model (or `*.tiktoken`), vocab.json and
-            merges.txt, and beside them what says how it is used.
+            merges.txt, RWKV's vocabulary, and beside them what says how it is used.
         config: content of config.json.
         rows: of the model's embedding, where that is known.
 
@@ -95,6 +96,8 @@ def _read(folder: Path, config: Mapping[str, Any], settings: Mapping[str, Any]) 
     vocab, merges = folder / "vocab.json", folder / "merges.txt"
     if vocab.is_file() and merges.is_file():
         return convert_vocab_and_merges(vocab, merges, model_type, settings, _added_tokens(folder, settings))
+    if (folder / VOCABULARY_FILE).is_file():
+        return convert_world(folder / VOCABULARY_FILE, settings, _added_tokens(folder, settings))
     return None
 
 
