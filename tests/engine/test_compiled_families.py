@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 from tests.compiler.compiled import Float32s, Int32s, Piece, Sequences, compile_exact, open_session, relative_error
 
-from golden import CASES, Case
+from golden import CASES, GGUF_ALONE, Case
 from hearth.runtime import Model, TextSession
 
 TOLERANCE = 1e-4
 
 SOURCES = [(case, source) for case in CASES for source in (case.path, case.gguf_path) if source is not None]
+SOURCES += [(case, case.gguf_path) for case in GGUF_ALONE if case.gguf_path]
 
 
 @dataclass(frozen=True)

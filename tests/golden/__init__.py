@@ -1,7 +1,8 @@
 """Small random models with the logits that transformers computes for them.
 
 Each folder is a checkpoint (`config.json`, `model.safetensors` in f16), the expected logits (`expected.npz`, f32) and,
-where the format can say what the model does, the same model as `twin.gguf`. `make_golden.py` makes them.
+where the format can say what the model does, the same model as `twin.gguf`. `make_golden.py` makes them. A few are a
+GGUF file alone (`GGUF_ALONE`).
 """
 
 from __future__ import annotations
@@ -68,6 +69,9 @@ class EncoderCase:
 
 
 CASES = [Case(r.name, _HERE / r.name, _HERE / r.name / "twin.gguf" if r.gguf else None, r.context) for r in RECIPES]
+GGUF_ALONE = [Case(name, _HERE / name, _HERE / name / "twin.gguf", None) for name in ("arwkv7", "rwkv6qwen2")]
+"""Of architectures that only GGUF files have: there is no folder, and llama.cpp computed the logits
+(`make_of_llamacpp.py`)."""
 ENCODER_CASES = [
     EncoderCase(
         r.name,

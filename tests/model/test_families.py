@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import reference
 
-from golden import CASES, Case
+from golden import CASES, GGUF_ALONE, Case
 from hearth.checkpoint import open_checkpoint
 
-TWINS = [case for case in CASES if case.gguf_path]
+TWINS = [case for case in [*CASES, *GGUF_ALONE] if case.gguf_path]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
