@@ -1,4 +1,4 @@
-"""Recurrent mixers of decoders: convolutions over tokens, the gated delta rule, selective scans, gated norms."""
+"""Recurrent mixers of decoders: convolutions over tokens, the gated delta rule, scans, RWKV, gated norms."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from hearth.compiler.gpu.kernels.channel_scan import CHANNELS as SCANNED
 from hearth.compiler.gpu.kernels.channel_scan import ChannelRates, ChannelScanSpec, channel_scan
 from hearth.compiler.gpu.kernels.gated_delta import GatedDeltaSpec, gated_delta
 from hearth.compiler.gpu.kernels.gated_norm import GatedNormSpec, gated_norm
+from hearth.compiler.gpu.kernels.rwkv import COPIED, RwkvSpec, rwkv, rwkv_inputs
 from hearth.compiler.gpu.kernels.selective_scan import SelectiveScanSpec, selective_scan
 from hearth.compiler.gpu.rules.moves import copied
 from hearth.compiler.gpu.selection import GpuSelection, Rule, ceil_div, more_than, one
@@ -19,6 +20,7 @@ from hearth.compiler.passes.rewrite import Graph, arguments, attribute, attribut
 from hearth.compiler.physical import call, columns_of, stride, tensor, whole, width
 from hearth.compiler.views import steps_of
 from hearth.compiler.work import Work
+from hearth.errors import Unsupported
 from hearth.model.text.batch import LONGEST_TILE
 
 _LONGEST = tirx.Var(LONGEST_TILE, "int64")
@@ -169,10 +171,34 @@ def _channel_scan(graph: Graph, value: Any, s: GpuSelection) -> Any:
     )  # fmt: skip
 
 
+def _rwkv(graph: Graph, value: Any, s: GpuSelection) -> Any:
+    """All that a token brings is put in one row first, since there are not as many buffers."""
+    *tensors, runs, state_to, state = arguments(value)
+    about = attributes(value)
+    heads, kv_heads, size = (int(about[name]) for name in ("heads", "kv_heads", "size"))
+    spec = RwkvSpec(str(about["kind"]), heads, kv_heads, size, float(about["epsilon"]) if about["norm"] else None)
+    whole(size, "columns of a head of RWKV")
+    if spec.rows > _MOST_HELD:
+        raise Unsupported(f"Heads of {size} numbers are too large for RWKV on GPUs.")
+    brought, gates = tensors[: len(spec.widths)], tensors[len(spec.widths) :]
+    rows, columns = value.ty_args[0].shape[0], sum(spec.widths)
+    join = rwkv_inputs(spec.widths).name
+    s.use(join, lambda: [rwkv_inputs(spec.widths)])
+    units = ceil_div(rows * (columns // 4), COPIED)
+    together = graph.emit(call(join, brought, tensor(rows, columns), units, [rows], work=Work.of("move", rows)))
+    kernel = s.use(spec.name, lambda: [rwkv(spec)])
+    known = [graph.add_param(s.parameters.merge(gates, "rwkv_gates", "dense"))] if gates else []
+    # Of each number of the state: forgotten, added to and asked; or asked and changed once more.
+    work = Work.of("rwkv", rows, (9 if spec.kind == "replaces" else 5) * spec.state_size)
+    operands = [together, *known, runs, state_to, state]
+    return call(kernel, operands, tensor(rows, spec.columns), runs.ty.shape[0] * heads, [], work=work, written=1)
+
+
 RULES: dict[str, Rule] = {
     "hearth.causal_conv": _causal_conv,
     "hearth.channel_scan": _channel_scan,
     "hearth.gated_delta": _gated_delta,
     "hearth.gated_norm": _gated_norm,
+    "hearth.rwkv": _rwkv,
     "hearth.selective_scan": _selective_scan,
 }
