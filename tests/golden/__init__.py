@@ -69,7 +69,9 @@ class EncoderCase:
 
 
 CASES = [Case(r.name, _HERE / r.name, _HERE / r.name / "twin.gguf" if r.gguf else None, r.context) for r in RECIPES]
-GGUF_ALONE = [Case(name, _HERE / name, _HERE / name / "twin.gguf", None) for name in ("arwkv7", "rwkv6qwen2")]
+GGUF_ALONE = [
+    Case(name, _HERE / name, _HERE / name / "twin.gguf", None) for name in ("arwkv7", "rwkv6qwen2", "openelm")
+]
 """Of architectures that only GGUF files have: there is no folder, and llama.cpp computed the logits
 (`make_of_llamacpp.py`)."""
 ENCODER_CASES = [

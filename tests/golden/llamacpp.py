@@ -17,6 +17,7 @@ def logits_of_llamacpp(path: Path, token_ids: NDArray[np.int32], vocab: int) -> 
     assert model, f"llama.cpp does not load {path.name}"
     parameters = llama.llama_context_default_params()
     parameters.n_ctx, parameters.n_batch, parameters.type_k, parameters.type_v = 128, 64, 0, 0  # KV in f32
+    parameters.flash_attn_type = llama.LLAMA_FLASH_ATTN_TYPE_DISABLED  # which rounds to f16
     parameters.n_threads = parameters.n_threads_batch = 1
     context = llama.llama_init_from_model(model, parameters)
     batch = llama.llama_batch_init(64, 0, 1)

@@ -85,7 +85,36 @@ def _rwkv6qwen2(writer: gguf.GGUFWriter) -> Shapes:
     return _around(lambda i: own)
 
 
-RECIPES: dict[str, Callable[[gguf.GGUFWriter], Shapes]] = {"arwkv7": _arwkv7, "rwkv6qwen2": _rwkv6qwen2}
+OPENELM = {"hidden": 24, "size": 16, "heads": (3, 4, 6), "kv_heads": (1, 2, 3), "widths": (20, 28, 44)}
+
+
+def _openelm(writer: gguf.GGUFWriter) -> Shapes:
+    hidden, size = OPENELM["hidden"], OPENELM["size"]
+    writer.add_context_length(128)
+    writer.add_embedding_length(hidden)
+    writer.add_block_count(len(OPENELM["heads"]))
+    writer.add_feed_forward_length(list(OPENELM["widths"]))
+    writer.add_head_count(list(OPENELM["heads"]))
+    writer.add_head_count_kv(list(OPENELM["kv_heads"]))
+    writer.add_rope_freq_base(1000.0)
+    writer.add_layer_norm_rms_eps(1e-6)
+    writer.add_rope_dimension_count(size)
+    writer.add_key_length(size)
+    writer.add_value_length(size)
+    shapes: Shapes = {"token_embd.weight": (VOCAB, hidden), "output_norm.weight": (hidden,)}
+    sizes = zip(OPENELM["heads"], OPENELM["kv_heads"], OPENELM["widths"], strict=True)
+    for i, (heads, kv_heads, width) in enumerate(sizes):
+        own: Shapes = dict.fromkeys(("attn_norm", "ffn_norm"), (hidden,))
+        own |= dict.fromkeys(("attn_q_norm", "attn_k_norm"), (size,))
+        own |= {"attn_qkv": ((heads + 2 * kv_heads) * size, hidden), "attn_output": (hidden, heads * size)}
+        own |= {"ffn_gate": (width, hidden), "ffn_up": (width, hidden), "ffn_down": (hidden, width)}
+        shapes |= {f"blk.{i}.{name}.weight": shape for name, shape in own.items()}
+    return shapes
+
+
+RECIPES: dict[str, Callable[[gguf.GGUFWriter], Shapes]] = {
+    "arwkv7": _arwkv7, "rwkv6qwen2": _rwkv6qwen2, "openelm": _openelm
+}  # fmt: skip
 
 
 def _draw(rng: np.random.Generator, name: str, shape: tuple[int, ...]) -> NDArray[np.float32]:

@@ -18,7 +18,7 @@ import pytest
 from tests.compiler.compiled import Piece, Sequences, compile_exact, compile_here, open_session
 from tests.gpu.software import software_gpu
 
-from golden import CASES, Case
+from golden import CASES, GGUF_ALONE, Case
 from hearth.bundle import GPU_PLAN
 from hearth.engine import Engine, SamplingParams
 from hearth.runtime import Model, SplitModel, SplitTextSession, TextInfo, TextSession
@@ -114,6 +114,7 @@ def test_keys_and_values_of_a_format_give_on_a_gpu_what_they_give_on_the_cpu(kv:
 
 # One of each way in which heads and norms lie in such files: behind that a GPU gets the same of all.
 GGUF = [case for case in CASES if case.name in ("llama3", "gemma3", "glm4", "gpt2", "falcon-groups", "qwen3_5")]
+GGUF += GGUF_ALONE
 
 
 @pytest.mark.parametrize("case", GGUF, ids=lambda case: case.name)

@@ -131,7 +131,7 @@ def _mixed(
 def _attention(
     config: DecoderConfig, layer: LayerConfig, w: Mapping[str, Array], x: Array, shared: Shared, index: int
 ) -> Array:
-    tokens, group = len(x), config.num_heads // config.num_kv_heads_of(layer)
+    tokens, group = len(x), config.num_heads_of(layer) // config.num_kv_heads_of(layer)
     # Of a layer that has no keys or no values of its own something stands there, and is not used.
     names = ("q", "k" if "k" in w else "q", "v" if "v" in w else "k" if "k" in w else "q")
     q, k, v = (x @ w[name].T + w.get(f"{name}_bias", 0.0) for name in names)

@@ -58,7 +58,7 @@ class LayerConfig:
         channel_mixer: what its MLP is where that looks at the tokens before, too (RWKV).
         experts: its MLP is a mixture of `DecoderConfig.experts`.
         norm_placement: where its norms are, if not as `DecoderConfig` says (OLMo Hybrid).
-        head_dim, num_kv_heads, intermediate_size: sizes of its own; None: those of the model.
+        head_dim, num_heads, num_kv_heads, intermediate_size: sizes of its own; None: those of the model.
         reads: it has no keys and values of its own, and attends to those of this layer (Gemma 4); None: it has.
         own_values: False where keys, before they are normalised and rotated, are the values too (Gemma 4).
     """
@@ -72,6 +72,7 @@ class LayerConfig:
     experts: bool = False
     norm_placement: NormPlacement | None = None
     head_dim: int | None = None
+    num_heads: int | None = None
     num_kv_heads: int | None = None
     intermediate_size: int | None = None
     reads: int | None = None
@@ -260,6 +261,9 @@ class DecoderConfig:
 
     def head_dim_of(self, layer: LayerConfig) -> int:
         return layer.head_dim or self.head_dim
+
+    def num_heads_of(self, layer: LayerConfig) -> int:
+        return layer.num_heads or self.num_heads
 
     def num_kv_heads_of(self, layer: LayerConfig) -> int:
         return layer.num_kv_heads or self.num_kv_heads

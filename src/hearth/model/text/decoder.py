@@ -284,10 +284,10 @@ class Builder:
         args += [self.inputs[name] for name in ("positions", "token_seq", "items", "merges", "block_table")]
         pages = p if layer.reads is None else f"layers.{layer.reads}."
         args += [self.states[pages + "k_pages"], self.states[pages + "v_pages"]]
-        head_dim = c.head_dim_of(layer)
+        head_dim, num_heads = c.head_dim_of(layer), c.num_heads_of(layer)
         temperature, length = c.attention_temperature or (0.0, 1)
         call = hearth_op(
-            "paged_attention", args, f32_tensor(self.n, c.num_heads * head_dim), num_heads=c.num_heads,
+            "paged_attention", args, f32_tensor(self.n, num_heads * head_dim), num_heads=num_heads,
             num_kv_heads=c.num_kv_heads_of(layer), head_dim=head_dim, appends=layer.reads is None,
             value_norm=c.value_norm, scale=c.attention_scale,
             softcap=c.attention_softcap or 0.0, window=layer.sliding_window or 0, rope=layer.rope is not None,
@@ -299,9 +299,9 @@ class Builder:
             h = self.emit(op.multiply(h, self.emit(op.sigmoid(self.linear(x, p + "attn_gate", None)))))
         elif c.attention_gate == "head":
             share = self.emit(op.sigmoid(self.linear(x, p + "head_gate", None)))
-            heads = self.emit(op.reshape(h, (self.n, c.num_heads, c.head_dim)))
+            heads = self.emit(op.reshape(h, (self.n, num_heads, head_dim)))
             heads = self.emit(op.multiply(heads, self.emit(op.expand_dims(share, 2))))
-            h = self.emit(op.reshape(heads, (self.n, c.num_heads * c.head_dim)))
+            h = self.emit(op.reshape(heads, (self.n, num_heads * head_dim)))
         return self.linear(h, p + "o", p + "o_bias" if c.output_bias else None)
 
     def mlp(self, i: int, x: Any, kind: str = "") -> Any:

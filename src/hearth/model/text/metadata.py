@@ -81,7 +81,7 @@ _SAME: Mapping[str, str] = {
     "rope.global.freq_base": "rope_theta",
 }
 # What may differ from layer to layer: families that compute that say so (`Family.honours`).
-_DIFFER = {"feed_forward_length", "attention.head_count_kv"}
+_DIFFER = {"feed_forward_length", "attention.head_count", "attention.head_count_kv"}
 # A zero in these is how the format says "none".
 _ZERO_IS_NONE = {
     "attention_scale",
@@ -176,6 +176,7 @@ def gguf_settings(
             value, by_layer = _one_for_all_layers(prefix + key, value)
             if by_layer is not None:
                 values[f"{name}_by_layer"] = by_layer
+                spelled[f"{name}_by_layer"] = prefix + key
             if name in _ZERO_IS_ABSENT and value == 0:
                 continue
             values[name] = None if name in _ZERO_IS_NONE and value == 0 else value

@@ -51,7 +51,7 @@ BLOCKS: tuple[Block, ...] = (
     ),
     Block(
         "layers whose heads or widths differ",
-        {"openelm": "llama", "deci": "llama", "nemotron-nas": "llama", "laguna": "qwen3_moe", "step3p5": "qwen3_moe",
+        {"deci": "openelm", "nemotron-nas": "openelm", "laguna": "qwen3_moe", "step3p5": "qwen3_moe",
          "step35": "qwen3_moe"},
     ),
     Block(

@@ -142,8 +142,9 @@ def _norm(config: DecoderConfig, name: str, there: bool = True) -> Shapes:
 
 
 def _attention(config: DecoderConfig, layer: LayerConfig) -> Shapes:
-    hidden, head, kv_heads = config.hidden_size, config.head_dim_of(layer), config.num_kv_heads_of(layer)
-    q_size, kv_size = config.num_heads * head, kv_heads * head
+    hidden, head = config.hidden_size, config.head_dim_of(layer)
+    heads, kv_heads = config.num_heads_of(layer), config.num_kv_heads_of(layer)
+    q_size, kv_size = heads * head, kv_heads * head
     shapes: Shapes = {"q": (q_size, hidden), "k": (kv_size, hidden), "v": (kv_size, hidden)}
     if config.qkv_bias:
         shapes |= {"q_bias": (q_size,), "k_bias": (kv_size,), "v_bias": (kv_size,)}
@@ -152,13 +153,13 @@ def _attention(config: DecoderConfig, layer: LayerConfig) -> Shapes:
     elif config.qk_norm == "full":
         shapes |= {"q_norm": (q_size,), "k_norm": (kv_size,)}
     elif config.qk_norm == "head_layer":
-        shapes |= {"q_norm": (config.num_heads, head), "k_norm": (kv_heads, head)}
+        shapes |= {"q_norm": (heads, head), "k_norm": (kv_heads, head)}
     if config.attention_gate == "full":
         shapes["attn_gate"] = (q_size, hidden)
     elif config.attention_gate == "head":
-        shapes["head_gate"] = (config.num_heads, hidden)
+        shapes["head_gate"] = (heads, hidden)
     if config.attention_sinks:
-        shapes["sinks"] = (config.num_heads,)
+        shapes["sinks"] = (heads,)
     shapes["o"] = (hidden, q_size)
     shapes |= {"o_bias": (hidden,)} if config.output_bias else {}
     absent = {"k", "v", "k_bias", "v_bias", "k_norm"} if layer.reads is not None else set()

@@ -48,6 +48,7 @@ CHANGES_THE_RESULT: Mapping[str, tuple[Any, ...]] = {
     "num_kv_shared_layers": (0,),
     "hidden_size_per_layer_input": (0,),
     "attention_k_eq_v": (False,),
+    "num_attention_heads_by_layer": (),
     "num_key_value_heads_by_layer": (),
     "intermediate_size_by_layer": (),
     "clip_qkv": (),
