@@ -15,6 +15,7 @@ from hearth.compiler.cpu.kernels.channel_scan import ChannelScanSpec, channel_sc
 from hearth.compiler.cpu.kernels.gated_delta import GatedDeltaSpec, gated_delta
 from hearth.compiler.cpu.kernels.gated_norm import GatedNormSpec, gated_norm
 from hearth.compiler.cpu.kernels.rwkv import RwkvSpec, rwkv
+from hearth.compiler.cpu.kernels.rwkv_mean import NAME, rwkv_mean
 from hearth.compiler.cpu.kernels.selective_scan import SelectiveScanSpec, selective_scan
 
 F32 = NDArray[np.float32]
@@ -38,8 +39,17 @@ RWKVS = (
     RwkvSpec("replaces", 2, 2, 16, None),
     RwkvSpec("gated", 4, 2, 32, None),
 )
-Spec = GatedDeltaSpec | SelectiveScanSpec | ChannelScanSpec | RwkvSpec
-RECURRENCES: list[Spec] = [*RULES, *SCANS, *CHANNEL_SCANS, *RWKVS]
+
+
+@dataclass(frozen=True)
+class MeanSpec:
+    """RWKV-4's means, of which a layer says no more."""
+
+    name: str = NAME
+
+
+Spec = GatedDeltaSpec | SelectiveScanSpec | ChannelScanSpec | RwkvSpec | MeanSpec
+RECURRENCES: list[Spec] = [*RULES, *SCANS, *CHANNEL_SCANS, *RWKVS, MeanSpec()]
 NORMS = (
     GatedNormSpec(1e-6, "silu", False, True),
     GatedNormSpec(1e-5, "silu", True, False),
@@ -55,7 +65,7 @@ def library(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     kernels += [selective_scan(spec) for spec in SCANS]
     kernels += [channel_scan(spec) for spec in CHANNEL_SCANS]
     kernels += [rwkv(spec) for spec in RWKVS]
-    kernels += [gated_norm(spec) for spec in NORMS]
+    kernels += [rwkv_mean(), *(gated_norm(spec) for spec in NORMS)]
     return build(kernels, request.param, tmp_path_factory.mktemp("mixers"))
 
 
@@ -305,7 +315,46 @@ class Rwkv:
         return (y + own if spec.kind == "replaces" else y).reshape(len(r), -1)
 
 
-def recurrence(library: KernelLibrary, spec: Spec) -> Rule | Scan | ChannelScan | Rwkv:
+class Mean:
+    """RWKV-4's linear attention, run over batches of tokens."""
+
+    channels = 48
+
+    def __init__(self, library: KernelLibrary, spec: MeanSpec) -> None:
+        rng = np.random.default_rng(9)
+        self.library, self.spec = library, spec
+        self.decay = -np.exp(rng.standard_normal(self.channels)).astype(np.float32)
+        self.bonus = rng.standard_normal(self.channels).astype(np.float32)
+        self.state = guarded((SLOTS, 3 * self.channels), np.float32)
+
+    def draw(self, tokens: int) -> tuple[F32, ...]:
+        """k, of which a weight alone would be more than a number can be; v."""
+        rng = np.random.default_rng(tokens)
+        k = rng.uniform(-120, 120, (tokens, self.channels)).astype(np.float32)
+        return k, rng.standard_normal((tokens, self.channels)).astype(np.float32)
+
+    def run(self, drawn: tuple[F32, ...], about: Batch) -> F32:
+        y = guarded(drawn[0].shape, np.float32)
+        given = (*drawn, self.decay, self.bonus, about.runs, about.state_to)
+        units = len(about.runs) * (self.channels // 16)
+        buffers = [*(copied(array) for array in given), y, self.state]
+        self.library.run(NAME, buffers, [self.channels], units, chunk=2, scratch_bytes=64)
+        return np.array(y)
+
+    def expected(self, drawn: tuple[F32, ...]) -> NDArray[np.float64]:
+        k, v = (array.astype(np.float64) for array in drawn)
+        top, bottom, rows = np.zeros(self.channels), np.zeros(self.channels), []
+        for t in range(len(k)):
+            own = np.exp(k[t] + self.bonus)
+            rows.append((top + own * v[t]) / (bottom + own))
+            top = top * np.exp(self.decay) + np.exp(k[t]) * v[t]
+            bottom = bottom * np.exp(self.decay) + np.exp(k[t])
+        return np.stack(rows)
+
+
+def recurrence(library: KernelLibrary, spec: Spec) -> Rule | Scan | ChannelScan | Rwkv | Mean:
+    if isinstance(spec, MeanSpec):
+        return Mean(library, spec)
     if isinstance(spec, GatedDeltaSpec):
         return Rule(library, spec)
     if isinstance(spec, RwkvSpec):

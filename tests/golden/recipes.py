@@ -845,6 +845,20 @@ RECIPES = [
         gguf="mamba",
     ),
     Recipe(
+        "rwkv",
+        "RwkvForCausalLM",
+        {
+            "vocab_size": 53,
+            "hidden_size": 32,
+            "attention_hidden_size": 48,
+            "intermediate_size": 44,
+            "num_hidden_layers": 2,
+            "rescale_every": 0,
+            "bos_token_id": 1,
+            "eos_token_id": 2,
+        },
+    ),
+    Recipe(
         "rwkv7",
         "Rwkv7ForCausalLM",
         {

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 pytest.importorskip("tvm")
 
 from hearth.compiler.gpu.kernels.rwkv import COPIED, RwkvSpec, rwkv, rwkv_inputs
+from hearth.compiler.gpu.kernels.rwkv_mean import CHANNELS, rwkv_mean
 
 from .adapter import run_kernel
 from .products import assert_close
@@ -119,3 +120,35 @@ def test_what_tokens_bring_is_put_in_one_row() -> None:
     units = -(-joined.size // 4 // COPIED)
     *_, joined = run_kernel(rwkv_inputs(widths), [*parts, joined], [rows], units)
     np.testing.assert_array_equal(joined, np.concatenate(parts, axis=1))
+
+
+def means(k: F32, v: F32, rates: F32, batch: list[Run], state: F32) -> tuple[F32, F32]:
+    runs, state_to = arrays(batch)
+    y, channels = np.full_like(k, np.nan), k.shape[1]
+    units = len(runs) * -(-channels // CHANNELS)
+    *_, y, state = run_kernel(rwkv_mean(), [k, v, rates, runs, state_to, y, state], [channels], units)
+    return y, state
+
+
+@pytest.mark.parametrize("pieces", cuts(40), ids=str)
+def test_means_of_channels(pieces: list[int]) -> None:
+    """Of RWKV-4, with keys of which a weight alone would be more than a number can be."""
+    rng, channels = np.random.default_rng(7), 80
+    k = rng.uniform(-120, 120, (40, channels)).astype(np.float32)
+    v = rng.normal(size=(40, channels)).astype(np.float32)
+    decay, bonus = -np.geomspace(0.01, 8, channels), rng.normal(size=channels)
+    rates = np.stack([decay, bonus]).astype(np.float32)
+    top, bottom, wanted = np.zeros(channels), np.zeros(channels), []
+    for one, value in zip(k.astype(np.float64), v.astype(np.float64), strict=True):
+        own, weight = np.exp(one + rates[1]), np.exp(one)
+        wanted.append((top + own * value) / (bottom + own))
+        top, bottom = top * np.exp(rates[0]) + weight * value, bottom * np.exp(rates[0]) + weight
+    state = np.zeros((SLOTS, 3 * channels), np.float32)
+    whole, _ = means(k, v, rates, [Run(40, -1, {})], state)
+    assert_close(whole, np.stack(wanted), 1e-4)
+    rows, source = list[F32](), -1
+    for first, end in pairwise(np.cumsum([0, *pieces])):
+        y, state = means(k[first:end], v[first:end], rates, [Run(end - first, source, {end - first - 1: 2})], state)
+        rows.append(y)
+        source = 2
+    np.testing.assert_array_equal(np.concatenate(rows), whole)

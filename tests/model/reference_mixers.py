@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from hearth.model.text.mixers.delta_net import DeltaNet
 from hearth.model.text.mixers.mamba import Mamba
 from hearth.model.text.mixers.mamba2 import Mamba2
+from hearth.model.text.mixers.rwkv4 import Rwkv4
 from hearth.model.text.mixers.rwkv6 import Rwkv6
 from hearth.model.text.mixers.rwkv7 import Rwkv7
 from hearth.model.text.mixers.rwkv_channels import RwkvChannels
@@ -168,6 +169,17 @@ def _rwkv6(m: Rwkv6, w: Mapping[str, Array], x: Array, epsilon: float) -> Array:
     return (y.reshape(len(x), -1) * (_sigmoid(g) if m.gated else silu(g))) @ w["rwkv_out"].T
 
 
+def _rwkv4(m: Rwkv4, w: Mapping[str, Array], x: Array, epsilon: float) -> Array:
+    away = _before(x) - x
+    k, v, r = ((x + away * w[f"rwkv_x_{part}"]) @ w[f"rwkv_{part}"].T for part in "kvr")
+    top, bottom, out = np.zeros(m.channels), np.zeros(m.channels), []
+    for t in range(len(x)):
+        own = np.exp(k[t] + w["rwkv_bonus"])
+        out.append((top + own * v[t]) / (bottom + own))
+        top, bottom = (s * np.exp(w["rwkv_decay"]) + np.exp(k[t]) * n for s, n in ((top, v[t]), (bottom, 1.0)))
+    return (np.stack(out) * _sigmoid(r)) @ w["rwkv_out"].T
+
+
 def _rwkv_channels(m: RwkvChannels, w: Mapping[str, Array], x: Array, epsilon: float) -> Array:
     away = _before(x) - x
     y = np.maximum((x + away * w["mix_x_k"]) @ w["mix_k"].T, 0) ** 2 @ w["mix_v"].T
@@ -176,5 +188,5 @@ def _rwkv_channels(m: RwkvChannels, w: Mapping[str, Array], x: Array, epsilon: f
 
 _MIXERS: dict[type, Callable[..., Array]] = {
     DeltaNet: _delta_net, Mamba: _mamba, Mamba2: _mamba2, ShortConv: _short_conv, Rwkv6: _rwkv6,
-    RwkvChannels: _rwkv_channels,
+    Rwkv4: _rwkv4, RwkvChannels: _rwkv_channels,
 }  # fmt: skip

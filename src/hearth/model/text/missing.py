@@ -42,7 +42,6 @@ BLOCKS: tuple[Block, ...] = (
         "attention to tokens that an indexer picks",
         {"deepseek_v32": "glm4_moe", "glm_moe_dsa": "glm4_moe", "glm-dsa": "glm4_moe", "qwen4exp": "qwen3_5"},
     ),
-    Block("RWKV-4's mixing of tokens, which weighs each channel by itself", {"rwkv": "rwkv6"}),
     Block("one block of attention that many layers share", {"zamba": "jamba", "zamba2": "bamba"}),
     Block("Mamba 2 whose heads have steps from a product of low rank", {"plamo2": "bamba"}),
     Block(

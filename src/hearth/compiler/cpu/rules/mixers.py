@@ -10,6 +10,7 @@ from hearth.compiler.cpu.kernels.channel_scan import LANES, ChannelScanSpec, cha
 from hearth.compiler.cpu.kernels.gated_delta import GatedDeltaSpec, gated_delta
 from hearth.compiler.cpu.kernels.gated_norm import GatedNormSpec, gated_norm
 from hearth.compiler.cpu.kernels.rwkv import RwkvSpec, rwkv
+from hearth.compiler.cpu.kernels.rwkv_mean import NAME, rwkv_mean
 from hearth.compiler.cpu.kernels.selective_scan import SelectiveScanSpec, selective_scan
 from hearth.compiler.cpu.selection import Rule, Selection
 from hearth.compiler.passes.rewrite import Graph, arguments, attribute, attributes
@@ -110,11 +111,23 @@ def _rwkv(graph: Graph, value: Any, s: Selection) -> Any:
     return call(kernel, operands, tensor(rows, spec.columns), runs.ty.shape[0] * heads, [], work=work, written=1)
 
 
+def _rwkv_mean(graph: Graph, value: Any, s: Selection) -> Any:
+    *tensors, runs, state_to, state = arguments(value)
+    rows, channels = value.ty_args[0].shape[0], width(tensors[0])
+    whole(channels, "channels of RWKV")
+    kernel = s.use(NAME, lambda isa: rwkv_mean())
+    # Two weights, and two sums of each, for what a token is told and for what it leaves.
+    work = Work.of("rwkv", rows, 20 * channels)
+    units, operands = runs.ty.shape[0] * (channels // LANES), [*tensors, runs, state_to, state]
+    return call(kernel, operands, tensor(rows, channels), units, [channels], grain=4, work=work, written=1)
+
+
 RULES: dict[str, Rule] = {
     "hearth.causal_conv": _causal_conv,
     "hearth.channel_scan": _channel_scan,
     "hearth.gated_delta": _gated_delta,
     "hearth.gated_norm": _gated_norm,
     "hearth.rwkv": _rwkv,
+    "hearth.rwkv_mean": _rwkv_mean,
     "hearth.selective_scan": _selective_scan,
 }

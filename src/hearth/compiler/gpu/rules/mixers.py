@@ -13,6 +13,8 @@ from hearth.compiler.gpu.kernels.channel_scan import ChannelRates, ChannelScanSp
 from hearth.compiler.gpu.kernels.gated_delta import GatedDeltaSpec, gated_delta
 from hearth.compiler.gpu.kernels.gated_norm import GatedNormSpec, gated_norm
 from hearth.compiler.gpu.kernels.rwkv import COPIED, RwkvSpec, rwkv, rwkv_inputs
+from hearth.compiler.gpu.kernels.rwkv_mean import CHANNELS as MEANS
+from hearth.compiler.gpu.kernels.rwkv_mean import NAME, rwkv_mean
 from hearth.compiler.gpu.kernels.selective_scan import SelectiveScanSpec, selective_scan
 from hearth.compiler.gpu.rules.moves import copied
 from hearth.compiler.gpu.selection import GpuSelection, Rule, ceil_div, more_than, one
@@ -194,11 +196,24 @@ def _rwkv(graph: Graph, value: Any, s: GpuSelection) -> Any:
     return call(kernel, operands, tensor(rows, spec.columns), runs.ty.shape[0] * heads, [], work=work, written=1)
 
 
+def _rwkv_mean(graph: Graph, value: Any, s: GpuSelection) -> Any:
+    k, v, decay, bonus, runs, state_to, state = arguments(value)
+    rows, channels = value.ty_args[0].shape[0], width(k)
+    whole(channels, "channels of RWKV")
+    kernel = s.use(NAME, lambda: [rwkv_mean()])
+    rates = graph.add_param(s.parameters.merge([decay, bonus], "rwkv_rates", "dense"))
+    # Two weights, and two sums of each, for what a token is told and for what it leaves.
+    work, units = Work.of("rwkv", rows, 20 * channels), runs.ty.shape[0] * ceil_div(channels, MEANS)
+    operands = [k, v, rates, runs, state_to, state]
+    return call(kernel, operands, tensor(rows, channels), units, [channels], work=work, written=1)
+
+
 RULES: dict[str, Rule] = {
     "hearth.causal_conv": _causal_conv,
     "hearth.channel_scan": _channel_scan,
     "hearth.gated_delta": _gated_delta,
     "hearth.gated_norm": _gated_norm,
     "hearth.rwkv": _rwkv,
+    "hearth.rwkv_mean": _rwkv_mean,
     "hearth.selective_scan": _selective_scan,
 }

@@ -73,6 +73,7 @@ from hearth.model.text.families import (
     qwen3_5_moe,
     qwen3_moe,
     qwen3_next,
+    rwkv,
     rwkv6,
     rwkv6qwen2,
     rwkv7,
@@ -167,6 +168,7 @@ FAMILIES: tuple[Family, ...] = tuple(
         rwkv6,
         arwkv7,
         rwkv6qwen2,
+        rwkv,
     )
 )
 

@@ -61,3 +61,17 @@ def rwkv(
         "rwkv", [*tensors, runs, state_to, state], r.ty, kind=kind, heads=heads, size=size, kv_heads=kv_heads or heads,
         norm=norm is not None, epsilon=epsilon,
     )  # fmt: skip
+
+
+def rwkv_mean(k: Any, v: Any, decay: Any, bonus: Any, runs: Any, state_to: Any, state: Any) -> Any:
+    """RWKV-4's linear attention: of each channel the mean of the values so far, and of the token's own,
+
+        o_t = (sum_i<t exp(k_i + (t - 1 - i) d) v_i + exp(k_t + u) v_t) / (the same without v)
+
+    k, v (n, channels); decay (d, negative), bonus (u) (channels,); (n, channels).
+
+    Args:
+        runs, state_to: as `causal_conv`.
+        state: (slots, 3 * channels): both sums, and the logarithm that they were divided by.
+    """
+    return hearth_op("rwkv_mean", [k, v, decay, bonus, runs, state_to, state], k.ty)
