@@ -11,24 +11,16 @@ Symbols and inputs are those of `batch.py`, layouts of the KV pages those of doc
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from tvm import relax, tirx
 from tvm.relax import op
 
 from hearth.model.ops import (
-    ACTIVATIONS,
-    combine_experts,
-    expert_linear,
     f32_tensor,
     hearth_op,
-    layer_norm,
-    linear,
-    order_experts,
     replace_rows,
     rope_table,
-    route,
 )
 from hearth.model.text.batch import (
     EMBEDDED_TOKENS,
@@ -43,12 +35,11 @@ from hearth.model.text.batch import (
     STATE_TO,
     Extras,
 )
-from hearth.model.text.config import DecoderConfig, ExpertsConfig, LayerConfig, RopeConfig
+from hearth.model.text.config import DecoderConfig, LayerConfig, RopeConfig
+from hearth.model.text.feed_forward import activated, dense, mixture
 from hearth.model.text.kv_cache import ITEM_BYTES, attending, block_bytes, padded_head, slot_bytes
-from hearth.model.text.parameters import ALIBI, XIELU, is_predictors, parameter_shapes, rope_parameter
-
-_ACTIVATIONS = {**ACTIVATIONS, "relu2": op.nn.relu}  # and squared
-QUICK_GELU = 1.702
+from hearth.model.text.parameters import ALIBI, rope_parameter
+from hearth.model.text.writer import Writer
 
 
 def build(config: DecoderConfig, kv_dtype: str = "float16", extras: Extras = NO_EXTRAS) -> Any:
@@ -62,26 +53,24 @@ def build(config: DecoderConfig, kv_dtype: str = "float16", extras: Extras = NO_
     return Builder(config, kv_dtype, extras).build()
 
 
-class Builder:
+class Builder(Writer):
     """Writes one function of a decoder: the whole of its layers, or what a subclass makes of some.
 
     Attributes:
         name: of the function.
-        inputs, params, states: its parameters, by name.
+        inputs, states: what it takes beside parameters, by name.
     """
 
     name = "forward"
 
     def __init__(self, config: DecoderConfig, kv_dtype: str, extras: Extras) -> None:
-        self.c = config
-        self.bb = relax.BlockBuilder()
         symbols = {d: tirx.Var(d, "int64") for shape in SHAPES.values() for d in shape if isinstance(d, str)}
+        super().__init__(config, symbols["tokens"])
         pages = tirx.Var("pages", "int64")
         self.inputs = {
             name: relax.Var(name, relax.TensorType([symbols[d] if isinstance(d, str) else d for d in shape], "int32"))
             for name, shape in SHAPES.items()
         }
-        self.n = symbols["tokens"]
         self.embeddings, self.ahead = extras.embeddings, extras.ahead
         if self.ahead:
             self.inputs[LAST_SEEN] = relax.Var(LAST_SEEN, relax.TensorType([self.n], "int32"))
@@ -99,8 +88,6 @@ class Builder:
             self.inputs[EMBEDDED_TOKENS] = relax.Var(EMBEDDED_TOKENS, relax.TensorType([count], "int32"))
         if extras.hidden:
             self.inputs[HIDDEN_STATES] = relax.Var(HIDDEN_STATES, f32_tensor(self.n, config.hidden_size))
-        shapes = {name: shape for name, shape in parameter_shapes(config).items() if self.uses(name)}
-        self.params = {name: relax.Var(name, f32_tensor(*shape)) for name, shape in shapes.items()}
         for i, rope in enumerate(config.ropes):
             self.params[rope_parameter(i)] = relax.Var(rope_parameter(i), f32_tensor(len(rope.inv_freq)))
         if config.alibi:
@@ -120,36 +107,6 @@ class Builder:
         for name, size in slot_bytes(config).items():
             if self.uses(name):
                 self.states[name] = relax.Var(name, f32_tensor(slots, size // 4))
-
-    def uses(self, name: str) -> bool:
-        """Whether the function has this parameter or state of the decoder."""
-        return not is_predictors(name, self.c)
-
-    def emit(self, value: Any) -> Any:
-        return self.bb.emit(value)
-
-    def scaled(self, x: Any, factor: float) -> Any:
-        return x if factor == 1.0 else self.emit(op.multiply(x, relax.const(factor, "float32")))
-
-    def offset(self, x: Any, offset: float) -> Any:
-        return x if offset == 0.0 else self.emit(op.add(x, relax.const(offset, "float32")))
-
-    def cut(self, x: Any, most: float | None, *, below: bool = True) -> Any:
-        """x cut to at most so much, and with `below` to no less than the negative of that."""
-        if most is None:
-            return x
-        x = self.emit(op.maximum(x, relax.const(-most, "float32"))) if below else x
-        return self.emit(op.minimum(x, relax.const(most, "float32")))
-
-    def linear(self, x: Any, weight: str, bias: str | None) -> Any:
-        return self.emit(linear(x, self.params[weight], None if bias is None else self.params[bias]))
-
-    def norm(self, x: Any, name: str) -> Any:
-        # Gemma's weight + 1 is in the parameter (`network.py`, DecoderConfig.norm_offset).
-        c, weight, bias = self.c, self.params.get(name), self.params.get(f"{name}_bias")
-        if c.norm == "rms":
-            return self.emit(op.nn.rms_norm(x, weight, axes=-1, epsilon=c.norm_eps))
-        return self.emit(layer_norm(x, weight, bias, c.norm_eps))
 
     def build(self) -> Any:
         """The IRModule with this function alone."""
@@ -222,7 +179,7 @@ class Builder:
     def add_given(self, i: int, x: Any, given: tuple[Any, Any]) -> Any:
         p, (of_x, own) = f"layers.{i}.", given
         both = self.scaled(self.emit(op.add(self.norm(of_x, "layer_embed_norm"), own)), 0.5**0.5)
-        gate = self.activated(p, self.linear(x, p + "given_gate", None))
+        gate = activated(self, p, self.linear(x, p + "given_gate", None))
         out = self.linear(self.emit(op.multiply(gate, both)), p + "given_out", None)
         return self.emit(op.add(x, self.norm(out, p + "given_norm")))
 
@@ -255,7 +212,8 @@ class Builder:
         """What a layer has behind what mixes its tokens: an MLP, experts, or a mixer that has state, too."""
         if layer.channel_mixer is not None:
             return layer.channel_mixer.build(_LayerParts(self, f"layers.{i}."), x)
-        return self.mixture(i, self.c.experts, x) if layer.experts and self.c.experts else self.mlp(i, x)
+        p, experts = f"layers.{i}.", self.c.experts
+        return mixture(self, p, experts, x) if layer.experts and experts else dense(self, p, x)
 
     def mixed(self, i: int, layer: LayerConfig, x: Any, tables: list[Any]) -> Any:
         """What the tokens of a sequence say to each other."""
@@ -303,74 +261,6 @@ class Builder:
             heads = self.emit(op.multiply(heads, self.emit(op.expand_dims(share, 2))))
             h = self.emit(op.reshape(heads, (self.n, num_heads * head_dim)))
         return self.linear(h, p + "o", p + "o_bias" if c.output_bias else None)
-
-    def mlp(self, i: int, x: Any, kind: str = "") -> Any:
-        """The MLP of a layer, or with `kind` what is beside its experts."""
-        c, p = self.c, f"layers.{i}."
-
-        def multiplied(x: Any, name: str) -> Any:
-            return self.linear(x, f"{p}{name}{kind}", f"{p}{name}_bias" if c.mlp_bias and not kind else None)
-
-        return self.feed_forward(p, x, multiplied, multiplied)
-
-    def feed_forward(self, p: str, x: Any, into: Callable[[Any, str], Any], out: Callable[[Any, str], Any]) -> Any:
-        """Activation and gate between the products into and out of the inner width, by their names."""
-        h, *up = (into(x, name) for name in (("gate", "up") if self.c.mlp == "gated" else ("up",)))
-        most = self.c.mlp_clamp
-        h = self.activated(p, self.cut(h, most, below=False))
-        if up:
-            h = self.emit(op.multiply(h, self.offset(self.cut(up[0], most), self.c.up_offset)))
-        return out(h, "down")
-
-    def mixture(self, i: int, experts: ExpertsConfig, x: Any) -> Any:
-        """What the chosen experts of each token give together, and what is beside them."""
-        p, used = f"layers.{i}.", experts.used
-        logits = self.linear(x, p + "router", p + "router_bias" if experts.bias else None)
-        chosen = self.emit(
-            route(
-                logits, self.params.get(p + "choice_bias"), used=used, scores=experts.scores,
-                normalise=experts.normalise, scale=experts.scale, groups=experts.groups,
-                used_groups=experts.used_groups,
-            )
-        )  # fmt: skip
-        ids, weights = (self.emit(relax.TupleGetItem(chosen, j)) for j in (0, 1))
-        ordered = self.emit(order_experts(ids, experts.count))
-        order, starts, tokens, places = (self.emit(relax.TupleGetItem(ordered, j)) for j in range(4))
-
-        def multiplied(x: Any, name: str, whose: Any | None = None) -> Any:
-            w, bias = self.params[f"{p}{name}_exps"], self.params.get(f"{p}{name}_exps_bias")
-            return self.emit(expert_linear(x, w, order, starts, whose, bias, used=used, rows=self.n * used))
-
-        read = self.linear(x, p + "latent_down", None) if experts.latent_size else x
-        h = self.feed_forward(p, read, lambda x, name: multiplied(x, name, tokens), multiplied)
-        together = self.emit(combine_experts(h, places, weights))
-        if experts.latent_size:
-            together = self.linear(together, p + "latent_up", None)
-        if not experts.shared_size:
-            return together
-        shared = self.mlp(i, x, "_shared")
-        if experts.shared_gate:
-            share = self.emit(op.sigmoid(self.linear(x, p + "shared_gate", None)))
-            shared = self.emit(op.multiply(shared, share))
-        return self.emit(op.add(together, shared))
-
-    def activated(self, p: str, x: Any) -> Any:
-        if self.c.activation == "xielu":
-            return self.xielu(x, *(self.params[p + name] for name in XIELU))
-        if self.c.activation == "quick_gelu":  # x sigmoid(1.702 x)
-            return self.scaled(self.emit(op.nn.silu(self.scaled(x, QUICK_GELU))), 1 / QUICK_GELU)
-        h = self.emit(_ACTIVATIONS[self.c.activation](x))
-        return self.emit(op.multiply(h, h)) if self.c.activation == "relu2" else h
-
-    def xielu(self, x: Any, positive: Any, negative: Any, beta: Any, eps: Any) -> Any:
-        """Expanded integral of the ELU (arXiv:2411.13010): x (n, K), the others (1,)."""
-        one, zero = relax.const(1.0, "float32"), relax.const(0.0, "float32")
-        linear = self.emit(op.multiply(x, beta))
-        above = self.emit(op.multiply(self.emit(op.multiply(x, x)), positive))
-        grown = self.emit(op.subtract(self.emit(op.exp(self.emit(op.minimum(x, eps)))), one))
-        below = self.emit(op.multiply(self.emit(op.subtract(grown, x)), self.emit(op.add(negative, beta))))
-        chosen = self.emit(op.where(self.emit(op.greater(x, zero)), above, below))
-        return self.emit(op.add(chosen, linear))
 
 
 class _LayerParts:
