@@ -35,8 +35,11 @@ ROUTES = (
     RouteSpec("softmax_of_chosen", False, False, 1.0, 1, 1),
     RouteSpec("sigmoid", True, True, 2.5, 1, 1),
     RouteSpec("sigmoid", True, False, 1.0, 4, 2),
+    RouteSpec("softmax", False, True, 1.0, 1, 1, expert_scale=True),
+    RouteSpec("sigmoid", True, False, 2.5, 1, 1, expert_scale=True),
 )
 COUNT, USED, TOKENS = 20, 5, 37
+SCALES = np.linspace(0.5, 1.5, COUNT, dtype=np.float32)
 
 
 @pytest.fixture(scope="module", params=float_params())
@@ -52,7 +55,8 @@ def run_route(library: KernelLibrary, spec: RouteSpec, logits: F32, bias: F32) -
     padded = np.full((rows, round_up(count, 16)), np.nan, np.float32)
     padded[:, :count] = logits
     ids, weights = guarded((rows, USED), np.int32), guarded((rows, 16), np.float32)
-    buffers = [copied(padded), *([copied(bias)] if spec.choice_bias else []), ids, weights]
+    buffers = [copied(padded), *([copied(bias)] if spec.choice_bias else [])]
+    buffers += [*([copied(SCALES)] if spec.expert_scale else []), ids, weights]
     scalars = [count, USED, padded.shape[1], 16]
     library.run(spec.name, buffers, scalars, rows, chunk=2, scratch_bytes=spec.scratch_bytes(count))
     return np.array(ids), np.array(weights[:, :USED])
@@ -82,7 +86,7 @@ def test_the_best_experts_are_chosen_and_weighed(around: KernelLibrary, spec: Ro
         own = np.exp(own) / np.exp(own).sum(1, keepdims=True)
     if spec.normalise:
         own = own / own.sum(1, keepdims=True)
-    assert np.allclose(weights, own * spec.scale, rtol=2e-6)
+    assert np.allclose(weights, own * spec.scale * (SCALES[expected] if spec.expert_scale else 1.0), rtol=2e-6)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])

@@ -43,7 +43,10 @@ _INNER = ("intermediate_size", "n_inner", "ffn_hidden_size")
 _KINDS = ("layers_block_type", "layer_types")
 _MAMBA_HEADS, _MAMBA_GROUPS = ("mamba_n_heads", "mamba_num_heads"), ("mamba_n_groups", "n_groups")
 _EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts")
-_USED, _BESIDE = ("num_experts_per_tok", "moe_k"), ("n_shared_experts", "num_shared_experts", "moe_num_shared_experts")
+_USED, _BESIDE = (
+    ("num_experts_per_tok", "moe_k", "top_k_experts"),
+    ("n_shared_experts", "num_shared_experts", "moe_num_shared_experts"),
+)
 _SHARED = ("shared_expert_intermediate_size", "shared_intermediate_size", "moe_shared_expert_intermediate_size")
 _EPSILONS = ("layer_norm_eps", "layer_norm_epsilon", "norm_epsilon", "norm_eps")
 
@@ -301,6 +304,8 @@ def _experts_together(weights: dict[str, NDArray[np.float32]], alone: bool) -> d
             single.setdefault(merged, []).append(weight)
         elif turned and ".mlp.experts." in name:
             together |= _turned_experts(name, f"blk.{layer}.ffn_", weight)
+        elif ".layers." in name and name.endswith(f".{layer}.experts.gate_up_proj"):  # Gemma 4 leaves them together
+            together[name + ".weight"] = weight
         elif name.endswith("experts.gate_up_proj"):
             for part_name, half in zip(("gate", "up"), np.split(weight, 2, axis=1), strict=True):
                 together[f"blk.{layer}.ffn_{part_name}_exps.weight"] = half
@@ -341,7 +346,7 @@ def _write_gemma4(
     writer.add_sliding_window_pattern(slides)
     writer.add_rope_freq_base_swa(config.rope_parameters["sliding_attention"]["rope_theta"])
     writer.add_shared_kv_layers(config.num_kv_shared_layers)
-    writer.add_embedding_length_per_layer_input(config.hidden_size_per_layer_input or 0)
+    writer.add_embedding_length_per_layer_input(getattr(config, "hidden_size_per_layer_input", None) or 0)
     own = len(slides) - config.num_kv_shared_layers
     if config.use_double_wide_mlp:
         inner = config.intermediate_size
@@ -354,7 +359,15 @@ def _write_gemma4(
     turned = int(config.rope_parameters["full_attention"]["partial_rotary_factor"] * head_dim / 2)
     factors = [1.0] * turned + [1e30] * (head_dim // 2 - turned)
     writer.add_tensor("rope_freqs.weight", np.array(factors, np.float32))
-    return {name.replace("layer_scalar", "layer_scalar.weight"): weight for name, weight in weights.items()}
+    made = {}
+    for name, weight in weights.items():
+        layer = f"blk.{name.split('.')[2]}." if ".layers." in name else ""
+        if name.endswith("router.scale"):
+            name = layer + "ffn_gate_inp.scale"
+        elif name.endswith("per_expert_scale"):
+            name = layer + "ffn_down_exps.scale"
+        made[name.replace("layer_scalar", "layer_scalar.weight")] = weight
+    return made
 
 
 def _write_activation(

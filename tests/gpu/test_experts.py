@@ -42,6 +42,8 @@ ROUTES = (
     RouteSpec(COUNT, USED, "sigmoid", True, True, 2.5, 1, 1),
     RouteSpec(COUNT, USED, "sigmoid", True, False, 1.0, 4, 2),
     RouteSpec(300, 8, "softmax", False, True, 1.0, 1, 1),
+    RouteSpec(300, 8, "softmax", False, True, 1.0, 1, 1, expert_scale=True),
+    RouteSpec(COUNT, USED, "sigmoid", True, False, 2.5, 1, 1, expert_scale=True),
 )
 
 
@@ -51,9 +53,14 @@ ROUTES = (
 def routed(spec: RouteSpec, logits: NDArray[Any], bias: NDArray[Any]) -> tuple[Ids, NDArray[np.float32]]:
     ids, weights = np.full((len(logits), spec.used), -1, np.int32), np.full((len(logits), 16), np.nan, np.float32)
     x = padded(logits)
-    operands = [x, *([bias.astype(np.float32)] if spec.choice_bias else []), ids, weights]
+    operands = [x, *([bias.astype(np.float32)] if spec.choice_bias else [])]
+    operands += [*([scales(spec.count)] if spec.expert_scale else []), ids, weights]
     *_, ids, weights = run_kernel(route(spec), operands, [x.shape[1], 16], len(logits))
     return ids, weights[:, : spec.used]
+
+
+def scales(count: int) -> NDArray[np.float32]:
+    return np.linspace(0.5, 1.5, count, dtype=np.float32)
 
 
 @pytest.mark.parametrize("spec", ROUTES, ids=lambda spec: spec.name)
@@ -78,7 +85,8 @@ def test_the_best_experts_are_chosen_and_weighed(spec: RouteSpec) -> None:
         own = np.exp(own) / np.exp(own).sum(axis=1, keepdims=True)
     if spec.normalise:
         own = own / own.sum(axis=1, keepdims=True)
-    np.testing.assert_allclose(weights, own * spec.scale, rtol=5e-6)
+    own = own * spec.scale * (scales(spec.count)[wanted] if spec.expert_scale else 1.0)
+    np.testing.assert_allclose(weights, own, rtol=5e-6)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])

@@ -91,7 +91,7 @@ def forward(config: DecoderConfig, parameters: Mapping[str, Array], token_ids: N
             read = x if config.branches == "serial" else start
             before = "attn_norm" if config.branches == "parallel_shared" else before
             y = _norm(config, read, own, before) if config.placement(layer) != "post" else read
-            y = branch(config, layer, own, y) if branch is _mlp else _mixed(config, layer, own, y, shared, index)
+            y = branch(config, layer, own, y, read) if branch is _mlp else _mixed(config, layer, own, y, shared, index)
             if config.placement(layer) != "pre":
                 y = _norm(config, y, own, after)
             x = x + config.residual_scale * y
@@ -173,21 +173,26 @@ def _attention(
     return mixed @ w["o"].T + w.get("o_bias", 0.0)
 
 
-def _mlp(config: DecoderConfig, layer: LayerConfig, w: Mapping[str, Array], x: Array) -> Array:
+def _mlp(config: DecoderConfig, layer: LayerConfig, w: Mapping[str, Array], x: Array, bare: Array) -> Array:
+    """x: what the norm before it makes of `bare`."""
     if layer.channel_mixer:
         return reference_mixers.mix(layer.channel_mixer, w, x, config.norm_eps, {})
     if not layer.experts:
         return _feed_forward(config, w, x)
     experts = config.experts
     assert experts is not None
-    weights = _expert_weights(experts, x @ w["router"].T + w.get("router_bias", 0.0), w.get("choice_bias"))
-    read = x @ w["latent_down"].T if experts.latent_size else x
+    routed, read = (_rms_norm(config, bare, w[n]) if experts.own_norms else x for n in ("router_norm", "exps_norm"))
+    weights = _expert_weights(experts, routed @ w["router"].T + w.get("router_bias", 0.0), w.get("choice_bias"))
+    weights = weights * w.get("expert_scale", 1.0)
+    read = read @ w["latent_down"].T if experts.latent_size else read
     out = np.zeros_like(read)
     for expert in range(experts.count):
         out += weights[:, expert, None] * _feed_forward(config, _of(w, "_exps", expert), read)
     out = out @ w["latent_up"].T if experts.latent_size else out
+    out = _rms_norm(config, out, w["exps_post_norm"]) if experts.own_norms else out
     if experts.shared_size:
         shared = _feed_forward(config, _of(w, "_shared"), x)
+        shared = _rms_norm(config, shared, w["shared_post_norm"]) if experts.own_norms else shared
         out += shared / (1 + np.exp(-x @ w["shared_gate"].T)) if experts.shared_gate else shared
     return out
 

@@ -48,7 +48,7 @@ def as_transformers_4(config: dict[str, Any]) -> dict[str, Any]:
 
 
 # Of families that came with transformers 5 there is no other form.
-SINCE_5 = ("lfm3", "gemma4", "gemma4-keys")
+SINCE_5 = ("lfm3", "gemma4", "gemma4-keys", "gemma4-experts", "gemma4_unified")
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if case.name not in SINCE_5], ids=lambda case: case.name)

@@ -378,6 +378,7 @@ def rotary(x: Any, cos: Any, sin: Any, *, num_heads: int, interleaved: bool = Fa
 def route(
     logits: Any,
     bias: Any | None = None,
+    expert_scale: Any | None = None,
     *,
     used: int,
     scores: str,
@@ -391,14 +392,16 @@ def route(
 
     Args:
         bias: (experts,), added to the scores for the choice.
+        expert_scale: (experts,), multiplies the weights at the end.
         used, scores, normalise, scale, groups, used_groups: as in `ExpertsConfig`.
     """
-    args = [logits] if bias is None else [logits, bias]
+    args = [logits, *(each for each in (bias, expert_scale) if each is not None)]
     tokens = logits.ty.shape[0]
     out = [relax.TensorType((tokens, used), "int32"), f32_tensor(tokens, used)]
     return hearth_op(
-        "route", args, out, scores=scores, normalise=normalise, scale=scale, groups=groups, used_groups=used_groups
-    )
+        "route", args, out, scores=scores, normalise=normalise, scale=scale, groups=groups, used_groups=used_groups,
+        choice_bias=bias is not None, expert_scale=expert_scale is not None,
+    )  # fmt: skip
 
 
 def order_experts(ids: Any, experts: int) -> Any:

@@ -117,6 +117,9 @@ class ExpertsConfig:
         latent_size: width of what experts read and write, between a product before all of them and one behind
             (Nemotron 3 Super); 0: they read the token itself.
         bias: the router and the experts' matrices have biases (gpt-oss).
+        own_norms: experts, what is beside them and the router each read what a norm of their own makes of the token,
+            and the first two give what another makes of it (Gemma 4).
+        own_scale: each expert has a number of its own, which its weight is multiplied by at the end (Gemma 4).
     """
 
     count: int
@@ -132,6 +135,8 @@ class ExpertsConfig:
     shared_gate: bool = False
     latent_size: int = 0
     bias: bool = False
+    own_norms: bool = False
+    own_scale: bool = False
 
 
 @dataclass(frozen=True)

@@ -201,19 +201,22 @@ class Builder(Writer):
         if c.branches != "parallel_shared":
             source = x if c.branches == "parallel" else after
             read = source if placement == "post" else self.norm(source, p + "mlp_norm")
-        mlp = self.channels_mixed(i, layer, read)
+        mlp = self.channels_mixed(i, layer, read, source)
         return self.joined(after, mlp if placement == "pre" else self.norm(mlp, p + "mlp_post_norm"))
 
     def joined(self, x: Any, branch: Any) -> Any:
         """The residual stream after a branch."""
         return self.emit(op.add(x, self.scaled(branch, self.c.residual_scale)))
 
-    def channels_mixed(self, i: int, layer: LayerConfig, x: Any) -> Any:
-        """What a layer has behind what mixes its tokens: an MLP, experts, or a mixer that has state, too."""
+    def channels_mixed(self, i: int, layer: LayerConfig, x: Any, bare: Any) -> Any:
+        """What a layer has behind what mixes its tokens: an MLP, experts, or a mixer that has state, too.
+
+        x is what the norm before it makes of `bare`.
+        """
         if layer.channel_mixer is not None:
             return layer.channel_mixer.build(_LayerParts(self, f"layers.{i}."), x)
         p, experts = f"layers.{i}.", self.c.experts
-        return mixture(self, p, experts, x) if layer.experts and experts else dense(self, p, x)
+        return mixture(self, p, experts, x, bare) if layer.experts and experts else dense(self, p, x)
 
     def mixed(self, i: int, layer: LayerConfig, x: Any, tables: list[Any]) -> Any:
         """What the tokens of a sequence say to each other."""

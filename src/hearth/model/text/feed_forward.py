@@ -36,13 +36,15 @@ def _feed_forward(g: Writer, p: str, x: Any, into: Callable[[Any, str], Any], ou
     return out(h, "down")
 
 
-def mixture(g: Writer, p: str, experts: ExpertsConfig, x: Any) -> Any:
-    """What the chosen experts of each token give together, and what is beside them."""
-    used = experts.used
-    logits = g.linear(x, p + "router", p + "router_bias" if experts.bias else None)
+def mixture(g: Writer, p: str, experts: ExpertsConfig, x: Any, bare: Any) -> Any:
+    """What the chosen experts of each token give together, and what is beside them. x: the token as the norm before the
+    MLP makes it of `bare`."""
+    used, own = experts.used, experts.own_norms
+    routed = g.norm(bare, p + "router_norm") if own else x
+    logits = g.linear(routed, p + "router", p + "router_bias" if experts.bias else None)
     chosen = g.emit(
         route(
-            logits, g.params.get(p + "choice_bias"), used=used, scores=experts.scores,
+            logits, g.params.get(p + "choice_bias"), g.params.get(p + "expert_scale"), used=used, scores=experts.scores,
             normalise=experts.normalise, scale=experts.scale, groups=experts.groups,
             used_groups=experts.used_groups,
         )
@@ -55,14 +57,17 @@ def mixture(g: Writer, p: str, experts: ExpertsConfig, x: Any) -> Any:
         w, bias = g.params[f"{p}{name}_exps"], g.params.get(f"{p}{name}_exps_bias")
         return g.emit(expert_linear(x, w, order, starts, whose, bias, used=used, rows=g.n * used))
 
-    read = g.linear(x, p + "latent_down", None) if experts.latent_size else x
+    read = g.norm(bare, p + "exps_norm") if own else x
+    read = g.linear(read, p + "latent_down", None) if experts.latent_size else read
     h = _feed_forward(g, p, read, lambda x, name: multiplied(x, name, tokens), multiplied)
     together = g.emit(combine_experts(h, places, weights))
     if experts.latent_size:
         together = g.linear(together, p + "latent_up", None)
+    together = g.norm(together, p + "exps_post_norm") if own else together
     if not experts.shared_size:
         return together
     shared = dense(g, p, x, "_shared")
+    shared = g.norm(shared, p + "shared_post_norm") if own else shared
     if experts.shared_gate:
         share = g.emit(op.sigmoid(g.linear(x, p + "shared_gate", None)))
         shared = g.emit(op.multiply(shared, share))

@@ -34,6 +34,10 @@ mixture of experts, in place of gate, up and down:
 
     layers.N.router  .router_bias           [experts, hidden], [experts]                   (bias)
     layers.N.choice_bias                    [experts]
+    layers.N.expert_scale                   [experts]                                      (own_scale)
+    layers.N.router_norm  .exps_norm        [hidden] x 2                                   (own_norms)
+    layers.N.exps_post_norm                 [hidden]                                       (own_norms)
+    layers.N.shared_post_norm               [hidden]                                       (own_norms, shared_size)
     layers.N.latent_down  .latent_up        [latent, hidden], [hidden, latent]             (latent_size)
     layers.N.gate_exps  .up_exps            [experts, intermediate, hidden or latent] x 2  (gate: gated)
     layers.N.down_exps                      [experts, hidden or latent, intermediate]
@@ -191,6 +195,11 @@ def _experts(config: DecoderConfig, experts: ExpertsConfig) -> Shapes:
     shapes: Shapes = {"router": (count, hidden)}
     if experts.choice_bias:
         shapes["choice_bias"] = (count,)
+    if experts.own_scale:
+        shapes["expert_scale"] = (count,)
+    if experts.own_norms:
+        norms = ("router_norm", "exps_norm", "exps_post_norm", *(("shared_post_norm",) if experts.shared_size else ()))
+        shapes |= dict.fromkeys(norms, (hidden,))
     if experts.latent_size:
         shapes |= {"latent_down": (experts.latent_size, hidden), "latent_up": (hidden, experts.latent_size)}
     read = experts.latent_size or hidden

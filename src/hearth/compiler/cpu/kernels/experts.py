@@ -28,6 +28,7 @@ class RouteSpec:
     scale: float
     groups: int
     used_groups: int
+    expert_scale: bool = False
 
     @property
     def name(self) -> str:
@@ -36,6 +37,7 @@ class RouteSpec:
         parts += [f"{self.used_groups}_of_{self.groups}"] if self.groups > 1 else []
         parts += ["normalised"] if self.normalise else []
         parts += [in_name(self.scale)] if self.scale != 1.0 else []
+        parts += ["each_scaled"] if self.expert_scale else []
         return "_".join(parts)
 
     def scratch_bytes(self, experts: int) -> int:
@@ -44,11 +46,13 @@ class RouteSpec:
 
 
 def route(spec: RouteSpec) -> Kernel:
-    """Buffers: logits f32 [row][ld]; [bias f32 [experts]]; ids i32 [row][used]; weights f32 [row][weights_ld].
-    Scalars: experts, used, ld, weights_ld. Unit: row. Whatever the logits are, ids are numbers of experts."""
+    """Buffers: logits f32 [row][ld]; [bias f32 [experts]]; [expert_scale f32 [experts]]; ids i32 [row][used]; weights
+    f32 [row][weights_ld]. Scalars: experts, used, ld, weights_ld. Unit: row. Whatever the logits are, ids are numbers
+    of experts."""
     k = Kernel(spec.name)
     logits = k.buffer("logits", "float32")
     bias = k.buffer("bias", "float32") if spec.choice_bias else None
+    each = k.buffer("expert_scale", "float32") if spec.expert_scale else None
     ids, weights = k.buffer("ids", "int32"), k.buffer("weights", "float32")
     count, used, ld, weights_ld = (k.scalar(name) for name in ("experts", "used", "ld", "weights_ld"))
     scratch = k.scratch("float32")
@@ -76,6 +80,10 @@ def route(spec: RouteSpec) -> Kernel:
             factor = k.opaque(factor, "factor")
             with k.loop(0, used) as place:
                 k.store(weights, to + place, k.let(weights.load(to + place) * factor, "weight"))
+        if each is not None:
+            with k.loop(0, used) as place:
+                own = k.let(each.load(cast("int64", ids.load(row * used + place))), "own")
+                k.store(weights, to + place, k.let(weights.load(to + place) * own, "weight"))
     return k
 
 

@@ -50,6 +50,7 @@ class RouteSpec:
     scale: float
     groups: int
     used_groups: int
+    expert_scale: bool = False
 
     @property
     def name(self) -> str:
@@ -58,19 +59,23 @@ class RouteSpec:
         parts += [f"groups_{self.used_groups}_of_{self.groups}"] if self.groups > 1 else []
         parts += ["normalised"] if self.normalise else []
         parts += [in_name(self.scale)] if self.scale != 1.0 else []
+        parts += ["each_scaled"] if self.expert_scale else []
         return "_".join(parts)
 
 
 def route(spec: RouteSpec) -> GpuKernel:
-    """Buffers: logits f32 [row][ld]; [bias f32 [count]]; ids i32 [row][used]; weights f32 [row][weights_ld].
-    Scalars: ld, weights_ld. Unit: row. Whatever the logits are, ids are numbers of experts, each another one."""
+    """Buffers: logits f32 [row][ld]; [bias f32 [count]]; [expert_scale f32 [count]]; ids i32 [row][used]; weights f32
+    [row][weights_ld]. Scalars: ld, weights_ld. Unit: row. Whatever the logits are, ids are numbers of experts, each
+    another one."""
     k = GpuKernel(spec.name, threads=_THREADS)
     logits = k.buffer("logits", "float32")
     bias = k.buffer("bias", "float32") if spec.choice_bias else None
+    each = k.buffer("expert_scale", "float32") if spec.expert_scale else None
     ids, weights = k.buffer("ids", "int32"), k.buffer("weights", "float32")
     ld, weights_ld = k.scalar("ld"), k.scalar("weights_ld")
     scores, choice = (k.workgroup(spec.count, "float32", name) for name in ("scores", "choice"))
     chosen = k.workgroup(spec.used, "float32", "chosen")
+    own_scale = k.workgroup(spec.used, "float32", "own_scale") if each is not None else None
     _score(k, spec, logits, k.let(k.group * ld, "start"), scores)
     with k.loop(k.thread, spec.count, _THREADS) as e:
         wish = scores.load(e) if bias is None else scores.load(e) + bias.load(e)
@@ -83,9 +88,13 @@ def route(spec: RouteSpec) -> GpuKernel:
         with k.when(place < spec.used):
             k.store(ids, k.group * spec.used + place, e)
             k.store(chosen, place, scores.load(e))
+            if each is not None:
+                k.store(own_scale, place, each.load(e))
     k.barrier()
     with k.when(k.thread < spec.used):
-        k.store(weights, k.group * weights_ld + k.thread, _weight(k, spec, chosen))
+        weight = _weight(k, spec, chosen)
+        weight = weight if own_scale is None else weight * own_scale.load(k.thread)
+        k.store(weights, k.group * weights_ld + k.thread, weight)
     return k
 
 

@@ -1,11 +1,13 @@
-"""Gemma 4: E2B, E4B, 12B, 31B; their text half."""
+"""Gemma 4: E2B, E4B, 12B, 31B, 26B-A4B; their text half."""
 
 import math
 from typing import Any
 
+import numpy as np
+
 from hearth.model.settings import MAX_SIZE, Settings
-from hearth.model.tensors import Rules
-from hearth.model.text.config import DecoderConfig, LayerConfig
+from hearth.model.tensors import Made, Rules, either
+from hearth.model.text.config import DecoderConfig, ExpertsConfig, LayerConfig
 from hearth.model.text.families.base import (
     MAX_HEAD_DIM,
     MAX_HEADS,
@@ -20,7 +22,16 @@ from hearth.model.text.families.base import (
 )
 from hearth.model.text.families.gemma3 import FAMILY as GEMMA3
 from hearth.model.text.families.gemma_common import GEMMA_HF
-from hearth.model.text.names import HF_LAYER, LLAMA_GGUF
+from hearth.model.text.families.mixture import (
+    EXPERTS,
+    EXPERTS_GGUF,
+    experts_config,
+    fused_experts,
+    halves,
+    shared_hf,
+    with_experts,
+)
+from hearth.model.text.names import HF_LAYER
 from hearth.model.text.rope import complete, make_rope
 
 
@@ -30,6 +41,8 @@ def configure(settings: Settings) -> DecoderConfig:
     gguf = settings.kind == "gguf"
     kinds = kinds_of_pattern(settings) if gguf else layer_kinds(settings, default=full_every(settings, 6))
     sizes = _head_dims(settings)
+    layers = _layers(settings, kinds, sizes["full_attention"])
+    experts = _experts(settings, layers)
     full, slides = (
         make_rope(complete(settings, {**_ROPES[kind], **_rope(settings, kind)}), head_dim=sizes[kind])
         for kind in ("full_attention", "sliding_attention")
@@ -39,7 +52,8 @@ def configure(settings: Settings) -> DecoderConfig:
     return llama_config(
         settings,
         "gemma4",
-        layers=_layers(settings, kinds, sizes["full_attention"]),
+        layers=with_experts(layers) if experts else layers,
+        experts=experts,
         head_dim=sizes["sliding_attention"],
         num_kv_heads=None if not gguf else _of_kind(settings, kinds, "sliding_attention"),
         ropes=(full, slides),
@@ -54,6 +68,16 @@ def configure(settings: Settings) -> DecoderConfig:
         logit_softcap=settings.optional_number("final_logit_softcapping"),
         mlp_bias=False,
     )
+
+
+def _experts(settings: Settings, layers: tuple[LayerConfig, ...]) -> ExpertsConfig | None:
+    """Beside the MLP of each layer, each with norms of its own."""
+    if not settings.flag("enable_moe_block") and not (settings.kind == "gguf" and settings.get("num_experts")):
+        return None
+    if any(layer.intermediate_size for layer in layers):
+        raise settings.unsupported("use_double_wide_mlp", "MLPs beside experts are all as wide.")
+    width = settings.count("intermediate_size")
+    return experts_config(settings, normalise=True, shared_size=width, own_norms=True, own_scale=True)
 
 
 _NEVER = 1e20
@@ -156,8 +180,21 @@ def _layers(settings: Settings, kinds: list[str], full_head_dim: int) -> tuple[L
     return tuple(layers)
 
 
+def _scaled(tensor: str) -> Made:
+    """The norm before the router, which says its weight without what it is divided by."""
+    return Made(tensor, lambda scale: scale * np.float32(len(scale) ** -0.5))
+
+
 HF: Rules = {
     **GEMMA_HF,
+    **shared_hf("mlp"),
+    **fused_experts("experts."),
+    "layers.N.router": HF_LAYER + "router.proj.weight",
+    "layers.N.router_norm": _scaled(HF_LAYER + "router.scale"),
+    "layers.N.expert_scale": HF_LAYER + "router.per_expert_scale",
+    "layers.N.exps_norm": HF_LAYER + "pre_feedforward_layernorm_2.weight",
+    "layers.N.exps_post_norm": HF_LAYER + "post_feedforward_layernorm_2.weight",
+    "layers.N.shared_post_norm": HF_LAYER + "post_feedforward_layernorm_1.weight",
     "layer_embed": "model.embed_tokens_per_layer.weight",
     "layer_embed_norm": "model.per_layer_projection_norm.weight",
     "layer_project": "model.per_layer_model_projection.weight",
@@ -168,7 +205,16 @@ HF: Rules = {
 }
 
 GGUF: Rules = {
-    **LLAMA_GGUF,
+    **EXPERTS_GGUF,
+    **{
+        name: either(rule, EXPERTS_GGUF[name]) for name, rule in halves("blk.N.ffn_gate_up_exps.weight", "exps").items()
+    },
+    **{f"layers.N.{part}_shared": f"blk.N.ffn_{part}.weight" for part in ("gate", "up", "down")},
+    "layers.N.router_norm": _scaled("blk.N.ffn_gate_inp.scale"),
+    "layers.N.expert_scale": "blk.N.ffn_down_exps.scale",
+    "layers.N.exps_norm": "blk.N.pre_ffw_norm_2.weight",
+    "layers.N.exps_post_norm": "blk.N.post_ffw_norm_2.weight",
+    "layers.N.shared_post_norm": "blk.N.post_ffw_norm_1.weight",
     "layer_embed": "per_layer_token_embd.weight",
     "layer_project": "per_layer_model_proj.weight",
     "layer_embed_norm": "per_layer_proj_norm.weight",
@@ -202,7 +248,8 @@ FAMILY = Family(
     honours=frozenset(
         {
             *("final_logit_softcapping", "use_bidirectional_attention", "num_kv_shared_layers"),
-            *("hidden_size_per_layer_input", "attention_k_eq_v"),
+            *("hidden_size_per_layer_input", "attention_k_eq_v", "enable_moe_block"),
+            *EXPERTS,
         }
     ),
     gguf_honours=frozenset(
@@ -211,12 +258,13 @@ FAMILY = Family(
             *("num_key_value_heads_by_layer", "intermediate_size_by_layer"),
         }
     ),
+    keys={"top_k_experts": "num_experts_per_tok", "expert_intermediate_size": "moe_intermediate_size"},
     hf_tensors=HF,
     gguf_tensors=GGUF,
     hf_prefixes=GEMMA3.hf_prefixes,
     # What sees and what hears; keys and values of layers that read those of others.
     ignored=(
-        *("*vision_tower.*", "*audio_tower.*", "*embed_vision.*", "*embed_audio.*"),
+        *("*vision_tower.*", "*vision_embedder.*", "*audio_tower.*", "*embed_vision.*", "*embed_audio.*"),
         *(f"*.self_attn.{name}.weight" for name in ("k_proj", "v_proj", "k_norm")),
         *(f"blk.*.attn_{name}.weight" for name in ("k", "v", "k_norm")),
     ),

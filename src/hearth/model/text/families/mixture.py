@@ -51,14 +51,17 @@ def halves(tensor: str, kind: str) -> Rules:
     return {f"layers.N.{part}": Fused(tensor, parts) for part in parts}
 
 
-FUSED_EXPERTS_HF: Rules = {
-    name: either(rule, EXPERTS_HF[name])
-    for name, rule in (
-        *halves(HF_LAYER + "mlp.experts.gate_up_proj", "exps").items(),
-        ("layers.N.down_exps", HF_LAYER + "mlp.experts.down_proj"),
-    )
-}
-"""All experts in one tensor, as they are computed, or each in its own."""
+def fused_experts(module: str) -> Rules:
+    """Rules for all experts in one tensor, as they are computed, or each in its own, by the name of their module."""
+    own = {f"layers.N.{part}_exps": f"{HF_LAYER}{module}E.{part}_proj.weight" for part in _PARTS}
+    together = {
+        **halves(f"{HF_LAYER}{module}gate_up_proj", "exps"),
+        "layers.N.down_exps": f"{HF_LAYER}{module}down_proj",
+    }
+    return {name: either(rule, own[name]) for name, rule in together.items()}
+
+
+FUSED_EXPERTS_HF = fused_experts("mlp.experts.")
 
 
 def experts_config(settings: Settings, **differences: Any) -> ExpertsConfig:
