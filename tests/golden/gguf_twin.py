@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from pathlib import Path
+from statistics import NormalDist
 from typing import Any
 
 import gguf
@@ -29,7 +30,9 @@ IN_TURNS = {"qwen35", "qwen35moe"}
 # Architectures that rotate a part of each head.
 PARTIAL = {"chatglm", "glm4", "glm4moe", "gptneox", "minimax-m2", "phi2", "stablelm", "nemotron"} | GATED_DELTA
 # Architectures whose size of a head is always written.
-OWN_HEAD_SIZE = {"gemma", "gemma2", "gemma3", "qwen3", "qwen3moe", "afmoe", "hunyuan-dense"} | GATED_DELTA | NEMOTRON_H
+OWN_HEAD_SIZE = (
+    {"gemma", "gemma2", "gemma3", "gemma3n", "qwen3", "qwen3moe", "afmoe", "hunyuan-dense"} | GATED_DELTA | NEMOTRON_H
+)
 # Parts of the names of matrices that the converter keeps in F32.
 EXACT = ("ffn_gate_inp", "conv1d", "shortconv.conv", "_norm", *rwkv_twin.EXACT)
 # What configurations call these.
@@ -107,6 +110,8 @@ def write_twin(
         weights = {name: w[:, 0] if name.endswith("conv.conv.weight") else w for name, w in weights.items()}
     if arch == "gemma4":
         weights = _write_gemma4(writer, config, weights)
+    if arch == "gemma3n":
+        weights = _write_gemma3n(writer, config, weights)
     if arch == "apertus":
         weights = _write_activation(writer, weights)
     if getattr(config, "qk_layernorm", False):
@@ -143,7 +148,7 @@ def write_twin(
         if arch in INTERLEAVED and (".q_proj." in name or ".k_proj." in name):
             halves = weight.reshape(heads if ".q_proj." in name else kv_heads, 2, head_dim // 2, *weight.shape[1:])
             weight = halves.swapaxes(1, 2).reshape(weight.shape)
-        offset = (arch.startswith("gemma") and arch != "gemma4") or arch in {"nemotron", *GATED_DELTA}
+        offset = (arch.startswith("gemma") and arch not in ("gemma4", "gemma3n")) or arch in {"nemotron", *GATED_DELTA}
         if offset and name.endswith("norm.weight") and "linear_attn" not in name:
             weight = weight + np.float32(1)
         small = weight.ndim < 2 or not stored.endswith(".weight") or any(part in stored for part in EXACT)
@@ -367,6 +372,29 @@ def _write_gemma4(
         elif name.endswith("per_expert_scale"):
             name = layer + "ffn_down_exps.scale"
         made[name.replace("layer_scalar", "layer_scalar.weight")] = weight
+    return made
+
+
+def _write_gemma3n(
+    writer: gguf.GGUFWriter, config: Any, weights: dict[str, NDArray[np.float32]]
+) -> dict[str, NDArray[np.float32]]:
+    """What differs from Gemma 3; answers the weights, matrices between streams in one tensor each."""
+    writer.add_altup_active_idx(config.altup_active_idx)
+    writer.add_altup_num_inputs(config.altup_num_inputs)
+    writer.add_embedding_length_per_layer_input(config.hidden_size_per_layer_input)
+    writer.add_shared_kv_layers(config.num_kv_shared_layers)
+    writer.add_sliding_window_pattern([kind == "sliding_attention" for kind in config.layer_types])
+    writer.add_rope_freq_base_swa(config.rope_parameters["sliding_attention"]["rope_theta"])
+    writer.add_final_logit_softcapping(config.final_logit_softcapping)
+    shares = config.activation_sparsity_pattern
+    writer.add_activation_sparsity_scale([NormalDist().inv_cdf(share) if share else -math.inf for share in shares])
+    made: dict[str, NDArray[np.float32]] = {}
+    for name, weight in weights.items():
+        if "altup" in name and "projections." in name:
+            module = name.rpartition("projections.")[0] + "projections.weight"
+            made[module] = np.concatenate([made[module], weight[None]]) if module in made else weight[None]
+        else:
+            made[name + (".weight" if name.endswith("_scale") else "")] = weight
     return made
 
 

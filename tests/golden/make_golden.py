@@ -50,10 +50,10 @@ def _draw(rng: np.random.Generator, name: str, shape: tuple[int, ...], config: A
         values = 0.3 * noise + 1.0
     elif name.endswith("weight") and len(shape) == 1:  # of a norm
         offset = config.model_type == "nemotron"
-        offset |= "gemma" in config.model_type and "gemma4" not in config.model_type
+        offset |= "gemma" in config.model_type and not config.model_type.startswith(("gemma4", "gemma3n"))
         offset |= config.model_type.startswith(("qwen3_5", "qwen3_next")) and "linear_attn" not in name
         values = 0.3 * noise + (0.0 if offset else 1.0)
-        if "gemma4" in config.model_type and "q_norm" in name:
+        if config.model_type.startswith(("gemma4", "gemma3n")) and "q_norm" in name:
             values *= 0.3  # its scores are scaled by nothing else
     elif len(shape) == 1:
         values = 0.3 * noise

@@ -11,6 +11,7 @@ from hearth.compiler.gpu.features import CORE, Features
 from hearth.compiler.gpu.kernels.gather import gather_rows, replace_rows
 from hearth.compiler.gpu.kernels.layer_norm import LayerNormSpec, layer_norm
 from hearth.compiler.gpu.kernels.norms import rms_norm
+from hearth.compiler.gpu.kernels.row_mean import row_mean
 from hearth.compiler.gpu.kernels.subgroups import SUBGROUPS
 
 from .adapter import require, run_kernel
@@ -55,6 +56,15 @@ def test_layer_norms(size: int, ld: int, weight: bool, bias: bool, features: Fea
     expected = apart / np.sqrt((apart**2).mean(axis=1, keepdims=True) + 1e-5)
     expected = expected * (factor if weight else 1.0) + (offset if bias else 0.0)
     np.testing.assert_allclose(y[:, :size], expected, rtol=2e-5, atol=2e-5)
+
+
+@pytest.mark.parametrize(("size", "ld"), [(5, 16), (64, 64), (1030, 1040)])
+@pytest.mark.parametrize("features", [CORE, SUBGROUPS], ids=lambda each: each.name)
+def test_means(size: int, ld: int, features: Features) -> None:
+    require(features)
+    x = _rows(5, size, ld)
+    *_, y = run_kernel(row_mean(features), [x, np.zeros((5, 16), np.float32)], [size, ld, 16], 5)
+    np.testing.assert_allclose(y[:, 0], x[:, :size].astype(np.float64).mean(axis=1), atol=1e-5)
 
 
 def test_rows_are_gathered() -> None:

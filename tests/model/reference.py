@@ -6,7 +6,8 @@ It checks that families describe their models rightly, apart from anything the c
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -82,23 +83,27 @@ def forward(config: DecoderConfig, parameters: Mapping[str, Array], token_ids: N
         x = _norm(config, x, p, "embed_norm")
     embedded = x
     shared: Shared = {}
+    streams = [x] if config.altup is None else _streams(config, p, x)
     for index, layer in enumerate(config.layers):
         own = {name.split(".", 2)[2]: w for name, w in p.items() if name.startswith(f"layers.{index}.")}
+        streams, x = _predicted(config, own, streams)
         start = x
         branches = ((_mixed, "attn_norm", "attn_post_norm"),) if layer.mixes else ()
         branches += ((_mlp, "mlp_norm", "mlp_post_norm"),) if layer.feed_forward else ()
         for branch, before, after in branches:
             read = x if config.branches == "serial" else start
             before = "attn_norm" if config.branches == "parallel_shared" else before
-            y = _norm(config, read, own, before) if config.placement(layer) != "post" else read
+            y = read_normed = _norm(config, read, own, before) if config.placement(layer) != "post" else read
             y = branch(config, layer, own, y, read) if branch is _mlp else _mixed(config, layer, own, y, shared, index)
             if config.placement(layer) != "pre":
                 y = _norm(config, y, own, after)
             x = x + config.residual_scale * y
-        if config.layer_embedding:
-            x = x + _given(config, p, own, x, embedded, token_ids, index)
-        x = x * own.get("scale", 1.0)
-    x = _norm(config, x, p, "norm")
+            if config.laurel_rank and branch is _mixed:
+                low = _rms_norm(config, read_normed @ own["laurel_left"].T @ own["laurel_right"].T, own["laurel_norm"])
+                x = (x + read_normed + low) / np.sqrt(2)
+        given = partial(_given, config, p, own, embedded=embedded, token_ids=token_ids, index=index)
+        streams = _corrected(config, own, streams, x, given)
+    x = _norm(config, _whole(p, streams), p, "norm")
     logits = x @ (p["embed"] if config.tied_embeddings else p["head"]).T + p.get("head_bias", 0.0)
     logits = logits * config.logit_scale
     return _softcap(logits, config.logit_softcap)
@@ -109,16 +114,60 @@ Shared = dict[int | str, Any]
 
 
 def _given(
-    config: DecoderConfig, p: Mapping[str, Array], w: Mapping[str, Array], x: Array, embedded: Array,
+    config: DecoderConfig, p: Mapping[str, Array], w: Mapping[str, Array], x: Array, *, embedded: Array,
     token_ids: NDArray[np.int32], index: int,
 ) -> Array:  # fmt: skip
     """What the second embedding adds to what a layer gives."""
     width = config.layer_embedding
     project = p["layer_project"][index * width : (index + 1) * width]
+    token_ids = np.where(token_ids < (config.layer_vocab or config.vocab_size), token_ids, 0)
     of_token = p["layer_embed"][token_ids][:, index * width : (index + 1) * width] * np.sqrt(width)
     of_x = _rms_norm(config, embedded @ project.T / np.sqrt(config.hidden_size), p["layer_embed_norm"])
     gated = _activated(config, w, x @ w["given_gate"].T) * (of_x + of_token) / np.sqrt(2)
     return _rms_norm(config, gated @ w["given_out"].T, w["given_norm"])
+
+
+def _streams(config: DecoderConfig, p: Mapping[str, Array], x: Array) -> list[Array]:
+    return [x, *(_as_large(x @ p[f"altup_in_{i}"].T, x) for i in range(config.altup.count - 1))]
+
+
+def _as_large(x: Array, other: Array) -> Array:
+    squares, others = (np.mean(each * each, -1, keepdims=True) for each in (x, other))
+    return x * np.sqrt(others / np.maximum(squares, 1e-5))
+
+
+def _modalities(config: DecoderConfig, w: Mapping[str, Array], x: Array) -> Array:
+    return np.tanh(_rms_norm(config, x, w["altup_norm"]) @ w["altup_router"].T / config.hidden_size)
+
+
+def _predicted(config: DecoderConfig, w: Mapping[str, Array], streams: list[Array]) -> tuple[list[Array], Array]:
+    """The streams before a layer, and the one that it reads."""
+    if config.altup is None:
+        return streams, streams[0]
+    count, active = config.altup.count, config.altup.active
+    shares = (_modalities(config, w, streams[active]) @ w["altup_predict"].T).reshape(-1, count, count)
+    stacked = np.stack(streams, 1)  # (T, streams, hidden)
+    predicted = list(np.moveaxis(stacked + shares @ stacked, 1, 0))
+    return predicted, predicted[active]
+
+
+def _corrected(
+    config: DecoderConfig, w: Mapping[str, Array], streams: list[Array], x: Array, given: Callable[[Array], Array]
+) -> list[Array]:
+    """The streams behind a layer that gives x."""
+    if config.altup is None:
+        x = x + given(x) if config.layer_embedding else x
+        return [x * w.get("scale", 1.0)]
+    shares = 1 + _modalities(config, w, x) @ w["altup_correct"].T
+    news = x - streams[config.altup.active]
+    streams = [stream + shares[:, i, None] * news for i, stream in enumerate(streams)]
+    more = given(streams[config.altup.active] * w["altup_scale"]) if config.layer_embedding else 0.0
+    return [streams[0], *(stream + more for stream in streams[1:])]
+
+
+def _whole(p: Mapping[str, Array], streams: list[Array]) -> Array:
+    others = [_as_large(x @ p[f"altup_out_{i}"].T, streams[0]) for i, x in enumerate(streams[1:])]
+    return sum([streams[0], *others]) / len(streams)
 
 
 def _mixed(
@@ -178,7 +227,7 @@ def _mlp(config: DecoderConfig, layer: LayerConfig, w: Mapping[str, Array], x: A
     if layer.channel_mixer:
         return reference_mixers.mix(layer.channel_mixer, w, x, config.norm_eps, {})
     if not layer.experts:
-        return _feed_forward(config, w, x)
+        return _feed_forward(config, w, x, layer.gate_cut)
     experts = config.experts
     assert experts is not None
     routed, read = (_rms_norm(config, bare, w[n]) if experts.own_norms else x for n in ("router_norm", "exps_norm"))
@@ -231,11 +280,13 @@ def _expert_weights(experts: ExpertsConfig, logits: Array, bias: Array | None) -
     return weights
 
 
-def _feed_forward(config: DecoderConfig, w: Mapping[str, Array], x: Array) -> Array:
+def _feed_forward(config: DecoderConfig, w: Mapping[str, Array], x: Array, cut: float | None = None) -> Array:
     up = x @ w["up"].T + w.get("up_bias", 0.0)
     if config.mlp == "gated":
         most = config.mlp_clamp or np.inf
         gate = np.minimum(x @ w["gate"].T + w.get("gate_bias", 0.0), most)
+        if cut is not None:
+            gate = np.maximum(gate - gate.mean(-1, keepdims=True) - cut * gate.std(-1, keepdims=True), 0)
         h = _activated(config, w, gate) * (np.clip(up, -most, most) + config.up_offset)
     else:
         h = _activated(config, w, up)

@@ -23,6 +23,8 @@ def as_transformers_4(config: dict[str, Any]) -> dict[str, Any]:
     old = {key: value for key, value in config.items() if key not in ("rope_parameters", "layer_types")}
     if "linear_num_key_heads" in config:
         old["full_attention_interval"] = config["layer_types"].index("full_attention") + 1
+    if "altup_num_inputs" in config:  # Gemma 3n came with them
+        old["layer_types"] = config["layer_types"]
     if "conv" in config.get("layer_types", ()):
         old["full_attn_idxs"] = [i for i, kind in enumerate(config["layer_types"]) if kind == "full_attention"]
     if "mamba_n_heads" in config and "layer_types" in config:

@@ -126,8 +126,8 @@ def text_job(
         if spec is not None:
             save_sight(spec, folder)
 
-    # Layers that read the keys and values of others stay on one device, as if they were one.
-    together = config.num_layers if any(layer.reads is not None for layer in config.layers) else 1
+    # Layers that do not divide stay on one device, as if they were one.
+    together = 1 if config.divides else config.num_layers
 
     def facts(plan: Plan) -> TextFacts:
         return TextFacts(

@@ -1,9 +1,9 @@
 """Which tensors of a checkpoint the parameters of a network are: rule tables, and their application.
 
 A rule gives for a parameter (`N` is the layer) the tensor that holds it, or `Fused` where several parameters share
-one or it is stored otherwise, or `Made` where it is computed from the tensor, or a tuple of alternatives of which the
-first that exists is taken. Matrices of experts are in one tensor, or in one for each of them: then `E` in its name is
-its number. So it is of rows that are a tensor each.
+one or it is stored otherwise, `OneOf` where it is one matrix of several, or `Made` where it is computed from the
+tensor, or a tuple of alternatives of which the first that exists is taken. Matrices of experts are in one tensor, or
+in one for each of them: then `E` in its name is its number. So it is of rows that are a tensor each.
 """
 
 from __future__ import annotations
@@ -65,7 +65,19 @@ class Made:
     further: tuple[str, ...] = ()
 
 
-One = str | Fused | Made
+@dataclass(frozen=True)
+class OneOf:
+    """A tensor of several matrices of one shape, one after another, of which a parameter is one.
+
+    Attributes:
+        place: which, from 0.
+    """
+
+    tensor: str
+    place: int
+
+
+One = str | Fused | Made | OneOf
 Rule = One | tuple[One, ...]
 Rules = Mapping[str, Rule]
 
@@ -147,6 +159,11 @@ def map_tensors(
             shares = _shares(checkpoint, [names.get(tensor) for tensor in (rule.tensor, *rule.further)], stored)
             found = (find(tensor, share) for tensor, share in zip((rule.tensor, *rule.further), shares, strict=True))
             sources[parameter] = ComputedWeight(tuple(found), _of_rows(rule.compute))
+            continue
+        if isinstance(rule, OneOf):
+            own = checkpoint.tensors[names[rule.tensor]].shape if rule.tensor in names else ()
+            tensor = find(rule.tensor, (max(rule.place + 1, own[0] if len(own) == 3 else 1), *shape))
+            sources[parameter] = WeightSource(tensor, (rule.place * shape[0], (rule.place + 1) * shape[0]))
             continue
         fused = rule if isinstance(rule, Fused) else Fused(rule, (parameter.rpartition(".")[2],))
         if len(shape) == 3:
@@ -232,11 +249,11 @@ def _find(parameter: str, rules: Rules, names: Mapping[str, str]) -> One:
     return next(found, alternatives[0])
 
 
-def _of_layer(rule: Fused | Made, index: str) -> Fused | Made:
+def _of_layer(rule: Fused | Made | OneOf, index: str) -> Fused | Made | OneOf:
     tensor = rule.tensor.replace(".N.", index)
-    if isinstance(rule, Fused):
-        return replace(rule, tensor=tensor)
-    return replace(rule, tensor=tensor, further=tuple(name.replace(".N.", index) for name in rule.further))
+    if isinstance(rule, Made):
+        return replace(rule, tensor=tensor, further=tuple(name.replace(".N.", index) for name in rule.further))
+    return replace(rule, tensor=tensor)
 
 
 def _rows(

@@ -58,7 +58,8 @@ _UNARY = {
     },
     **{f"nn.{name}": name for name in ("relu", "silu", "gelu", "gelu_tanh")},
 }
-MOST_OPERANDS = 8
+MOST_OPERANDS = 7
+"""With the result, as many buffers as a kernel on GPUs may have."""
 MOST_WHOLE = 1 << 24
 """Up to it f32 holds every integer."""
 
@@ -104,7 +105,7 @@ def fuse_elementwise(module: Any) -> Any:
         if operation(value) == "astype" and dtype_of(value.ty) == dtype_of(value.args[0].ty):
             return value.args[0]
         operands: list[Any] = []
-        term = _term(graph, value, value.ty, operands, root=True)
+        term = _term(graph, value, value.ty, operands)
         if term is None or not isinstance(value.ty, relax.TensorType):
             return None
         dtype = "int32" if dtype_of(value.ty).startswith("int") else "float32"  # truth is 1.0 and 0.0
@@ -122,27 +123,35 @@ def map_term(value: Any) -> Term:
     return tuples(json.loads(str(attribute(value, "term"))))
 
 
-def _term(graph: Graph, value: Any, ty: Any, operands: list[Any], *, root: bool = False) -> Term | None:
-    """The expression of an operation, its operands added to `operands`; None: it is none on elements."""
+def _term(graph: Graph, value: Any, ty: Any, operands: list[Any], after: int = 0) -> Term | None:
+    """The expression of an operation, its operands added to `operands`; None: it is none on elements.
+
+    Args:
+        after: so many operands of what reads it may follow.
+    """
     name = operation(value)
+
+    def of(*args: Any) -> list[Term]:
+        return [_operand(graph, x, ty, operands, after + len(args) - 1 - i) for i, x in enumerate(args)]
+
     if name == "divide" and _is_integer(value.ty):
-        return ["trunc", [name, *(_operand(graph, x, ty, operands) for x in value.args)]]
+        return ["trunc", [name, *of(*value.args)]]
     if name in _BINARY:
-        return [name, *(_operand(graph, x, ty, operands) for x in value.args)]
+        return [name, *of(*value.args)]
     if name in _LOGICAL and all(dtype_of(x.ty) != "int32" for x in value.args):
-        return [_LOGICAL[name], *(_operand(graph, x, ty, operands) for x in value.args)]
+        return [_LOGICAL[name], *of(*value.args)]
     if name in _UNARY:
-        return [_UNARY[name], _operand(graph, value.args[0], ty, operands)]
+        return [_UNARY[name], *of(value.args[0])]
     if name == "where":
-        return [name, *(_operand(graph, x, ty, operands) for x in value.args)]
+        return [name, *of(*value.args)]
     if name in _SPECIAL:
-        return _SPECIAL[name](value, _operand(graph, value.args[0], ty, operands))
+        return _SPECIAL[name](value, *of(value.args[0]))
     if name == "floor_divide":
-        return ["floor", ["divide", *(_operand(graph, x, ty, operands) for x in value.args)]]
+        return ["floor", ["divide", *of(*value.args)]]
     if name == "power":
-        return _power(graph, value, ty, operands)
+        return _power(value, of)
     if name == "astype":
-        return _converted(value, _operand(graph, value.args[0], ty, operands))
+        return _converted(value, *of(value.args[0]))
     return None
 
 
@@ -159,11 +168,11 @@ def _converted(value: Any, x: Term) -> Term | None:
     return ["copy", x] if dtype_of(value.ty) == "float32" or _is_integer(value.ty) else None
 
 
-def _power(graph: Graph, value: Any, ty: Any, operands: list[Any]) -> Term:
-    exponent, x = scalar(value.args[1]), _operand(graph, value.args[0], ty, operands)
+def _power(value: Any, of: Callable[..., list[Term]]) -> Term:
+    exponent = scalar(value.args[1])
     if exponent is not None and exponent in _POWERS:
-        return _POWERS[exponent](x)
-    term = ["power", x, _operand(graph, value.args[1], ty, operands)]
+        return _POWERS[exponent](*of(value.args[0]))
+    term = ["power", *of(*value.args)]
     return ["round", term] if _is_integer(value.ty) else term
 
 
@@ -175,7 +184,7 @@ _POWERS: Mapping[float, Callable[[Term], Term]] = {
 }
 
 
-def _operand(graph: Graph, x: Any, ty: Any, operands: list[Any]) -> Term:
+def _operand(graph: Graph, x: Any, ty: Any, operands: list[Any], after: int) -> Term:
     number = scalar(x)
     if number is not None:
         if _is_integer(x.ty) and abs(number) > MOST_WHOLE:
@@ -187,10 +196,10 @@ def _operand(graph: Graph, x: Any, ty: Any, operands: list[Any]) -> Term:
     value = graph.value(x) if isinstance(x, relax.Var) else None
     # An operation that only this one reads, over the same elements, is computed here. A variable that is read twice by
     # one expression has two uses and stays an operand.
-    if value is not None and graph.only_use(x) and same_shape(x.ty, ty) and len(operands) + 2 <= MOST_OPERANDS:
+    if value is not None and graph.only_use(x) and same_shape(x.ty, ty):
         before = list(operands)
-        term = _term(graph, value, ty, operands)
-        if term is not None and len(operands) <= MOST_OPERANDS:
+        term = _term(graph, value, ty, operands, after)
+        if term is not None and len(operands) + after <= MOST_OPERANDS:
             return term
         operands[:] = before
     for index, known in enumerate(operands):

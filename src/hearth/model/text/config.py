@@ -60,6 +60,8 @@ class LayerConfig:
         norm_placement: where its norms are, if not as `DecoderConfig` says (OLMo Hybrid).
         head_dim, num_heads, num_kv_heads, intermediate_size: sizes of its own; None: those of the model.
         reads: it has no keys and values of its own, and attends to those of this layer (Gemma 4); None: it has.
+        gate_cut: of the MLP's gate only what is so many standard deviations above its mean goes into the activation,
+            and only as far as it is above (Gemma 3n); None: all.
         own_values: False where keys, before they are normalised and rotated, are the values too (Gemma 4).
     """
 
@@ -77,6 +79,7 @@ class LayerConfig:
     intermediate_size: int | None = None
     reads: int | None = None
     own_values: bool = True
+    gate_cut: float | None = None
 
     @property
     def mixes(self) -> bool:
@@ -159,6 +162,20 @@ class PredictorConfig:
 
 
 @dataclass(frozen=True)
+class AltUpConfig:
+    """Several streams in place of one residual, which each layer predicts, computes one of, and corrects by what came
+    of that (AltUp).
+
+    Attributes:
+        count: of them.
+        active: which one layers compute.
+    """
+
+    count: int
+    active: int = 0
+
+
+@dataclass(frozen=True)
 class DecoderConfig:
     """Shape and arithmetic of one decoder-only model.
 
@@ -183,6 +200,9 @@ class DecoderConfig:
         embedding_norm: the embedding is normalised (BLOOM).
         layer_embedding: width of a second embedding, of which every layer has its part, that goes through a gate and is
             added behind the MLP (Gemma 4); 0: none.
+        layer_vocab: the tokens that this has rows for; the others have the first. 0: all.
+        altup: the streams that there are in place of one residual (Gemma 3n); None: one.
+        laurel_rank: attention has a product of this rank beside it, of what it reads (Gemma 3n); 0: none.
         layer_scale: what a layer gives is multiplied by a number of its own (Gemma 4).
         qk_norm: None; `head`: RMSNorm over each head of q and k before RoPE (Qwen 3, Gemma 3), weights [head_dim];
             `full`: over the whole projection (OLMo 2), weights [heads * head_dim]; `head_layer`: LayerNorm over each
@@ -230,6 +250,9 @@ class DecoderConfig:
     position_table: bool = False
     embedding_norm: bool = False
     layer_embedding: int = 0
+    layer_vocab: int = 0
+    altup: AltUpConfig | None = None
+    laurel_rank: int = 0
     layer_scale: bool = False
     qk_norm: QkNorm | None = None
     qkv_bias: bool = False
@@ -272,6 +295,12 @@ class DecoderConfig:
 
     def num_kv_heads_of(self, layer: LayerConfig) -> int:
         return layer.num_kv_heads or self.num_kv_heads
+
+    @property
+    def divides(self) -> bool:
+        """Whether its layers may be on several devices: none reads what another made, keys and values for one, and they
+        hand on one stream."""
+        return self.altup is None and not any(layer.reads_others for layer in self.layers)
 
     @property
     def has_state(self) -> bool:

@@ -36,9 +36,11 @@ from hearth.model.text.batch import (
     Extras,
 )
 from hearth.model.text.config import DecoderConfig, LayerConfig, RopeConfig
-from hearth.model.text.feed_forward import activated, dense, mixture
+from hearth.model.text.feed_forward import dense, mixture
 from hearth.model.text.kv_cache import ITEM_BYTES, attending, block_bytes, padded_head, slot_bytes
+from hearth.model.text.layer_embedding import given
 from hearth.model.text.parameters import ALIBI, rope_parameter
+from hearth.model.text.residual import augmented, residual
 from hearth.model.text.writer import Writer
 
 
@@ -130,14 +132,12 @@ class Builder(Writer):
         if self.embeddings:
             x = self.emit(replace_rows(x, self.inputs[EMBEDDINGS], self.inputs[EMBEDDED_TOKENS]))
         tables = self.tables()
-        given = self.given(x) if c.layer_embedding else []
-        for i, layer in enumerate(c.layers):
-            x = self.block(i, layer, x, tables)
-            if c.layer_embedding:
-                x = self.add_given(i, x, given[i])
-            if c.layer_scale:
-                x = self.emit(op.multiply(x, self.params[f"layers.{i}.scale"]))
-        hidden = self.norm(x, "norm")
+        parts = given(self, self.inputs["token_ids"], x) if c.layer_embedding else [None] * c.num_layers
+        stream = residual(self, x)
+        for i, (layer, part) in enumerate(zip(c.layers, parts, strict=True)):
+            p = f"layers.{i}."
+            stream.leave(p, self.block(i, layer, stream.enter(p), tables), part)
+        hidden = self.norm(stream.whole(), "norm")
         return *self.headed(hidden, "embed" if c.tied_embeddings else "head"), hidden
 
     def embedded(self, table: str) -> Any:
@@ -160,29 +160,6 @@ class Builder(Writer):
         """Of each rotation."""
         return [self.table(i, rope) for i, rope in enumerate(self.c.ropes)]
 
-    def given(self, x: Any) -> list[tuple[Any, Any]]:
-        """What each layer is given beside its input, (n, layer_embedding): of the tokens' embedding x, and its part of
-        their second one."""
-        c, width = self.c, self.c.layer_embedding
-        second = self.emit(op.take(self.params["layer_embed"], self.inputs["token_ids"], axis=0))
-        both = (
-            self.scaled(self.linear(x, "layer_project", None), c.hidden_size**-0.5),
-            self.scaled(second, width**0.5),
-        )
-        if c.num_layers == 1:
-            return [both]
-        ends = [i * width for i in range(1, c.num_layers)]
-        parts = [self.emit(op.split(each, ends, axis=1)) for each in both]
-        first, second = ([self.emit(relax.TupleGetItem(each, i)) for i in range(c.num_layers)] for each in parts)
-        return list(zip(first, second, strict=True))
-
-    def add_given(self, i: int, x: Any, given: tuple[Any, Any]) -> Any:
-        p, (of_x, own) = f"layers.{i}.", given
-        both = self.scaled(self.emit(op.add(self.norm(of_x, "layer_embed_norm"), own)), 0.5**0.5)
-        gate = activated(self, p, self.linear(x, p + "given_gate", None))
-        out = self.linear(self.emit(op.multiply(gate, both)), p + "given_out", None)
-        return self.emit(op.add(x, self.norm(out, p + "given_norm")))
-
     def table(self, i: int, rope: RopeConfig) -> Any:
         # Where tokens have one position all pairs turn by that.
         several = len(self.turned_by.ty.shape) > 1
@@ -196,6 +173,7 @@ class Builder(Writer):
             read = x if placement == "post" else self.norm(x, p + "attn_norm")
             mixed = self.mixed(i, layer, read, tables)
             after = self.joined(x, mixed if placement == "pre" else self.norm(mixed, p + "attn_post_norm"))
+            after = augmented(self, p, after, read) if c.laurel_rank else after
         if not layer.feed_forward:
             return after
         if c.branches != "parallel_shared":
@@ -216,7 +194,9 @@ class Builder(Writer):
         if layer.channel_mixer is not None:
             return layer.channel_mixer.build(_LayerParts(self, f"layers.{i}."), x)
         p, experts = f"layers.{i}.", self.c.experts
-        return mixture(self, p, experts, x, bare) if layer.experts and experts else dense(self, p, x)
+        if layer.experts and experts:
+            return mixture(self, p, experts, x, bare)
+        return dense(self, p, x, cut=layer.gate_cut)
 
     def mixed(self, i: int, layer: LayerConfig, x: Any, tables: list[Any]) -> Any:
         """What the tokens of a sequence say to each other."""

@@ -17,23 +17,34 @@ _ACTIVATIONS = {**ACTIVATIONS, "relu2": op.nn.relu}  # and squared
 QUICK_GELU = 1.702
 
 
-def dense(g: Writer, p: str, x: Any, kind: str = "") -> Any:
-    """The MLP of the layer whose parameters begin with p, or with `kind` what is beside its experts."""
+def dense(g: Writer, p: str, x: Any, kind: str = "", *, cut: float | None = None) -> Any:
+    """The MLP of the layer whose parameters begin with p, or with `kind` what is beside its experts. cut: its
+    `LayerConfig.gate_cut`."""
 
     def multiplied(x: Any, name: str) -> Any:
         return g.linear(x, f"{p}{name}{kind}", f"{p}{name}_bias" if g.c.mlp_bias and not kind else None)
 
-    return _feed_forward(g, p, x, multiplied, multiplied)
+    return _feed_forward(g, p, x, multiplied, multiplied, cut)
 
 
-def _feed_forward(g: Writer, p: str, x: Any, into: Callable[[Any, str], Any], out: Callable[[Any, str], Any]) -> Any:
+def _feed_forward(
+    g: Writer, p: str, x: Any, into: Callable[[Any, str], Any], out: Callable[[Any, str], Any], cut: float | None = None
+) -> Any:
     """Activation and gate between the products into and out of the inner width, by their names."""
     h, *up = (into(x, name) for name in (("gate", "up") if g.c.mlp == "gated" else ("up",)))
+    h = h if cut is None else _above(g, h, cut)
     most = g.c.mlp_clamp
     h = activated(g, p, g.cut(h, most, below=False))
     if up:
         h = g.emit(op.multiply(h, g.offset(g.cut(up[0], most), g.c.up_offset)))
     return out(h, "down")
+
+
+def _above(g: Writer, x: Any, deviations: float) -> Any:
+    """How far each number of a row of x is above the row's mean and so many standard deviations; 0 where it is not."""
+    away = g.emit(op.subtract(x, g.emit(op.mean(x, axis=-1, keepdims=True))))
+    variance = g.emit(op.mean(g.emit(op.multiply(away, away)), axis=-1, keepdims=True))
+    return g.emit(op.nn.relu(g.emit(op.subtract(away, g.scaled(g.emit(op.sqrt(variance)), deviations)))))
 
 
 def mixture(g: Writer, p: str, experts: ExpertsConfig, x: Any, bare: Any) -> Any:

@@ -39,6 +39,8 @@ _SAME: Mapping[str, str] = {
     "expert_group_count": "n_group",
     "expert_group_used_count": "topk_group",
     "moe_latent_size": "moe_latent_size",
+    "altup.num_inputs": "altup_num_inputs",
+    "altup.active_idx": "altup_active_idx",
     "leading_dense_block_count": "first_k_dense_replace",
     "interleave_moe_layer_step": "moe_layer_interval",
     "nextn_predict_layers": "num_nextn_predict_layers",
@@ -96,6 +98,11 @@ _ZERO_IS_NONE = {
     "sliding_window",
     "clamp_kqv",
     "routed_scaling_factor",
+}
+# Lists with an entry for each layer, as they are.
+_LISTS: Mapping[str, str] = {
+    "attention.sliding_window_pattern": "sliding_window_pattern",
+    "activation_sparsity_scale": "activation_sparsity_scale",
 }
 # With a zero in these a file says that its model has no such part.
 _ZERO_IS_ABSENT = {"num_attention_heads", "num_key_value_heads", "intermediate_size"}
@@ -182,7 +189,7 @@ def gguf_settings(
             values[name] = None if name in _ZERO_IS_NONE and value == 0 else value
         elif key != rope_key and rope_key in _ROPE:
             scaling[_ROPE[rope_key]] = value
-        elif key in ("rope.scale_linear", "rope.scaling.attn_factor", "attention.sliding_window_pattern", *harmless):
+        elif key in ("rope.scale_linear", "rope.scaling.attn_factor", *_LISTS, *harmless):
             pass  # read below, or elsewhere
         elif not _changes_nothing(key, value, given):
             raise Unsupported(
@@ -193,9 +200,8 @@ def gguf_settings(
         scaling |= {"rope_type": "linear", "factor": given["rope.scale_linear"]}
     _add_rope_tensors(checkpoint, scaling, given.get("rope.scaling.attn_factor"))
     values["rope_scaling"] = scaling
-    if "attention.sliding_window_pattern" in given:
-        values["sliding_window_pattern"] = given["attention.sliding_window_pattern"]
-        spelled["sliding_window_pattern"] = prefix + "attention.sliding_window_pattern"
+    values |= {name: given[key] for key, name in _LISTS.items() if key in given}
+    spelled |= {name: prefix + key for key, name in _LISTS.items()}
     values |= {name: checkpoint.config[key] for key, name in _WITHOUT_PREFIX.items() if key in checkpoint.config}
     values |= _facts_of_tensors(checkpoint)
     return Settings(
@@ -276,8 +282,16 @@ def _facts_of_tensors(checkpoint: Checkpoint) -> dict[str, Any]:
         "time_mix_norm": "time_mix_ln.weight" in layers,
         "time_mix_bias": "time_mix_key.bias" in layers,
         "use_expert_bias": "exp_probs_b.bias" in layers,
+        **_shape_of(checkpoint, "per_layer_token_embd.weight", "vocab_size_per_layer_input"),
+        **_shape_of(checkpoint, "blk.0.laurel_l.weight", "laurel_rank"),
         "attention_k_eq_v": any(
             name.endswith(".attn_k.weight") and name.replace("attn_k", "attn_v") not in checkpoint.tensors
             for name in checkpoint.tensors
         ),
     }
+
+
+def _shape_of(checkpoint: Checkpoint, tensor: str, key: str) -> dict[str, int]:
+    """The rows of a tensor, under a key; nothing, where there is none."""
+    info = checkpoint.tensors.get(tensor)
+    return {} if info is None or len(info.shape) != 2 else {key: info.shape[0]}

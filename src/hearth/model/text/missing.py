@@ -45,10 +45,6 @@ BLOCKS: tuple[Block, ...] = (
     Block("one block of attention that many layers share", {"zamba": "jamba", "zamba2": "bamba"}),
     Block("Mamba 2 whose heads have steps from a product of low rank", {"plamo2": "bamba"}),
     Block(
-        "streams of the residual that are mixed (AltUp), and activations that are mostly zero",
-        {"gemma3n": "gemma4", "gemma3n_text": "gemma4"},
-    ),
-    Block(
         "layers whose heads or widths differ",
         {"deci": "openelm", "nemotron-nas": "openelm", "laguna": "qwen3_moe", "step3p5": "qwen3_moe",
          "step35": "qwen3_moe"},

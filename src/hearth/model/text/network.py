@@ -49,8 +49,7 @@ def text_network(
         shapes[ALIBI] = (len(config.alibi),)
         sources[ALIBI] = constant(config.alibi)
     outputs = ("logits", "argmax", "hidden")
-    # A layer that reads what another made, keys and values for one, cannot be on another device.
-    layers = "" if any(layer.reads_others for layer in config.layers) else "layers."
+    layers = "layers." if config.divides else ""
     functions = [Function("forward", inputs(config.vocab_size, limits, extras), outputs, TEXT_DOOR, layers=layers)]
     if config.predictor is not None:
         functions.append(Function("draft", inputs(config.vocab_size, limits, _predictors(extras)), outputs, TEXT_DOOR))

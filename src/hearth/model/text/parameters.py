@@ -6,10 +6,16 @@ of the same name with `_bias`, and may have neither.
     embed                                   [vocab, hidden]
     position_embed                          [max_position, hidden]                         (position_table)
     embed_norm                              [hidden]                                       (embedding_norm)
-    layer_embed                             [vocab, layers*layer_embedding]                (layer_embedding)
+    layer_embed                             [layer_vocab or vocab, layers*layer_embedding] (layer_embedding)
     layer_project                           [layers*layer_embedding, hidden]               (layer_embedding)
     layer_embed_norm                        [layer_embedding]                              (layer_embedding)
+    altup_in_I  altup_out_I                 [hidden, hidden] x 2, I from 0 to streams - 2  (altup)
+    layers.N.altup_norm  .altup_router      [hidden], [streams, hidden]                    (altup)
+    layers.N.altup_predict  .altup_correct  [streams*streams, streams], [streams, streams] (altup)
+    layers.N.altup_scale                    [hidden]                                       (altup, layer_embedding)
     layers.N.attn_norm                      [hidden]          norm before attention        (pre, pre_post)
+    layers.N.laurel_left  .laurel_right     [rank, hidden], [hidden, rank]                 (laurel_rank)
+    layers.N.laurel_norm                    [hidden]                                       (laurel_rank)
     layers.N.q  .k  .v                      [heads*head_dim, hidden], [kv_heads*head_dim, hidden] x 2
     layers.N.q_bias  .k_bias  .v_bias       [heads*head_dim] ...                           (qkv_bias)
     layers.N.q_norm  .k_norm                [head_dim], or [heads*head_dim], [kv_heads*head_dim],
@@ -66,6 +72,8 @@ from hearth.model.text.config import DecoderConfig, ExpertsConfig, LayerConfig, 
 
 Shapes = dict[str, tuple[int, ...]]
 
+MOST_STREAMS = 8
+"""Of AltUp."""
 XIELU = ("xielu_p", "xielu_n", "xielu_beta", "xielu_eps")
 _MLP = ("gate", "up", "down")
 _MIXERS = frozenset({"delta_qkv", "delta_z", "delta_out", "conv_in", "conv_out", "ssm_in", "ssm_out"})
@@ -74,10 +82,13 @@ _LATENT = frozenset({"latent_down", "latent_up"})
 _GIVEN = frozenset({"layer_project", "given_gate", "given_out"})
 PREDICTOR_PROJ = ("embed_proj", "hidden_proj")
 _ATTENTION = frozenset({"q", "k", "v", "o", "attn_gate"})
-_BODY = _ATTENTION | _MIXERS | _RWKV | _LATENT | _GIVEN | set(PREDICTOR_PROJ)
+_ALTUP = frozenset(f"altup_{way}_{i}" for way in ("in", "out") for i in range(MOST_STREAMS - 1))
+_LAUREL = frozenset({"laurel_left", "laurel_right"})
+_BODY = _ATTENTION | _ALTUP | _LAUREL | _MIXERS | _RWKV | _LATENT | _GIVEN | set(PREDICTOR_PROJ)
 _BODY |= {*_MLP, *(f"{part}_shared" for part in _MLP)}
 _EXPERTS = frozenset(f"{part}_exps" for part in _MLP)
 _SMALL = frozenset({"router", "shared_gate", "head_gate", "delta_a", "delta_b", "ssm_x", "ssm_dt"})
+_SMALL |= {"altup_router", "altup_predict", "altup_correct"}
 _SMALL |= {f"rwkv_{part}_{way}" for part in ("x", "w", "a", "v", "g") for way in ("down", "up")}
 _SMALL |= {f"rwkv_x{part}_up" for part in "wkvrg"}
 _HEAD = frozenset({"embed", "layer_embed", "head"})
@@ -92,11 +103,14 @@ def parameter_shapes(config: DecoderConfig) -> Shapes:
         shapes["position_embed"] = (config.max_position, hidden)
     shapes |= _norm(config, "embed_norm", config.embedding_norm)
     if config.layer_embedding:
-        shapes["layer_embed"] = (config.vocab_size, config.num_layers * config.layer_embedding)
+        shapes["layer_embed"] = (config.layer_vocab or config.vocab_size, config.num_layers * config.layer_embedding)
         shapes["layer_project"] = (config.num_layers * config.layer_embedding, hidden)
         shapes["layer_embed_norm"] = (config.layer_embedding,)
+    if config.altup:
+        others = range(config.altup.count - 1)
+        shapes |= {f"altup_{way}_{i}": (hidden, hidden) for way in ("in", "out") for i in others}
     for index, layer in enumerate(config.blocks):
-        own: Shapes = {}
+        own: Shapes = _streams(config)
         before = config.placement(layer) in ("pre", "pre_post")
         after = config.placement(layer) in ("post", "pre_post")
         if layer.mixes:
@@ -104,6 +118,7 @@ def parameter_shapes(config: DecoderConfig) -> Shapes:
             own |= _attention(config, layer) if layer.attends else {}
             own |= dict(layer.mixer.parameters(hidden)) if layer.mixer else {}
             own |= _norm(config, "attn_post_norm", after)
+            own |= _laurel(config)
         if layer.feed_forward:
             own |= _norm(config, "mlp_norm", before and config.branches != "parallel_shared")
             own |= _feed_forward(config, layer)
@@ -175,6 +190,20 @@ def _feed_forward(config: DecoderConfig, layer: LayerConfig) -> Shapes:
     if layer.channel_mixer is not None:
         return dict(layer.channel_mixer.parameters(config.hidden_size))
     return _experts(config, config.experts) if layer.experts and config.experts else _mlp(config, layer)
+
+
+def _streams(config: DecoderConfig) -> Shapes:
+    if config.altup is None:
+        return {}
+    hidden, count = config.hidden_size, config.altup.count
+    shapes: Shapes = {"altup_norm": (hidden,), "altup_router": (count, hidden)}
+    shapes |= {"altup_predict": (count * count, count), "altup_correct": (count, count)}
+    return shapes | ({"altup_scale": (hidden,)} if config.layer_embedding else {})
+
+
+def _laurel(config: DecoderConfig) -> Shapes:
+    hidden, rank = config.hidden_size, config.laurel_rank
+    return {"laurel_left": (rank, hidden), "laurel_right": (hidden, rank), "laurel_norm": (hidden,)} if rank else {}
 
 
 def _mlp(config: DecoderConfig, layer: LayerConfig) -> Shapes:

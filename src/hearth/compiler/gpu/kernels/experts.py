@@ -88,7 +88,7 @@ def route(spec: RouteSpec) -> GpuKernel:
         with k.when(place < spec.used):
             k.store(ids, k.group * spec.used + place, e)
             k.store(chosen, place, scores.load(e))
-            if each is not None:
+            if each is not None and own_scale is not None:
                 k.store(own_scale, place, each.load(e))
     k.barrier()
     with k.when(k.thread < spec.used):

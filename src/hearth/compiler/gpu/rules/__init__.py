@@ -15,11 +15,14 @@ from hearth.compiler.gpu.rules import (
     norms,
     paged_attention,
     products,
+    reductions,
 )
 from hearth.compiler.gpu.selection import GpuSelection, Rule
 from hearth.compiler.passes.rewrite import Graph
 
-_KINDS = (elementwise, embedding, experts, joined, likeliest, mixers, moves, norms, paged_attention, products)
+_KINDS = (
+    elementwise, embedding, experts, joined, likeliest, mixers, moves, norms, paged_attention, products, reductions,
+)  # fmt: skip
 
 RULES: Mapping[str, Rule] = {name: rule for kind in _KINDS for name, rule in kind.RULES.items()}
 """By the name of the operation, as `passes.rewrite.operation` gives it."""

@@ -141,10 +141,21 @@ def _optional(settings: Settings, key: str) -> int:
     return 0 if settings.get(key) in (None, 0) else settings.count(key)
 
 
-def _layers(settings: Settings, kinds: list[str], full_head_dim: int) -> tuple[LayerConfig, ...]:
-    """Layers of the full kind have heads of their own size. The last layers read the keys and values of the last one
-    of their kind that has any, and may have an MLP twice as wide."""
+def kv_readers(settings: Settings, kinds: list[str]) -> list[int | None]:
+    """Whose keys and values each layer reads, None for its own: the last layers those of the last one of their kind
+    that has any."""
     shared = _optional(settings, "num_kv_shared_layers")
+    own = kinds[: max(len(kinds) - shared, 0)]
+    if set(own) != set(kinds):
+        raise settings.corrupt("num_kv_shared_layers", "so few that each kind of layer has keys of its own")
+    return [None if i < len(own) else len(own) - 1 - own[::-1].index(kind) for i, kind in enumerate(kinds)]
+
+
+def _layers(settings: Settings, kinds: list[str], full_head_dim: int) -> tuple[LayerConfig, ...]:
+    """Layers of the full kind have heads of their own size. Those that read the keys and values of others may have an
+    MLP twice as wide."""
+    readers = kv_readers(settings, kinds)
+    shared = sum(reads is not None for reads in readers)
     same = settings.flag("attention_k_eq_v")
     inner = settings.count("intermediate_size", most=MAX_SIZE // 2)
     wide = 2 * inner if settings.flag("use_double_wide_mlp") else None
@@ -159,12 +170,8 @@ def _layers(settings: Settings, kinds: list[str], full_head_dim: int) -> tuple[L
                 raise settings.unsupported("intermediate_size", "MLPs differ where keys and values are shared alone.")
     else:
         heads = _full(settings, "num_key_value_heads", MAX_HEADS) if same else None
-    own = kinds[: max(len(kinds) - shared, 0)]
-    if set(own) != set(kinds):
-        raise settings.corrupt("num_kv_shared_layers", "so few that each kind of layer has keys of its own")
     layers = []
-    for index, kind in enumerate(kinds):
-        reads = None if index < len(own) else len(own) - 1 - own[::-1].index(kind)
+    for kind, reads in zip(kinds, readers, strict=True):
         full = kind == "full_attention"
         layers.append(
             LayerConfig(
