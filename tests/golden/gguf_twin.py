@@ -31,7 +31,9 @@ IN_TURNS = {"qwen35", "qwen35moe"}
 PARTIAL = {"chatglm", "glm4", "glm4moe", "gptneox", "minimax-m2", "phi2", "stablelm", "nemotron"} | GATED_DELTA
 # Architectures whose size of a head is always written.
 OWN_HEAD_SIZE = (
-    {"gemma", "gemma2", "gemma3", "gemma3n", "qwen3", "qwen3moe", "afmoe", "hunyuan-dense"} | GATED_DELTA | NEMOTRON_H
+    {"gemma", "gemma2", "gemma3", "gemma3n", "qwen3", "qwen3moe", "afmoe", "hunyuan-dense", "hunyuan-moe"}
+    | GATED_DELTA
+    | NEMOTRON_H
 )
 # Parts of the names of matrices that the converter keeps in F32.
 EXACT = ("ffn_gate_inp", "conv1d", "shortconv.conv", "_norm", *rwkv_twin.EXACT)
@@ -47,7 +49,7 @@ _KINDS = ("layers_block_type", "layer_types")
 _MAMBA_HEADS, _MAMBA_GROUPS = ("mamba_n_heads", "mamba_num_heads"), ("mamba_n_groups", "n_groups")
 _EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts")
 _USED, _BESIDE = (
-    ("num_experts_per_tok", "moe_k", "top_k_experts"),
+    ("num_experts_per_tok", "moe_k", "top_k_experts", "moe_topk"),
     ("n_shared_experts", "num_shared_experts", "moe_num_shared_experts"),
 )
 _SHARED = ("shared_expert_intermediate_size", "shared_intermediate_size", "moe_shared_expert_intermediate_size")
@@ -251,13 +253,17 @@ def _write_differences(writer: gguf.GGUFWriter, arch: str, config: Any, rope: di
 
 def _write_experts(writer: gguf.GGUFWriter, arch: str, config: Any) -> None:
     writer.add_expert_count(_named(config, _EXPERTS))
-    writer.add_expert_used_count(_named(config, _USED))
+    used = _named(config, _USED)
+    writer.add_expert_used_count(used if isinstance(used, int) else used[0])
     inner, shared = getattr(config, "moe_intermediate_size", None), _named(config, _BESIDE)
-    if inner or arch in ("gpt-oss", "minimax-m2"):
+    if inner or arch in ("gpt-oss", "minimax-m2", "hunyuan-moe"):
         writer.add_expert_feed_forward_length(inner or config.intermediate_size)
     beside = _named(config, _SHARED)
     if beside:
         writer.add_expert_shared_feed_forward_length(beside)
+    if arch == "hunyuan-moe":
+        writer.add_expert_shared_feed_forward_length(config.intermediate_size)
+        writer.add_expert_shared_count(1)
     if arch in ("ernie4_5-moe", "exaone-moe"):
         writer.add_expert_shared_feed_forward_length(shared * inner)
     if arch == "lfm2moe":

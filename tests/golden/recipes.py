@@ -1276,6 +1276,23 @@ RECIPES = [
         gguf="hunyuan-dense",
     ),
     Recipe(
+        "hunyuan_moe",
+        "HunYuanMoEV1ForCausalLM",
+        _shape(
+            59,
+            20,
+            12,
+            2,
+            3,
+            1,
+            head_dim=12,
+            num_experts=6,
+            moe_topk=[3, 3],
+            rope_parameters=_rope(100.0, rope_type="dynamic", alpha=3.0, factor=1.0),
+        ),
+        gguf="hunyuan-moe",
+    ),
+    Recipe(
         "apertus",
         "ApertusForCausalLM",
         _shape(61, 36, 44, 2, 3, 1, rope_parameters=_rope(1000.0)),

@@ -143,6 +143,23 @@ class Settings:
             raise self.corrupt(key, "finite numbers")
         return [float(value) for value in found]
 
+    def alike(self, *keys: str) -> Settings:
+        """These settings with one value for each of the keys, which may be a list of one for each layer.
+
+        Raises:
+            Unsupported: layers differ in it.
+        """
+        values = dict(self.values)
+        for key in keys:
+            value = self.get(key)
+            if isinstance(value, list | tuple) and value:
+                if any(entry != value[0] for entry in value):
+                    raise self.unsupported(key, "It differs from layer to layer.")
+                values[key] = value[0]
+        return Settings(
+            values, where=self.where, kind=self.kind, defaults=self.defaults, context=self.context, spelled=self.spelled
+        )
+
     def nested(self, values: Mapping[str, Any], name: str) -> Settings:
         """The settings of an inner object of this file."""
         return Settings(values, where=f"{self.where}, {name}", kind=self.kind, context=self.context)
