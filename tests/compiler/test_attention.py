@@ -31,6 +31,7 @@ class Head:
     group: int
     head_dim: int
     window: int | None = None
+    chunked: bool = False
     softcap: float | None = None
     kv_dtype: str = "float32"
     kv_heads: int = 2
@@ -41,7 +42,8 @@ class Head:
     def spec(self) -> AttentionSpec:
         hp = round_up(self.head_dim, 16)
         return AttentionSpec(
-            self.window, self.softcap, TILE, SPLIT, self.group, hp, self.kv_dtype, sinks=self.sinks, slopes=self.slopes
+            self.window, self.softcap, TILE, SPLIT, self.group, hp, self.kv_dtype, sinks=self.sinks, slopes=self.slopes,
+            chunked=self.chunked
         )  # fmt: skip
 
     @property
@@ -59,6 +61,8 @@ HEADS = [
     Head(7, 64, window=7),
     Head(16, 32, window=200, kv_dtype="float16", kv_heads=1),
     Head(3, 20, window=130),
+    Head(3, 20, window=50, chunked=True),
+    Head(2, 64, window=128, chunked=True, kv_dtype="int8"),
     Head(2, 32, softcap=2.5),
     Head(2, 20, window=33, softcap=5.0, kv_dtype="float16"),
     Head(3, 64, kv_dtype="int8"),
@@ -199,7 +203,8 @@ class Context:
             scores -= self.slopes.reshape(head.kv_heads, head.group, 1) * (position - seen)[:, None, None]
         visible = seen <= position
         if head.window:
-            visible &= seen > position - head.window
+            low = position - position % head.window if head.chunked else position - head.window + 1
+            visible &= seen >= low
         scores = np.where(visible[:, None, None], scores, -np.inf)
         highest = scores.max(axis=-1, keepdims=True)
         weights = np.exp(scores - highest)

@@ -34,10 +34,10 @@ ROPES = [
         (True, "head", 1.0, None, "float32"),
         (True, "full", 0.125, None, "float32"),
         (True, "head_layer", 0.125, None, "float32"),
-        (True, "rotated_head", 0.125, (0.2, 8), "float32"),
+        (True, "rotated_head", 0.125, (0.2, 8, 0), "float32"),
         (True, "rotated_head", 1.0, None, "int8"),
         (False, None, 0.5, None, "float32"),
-        (True, None, 0.5, (0.3, 7), "int8"),
+        (True, None, 0.5, (0.3, 7, 1), "int8"),
     )
 ]
 # Heads of values are normalised too; and queries alone are made ready.
@@ -276,8 +276,8 @@ def test_rotated_queries_and_appended_keys(
 
     queries = how.q_scale / len(turn) * expected(q, norms[0]).reshape(tokens, kv_heads, group, hp)
     if how.temperature:
-        rate, length = how.temperature
-        queries = queries * (1 + rate * np.log(1 + positions // length))[:, None, None, None]
+        rate, length, offset = how.temperature
+        queries = queries * (1 + rate * np.log(1 + (positions + offset) // length))[:, None, None, None]
     np.testing.assert_allclose(out, queries.transpose(1, 0, 2, 3), atol=3e-6, rtol=1e-5)
     if not spec.appends:
         return

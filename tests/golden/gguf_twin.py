@@ -44,7 +44,7 @@ _HIDDEN, _HEADS, _LAYERS = (
     ("num_hidden_layers", "n_layer", "n_layers"),
 )
 _POSITIONS = ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length")
-_INNER = ("intermediate_size", "n_inner", "ffn_hidden_size")
+_INNER = ("intermediate_size_mlp", "intermediate_size", "n_inner", "ffn_hidden_size")
 _KINDS = ("layers_block_type", "layer_types")
 _MAMBA_HEADS, _MAMBA_GROUPS = ("mamba_n_heads", "mamba_num_heads"), ("mamba_n_groups", "n_groups")
 _EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts")
@@ -264,6 +264,9 @@ def _write_experts(writer: gguf.GGUFWriter, arch: str, config: Any) -> None:
     if arch == "hunyuan-moe":
         writer.add_expert_shared_feed_forward_length(config.intermediate_size)
         writer.add_expert_shared_count(1)
+    if arch == "llama4":
+        writer.add_expert_feed_forward_length(config.intermediate_size)
+        writer.add_interleave_moe_layer_step(config.interleave_moe_layer_step)
     if arch in ("ernie4_5-moe", "exaone-moe"):
         writer.add_expert_shared_feed_forward_length(shared * inner)
     if arch == "lfm2moe":
@@ -306,6 +309,7 @@ def _experts_together(weights: dict[str, NDArray[np.float32]], alone: bool) -> d
     together: dict[str, NDArray[np.float32]] = {}
     single: dict[str, list[NDArray[np.float32]]] = {}
     turned = any(name.endswith("gate_up_proj_bias") for name in weights)
+    of_llama4 = any("feed_forward.shared_expert" in name for name in weights)  # its matrices are [in, out]
     for name, weight in weights.items():
         layer = name.split(".")[2] if ".layers." in name else ""
         if part := re.fullmatch(r"(.*\.experts\.)\d+\.(.*)", name):
@@ -318,10 +322,11 @@ def _experts_together(weights: dict[str, NDArray[np.float32]], alone: bool) -> d
         elif ".layers." in name and name.endswith(f".{layer}.experts.gate_up_proj"):  # Gemma 4 leaves them together
             together[name + ".weight"] = weight
         elif name.endswith("experts.gate_up_proj"):
+            weight = weight.swapaxes(1, 2) if of_llama4 else weight
             for part_name, half in zip(("gate", "up"), np.split(weight, 2, axis=1), strict=True):
                 together[f"blk.{layer}.ffn_{part_name}_exps.weight"] = half
         elif name.endswith("experts.down_proj"):
-            together[name + ".weight"] = weight
+            together[name + ".weight"] = weight.swapaxes(1, 2) if of_llama4 else weight
         elif name.endswith("_linear.weight"):
             kind = ("" if alone else "_shexp") if "shared_mlp" in name else "_exps"
             parts = ("down",) if "output_linear" in name else ("gate", "up")

@@ -34,6 +34,7 @@ class Head:
     group: int
     head_dim: int
     window: int | None = None
+    chunked: bool = False
     softcap: float | None = None
     kv_dtype: KvDtype = "float32"
     kv_heads: int = 2
@@ -48,7 +49,8 @@ class Head:
 
     @property
     def spec(self) -> AttentionSpec:
-        return AttentionSpec(self.group, self.hp, self.kv_dtype, SPLIT, self.softcap, self.sinks, self.slopes)
+        more = (self.sinks, self.slopes, self.chunked)
+        return AttentionSpec(self.group, self.hp, self.kv_dtype, SPLIT, self.softcap, *more)
 
 
 HEADS = [
@@ -59,6 +61,7 @@ HEADS = [
     Head(7, 64, window=7, kv_dtype="float16"),
     Head(16, 32, window=200, kv_dtype="float16", kv_heads=1),
     Head(2, 20, window=33, softcap=5.0),
+    Head(2, 20, window=50, chunked=True),
     Head(3, 64, kv_dtype="int8"),
     Head(4, 48, window=200, softcap=2.5, kv_dtype="int8"),
     Head(4, 64, kv_dtype="float16", ahead=True),
@@ -178,7 +181,8 @@ class Context:
             scores = scores - self.slopes[:, :, None] * (position - seen)[:, None, None]
         visible = seen <= np.array([self.last_seen(p, end) for p in range(start, end)])[:, None]
         if head.window:
-            visible &= seen > position - head.window
+            low = position - position % head.window if head.chunked else position - head.window + 1
+            visible &= seen >= low
         scores = np.where(visible[:, None, None], scores, -np.inf)
         highest = scores.max(axis=-1, keepdims=True)
         weights = np.exp(scores - highest)

@@ -80,7 +80,7 @@ class Head:
     kv_dtype: KvDtype = "float16"
     merged: bool = True
     about: bool = False  # sinks and slopes stand behind queries
-    temperature: tuple[float, int] | None = None
+    temperature: tuple[float, int, int] | None = None
     value_norm: bool = False
 
     @property
@@ -107,8 +107,8 @@ HEADS = [
     Head(3, 40, rotary=20, norm="head_layer", kv_dtype="int8"),
     Head(2, 20, norm="head_layer", kv_dtype="float32", merged=False),
     Head(4, 64, rotary=64, norm="rotated_head"),
-    Head(1, 24, rotary=16, norm="rotated_head", kv_dtype="float32", merged=False, temperature=(0.3, 7)),
-    Head(2, 64, rotary=64, kv_dtype="int8", temperature=(0.1, 4)),
+    Head(1, 24, rotary=16, norm="rotated_head", kv_dtype="float32", merged=False, temperature=(0.3, 7, 0)),
+    Head(2, 64, rotary=64, kv_dtype="int8", temperature=(0.1, 4, 1)),
     Head(2, 48, rotary=48, norm="head", kv_dtype="float32", value_norm=True),
     Head(2, 20, rotary=20, norm="full", kv_dtype="int8", value_norm=True, merged=False),
 ]
@@ -223,8 +223,8 @@ def test_heads_are_normed_rotated_and_appended(head: Head) -> None:
     scale = 0.125 / ((32 if head.hp % 32 == 0 else 16) if head.kv_dtype == "int8" else 1)
     wanted_q = _turned(_expected(q, head, q_norm, cos, sin), head) * scale
     if head.temperature:
-        rate, length = head.temperature
-        wanted_q = wanted_q * (1 + rate * np.log(1 + positions // length))[:, None, None]
+        rate, length, offset = head.temperature
+        wanted_q = wanted_q * (1 + rate * np.log(1 + (positions + offset) // length))[:, None, None]
     wanted_q = wanted_q.reshape(tokens, head.kv_heads, head.group, head.hp).transpose(1, 0, 2, 3)
     q_out, behind = np.split(q_out, [head.hp], axis=-1)
     if head.about:

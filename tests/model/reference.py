@@ -199,9 +199,11 @@ def _attention(
         q, k = _rotate(config.ropes[layer.rope], q), _rotate(config.ropes[layer.rope], k)
     if config.qk_norm == "rotated_head":
         q, k = _rms_norm(config, q, w["q_norm"]), _rms_norm(config, k, w["k_norm"])
-    if config.attention_temperature:
-        rate, length = config.attention_temperature
-        q = q * (1 + rate * np.log(1 + np.arange(tokens) // length))[:, None, None]
+    if config.qk_norm == "rotated_bare" and layer.rope is not None:
+        q, k = _rms_norm(config, q, np.ones(1)), _rms_norm(config, k, np.ones(1))
+    if config.attention_temperature and layer.tempered:
+        rate, length, offset = config.attention_temperature
+        q = q * (1 + rate * np.log(1 + (np.arange(tokens) + offset) // length))[:, None, None]
     k, v = shared[layer.reads] if layer.reads is not None else (k, v)
     shared[index] = k, v
     k, v = np.repeat(k, group, axis=1), np.repeat(v, group, axis=1)
@@ -210,6 +212,9 @@ def _attention(
     if config.alibi:
         scores = scores - np.array(config.alibi)[:, None, None] * distance
     visible = (distance >= 0) & (distance < (layer.sliding_window or tokens))
+    if layer.chunked:
+        chunk = np.arange(tokens) // layer.sliding_window
+        visible &= chunk[:, None] == chunk[None, :]
     scores = np.where(visible, scores, -np.inf)
     highest = scores.max(-1, keepdims=True)
     weights = np.exp(scores - highest)
@@ -236,7 +241,9 @@ def _mlp(config: DecoderConfig, layer: LayerConfig, w: Mapping[str, Array], x: A
     read = read @ w["latent_down"].T if experts.latent_size else read
     out = np.zeros_like(read)
     for expert in range(experts.count):
-        out += weights[:, expert, None] * _feed_forward(config, _of(w, "_exps", expert), read)
+        own, chosen = weights[:, expert, None], weights[:, expert, None] != 0
+        given = _feed_forward(config, _of(w, "_exps", expert), read * own if experts.scales_input else read)
+        out += given * (chosen if experts.scales_input else own)
     out = out @ w["latent_up"].T if experts.latent_size else out
     out = _rms_norm(config, out, w["exps_post_norm"]) if experts.own_norms else out
     if experts.shared_size:

@@ -114,3 +114,25 @@ def test_an_expert_that_is_missing_or_of_another_shape_is_named() -> None:
     edited.add("model.layers.0.block_sparse_moe.input_linear.weight", np.ones((6, 23, 24), np.float16))
     with pytest.raises(CorruptFile, match=r"input_linear.*\[6, 23, 24\].*\[6, 24, 24\]"):
         load_family(edited)
+
+
+def test_one_expert_of_llama_4_reads_what_its_weight_scales() -> None:
+    edited = Edited("llama4-chunks")
+    edited.config["num_experts_per_tok"] = 2
+    with pytest.raises(Unsupported, match="num_experts_per_tok = 2"):
+        load_family(edited)
+
+
+def test_a_file_of_llama_4_may_say_that_all_layers_attend_to_everything() -> None:
+    """And all rotate then."""
+    edited = Edited("llama4", gguf=True)
+    edited.config["llama4.attention.sliding_window"] = 0
+    layers = load_family(edited).config.layers
+    assert {(layer.rope, layer.sliding_window, layer.chunked) for layer in layers} == {(0, None, False)}
+
+
+def test_kinds_of_layers_of_llama_4_may_be_said_one_by_one() -> None:
+    edited = Edited("llama4-chunks")
+    edited.config["layer_types"] = ["chunked_attention", "sliding_attention", "chunked_attention"]
+    with pytest.raises(Unsupported, match="layer_types"):
+        load_family(edited)

@@ -20,14 +20,14 @@ class Readying:
         eps: of the norm.
         q_scale: what queries are multiplied by.
         value_norm: heads of v are normalised, without a weight.
-        temperature: factor and length of `DecoderConfig.attention_temperature`, by which queries grow besides.
+        temperature: factor, length and offset of `DecoderConfig.attention_temperature`, by which queries grow besides.
     """
 
     rotate: bool
     norm: QkNorm | None
     eps: float
     q_scale: float
-    temperature: tuple[float, int] | None = None
+    temperature: tuple[float, int, int] | None = None
     value_norm: bool = False
 
     @classmethod
@@ -38,7 +38,7 @@ class Readying:
             str(attribute(value, "qk_norm")) or None,  # type: ignore[arg-type]
             float(attribute(value, "epsilon")),
             float(attribute(value, "scale")),
-            (factor, length) if factor else None,
+            (factor, length, int(attribute(value, "temperature_offset"))) if factor else None,
             bool(attribute(value, "value_norm")),
         )
 
@@ -49,7 +49,9 @@ class Readying:
         parts = ["rot" if self.rotate else "nope", *normed, *([in_name(self.eps)] if normed else [])]
         if queries:
             parts.append(in_name(self.q_scale))
-            parts += [f"temp{in_name(self.temperature[0])}_{self.temperature[1]}"] if self.temperature else []
+            if self.temperature:
+                rate, length, offset = self.temperature
+                parts.append(f"temp{in_name(rate)}_{length}" + (f"_{offset}" if offset else ""))
         return parts
 
 

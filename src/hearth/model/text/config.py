@@ -16,7 +16,7 @@ Norm = Literal["rms", "layer"]
 Branches = Literal["serial", "parallel", "parallel_shared"]
 Mlp = Literal["gated", "plain"]
 Activation = Literal["silu", "gelu_tanh", "gelu", "quick_gelu", "relu", "relu2", "xielu"]
-QkNorm = Literal["head", "full", "head_layer", "rotated_head"]
+QkNorm = Literal["head", "full", "head_layer", "rotated_head", "rotated_bare"]
 Scores = Literal["softmax", "softmax_of_chosen", "sigmoid"]
 
 
@@ -51,6 +51,9 @@ class LayerConfig:
     Attributes:
         rope: index into `DecoderConfig.ropes`, or None for a layer without position embedding (SmolLM3's NoPE).
         sliding_window: attends to this many last positions, itself included; None: to all.
+        chunked: the window does not slide, but begins where as many positions have passed: it attends to those of its
+            own chunk (Llama 4).
+        tempered: its queries grow as `DecoderConfig.attention_temperature` says.
         attends: it has attention.
         mixer: what mixes the tokens in place of attention; where there are both, they read the same and what they give
             is added up (Falcon-H1).
@@ -67,6 +70,8 @@ class LayerConfig:
 
     rope: int | None = 0
     sliding_window: int | None = None
+    chunked: bool = False
+    tempered: bool = True
     attends: bool = True
     mixer: Mixer | None = None
     feed_forward: bool = True
@@ -120,6 +125,8 @@ class ExpertsConfig:
         latent_size: width of what experts read and write, between a product before all of them and one behind
             (Nemotron 3 Super); 0: they read the token itself.
         bias: the router and the experts' matrices have biases (gpt-oss).
+        scales_input: what an expert reads is multiplied by its weight, in place of what it gives (Llama 4, where one is
+            chosen).
         own_norms: experts, what is beside them and the router each read what a norm of their own makes of the token,
             and the first two give what another makes of it (Gemma 4).
         own_scale: each expert has a number of its own, which its weight is multiplied by at the end (Gemma 4).
@@ -138,6 +145,7 @@ class ExpertsConfig:
     shared_gate: bool = False
     latent_size: int = 0
     bias: bool = False
+    scales_input: bool = False
     own_norms: bool = False
     own_scale: bool = False
 
@@ -207,7 +215,7 @@ class DecoderConfig:
         qk_norm: None; `head`: RMSNorm over each head of q and k before RoPE (Qwen 3, Gemma 3), weights [head_dim];
             `full`: over the whole projection (OLMo 2), weights [heads * head_dim]; `head_layer`: LayerNorm over each
             head, weights [heads, head_dim] (StableLM 2 12B, Command R+); `rotated_head`: as `head`, after RoPE
-            (HunYuan).
+            (HunYuan); `rotated_bare`: as that, without weights, in layers that rotate (Llama 4).
         attention_gate: what attention gives is multiplied by sigmoids of the token: `full`: as many (Qwen 3.5); `head`:
             one for each head (LFM3).
         attention_sinks: each head has a logit that joins the denominator of its softmax, and nothing else (gpt-oss).
@@ -215,7 +223,8 @@ class DecoderConfig:
         value_norm: each head of v is normalised, without a weight (Gemma 4).
         alibi: slopes of the heads: so much for each token that lies between is taken off a score (ALiBi); none: off.
         attention_scale: multiplies q k^T.
-        attention_temperature: b and n: q is multiplied by 1 + b log(1 + floor(position / n)) (Ministral 3); None: off.
+        attention_temperature: b, n and o: q is multiplied by 1 + b log(1 + floor((position + o) / n)) (Ministral 3,
+            Llama 4); None: off.
         attention_softcap, logit_softcap: c * tanh(x / c) on attention scores and on logits (Gemma 2); None: off.
         embedding_scale: multiplies the embeddings (Gemma sqrt(hidden), Granite).
         residual_scale: multiplies each branch before it is added to the residual (Granite).
@@ -264,7 +273,7 @@ class DecoderConfig:
     value_norm: bool = False
     alibi: tuple[float, ...] = ()
     attention_scale: float = 1.0
-    attention_temperature: tuple[float, int] | None = None
+    attention_temperature: tuple[float, int, int] | None = None
     attention_softcap: float | None = None
     logit_softcap: float | None = None
     embedding_scale: float = 1.0

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from tvm import relax, tirx
 from tvm.relax import op
 
@@ -214,7 +215,11 @@ class Builder(Writer):
         args += [] if layer.own_values or layer.reads is not None else args[1:]
         if layer.rope is not None:
             args += [self.emit(relax.TupleGetItem(tables[layer.rope], j)) for j in (0, 1)]
-        if c.qk_norm:
+        norm = c.qk_norm or ""
+        if norm == "rotated_bare":
+            norm = "rotated_head" if layer.rope is not None else ""
+            args += [relax.const(np.ones(c.head_dim_of(layer), np.float32))] * (2 * bool(norm))
+        elif norm:
             args += [self.params[p + name] for name in ("q_norm", "k_norm") if p + name in self.params]
         if c.attention_sinks:
             args.append(self.params[p + "sinks"])
@@ -226,14 +231,15 @@ class Builder(Writer):
         pages = p if layer.reads is None else f"layers.{layer.reads}."
         args += [self.states[pages + "k_pages"], self.states[pages + "v_pages"]]
         head_dim, num_heads = c.head_dim_of(layer), c.num_heads_of(layer)
-        temperature, length = c.attention_temperature or (0.0, 1)
+        temperature, length, offset = (c.attention_temperature if layer.tempered else None) or (0.0, 1, 0)
         call = hearth_op(
             "paged_attention", args, f32_tensor(self.n, num_heads * head_dim), num_heads=num_heads,
             num_kv_heads=c.num_kv_heads_of(layer), head_dim=head_dim, appends=layer.reads is None,
             value_norm=c.value_norm, scale=c.attention_scale,
             softcap=c.attention_softcap or 0.0, window=layer.sliding_window or 0, rope=layer.rope is not None,
-            qk_norm=c.qk_norm or "", epsilon=c.norm_eps, sinks=c.attention_sinks,
-            slopes=bool(c.alibi), temperature=temperature, temperature_length=length, ahead=self.ahead,
+            qk_norm=norm, epsilon=c.norm_eps, sinks=c.attention_sinks,
+            slopes=bool(c.alibi), temperature=temperature, temperature_length=length,
+            temperature_offset=offset, chunked=layer.chunked, ahead=self.ahead,
         )  # fmt: skip
         h = self.emit(call)
         if c.attention_gate == "full":

@@ -70,6 +70,8 @@ def mixture(g: Writer, p: str, experts: ExpertsConfig, x: Any, bare: Any) -> Any
 
     read = g.norm(bare, p + "exps_norm") if own else x
     read = g.linear(read, p + "latent_down", None) if experts.latent_size else read
+    if experts.scales_input:  # of the only one that is chosen
+        read, weights = g.emit(op.multiply(read, weights)), g.offset(g.scaled(weights, 0.0), 1.0)
     h = _feed_forward(g, p, read, lambda x, name: multiplied(x, name, tokens), multiplied)
     together = g.emit(combine_experts(h, places, weights))
     if experts.latent_size:

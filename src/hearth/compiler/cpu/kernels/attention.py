@@ -78,6 +78,12 @@ def attention(isa: Isa, spec: AttentionSpec, page_tokens: int) -> Kernel:
     at += spec.rows * (hp + 2)
     state = State(at, at + spec.rows * hp, at + spec.rows * (hp + 1))
 
+    def unseen(position: Expr) -> Expr:
+        """The last position before the window of a position."""
+        if spec.chunked:
+            return tirx.floordiv(position, i64(spec.window)) * i64(spec.window) - 1
+        return position - i64(spec.window)
+
     with k.loop(k.begin, k.end) as unit:
         item = k.let(tirx.floordiv(unit, kv_heads) * ITEM_FIELDS, "item")
         kv = k.let(tirx.floormod(unit, kv_heads), "kv")
@@ -93,7 +99,7 @@ def attention(isa: Isa, spec: AttentionSpec, page_tokens: int) -> Kernel:
         # Positions that have been written, as far as this tile sees them.
         seen_until = cast("int64", last_seen.load(first + count - 1)) + 1 if spec.ahead else first_pos + count
         filled = k.let(seen_until, "filled")
-        lowest = tirx.max(first_pos - (spec.window - 1), i64(0)) if spec.window else i64(0)
+        lowest = tirx.max(unseen(first_pos) + 1, i64(0)) if spec.window else i64(0)
         page_begin = k.let(tirx.floordiv(lowest, i64(page_tokens)), "page_begin")
         page_end = k.let(tirx.floordiv(filled - 1, i64(page_tokens)) + 1, "page_end")
 
@@ -183,9 +189,9 @@ def attention(isa: Isa, spec: AttentionSpec, page_tokens: int) -> Kernel:
                 with k.loop(own, pages) as p:
                     mask(p, lambda token: token <= broadcast(cast("int32", last), LANES))
                 if spec.window:
-                    before = tirx.floordiv(position - spec.window, i64(page_tokens)) + 1 - start
+                    before = tirx.floordiv(unseen(position), i64(page_tokens)) + 1 - start
                     with k.loop(0, k.let(tirx.min(tirx.max(before, i64(0)), pages), "before")) as p:
-                        mask(p, lambda token: token > broadcast(cast("int32", position - spec.window), LANES))
+                        mask(p, lambda token: token > broadcast(cast("int32", unseen(position)), LANES))
 
             def slope(r: Expr, slopes: Memory, pages: Expr = pages, kv: Expr = kv, first_pos: Expr = first_pos) -> None:
                 """Adds to the scores of row r its slope for each token that lies between."""

@@ -30,13 +30,14 @@ class AttentionSpec:
     ahead: bool = False  # tokens may see later ones
     sinks: bool = False  # a logit for each head joins the softmax's denominator alone
     slopes: bool = False  # scores fall with the distance, by a slope of each head (ALiBi)
+    chunked: bool = False  # windows do not slide: a row sees its own multiple of the window
 
     @property
     def name(self) -> str:
         parts = ["attention", f"g{self.group}", f"h{self.hp}", f"t{self.tile_tokens}", f"s{self.split_tokens}"]
         parts.append(f"kv_{self.kv_dtype}")
         if self.window:
-            parts.append(f"w{self.window}")
+            parts.append(f"{'c' if self.chunked else 'w'}{self.window}")
         if self.softcap:
             parts.append(f"cap{in_name(self.softcap)}")
         if self.ahead:

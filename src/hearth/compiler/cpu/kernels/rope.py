@@ -117,8 +117,8 @@ def rope_append(spec: RopeSpec) -> Kernel:
         # The product of two turned vectors is `key_group` times that of the vectors.
         q_scale: Expr = f32(how.q_scale / max(1, spec.key_group))
         if how.temperature:
-            rate, length = how.temperature
-            far = cast("float32", tirx.floordiv(position, i64(length)) + 1)
+            rate, length, offset = how.temperature
+            far = cast("float32", tirx.floordiv(position + offset, i64(length)) + 1)
             q_scale = k.let(q_scale * (f32(1.0) + f32(rate) * vmath.log(k, k.let(far, "far"), 1)), "q_scale")
         with k.loop(0, s["group"]) as g:
             to = k.let(((kv * s["tokens"] + token) * s["group"] + g) * s["hp"], "to")

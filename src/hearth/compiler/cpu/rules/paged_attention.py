@@ -57,6 +57,7 @@ def _paged_attention(graph: Graph, value: Any, s: Selection) -> Any:
     )  # fmt: skip
     softcap = float(attribute(value, "softcap")) or None
     also = {"ahead": bool(o.last_seen), "sinks": bool(o.sinks), "slopes": bool(o.slopes)}
+    also["chunked"] = bool(attribute(value, "chunked"))
     spec = AttentionSpec(window or None, softcap, TILE_TOKENS, SPLIT_TOKENS, group, hp, kv_dtype, **also)
     kernel = s.use(spec.name, lambda isa: attention(isa, spec, PAGE_TOKENS), spec.scratch_bytes())
     merge = s.use(spec.merge_name, lambda isa: attention_merge(spec))

@@ -61,7 +61,7 @@ class AppendSpec:
     slopes: bool = False
 
     @property
-    def temperature(self) -> tuple[float, int] | None:
+    def temperature(self) -> tuple[float, int, int] | None:
         return self.how.temperature if self.heads != "kv" else None
 
     @property
@@ -298,8 +298,8 @@ class _Append:
         if spec.temperature is None:
             return scale
         assert self.places is not None
-        rate, length = spec.temperature
-        far = div(self.places.load(token * PLACE_FIELDS + POSITION), length) + 1
+        rate, length, offset = spec.temperature
+        far = div(self.places.load(token * PLACE_FIELDS + POSITION) + offset, length) + 1
         return scale * (f32(1.0) + f32(rate) * builtin("log", "float32", k.let(cast("float32", far), "far")))
 
     def appended(self) -> list[tuple[Pages, Memory, Expr]]:

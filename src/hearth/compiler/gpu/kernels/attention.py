@@ -62,6 +62,7 @@ class AttentionSpec:
     softcap: of scores, if they have one.
     sinks: a logit for each head joins the softmax's denominator alone.
     slopes: scores fall with the distance, by a slope of each head (ALiBi).
+    chunked: windows do not slide: a row sees its own multiple of the window.
     """
 
     group: int
@@ -71,12 +72,13 @@ class AttentionSpec:
     softcap: float | None = None
     sinks: bool = False
     slopes: bool = False
+    chunked: bool = False
 
     @property
     def name(self) -> str:
         parts = [f"g{self.group}", f"h{self.hp}", f"s{self.split_tokens}", f"kv_{self.kv_dtype}"]
         parts += [] if self.softcap is None else [f"cap{in_name(self.softcap)}"]
-        return "_".join([*parts, *(name for name in ("sinks", "slopes") if getattr(self, name))])
+        return "_".join([*parts, *(name for name in ("sinks", "slopes", "chunked") if getattr(self, name))])
 
     @property
     def quads(self) -> int:
@@ -146,7 +148,10 @@ class Attention:
 
     def lowest(self, token: Expr) -> Expr:
         """The first position that a token sees."""
-        return self.k.let(tirx.max(self.position(token) - self.window + 1, 0), "lowest")
+        position = self.position(token)
+        if self.spec.chunked:
+            return self.k.let(div(position, self.window) * self.window, "lowest")
+        return self.k.let(tirx.max(position - self.window + 1, 0), "lowest")
 
     def last(self, token: Expr) -> Expr:
         """The last position that a token sees."""

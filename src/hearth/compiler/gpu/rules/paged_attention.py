@@ -167,7 +167,9 @@ def _paged_attention(graph: Graph, value: Any, s: GpuSelection) -> Any:
     n, group, hp = o.q.ty.shape[0], heads // kv_heads, padded_head(head_dim)
     softcap = float(attribute(value, "softcap")) or None
     sinks, slopes, kv_dtype = bool(o.sinks), bool(o.slopes), dtype_of(o.k_pages.ty)
-    spec = AttentionSpec(group, hp, kv_dtype, SPLIT_TOKENS, softcap, sinks, slopes)  # type: ignore[arg-type]
+    spec = AttentionSpec(
+        group, hp, kv_dtype, SPLIT_TOKENS, softcap, sinks, slopes, bool(attribute(value, "chunked")),  # type: ignore[arg-type]
+    )  # fmt: skip
     ld = stride(heads * head_dim)
     operands = [*_append(graph, value, o, s), o.items, s.kept["places", graph], o.block_table]
     scalars = [kv_heads, head_dim, n, o.block_table.ty.shape[1], ld, window or NO_WINDOW]

@@ -50,6 +50,7 @@ from hearth.model.text.families import (
     lfm2_moe,
     lfm3,
     llama,
+    llama4,
     mamba,
     mamba2,
     minimax_m2,
@@ -92,6 +93,7 @@ FAMILIES: tuple[Family, ...] = tuple(
     module.FAMILY
     for module in (
         llama,
+        llama4,
         mamba,
         mamba2,
         lfm2,

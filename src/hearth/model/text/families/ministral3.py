@@ -22,7 +22,7 @@ def configure(settings: Settings) -> DecoderConfig:
         "ministral3",
         ropes=(make_rope(parameters, head_dim=head_dim(settings)),),
         max_position=longest_context(parameters),
-        attention_temperature=(rate, length) if rate else None,
+        attention_temperature=(rate, length, 0) if rate else None,
         qkv_bias=False,
         output_bias=False,
         mlp_bias=False,
