@@ -145,6 +145,8 @@ def write_twin(
             weight = weight[0]
         name += ".weight" if name.endswith(".sinks") else ""
         name = name.removeprefix("transformer.") if arch == "bloom" else name
+        if arch == "bitnet":  # the package knows the names of 2024
+            name = name.replace("attn_sub_norm", "inner_attn_ln").replace("ffn_sub_norm", "ffn_layernorm")
         stored = name if name.startswith("blk.") else names.get_name(name, try_suffixes=(".weight", ".bias"))
         assert stored is not None, name
         if arch in INTERLEAVED and (".q_proj." in name or ".k_proj." in name):

@@ -1333,6 +1333,13 @@ RECIPES = [
         gguf="hunyuan-moe",
     ),
     Recipe(
+        "bitnet",
+        "BitNetForCausalLM",
+        _shape(61, 36, 44, 2, 3, 1, hidden_act="silu", tie_word_embeddings=True, rope_parameters=_rope(1000.0)),
+        gguf="bitnet",
+    ),
+    Recipe("bitnet-relu", "BitNetForCausalLM", _shape(59, 28, 36, 2, 2, 2, rope_parameters=_rope(1000.0))),
+    Recipe(
         "apertus",
         "ApertusForCausalLM",
         _shape(61, 36, 44, 2, 3, 1, rope_parameters=_rope(1000.0)),

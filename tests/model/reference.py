@@ -224,6 +224,7 @@ def _attention(
     if config.attention_gate:
         gate = x @ w["attn_gate" if config.attention_gate == "full" else "head_gate"].T
         mixed = mixed / (1 + np.exp(-np.repeat(gate, mixed.shape[1] // gate.shape[1], axis=1)))
+    mixed = _rms_norm(config, mixed, w["attn_sub_norm"]) if config.sub_norms else mixed
     return mixed @ w["o"].T + w.get("o_bias", 0.0)
 
 
@@ -297,6 +298,7 @@ def _feed_forward(config: DecoderConfig, w: Mapping[str, Array], x: Array, cut: 
         h = _activated(config, w, gate) * (np.clip(up, -most, most) + config.up_offset)
     else:
         h = _activated(config, w, up)
+    h = _rms_norm(config, h, w["mlp_sub_norm"]) if config.sub_norms else h
     return h @ w["down"].T + w.get("down_bias", 0.0)
 
 

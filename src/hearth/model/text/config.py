@@ -202,6 +202,7 @@ class DecoderConfig:
         activation: of the MLP; `relu2` is the square of `relu`, `quick_gelu` x sigmoid(1.702 x),
             `xielu` p x^2 + b x where x > 0, else (n + b) (e^min(x, eps) - 1 - x) + b x, with numbers of each layer.
         mlp_clamp: c: the gate is cut to at most c before its activation, up to -c .. c (gpt-oss); None: off.
+        sub_norms: what attention and the MLP compute is normalised before the last product of each (BitNet).
         up_offset: added to up before it is multiplied (gpt-oss: 1).
         experts: what the MLP is in layers that are a mixture of experts; its parts are as `mlp` and `activation` say.
         position_table: a learned vector for each position is added to the embedding (GPT-2).
@@ -255,6 +256,7 @@ class DecoderConfig:
     activation: Activation = "silu"
     mlp_clamp: float | None = None
     up_offset: float = 0.0
+    sub_norms: bool = False
     experts: ExpertsConfig | None = None
     position_table: bool = False
     embedding_norm: bool = False

@@ -249,6 +249,7 @@ class Builder(Writer):
             heads = self.emit(op.reshape(h, (self.n, num_heads, head_dim)))
             heads = self.emit(op.multiply(heads, self.emit(op.expand_dims(share, 2))))
             h = self.emit(op.reshape(heads, (self.n, num_heads * head_dim)))
+        h = self.norm(h, p + "attn_sub_norm") if c.sub_norms else h
         return self.linear(h, p + "o", p + "o_bias" if c.output_bias else None)
 
 

@@ -37,7 +37,7 @@ def _feed_forward(
     h = activated(g, p, g.cut(h, most, below=False))
     if up:
         h = g.emit(op.multiply(h, g.offset(g.cut(up[0], most), g.c.up_offset)))
-    return out(h, "down")
+    return out(g.norm(h, p + "mlp_sub_norm") if g.c.sub_norms else h, "down")
 
 
 def _above(g: Writer, x: Any, deviations: float) -> Any:

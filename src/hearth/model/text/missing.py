@@ -49,7 +49,6 @@ BLOCKS: tuple[Block, ...] = (
         {"deci": "openelm", "nemotron-nas": "openelm", "laguna": "qwen3_moe", "step3p5": "qwen3_moe",
          "step35": "qwen3_moe"},
     ),
-    Block("weights of three values with norms between", {"bitnet": "llama"}),
     Block("text that is written all at once, step by step less noisy", {"llada": "llama", "dream": "qwen2"}),
 )  # fmt: skip
 

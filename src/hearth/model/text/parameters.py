@@ -21,6 +21,7 @@ of the same name with `_bias`, and may have neither.
     layers.N.q_norm  .k_norm                [head_dim], or [heads*head_dim], [kv_heads*head_dim],
                                             or [heads, head_dim], [kv_heads, head_dim]     (qk_norm)
     layers.N.o  .o_bias                     [hidden, heads*head_dim], [hidden]
+    layers.N.attn_sub_norm  .mlp_sub_norm   [heads*head_dim], [intermediate]               (sub_norms)
     layers.N.attn_gate  .head_gate          [heads*head_dim, hidden] or [heads, hidden]    (attention_gate)
     layers.N.sinks                          [heads]                                        (attention_sinks)
     layers.N.attn_post_norm                 [hidden]          norm of attention's output   (post, pre_post)
@@ -179,6 +180,8 @@ def _attention(config: DecoderConfig, layer: LayerConfig) -> Shapes:
         shapes["head_gate"] = (heads, hidden)
     if config.attention_sinks:
         shapes["sinks"] = (heads,)
+    if config.sub_norms:
+        shapes["attn_sub_norm"] = (q_size,)
     shapes["o"] = (hidden, q_size)
     shapes |= {"o_bias": (hidden,)} if config.output_bias else {}
     absent = {"k", "v", "k_bias", "v_bias", "k_norm"} if layer.reads is not None else set()
@@ -212,6 +215,8 @@ def _mlp(config: DecoderConfig, layer: LayerConfig) -> Shapes:
     shapes: Shapes = dict.fromkeys(into, (inner, hidden))
     if config.mlp_bias:
         shapes |= {f"{name}_bias": (inner,) for name in into}
+    if config.sub_norms:
+        shapes["mlp_sub_norm"] = (inner,)
     shapes["down"] = (hidden, inner)
     if config.activation == "xielu":
         shapes |= dict.fromkeys(XIELU, (1,))
