@@ -35,6 +35,8 @@ OWN_HEAD_SIZE = (
     | GATED_DELTA
     | NEMOTRON_H
 )
+# Architectures that the package does not know yet, and one whose tensors have the same names.
+RELATIVES = {"mellum": "dots1", "hy_v3": "dots1", "cohere2moe": "dots1"}
 # Parts of the names of matrices that the converter keeps in F32.
 EXACT = ("ffn_gate_inp", "conv1d", "shortconv.conv", "_norm", *rwkv_twin.EXACT)
 # What configurations call these.
@@ -44,7 +46,7 @@ _HIDDEN, _HEADS, _LAYERS = (
     ("num_hidden_layers", "n_layer", "n_layers"),
 )
 _POSITIONS = ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length")
-_INNER = ("intermediate_size_mlp", "intermediate_size", "n_inner", "ffn_hidden_size")
+_INNER = ("intermediate_size_mlp", "prefix_dense_intermediate_size", "intermediate_size", "n_inner", "ffn_hidden_size")
 _KINDS = ("layers_block_type", "layer_types")
 _MAMBA_HEADS, _MAMBA_GROUPS = ("mamba_n_heads", "mamba_num_heads"), ("mamba_n_groups", "n_groups")
 _EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts")
@@ -92,7 +94,7 @@ def write_twin(
     kv_heads = _kv_heads(config) or heads
     recurrent = _recurrent(config)
     writer.add_head_count_kv([0 if other else kv_heads for other in recurrent] if any(recurrent) else kv_heads)
-    if hasattr(config, "rms_norm_eps") or arch.startswith("lfm2") or arch in ALL_MAMBA:
+    if getattr(config, "rms_norm_eps", None) is not None or arch.startswith("lfm2") or arch in ALL_MAMBA:
         writer.add_layer_norm_rms_eps(_named(config, ("rms_norm_eps", "norm_eps", "layer_norm_epsilon")))
     else:
         writer.add_layer_norm_eps(_named(config, _EPSILONS, 1e-5))
@@ -132,7 +134,8 @@ def write_twin(
         weights = _with_factors(weights, config) if arch == "falcon-h1" else weights
         weights = _mamba2_tensors(weights, _named(config, _MAMBA_GROUPS))
 
-    kind = next(kind for kind, name in gguf.MODEL_ARCH_NAMES.items() if name == arch)
+    known = RELATIVES.get(arch, arch)
+    kind = next(kind for kind, name in gguf.MODEL_ARCH_NAMES.items() if name == known)
     names = gguf.get_tensor_name_map(kind, layers)
     for name, weight in weights.items():
         if name == "lm_head.weight" and config.tie_word_embeddings:
@@ -145,6 +148,8 @@ def write_twin(
             weight = weight[0]
         name += ".weight" if name.endswith(".sinks") else ""
         name = name.removeprefix("transformer.") if arch == "bloom" else name
+        if arch == "hy_v3":
+            name = name.replace("expert_bias.bias", "expert_bias")
         if arch == "bitnet":  # the package knows the names of 2024
             name = name.replace("attn_sub_norm", "inner_attn_ln").replace("ffn_sub_norm", "ffn_layernorm")
         stored = name if name.startswith("blk.") else names.get_name(name, try_suffixes=(".weight", ".bias"))
@@ -207,7 +212,7 @@ def _write_differences(writer: gguf.GGUFWriter, arch: str, config: Any, rope: di
         writer.add_clamp_kqv(attention["clip_qkv"])
     if getattr(config, "clip_qkv", None) is not None:
         writer.add_clamp_kqv(config.clip_qkv)
-    if arch in ("command-r", "cohere2"):
+    if arch in ("command-r", "cohere2", "cohere2moe"):
         writer.add_logit_scale(config.logit_scale)
     if hasattr(config, "attention_multiplier"):
         writer.add_attention_scale(config.attention_multiplier)
@@ -234,7 +239,9 @@ def _write_differences(writer: gguf.GGUFWriter, arch: str, config: Any, rope: di
         writer.add_rope_dimension_sections([*rope["mrope_section"], 0])
     if arch in PARTIAL:
         writer.add_rope_dimension_count(int(rope["partial_rotary_factor"] * head_dim))
-    if arch in ("exaone4", "exaone-moe"):
+    if arch == "mellum":
+        writer.add_rope_freq_base_swa(config.rope_parameters["sliding_attention"]["rope_theta"])
+    if arch in ("exaone4", "exaone-moe", "mellum", "cohere2moe"):
         writer.add_sliding_window_pattern([kind == "sliding_attention" for kind in config.layer_types])
     if arch == "gemma2":
         writer.add_attn_logit_softcapping(config.attn_logit_softcapping)
@@ -266,6 +273,17 @@ def _write_experts(writer: gguf.GGUFWriter, arch: str, config: Any) -> None:
     if arch == "hunyuan-moe":
         writer.add_expert_shared_feed_forward_length(config.intermediate_size)
         writer.add_expert_shared_count(1)
+    if arch == "hy_v3":
+        writer.add_expert_shared_feed_forward_length(shared * inner)
+        writer.add_expert_gating_func(gguf.ExpertGatingFuncType.SIGMOID)
+        writer.add_expert_weights_norm(True)
+        writer.add_expert_weights_scale(config.router_scaling_factor)
+    if arch == "cohere2moe":
+        writer.add_expert_feed_forward_length(config.intermediate_size)
+        writer.add_expert_shared_count(shared)
+        writer.add_expert_shared_feed_forward_length(config.intermediate_size * shared)
+        writer.add_expert_weights_norm(config.norm_topk_prob)
+        writer.add_leading_dense_block_count(config.mlp_layer_types.count("dense"))
     if arch == "llama4":
         writer.add_expert_feed_forward_length(config.intermediate_size)
         writer.add_interleave_moe_layer_step(config.interleave_moe_layer_step)

@@ -250,6 +250,7 @@ def _mlp(config: DecoderConfig, layer: LayerConfig, w: Mapping[str, Array], x: A
     if experts.shared_size:
         shared = _feed_forward(config, _of(w, "_shared"), x)
         shared = _rms_norm(config, shared, w["shared_post_norm"]) if experts.own_norms else shared
+        shared = shared * experts.shared_scale
         out += shared / (1 + np.exp(-x @ w["shared_gate"].T)) if experts.shared_gate else shared
     return out
 

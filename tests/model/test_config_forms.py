@@ -50,7 +50,16 @@ def as_transformers_4(config: dict[str, Any]) -> dict[str, Any]:
 
 
 # Of families that came with transformers 5 there is no other form.
-SINCE_5 = ("lfm3", "gemma4", "gemma4-keys", "gemma4-experts", "gemma4_unified")
+SINCE_5 = (
+    "lfm3",
+    "gemma4",
+    "gemma4-keys",
+    "gemma4-experts",
+    "gemma4_unified",
+    "mellum",
+    "cohere2_moe",
+    "cohere2_moe-softmax",
+)
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if case.name not in SINCE_5], ids=lambda case: case.name)

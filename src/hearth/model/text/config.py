@@ -122,6 +122,7 @@ class ExpertsConfig:
         scale: multiplies the weights.
         shared_size: width of an MLP beside the experts, which computes every token; 0: none.
         shared_gate: what that computes is multiplied by the sigmoid of one more number of the token (Qwen 2).
+        shared_scale: multiplies what that computes.
         latent_size: width of what experts read and write, between a product before all of them and one behind
             (Nemotron 3 Super); 0: they read the token itself.
         bias: the router and the experts' matrices have biases (gpt-oss).
@@ -143,6 +144,7 @@ class ExpertsConfig:
     scale: float = 1.0
     shared_size: int = 0
     shared_gate: bool = False
+    shared_scale: float = 1.0
     latent_size: int = 0
     bias: bool = False
     scales_input: bool = False

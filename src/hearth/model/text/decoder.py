@@ -177,8 +177,8 @@ class Builder(Writer):
             after = augmented(self, p, after, read) if c.laurel_rank else after
         if not layer.feed_forward:
             return after
+        source = after if c.branches == "serial" else x
         if c.branches != "parallel_shared":
-            source = x if c.branches == "parallel" else after
             read = source if placement == "post" else self.norm(source, p + "mlp_norm")
         mlp = self.channels_mixed(i, layer, read, source)
         return self.joined(after, mlp if placement == "pre" else self.norm(mlp, p + "mlp_post_norm"))

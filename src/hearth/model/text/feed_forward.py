@@ -84,7 +84,7 @@ def mixture(g: Writer, p: str, experts: ExpertsConfig, x: Any, bare: Any) -> Any
     if experts.shared_gate:
         share = g.emit(op.sigmoid(g.linear(x, p + "shared_gate", None)))
         shared = g.emit(op.multiply(shared, share))
-    return g.emit(op.add(together, shared))
+    return g.emit(op.add(together, g.scaled(shared, experts.shared_scale)))
 
 
 def activated(g: Writer, p: str, x: Any) -> Any:

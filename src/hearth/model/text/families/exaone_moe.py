@@ -1,33 +1,27 @@
 """K-EXAONE 236B-A23B."""
 
-from dataclasses import replace
-
-from hearth.model.settings import Settings, shown
-from hearth.model.text.config import DecoderConfig, LayerConfig
+from hearth.model.settings import Settings
+from hearth.model.text.config import DecoderConfig
 from hearth.model.text.families.base import Family, llama_config
 from hearth.model.text.families.exaone4 import PATTERN, exaone_layers
-from hearth.model.text.families.mixture import EXPERT_KEYS, EXPERTS, EXPERTS_GGUF, SIGMOID_HF, sigmoid_experts
+from hearth.model.text.families.mixture import (
+    EXPERT_KEYS,
+    EXPERTS,
+    EXPERTS_GGUF,
+    SIGMOID_HF,
+    said_one_by_one,
+    sigmoid_experts,
+)
 from hearth.model.text.names import HF_LAYER
 
 
 def configure(settings: Settings) -> DecoderConfig:
     # Attention as in EXAONE 4.0, but with norms before a branch; experts as in GLM-4.5.
     experts = sigmoid_experts(settings, exaone_layers(settings))
-    experts["layers"] = _said_one_by_one(settings, experts["layers"])
+    experts["layers"] = said_one_by_one(settings, experts["layers"])
     return llama_config(
         settings, "exaone_moe", qk_norm="head", qkv_bias=False, output_bias=False, mlp_bias=False, **experts
     )
-
-
-def _said_one_by_one(settings: Settings, layers: tuple[LayerConfig, ...]) -> tuple[LayerConfig, ...]:
-    """`mlp_layer_types` goes before the number of dense layers."""
-    kinds = settings.sequence("mlp_layer_types", length=len(layers))
-    if kinds is None:
-        return layers
-    for kind in kinds:
-        if kind not in ("dense", "sparse"):
-            raise settings.unsupported("mlp_layer_types", f"Unknown kind of layer {shown(kind)}.")
-    return tuple(replace(layer, experts=kind == "sparse") for layer, kind in zip(layers, kinds, strict=True))
 
 
 FAMILY = Family(

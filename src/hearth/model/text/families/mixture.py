@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from hearth.model.settings import MAX_SIZE, Settings
+from hearth.model.settings import MAX_SIZE, Settings, shown
 from hearth.model.tensors import Fused, Rules, either
 from hearth.model.text.config import ExpertsConfig, LayerConfig, Scores
 from hearth.model.text.families.base import full_layers, own_layers
@@ -93,6 +93,20 @@ def experts_config(settings: Settings, **differences: Any) -> ExpertsConfig:
 def with_experts(layers: tuple[LayerConfig, ...], *, first: int = 0) -> tuple[LayerConfig, ...]:
     """The layers, of which those from `first` on are mixtures of experts."""
     return tuple(replace(layer, experts=index >= first) for index, layer in enumerate(layers))
+
+
+def said_one_by_one(settings: Settings, layers: tuple[LayerConfig, ...]) -> tuple[LayerConfig, ...]:
+    """Which of the layers are mixtures, where it is said of each: by `mlp_layer_types`, in a GGUF file by a router."""
+    if settings.kind == "gguf":
+        routers = settings.get("layers_with_experts") or []
+        return tuple(replace(layer, experts=str(index) in routers) for index, layer in enumerate(layers))
+    kinds = settings.sequence("mlp_layer_types", length=len(layers))
+    if kinds is None:
+        return layers
+    for kind in kinds:
+        if kind not in ("dense", "sparse"):
+            raise settings.unsupported("mlp_layer_types", f"Unknown kind of layer {shown(kind)}.")
+    return tuple(replace(layer, experts=kind == "sparse") for layer, kind in zip(layers, kinds, strict=True))
 
 
 def sigmoid_experts(settings: Settings, layers: tuple[LayerConfig, ...] | None = None) -> dict[str, Any]:
