@@ -37,13 +37,23 @@ class Head:
     kv_heads: int = 2
     sinks: bool = False
     slopes: bool = False
+    latent: int = 0
+
+    @property
+    def shared_heads(self) -> int:
+        """Heads in the pages: of latent vectors there is one, for all groups of queries."""
+        return 1 if self.latent else self.kv_heads
+
+    @property
+    def value_dim(self) -> int:
+        return self.latent or self.head_dim
 
     @property
     def spec(self) -> AttentionSpec:
         hp = round_up(self.head_dim, 16)
         return AttentionSpec(
             self.window, self.softcap, TILE, SPLIT, self.group, hp, self.kv_dtype, sinks=self.sinks, slopes=self.slopes,
-            chunked=self.chunked
+            latent=self.latent, chunked=self.chunked,
         )  # fmt: skip
 
     @property
@@ -72,6 +82,11 @@ HEADS = [
     Head(8, 20, window=33, kv_dtype="int8", sinks=True),
     Head(3, 20, slopes=True),
     Head(4, 64, window=150, kv_dtype="int8", sinks=True, slopes=True),
+    Head(5, 96, kv_heads=2, latent=64),
+    Head(8, 26, kv_heads=1, latent=20, window=130),
+    Head(3, 48, kv_dtype="float16", kv_heads=3, latent=40),
+    Head(8, 96, kv_dtype="int8", kv_heads=2, latent=64),
+    Head(2, 80, kv_dtype="int8", latent=72),
 ]
 
 
@@ -99,18 +114,21 @@ class Context:
         order = rng.permutation(sum(pages_each)).astype(np.int32)
         self.stride = max(pages_each) + 1
         self.table = np.full((len(lengths), self.stride), -1, np.int32)
-        self.k_pages = KvPages("k", head.kv_dtype, len(order), head.kv_heads, self.hp)
-        self.v_pages = KvPages("v", head.kv_dtype, len(order), head.kv_heads, self.hp)
+        self.k_pages = KvPages("k", head.kv_dtype, len(order), head.shared_heads, self.hp)
+        self.v_pages = KvPages("v", head.kv_dtype, len(order), head.shared_heads, self.hp)
         self.keys, self.values, self.queries = [], [], []
         for sequence, (length, pages) in enumerate(zip(lengths, pages_each, strict=True)):
             start = sum(pages_each[:sequence])
             self.table[sequence, :pages] = order[start : start + pages]
-            k, v = (self._numbers(rng, length, head.kv_heads) for _ in range(2))
+            k, v = (self._numbers(rng, length, head.shared_heads) for _ in range(2))
             for t in range(length):
                 page, slot = self.table[sequence, t // PAGE], t % PAGE
                 for pages_of, values in ((self.k_pages, k), (self.v_pages, v)):
                     pages_of.write(page, slot, self._padded(values[t]))
                     values[t] = pages_of.read(page, slot)[:, : head.head_dim]
+            if head.latent:  # values are a part of the keys
+                k = np.repeat(k, head.kv_heads, axis=1)
+                v = k[..., : head.latent]
             self.keys.append(k)
             self.values.append(v)
             q = rng.standard_normal((length, head.kv_heads, head.group, head.head_dim)) * 3 / np.sqrt(head.head_dim)
@@ -158,18 +176,19 @@ class Context:
             queries.append(self._padded(self.queries[sequence][start:end]))
         q = np.concatenate(queries).transpose(1, 0, 2, 3)  # (kv head, token, group, hp)
         heads = head.kv_heads * head.group
-        ld = round_up(heads * head.head_dim, 16)
+        ld = round_up(heads * head.value_dim, 16)
         out = guarded((len(positions), ld), np.float32)
-        partials = guarded((slots, head.kv_heads, head.group, partial_width(self.hp)), np.float32)
+        partials = guarded((slots, head.kv_heads, head.group, partial_width(spec.columns)), np.float32)
         buffers = [
-            copied(q), self.k_pages.memory, self.v_pages.memory, copied(np.array(items, np.int32)),
+            copied(q), self.k_pages.memory, *([] if head.latent else [self.v_pages.memory]),
+            copied(np.array(items, np.int32)),
             copied(np.array(positions, np.int32)), copied(self.table), *self._own_sinks(), *self._own_slopes(),
             partials, out,
         ]  # fmt: skip
         kernels.library.run(
             kernels.kernels[spec].name,
             buffers,
-            [head.kv_heads, head.head_dim, len(positions), self.stride, ld],
+            [head.kv_heads, head.value_dim, len(positions), self.stride, ld],
             len(items) * head.kv_heads,
             chunk=chunk,
             scratch_bytes=spec.scratch_bytes(),
@@ -178,13 +197,13 @@ class Context:
             kernels.library.run(
                 kernels.merges[spec].name,
                 [partials, copied(np.array(merges, np.int32)), *self._own_sinks(), out],
-                [head.kv_heads, head.head_dim, ld],
+                [head.kv_heads, head.value_dim, ld],
                 len(merges) * head.kv_heads,
                 chunk=chunk,
                 scratch_bytes=spec.scratch_bytes(),
             )
         ends = np.cumsum([end - start for _, start, end in batch])[:-1]
-        return [np.array(part) for part in np.split(out[:, : heads * head.head_dim], ends)]
+        return [np.array(part) for part in np.split(out[:, : heads * head.value_dim], ends)]
 
     def _own_sinks(self) -> list[NDArray[np.float32]]:
         return [copied(self.sinks)] if self.head.sinks else []

@@ -30,13 +30,14 @@ F32 = NDArray[np.float32]
 Ids = NDArray[np.int32]
 
 ROUTES = (
-    RouteSpec("softmax", False, True, 1.0, 1, 1),
-    RouteSpec("softmax", False, False, 1.0, 1, 1),
-    RouteSpec("softmax_of_chosen", False, False, 1.0, 1, 1),
-    RouteSpec("sigmoid", True, True, 2.5, 1, 1),
-    RouteSpec("sigmoid", True, False, 1.0, 4, 2),
-    RouteSpec("softmax", False, True, 1.0, 1, 1, expert_scale=True),
-    RouteSpec("sigmoid", True, False, 2.5, 1, 1, expert_scale=True),
+    RouteSpec("softmax", False, True, 1.0, 1, 1, 2),
+    RouteSpec("softmax", False, False, 1.0, 1, 1, 2),
+    RouteSpec("softmax_of_chosen", False, False, 1.0, 1, 1, 2),
+    RouteSpec("sigmoid", True, True, 2.5, 1, 1, 2),
+    RouteSpec("sigmoid", True, False, 1.0, 4, 2, 2),
+    RouteSpec("softmax", False, False, 1.0, 4, 2, 1),
+    RouteSpec("softmax", False, True, 1.0, 1, 1, 2, expert_scale=True),
+    RouteSpec("sigmoid", True, False, 2.5, 1, 1, 2, expert_scale=True),
 )
 COUNT, USED, TOKENS = 20, 5, 37
 SCALES = np.linspace(0.5, 1.5, COUNT, dtype=np.float32)
@@ -75,7 +76,7 @@ def test_the_best_experts_are_chosen_and_weighed(around: KernelLibrary, spec: Ro
     choice = scores + bias if spec.choice_bias else scores
     if spec.groups > 1:
         groups = choice.reshape(TOKENS, spec.groups, -1)
-        best = np.sort(groups, 2)[:, :, -2:].sum(2)
+        best = np.sort(groups, 2)[:, :, -spec.best_of_group :].sum(2)
         for row in range(TOKENS):
             groups[row, np.argsort(best[row])[: -spec.used_groups]] = -np.inf
         choice = groups.reshape(TOKENS, COUNT)

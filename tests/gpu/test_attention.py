@@ -42,6 +42,11 @@ class Head:
     tile: int = 16
     sinks: bool = False
     slopes: bool = False
+    latent: int = 0
+
+    @property
+    def value_dim(self) -> int:
+        return self.latent or self.head_dim
 
     @property
     def hp(self) -> int:
@@ -49,7 +54,7 @@ class Head:
 
     @property
     def spec(self) -> AttentionSpec:
-        more = (self.sinks, self.slopes, self.chunked)
+        more = (self.sinks, self.slopes, self.chunked, self.latent)
         return AttentionSpec(self.group, self.hp, self.kv_dtype, SPLIT, self.softcap, *more)
 
 
@@ -70,6 +75,11 @@ HEADS = [
     Head(8, 64, kv_heads=1, kv_dtype="int8", sinks=True),
     Head(3, 32, kv_heads=3, slopes=True),
     Head(9, 64, kv_heads=1, kv_dtype="int8", ahead=True, sinks=True, slopes=True),
+    Head(5, 96, kv_heads=1, latent=64),
+    Head(9, 26, kv_heads=1, latent=20, window=130),
+    Head(3, 576, kv_dtype="float16", kv_heads=1, latent=512),
+    Head(10, 96, kv_dtype="int8", kv_heads=1, latent=64),
+    Head(2, 80, kv_dtype="int8", kv_heads=1, latent=72),
 ]
 
 
@@ -95,6 +105,8 @@ class Context:
                 for pages_of, values in ((self.k_pages, k), (self.v_pages, v)):
                     pages_of.write(page, slot, self._padded(values[t]))
                     values[t] = pages_of.read(page, slot)[:, : head.head_dim]
+            if head.latent:  # values are a part of the keys
+                v = k[..., : head.latent]
             self.keys.append(k)
             self.values.append(v)
             q = rng.standard_normal((length, head.kv_heads, head.group, head.head_dim)) * 3 / np.sqrt(head.head_dim)
@@ -146,22 +158,23 @@ class Context:
             queries.append(self._rows(self.queries[sequence][start:end]))
         q = np.concatenate(queries).transpose(1, 0, 2, 3)  # (kv head, token, group, hp)
         tokens, heads = len(places), head.kv_heads * head.group
-        ld = -(-heads * head.head_dim // 16) * 16
+        ld = -(-heads * head.value_dim // 16) * 16
         out = np.full((tokens, ld), np.nan, np.float32)
-        partials = np.full((slots + 1, head.kv_heads, head.group, partial_width(head.hp)), np.nan, np.float32)
-        scalars = [head.kv_heads, head.head_dim, tokens, self.stride, ld, head.window or NO_WINDOW]
+        partials = np.full((slots + 1, head.kv_heads, head.group, partial_width(head.spec.columns)), np.nan, np.float32)
+        scalars = [head.kv_heads, head.value_dim, tokens, self.stride, ld, head.window or NO_WINDOW]
         inputs = [np.array(items, np.int32), np.array(places, np.int32), self.table]
         for kernel, parts in self.kernels(features):
-            buffers = [q, self.k_pages.memory, self.v_pages.memory, *inputs, partials, out]
+            pages = [self.k_pages.memory, *([] if head.latent else [self.v_pages.memory])]
+            buffers = [q, *pages, *inputs, partials, out]
             *_, partials, out = run_kernel(kernel, buffers, [*scalars, parts], len(items) * head.kv_heads * parts)
         if merges:
-            merge = attention_merge(head.group, head.hp, sinks=head.sinks)
+            merge = attention_merge(head.group, head.spec.columns, sinks=head.sinks)
             own = [self.sinks.reshape(-1)] if head.sinks else []
             buffers = [partials, np.array(merges, np.int32), *own, out]
-            *_, out = run_kernel(merge, buffers, [head.kv_heads, head.head_dim, ld], len(merges) * head.kv_heads)
+            *_, out = run_kernel(merge, buffers, [head.kv_heads, head.value_dim, ld], len(merges) * head.kv_heads)
         ends = np.cumsum([end - start for _, start, end in batch])[:-1]
-        assert np.isnan(out[:, heads * head.head_dim :]).all()
-        return np.split(out[:, : heads * head.head_dim], ends)
+        assert np.isnan(out[:, heads * head.value_dim :]).all()
+        return np.split(out[:, : heads * head.value_dim], ends)
 
     def kernels(self, features: Features) -> list[tuple[GpuKernel, int]]:
         spec, tile = self.head.spec, self.head.tile

@@ -36,14 +36,15 @@ from hearth.runtime import Model, TextSession
 Ids = NDArray[np.int32]
 COUNT, USED, TOKENS = 20, 5, 37
 ROUTES = (
-    RouteSpec(COUNT, USED, "softmax", False, True, 1.0, 1, 1),
-    RouteSpec(COUNT, USED, "softmax", False, False, 1.0, 1, 1),
-    RouteSpec(COUNT, USED, "softmax_of_chosen", False, False, 1.0, 1, 1),
-    RouteSpec(COUNT, USED, "sigmoid", True, True, 2.5, 1, 1),
-    RouteSpec(COUNT, USED, "sigmoid", True, False, 1.0, 4, 2),
-    RouteSpec(300, 8, "softmax", False, True, 1.0, 1, 1),
-    RouteSpec(300, 8, "softmax", False, True, 1.0, 1, 1, expert_scale=True),
-    RouteSpec(COUNT, USED, "sigmoid", True, False, 2.5, 1, 1, expert_scale=True),
+    RouteSpec(COUNT, USED, "softmax", False, True, 1.0, 1, 1, 2),
+    RouteSpec(COUNT, USED, "softmax", False, False, 1.0, 1, 1, 2),
+    RouteSpec(COUNT, USED, "softmax_of_chosen", False, False, 1.0, 1, 1, 2),
+    RouteSpec(COUNT, USED, "sigmoid", True, True, 2.5, 1, 1, 2),
+    RouteSpec(COUNT, USED, "sigmoid", True, False, 1.0, 4, 2, 2),
+    RouteSpec(COUNT, USED, "softmax", False, False, 1.0, 4, 2, 1),
+    RouteSpec(300, 8, "softmax", False, True, 1.0, 1, 1, 2),
+    RouteSpec(300, 8, "softmax", False, True, 1.0, 1, 1, 2, expert_scale=True),
+    RouteSpec(COUNT, USED, "sigmoid", True, False, 2.5, 1, 1, 2, expert_scale=True),
 )
 
 
@@ -75,7 +76,7 @@ def test_the_best_experts_are_chosen_and_weighed(spec: RouteSpec) -> None:
         scores = np.exp(x) / np.exp(x).sum(axis=1, keepdims=True)
     choice = scores + bias if spec.choice_bias else scores.copy()
     groups = choice.reshape(TOKENS, spec.groups, -1)
-    best = np.sort(groups, axis=2)[:, :, -2:].sum(axis=2)
+    best = np.sort(groups, axis=2)[:, :, -spec.best_of_group :].sum(axis=2)
     for row in range(TOKENS):
         groups[row, np.argsort(best[row])[: spec.groups - spec.used_groups]] = -np.inf
     wanted = np.argsort(-groups.reshape(TOKENS, -1), axis=1)[:, : spec.used]

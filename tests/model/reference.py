@@ -17,6 +17,7 @@ from tests.model import reference_mixers
 from golden import Case
 from hearth.checkpoint.types import Checkpoint
 from hearth.model import DecoderConfig, ExpertsConfig, LayerConfig, LoadedModel, RopeConfig, load_family
+from hearth.model.text.config import LatentConfig
 from hearth.model.weights import ColumnsSource, ComputedWeight, StackedWeight, WeightSource
 
 Array = NDArray[np.float64]
@@ -58,7 +59,8 @@ def read_parameters(checkpoint: Checkpoint, model: LoadedModel) -> dict[str, Arr
 
 def _read_part(checkpoint: Checkpoint, source: WeightSource | ColumnsSource) -> Array:
     if isinstance(source, ColumnsSource):
-        return read_tensor(checkpoint, source.tensor)[source.number][:, source.columns].T
+        rows = _read_rows(checkpoint, WeightSource(source.tensor, source.rows))
+        return rows[:, source.columns].T
     return _read_rows(checkpoint, source)
 
 
@@ -180,6 +182,8 @@ def _mixed(
 def _attention(
     config: DecoderConfig, layer: LayerConfig, w: Mapping[str, Array], x: Array, shared: Shared, index: int
 ) -> Array:
+    if config.latent:
+        return _latent_attention(config, config.latent, layer, w, x)
     tokens, group = len(x), config.num_heads_of(layer) // config.num_kv_heads_of(layer)
     # Of a layer that has no keys or no values of its own something stands there, and is not used.
     names = ("q", "k" if "k" in w else "q", "v" if "v" in w else "k" if "k" in w else "q")
@@ -228,6 +232,30 @@ def _attention(
     return mixed @ w["o"].T + w.get("o_bias", 0.0)
 
 
+def _latent_attention(
+    config: DecoderConfig, latent: LatentConfig, layer: LayerConfig, w: Mapping[str, Array], x: Array
+) -> Array:
+    """With the keys and values that heads have for themselves, which no cache holds."""
+    tokens, heads = len(x), config.num_heads
+    read = _rms_norm(config, x @ w["q_a"].T, w["q_a_norm"], latent.norm_eps) if latent.query_rank else x
+    nope, turned = ((read @ w[name].T).reshape(tokens, heads, -1) for name in ("q_nope", "q_rope"))
+    both = x @ w["kv_a"].T
+    vectors, key = both[:, : latent.rank], both[:, None, latent.rank :]
+    vectors = _rms_norm(config, vectors, w["kv_a_norm"], latent.norm_eps)
+    if layer.rope is not None:
+        turned, key = (_rotate(config.ropes[layer.rope], a) for a in (turned, key))
+    keys, values = np.einsum("jr,hrn->jhn", vectors, w["k_b"]), np.einsum("jr,hvr->jhv", vectors, w["v_b"])
+    scores = np.einsum("ihn,jhn->hij", nope, keys) + np.einsum("ihr,jr->hij", turned, key[:, 0])
+    scores = scores * config.attention_scale
+    if config.attention_temperature:
+        rate, length, offset = config.attention_temperature
+        scores = scores * (1 + rate * np.log(1 + (np.arange(tokens) + offset) // length))[:, None]
+    scores = np.where(np.tri(tokens, dtype=bool), scores, -np.inf)
+    weights = np.exp(scores - scores.max(-1, keepdims=True))
+    weights /= weights.sum(-1, keepdims=True)
+    return np.einsum("hij,jhv->ihv", weights, values).reshape(tokens, -1) @ w["o"].T
+
+
 def _mlp(config: DecoderConfig, layer: LayerConfig, w: Mapping[str, Array], x: Array, bare: Array) -> Array:
     """x: what the norm before it makes of `bare`."""
     if layer.channel_mixer:
@@ -273,7 +301,7 @@ def _expert_weights(experts: ExpertsConfig, logits: Array, bias: Array | None) -
     choice = scores + (0.0 if bias is None else bias)
     if experts.groups > 1:
         grouped = choice.reshape(len(choice), experts.groups, -1)
-        best = np.sort(grouped, -1)[:, :, -2:].sum(-1)
+        best = np.sort(grouped, -1)[:, :, -experts.best_of_group :].sum(-1)
         dropped = np.argsort(-best, -1)[:, experts.used_groups :]
         np.put_along_axis(grouped, dropped[:, :, None], -np.inf, 1)
         choice = grouped.reshape(choice.shape)
@@ -330,8 +358,9 @@ def _layer_norm(config: DecoderConfig, x: Array, weight: Array | float) -> Array
     return x / np.sqrt(np.mean(x * x, -1, keepdims=True) + config.norm_eps) * weight
 
 
-def _rms_norm(config: DecoderConfig, x: Array, weight: Array) -> Array:
-    return x / np.sqrt(np.mean(x * x, -1, keepdims=True) + config.norm_eps) * (weight + config.norm_offset)
+def _rms_norm(config: DecoderConfig, x: Array, weight: Array, eps: float | None = None) -> Array:
+    eps = config.norm_eps if eps is None else eps
+    return x / np.sqrt(np.mean(x * x, -1, keepdims=True) + eps) * (weight + config.norm_offset)
 
 
 def _rotate(rope: RopeConfig, x: Array) -> Array:

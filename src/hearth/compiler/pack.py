@@ -96,9 +96,7 @@ def _row_source(name: str, source: Source, checkpoint: Checkpoint, number: int =
     if isinstance(source, StackedWeight):
         part = source.parts[number]
         if isinstance(part, ColumnsSource):
-            height = checkpoint.tensors[part.tensor].shape[1]
-            own = (part.number * height, (part.number + 1) * height)
-            stored = read_f32(RowSource.of(checkpoint, part.tensor, own))
+            stored = read_f32(RowSource.of(checkpoint, part.tensor, part.rows))
             turned = np.ascontiguousarray(stored[:, part.columns].T)
             return RowSource(name, "f32", turned.reshape(-1).view(np.uint8), turned.shape)
         return RowSource.of(checkpoint, part.tensor, part.rows, part.order, part.fold)

@@ -36,6 +36,12 @@ def linear(x: Any, w: Any, bias: Any | None = None) -> Any:
     return hearth_op("linear", args, f32_tensor(*list(x.ty.shape)[:-1], w.ty.shape[0]), bias=bias is not None)
 
 
+def head_linear(x: Any, w: Any) -> Any:
+    """Each head times a matrix of its own: x (n, heads, K), w (heads, N, K); (n, heads, N)."""
+    heads, rows, _ = w.ty.shape
+    return hearth_op("head_linear", [x, w], f32_tensor(x.ty.shape[0], heads, rows))
+
+
 def layer_norm(x: Any, weight: Any | None, bias: Any | None, epsilon: float) -> Any:
     """Over the last axis: x (..., K), weight and bias (K,), of which either may be absent."""
     # Relax wants both; `scale` and `center` say that they count for nothing.
@@ -386,6 +392,7 @@ def route(
     scale: float,
     groups: int = 1,
     used_groups: int = 1,
+    best_of_group: int = 2,
 ) -> Any:
     """ids i32 (n, used) and weights (n, used): the experts that are chosen for each token by the router's
     logits (n, experts), best first, and what each is multiplied by.
@@ -393,14 +400,14 @@ def route(
     Args:
         bias: (experts,), added to the scores for the choice.
         expert_scale: (experts,), multiplies the weights at the end.
-        used, scores, normalise, scale, groups, used_groups: as in `ExpertsConfig`.
+        used, scores, normalise, scale, groups, used_groups, best_of_group: as in `ExpertsConfig`.
     """
     args = [logits, *(each for each in (bias, expert_scale) if each is not None)]
     tokens = logits.ty.shape[0]
     out = [relax.TensorType((tokens, used), "int32"), f32_tensor(tokens, used)]
     return hearth_op(
         "route", args, out, scores=scores, normalise=normalise, scale=scale, groups=groups, used_groups=used_groups,
-        choice_bias=bias is not None, expert_scale=expert_scale is not None,
+        choice_bias=bias is not None, expert_scale=expert_scale is not None, best_of_group=best_of_group,
     )  # fmt: skip
 
 

@@ -1,9 +1,10 @@
 """Which tensors of a checkpoint the parameters of a network are: rule tables, and their application.
 
 A rule gives for a parameter (`N` is the layer) the tensor that holds it, or `Fused` where several parameters share
-one or it is stored otherwise, `OneOf` where it is one matrix of several, or `Made` where it is computed from the
-tensor, or a tuple of alternatives of which the first that exists is taken. Matrices of experts are in one tensor, or
-in one for each of them: then `E` in its name is its number. So it is of rows that are a tensor each.
+one or it is stored otherwise (`OfHeads`: each head's matrices of them), `OneOf` where it is one matrix of several, or
+`Made` where it is computed from the tensor, or a tuple of alternatives of which the first that exists is taken.
+Matrices of experts are in one tensor, or in one for each of them: then `E` in its name is its number. So it is of rows
+that are a tensor each.
 """
 
 from __future__ import annotations
@@ -77,7 +78,21 @@ class OneOf:
     place: int
 
 
-One = str | Fused | Made | OneOf
+@dataclass(frozen=True)
+class OfHeads:
+    """A tensor whose rows are, for each head in turn, those of its matrices of several parameters `[heads, out, in]`.
+
+    Attributes:
+        parts: these parameters, of the same layer.
+        turned: those of them whose matrices are stored as `[in, out]`.
+    """
+
+    tensor: str
+    parts: tuple[str, ...]
+    turned: frozenset[str] = frozenset()
+
+
+One = str | Fused | Made | OneOf | OfHeads
 Rule = One | tuple[One, ...]
 Rules = Mapping[str, Rule]
 
@@ -165,6 +180,9 @@ def map_tensors(
             tensor = find(rule.tensor, (max(rule.place + 1, own[0] if len(own) == 3 else 1), *shape))
             sources[parameter] = WeightSource(tensor, (rule.place * shape[0], (rule.place + 1) * shape[0]))
             continue
+        if isinstance(rule, OfHeads):
+            sources[parameter] = _matrices_of_heads(parameter, rule, shapes, find)
+            continue
         fused = rule if isinstance(rule, Fused) else Fused(rule, (parameter.rpartition(".")[2],))
         if len(shape) == 3:
             sources[parameter] = _stack(parameter, fused, shapes, find)
@@ -249,7 +267,7 @@ def _find(parameter: str, rules: Rules, names: Mapping[str, str]) -> One:
     return next(found, alternatives[0])
 
 
-def _of_layer(rule: Fused | Made | OneOf, index: str) -> Fused | Made | OneOf:
+def _of_layer(rule: Fused | Made | OneOf | OfHeads, index: str) -> Fused | Made | OneOf | OfHeads:
     tensor = rule.tensor.replace(".N.", index)
     if isinstance(rule, Made):
         return replace(rule, tensor=tensor, further=tuple(name.replace(".N.", index) for name in rule.further))
@@ -300,7 +318,8 @@ def _stack(
     tensor = find(rule.tensor, (count, *stored))
     if rule.transposed:
         chosen = np.arange(rows.start, rows.stop, dtype=np.int64) if isinstance(rows, slice) else rows
-        return StackedWeight(tuple(ColumnsSource(tensor, expert, chosen) for expert in range(count)))
+        matrices = ((expert * stored[0], (expert + 1) * stored[0]) for expert in range(count))
+        return StackedWeight(tuple(ColumnsSource(tensor, own, chosen) for own in matrices))
     starts = [expert * stored[0] for expert in range(count)]
     if isinstance(rows, slice):
         ranges = ((start + rows.start, start + rows.stop) for start in starts)
@@ -322,6 +341,27 @@ def _beside(
     if checkpoint.tensors[tensor].reader is not None:  # which makes whole rows
         return ComputedWeight((tensor,), lambda values: values.reshape(count * rows, columns)[order])
     return WeightSource(tensor, None, order, count)
+
+
+def _matrices_of_heads(
+    parameter: str, rule: OfHeads, shapes: Mapping[str, tuple[int, ...]], find: Callable[[str, tuple[int, ...]], str]
+) -> StackedWeight:
+    layer, _, own = parameter.rpartition(".")
+    heads = shapes[parameter][0]
+
+    def stored(part: str) -> tuple[int, ...]:
+        """The shape in which a head's matrix of a parameter is stored."""
+        shape = shapes[f"{layer}.{part}"][1:]
+        return shape[::-1] if part in rule.turned else shape
+
+    heights = [stored(part)[0] for part in rule.parts]
+    before, (height, columns) = sum(heights[: rule.parts.index(own)]), stored(own)
+    tensor = find(rule.tensor, (heads * sum(heights), columns))
+    starts = (head * sum(heights) + before for head in range(heads))
+    ranges = ((start, start + height) for start in starts)
+    if own in rule.turned:
+        return StackedWeight(tuple(ColumnsSource(tensor, each, np.arange(columns, dtype=np.int64)) for each in ranges))
+    return StackedWeight(tuple(WeightSource(tensor, each) for each in ranges))
 
 
 def _rows_of_their_own(

@@ -46,22 +46,22 @@ class ComputedWeight:
 
 @dataclass(frozen=True)
 class ColumnsSource:
-    """A matrix that a checkpoint holds as columns: of one of the matrices of a tensor of three axes.
+    """A matrix that a checkpoint holds as columns, of some rows of a tensor.
 
     Attributes:
         tensor: the tensor's name in the checkpoint.
-        number: of the matrix in it.
-        columns: row i is column `columns[i]` of that.
+        rows: half-open range of its rows, which of a tensor of three axes are counted through all of its matrices.
+        columns: row i is column `columns[i]` of these.
     """
 
     tensor: str
-    number: int
+    rows: tuple[int, int]
     columns: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class StackedWeight:
-    """One parameter as several matrices of one shape: those of experts.
+    """One parameter as several matrices of one shape: those of experts, or of heads.
 
     Attributes:
         parts: where each matrix is; rows of a tensor of three axes are counted through all of its matrices.

@@ -18,7 +18,13 @@ from hearth.compiler.physical import rows
 from hearth.model.ops import hearth_op
 from hearth.quant.row_rounding import MOST_COLUMNS
 
-_PRODUCTS = ("hearth.linear", "hearth.logits", "hearth.expert_linear")
+_PRODUCTS = {
+    "hearth.linear": "product",
+    "hearth.logits": "product",
+    "hearth.expert_linear": "expert_product",
+    "hearth.head_linear": "head_product",
+}
+"""What each becomes."""
 _NORMS = {"nn.rms_norm": "rms", "nn.layer_norm": "layer"}
 # Which norms the preparation of each form can do on the way.
 _FUSED = {"float": ("rms",), "groups": ("rms",), "rows": ("rms", "layer")}
@@ -28,7 +34,7 @@ def split_products(
     module: Any, parameters: Parameters, *, high_precision: bool, coarse: Mapping[str, str] | None = None
 ) -> Any:
     """`hearth.linear(x, w, ...)` becomes `hearth.product(AQ, AS, w, ...)` or `hearth.product(X, w, ...)`, and likewise
-    `hearth.expert_linear` `hearth.expert_product`.
+    `hearth.expert_linear` `hearth.expert_product` and `hearth.head_linear` `hearth.head_product`.
 
     The form of an activation follows from the weight's format: f32, bytes with a scale for each group of columns, or
     bytes with a scale for each row, rotated as the weight is. Of groups the first rows may have one scale each instead.
@@ -49,8 +55,8 @@ def split_products(
         packed = parameters.packed[w.name]
         form = "rows" if packed.fmt.is_row else "float" if high_precision or packed.fmt.is_float else "groups"
         kp = packed.blocks * packed.fmt.block_columns
-        experts = is_op(value, "hearth.expert_linear")
-        may_be_coarse = form == "groups" and kp <= MOST_COLUMNS and not experts
+        kind = _PRODUCTS[operation(value)]
+        may_be_coarse = form == "groups" and kp <= MOST_COLUMNS and kind == "product"
         first_rows = _coarse_rows(x, coarse or {}) if may_be_coarse else ""
         key = (x, form, kp, packed.rotated, first_rows)
         if key not in prepared:
@@ -63,7 +69,6 @@ def split_products(
             attrs["coarse"] = first_rows
         out = value.ty_args[0]
         types = list(out.fields) if isinstance(out, tvm.ir.TupleType) else out
-        kind = "expert_product" if experts else "product"
         return hearth_op(kind, [*prepared[key], w, *rest], types, **attrs, inputs=len(prepared[key]))
 
     return rewrite(module, rule)

@@ -1,7 +1,8 @@
 """What stands before a product disappears into it: a norm, or the choice of rows, that only products have use of.
 
 `hearth.linear(x, w, ...)` becomes `hearth.product(x, [gain], [numbers], w, ...)`, as does `hearth.logits`; and
-`hearth.expert_linear(x, w, ...)` becomes `hearth.expert_product(x, [gain], w, ...)`.
+`hearth.expert_linear(x, w, ...)` becomes `hearth.expert_product(x, [gain], w, ...)`. `hearth.head_linear` becomes
+`hearth.head_product` as it is.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ def fold_into_products(module: Any) -> Any:
     readers: dict[Any, Counter[Any]] = {}
 
     def rule(graph: Graph, value: Any) -> Any:
+        if is_op(value, "hearth.head_linear"):
+            return hearth_op("head_product", arguments(value), value.ty_args[0])
         if operation(value) not in _PRODUCTS:
             return None
         if graph not in readers:

@@ -117,7 +117,8 @@ class ExpertsConfig:
             themselves (Granite); `sigmoid`: of each number (DeepSeek, GLM).
         choice_bias: a vector is added to the scores for the choice alone.
         groups, used_groups: experts stand in so many groups, one after another, and are chosen from so many of them:
-            those whose two best scores have the largest sums.
+            those whose best scores have the largest sums.
+        best_of_group: how many of these count, one or two (DeepSeek 2, 3).
         normalise: weights are divided by their sum.
         scale: multiplies the weights.
         shared_size: width of an MLP beside the experts, which computes every token; 0: none.
@@ -140,6 +141,7 @@ class ExpertsConfig:
     choice_bias: bool = False
     groups: int = 1
     used_groups: int = 1
+    best_of_group: int = 2
     normalise: bool = True
     scale: float = 1.0
     shared_size: int = 0
@@ -186,6 +188,37 @@ class AltUpConfig:
 
 
 @dataclass(frozen=True)
+class LatentConfig:
+    """Multi-head latent attention (DeepSeek 2): keys and values of all heads are products of one vector a token.
+
+    With l that vector, a head's query (qn, qr) meets a key (K l, kr) and takes a value V l, where K and V are matrices
+    of the head, and qr and kr turn by the position. Its score qn . K l is (K^T qn) . l, and a sum of V l is V times a
+    sum of l. So heads attend with queries (K^T qn, qr) to one head of keys (l, kr), whose first numbers are its values
+    too: the cache holds one row a token for all of them.
+
+    Attributes:
+        rank: of the latent vector l.
+        rope_dim: dimensions of qr and kr, which all turn.
+        nope_dim: dimensions of qn.
+        value_dim: of a head's values.
+        query_rank: queries are a product of a normalised vector of so many numbers; None: of the token itself.
+        norm_eps: of the norms of both vectors.
+    """
+
+    rank: int
+    rope_dim: int
+    nope_dim: int
+    value_dim: int
+    query_rank: int | None = None
+    norm_eps: float = 1e-6
+
+    @property
+    def row(self) -> int:
+        """Numbers of a token in the cache: its latent vector, and behind it what turns."""
+        return self.rank + self.rope_dim
+
+
+@dataclass(frozen=True)
 class DecoderConfig:
     """Shape and arithmetic of one decoder-only model.
 
@@ -224,6 +257,8 @@ class DecoderConfig:
         attention_sinks: each head has a logit that joins the denominator of its softmax, and nothing else (gpt-oss).
         qkv_clip: q, k and v are cut to -c .. c (OLMo 1, MPT); None: off.
         value_norm: each head of v is normalised, without a weight (Gemma 4).
+        latent: all layers that attend do it to latent vectors; `head_dim` is then the size of a row in the cache, and
+            there is one head of keys. None: they have keys and values.
         alibi: slopes of the heads: so much for each token that lies between is taken off a score (ALiBi); none: off.
         attention_scale: multiplies q k^T.
         attention_temperature: b, n and o: q is multiplied by 1 + b log(1 + floor((position + o) / n)) (Ministral 3,
@@ -275,6 +310,7 @@ class DecoderConfig:
     attention_sinks: bool = False
     qkv_clip: float | None = None
     value_norm: bool = False
+    latent: LatentConfig | None = None
     alibi: tuple[float, ...] = ()
     attention_scale: float = 1.0
     attention_temperature: tuple[float, int, int] | None = None

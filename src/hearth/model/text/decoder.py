@@ -19,6 +19,7 @@ from tvm.relax import op
 
 from hearth.model.ops import (
     f32_tensor,
+    head_linear,
     hearth_op,
     replace_rows,
     rope_table,
@@ -36,9 +37,9 @@ from hearth.model.text.batch import (
     STATE_TO,
     Extras,
 )
-from hearth.model.text.config import DecoderConfig, LayerConfig, RopeConfig
+from hearth.model.text.config import DecoderConfig, LatentConfig, LayerConfig, RopeConfig
 from hearth.model.text.feed_forward import dense, mixture
-from hearth.model.text.kv_cache import ITEM_BYTES, attending, block_bytes, padded_head, slot_bytes
+from hearth.model.text.kv_cache import ITEM_BYTES, attending, block_bytes, padded_head, page_kinds, slot_bytes
 from hearth.model.text.layer_embedding import given
 from hearth.model.text.parameters import ALIBI, rope_parameter
 from hearth.model.text.residual import augmented, residual
@@ -102,7 +103,7 @@ class Builder(Writer):
                 continue
             layer = config.blocks[number]
             hp, heads = padded_head(config.head_dim_of(layer)), config.num_kv_heads_of(layer)
-            for kind in "kv":
+            for kind in page_kinds(config):
                 name = f"layers.{number}.{kind}_pages"
                 shape = (pages, heads, block_bytes(kind, kv_dtype, hp) // ITEM_BYTES[kv_dtype])
                 self.states[name] = relax.Var(name, relax.TensorType(shape, kv_dtype))
@@ -201,7 +202,10 @@ class Builder(Writer):
 
     def mixed(self, i: int, layer: LayerConfig, x: Any, tables: list[Any]) -> Any:
         """What the tokens of a sequence say to each other."""
-        attended = self.attention(i, layer, x, tables) if layer.attends else None
+        attended = None
+        if layer.attends:
+            latent = self.c.latent
+            attended = self.latents(i, layer, latent, x, tables) if latent else self.attention(i, layer, x, tables)
         if layer.mixer is None:
             return attended
         mixed = layer.mixer.build(_LayerParts(self, f"layers.{i}."), x)
@@ -213,35 +217,14 @@ class Builder(Writer):
         args = [self.linear(x, p + name, f"{p}{name}_bias" if c.qkv_bias else None) for name in names]
         args = [self.cut(each, c.qkv_clip) for each in args]
         args += [] if layer.own_values or layer.reads is not None else args[1:]
-        if layer.rope is not None:
-            args += [self.emit(relax.TupleGetItem(tables[layer.rope], j)) for j in (0, 1)]
-        norm = c.qk_norm or ""
+        norm, norms = c.qk_norm or "", []
         if norm == "rotated_bare":
             norm = "rotated_head" if layer.rope is not None else ""
-            args += [relax.const(np.ones(c.head_dim_of(layer), np.float32))] * (2 * bool(norm))
+            norms = [relax.const(np.ones(c.head_dim_of(layer), np.float32))] * (2 * bool(norm))
         elif norm:
-            args += [self.params[p + name] for name in ("q_norm", "k_norm") if p + name in self.params]
-        if c.attention_sinks:
-            args.append(self.params[p + "sinks"])
-        if c.alibi:
-            args.append(self.params[ALIBI])
-        if self.ahead:
-            args.append(self.inputs[LAST_SEEN])
-        args += [self.inputs[name] for name in ("positions", "token_seq", "items", "merges", "block_table")]
-        pages = p if layer.reads is None else f"layers.{layer.reads}."
-        args += [self.states[pages + "k_pages"], self.states[pages + "v_pages"]]
+            norms = [self.params[p + name] for name in ("q_norm", "k_norm") if p + name in self.params]
+        h = self.attended(i, layer, args, norms, tables, qk_norm=norm, epsilon=c.norm_eps)
         head_dim, num_heads = c.head_dim_of(layer), c.num_heads_of(layer)
-        temperature, length, offset = (c.attention_temperature if layer.tempered else None) or (0.0, 1, 0)
-        call = hearth_op(
-            "paged_attention", args, f32_tensor(self.n, num_heads * head_dim), num_heads=num_heads,
-            num_kv_heads=c.num_kv_heads_of(layer), head_dim=head_dim, appends=layer.reads is None,
-            value_norm=c.value_norm, scale=c.attention_scale,
-            softcap=c.attention_softcap or 0.0, window=layer.sliding_window or 0, rope=layer.rope is not None,
-            qk_norm=norm, epsilon=c.norm_eps, sinks=c.attention_sinks,
-            slopes=bool(c.alibi), temperature=temperature, temperature_length=length,
-            temperature_offset=offset, chunked=layer.chunked, ahead=self.ahead,
-        )  # fmt: skip
-        h = self.emit(call)
         if c.attention_gate == "full":
             h = self.emit(op.multiply(h, self.emit(op.sigmoid(self.linear(x, p + "attn_gate", None)))))
         elif c.attention_gate == "head":
@@ -251,6 +234,62 @@ class Builder(Writer):
             h = self.emit(op.reshape(heads, (self.n, num_heads * head_dim)))
         h = self.norm(h, p + "attn_sub_norm") if c.sub_norms else h
         return self.linear(h, p + "o", p + "o_bias" if c.output_bias else None)
+
+    def latents(self, i: int, layer: LayerConfig, latent: LatentConfig, x: Any, tables: list[Any]) -> Any:
+        """Attention to latent vectors (`LatentConfig`)."""
+        c, p = self.c, f"layers.{i}."
+        read = x
+        if latent.query_rank:
+            narrow = self.linear(x, p + "q_a", None)
+            read = self.emit(op.nn.rms_norm(narrow, self.params[p + "q_a_norm"], axes=-1, epsilon=latent.norm_eps))
+
+        def of_heads(x: Any, size: int, name: str) -> Any:
+            """Each head times its matrix."""
+            return self.emit(head_linear(self.emit(op.reshape(x, (self.n, c.num_heads, size))), self.params[p + name]))
+
+        q = of_heads(self.linear(read, p + "q_nope", None), latent.nope_dim, "k_b")
+        args = [q, self.linear(read, p + "q_rope", None), self.linear(x, p + "kv_a", None)]
+        norms, how = [self.params[p + "kv_a_norm"]], {"qk_norm": "latent", "epsilon": latent.norm_eps}
+        h = self.attended(i, layer, args, norms, tables, latent=latent.rank, **how)
+        values = self.emit(op.reshape(of_heads(h, latent.rank, "v_b"), (self.n, c.num_heads * latent.value_dim)))
+        return self.linear(values, p + "o", None)
+
+    def attended(
+        self, i: int, layer: LayerConfig, args: list[Any], norms: list[Any], tables: list[Any], *, latent: int = 0,
+        **how: Any,
+    ) -> Any:  # fmt: skip
+        """Attention over the pages of a layer.
+
+        Args:
+            args: queries, and what is appended.
+            norms: weights by which these are normalised.
+            latent: values are the first so many numbers of keys; 0: they are others.
+        """
+        c, p = self.c, f"layers.{i}."
+        args = list(args)
+        if layer.rope is not None:
+            args += [self.emit(relax.TupleGetItem(tables[layer.rope], j)) for j in (0, 1)]
+        args += norms
+        if c.attention_sinks:
+            args.append(self.params[p + "sinks"])
+        if c.alibi:
+            args.append(self.params[ALIBI])
+        if self.ahead:
+            args.append(self.inputs[LAST_SEEN])
+        args += [self.inputs[name] for name in ("positions", "token_seq", "items", "merges", "block_table")]
+        pages = p if layer.reads is None else f"layers.{layer.reads}."
+        args += [self.states[f"{pages}{kind}_pages"] for kind in page_kinds(c)]
+        head_dim, num_heads = c.head_dim_of(layer), c.num_heads_of(layer)
+        temperature, length, offset = (c.attention_temperature if layer.tempered else None) or (0.0, 1, 0)
+        call = hearth_op(
+            "paged_attention", args, f32_tensor(self.n, num_heads * (latent or head_dim)), num_heads=num_heads,
+            num_kv_heads=c.num_kv_heads_of(layer), head_dim=head_dim, appends=layer.reads is None,
+            value_norm=c.value_norm, latent=latent, scale=c.attention_scale,
+            softcap=c.attention_softcap or 0.0, window=layer.sliding_window or 0, rope=layer.rope is not None,
+            sinks=c.attention_sinks, slopes=bool(c.alibi), temperature=temperature, temperature_length=length,
+            temperature_offset=offset, chunked=layer.chunked, ahead=self.ahead, **how,
+        )  # fmt: skip
+        return self.emit(call)
 
 
 class _LayerParts:

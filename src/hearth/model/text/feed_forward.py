@@ -57,7 +57,7 @@ def mixture(g: Writer, p: str, experts: ExpertsConfig, x: Any, bare: Any) -> Any
         route(
             logits, g.params.get(p + "choice_bias"), g.params.get(p + "expert_scale"), used=used, scores=experts.scores,
             normalise=experts.normalise, scale=experts.scale, groups=experts.groups,
-            used_groups=experts.used_groups,
+            used_groups=experts.used_groups, best_of_group=experts.best_of_group,
         )
     )  # fmt: skip
     ids, weights = (g.emit(relax.TupleGetItem(chosen, j)) for j in (0, 1))

@@ -42,6 +42,11 @@ def padded_head(head_dim: int) -> int:
     return -(-head_dim // 16) * 16
 
 
+def page_kinds(config: DecoderConfig) -> str:
+    """What layers keep of a token: keys "k" and values "v"; where values are a part of the keys, these alone."""
+    return "k" if config.latent else "kv"
+
+
 def attending(config: DecoderConfig) -> list[int]:
     """The layers that have keys and values of their own, that which predicts further tokens among them."""
     return [i for i, layer in enumerate(config.blocks) if layer.attends and layer.reads is None]
@@ -62,5 +67,6 @@ def kv_page_bytes(config: DecoderConfig, kv_dtype: str) -> dict[str, int]:
     sizes: dict[str, int] = {}
     for i in attending(config):
         hp, heads = padded_head(config.head_dim_of(config.blocks[i])), config.num_kv_heads_of(config.blocks[i])
-        sizes |= {f"layers.{i}.{kind}_pages": heads * block_bytes(kind, kv_dtype, hp) for kind in "kv"}
+        kinds = page_kinds(config)
+        sizes |= {f"layers.{i}.{kind}_pages": heads * block_bytes(kind, kv_dtype, hp) for kind in kinds}
     return sizes

@@ -227,9 +227,13 @@ def _stored_order(family: Family, kind: str, config: DecoderConfig) -> Callable[
     rotary_dims = {rope.rotary_dim for rope in config.ropes}
 
     def order(parameter: str) -> NDArray[np.int64] | None:
-        if kind not in family.interleaved or not rotary_dims or parameter.rpartition(".")[2] not in ROTATED:
+        name = parameter.rpartition(".")[2]
+        if kind not in family.interleaved or not rotary_dims or name not in ROTATED:
             return None  # without rotation any order of q is right in which k is, too
         (rotary_dim,) = rotary_dims
+        if latent := config.latent:
+            turned = uninterleave(shapes[parameter][0] - (latent.rank if name == "kv_a" else 0), rotary_dim, rotary_dim)
+            return np.concatenate([np.arange(latent.rank), latent.rank + turned]) if name == "kv_a" else turned
         # Norms that have weights for each head have the heads' dimensions in columns.
         matrix = parameter.endswith("_norm") and len(shapes[parameter]) == 2
         return uninterleave(config.head_dim if matrix else shapes[parameter][0], config.head_dim, rotary_dim)

@@ -123,7 +123,7 @@ ALWAYS_IGNORED = ("*.rotary_emb.inv_freq",)
 # Rope factors, which `metadata.py` reads with the configuration.
 READ_WITH_CONFIG = frozenset({"rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight"})
 # Parameters whose rows rotate, or weigh what does.
-ROTATED = frozenset({"q", "k", "q_bias", "k_bias", "q_norm", "k_norm"})
+ROTATED = frozenset({"q", "k", "q_bias", "k_bias", "q_norm", "k_norm", "q_rope", "kv_a"})
 
 
 def uninterleave(rows: int, head_dim: int, rotary_dim: int) -> NDArray[np.int64]:

@@ -35,6 +35,14 @@ of the same name with `_bias`, and may have neither.
     layers.N.xielu_p  _n  _beta  _eps       [1] each                                       (activation xielu)
     layers.N.mlp_post_norm                  [hidden]                                       (post, pre_post)
 
+Layers that attend to latent vectors (latent) have in place of q, k, v and o, x being query_rank or hidden:
+
+    layers.N.q_a  .q_a_norm                 [query_rank, hidden], [query_rank]             (query_rank)
+    layers.N.q_nope  .q_rope                [heads*nope_dim, x], [heads*rope_dim, x]
+    layers.N.kv_a  .kv_a_norm               [rank + rope_dim, hidden], [rank]
+    layers.N.k_b  .v_b                      [heads, rank, nope_dim], [heads, value_dim, rank]
+    layers.N.o                              [hidden, heads*value_dim]
+
 Layers that mix their tokens otherwise have the parameters of that (`mixers/`) in place of q, k, v and o, or beside
 them, and so in place of gate, up and down; those that do not mix or have no MLP, nothing of it. Of a layer that is a
 mixture of experts, in place of gate, up and down:
@@ -69,7 +77,7 @@ from __future__ import annotations
 from math import prod
 
 from hearth.model.network import Role
-from hearth.model.text.config import DecoderConfig, ExpertsConfig, LayerConfig, PredictorConfig
+from hearth.model.text.config import DecoderConfig, ExpertsConfig, LatentConfig, LayerConfig, PredictorConfig
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -82,12 +90,13 @@ _RWKV = frozenset({*(f"rwkv_{part}" for part in ("r", "k", "v", "g", "out")), *(
 _LATENT = frozenset({"latent_down", "latent_up"})
 _GIVEN = frozenset({"layer_project", "given_gate", "given_out"})
 PREDICTOR_PROJ = ("embed_proj", "hidden_proj")
-_ATTENTION = frozenset({"q", "k", "v", "o", "attn_gate"})
+_ATTENTION = frozenset({"q", "k", "v", "o", "attn_gate", "q_a", "q_nope", "q_rope", "kv_a"})
 _ALTUP = frozenset(f"altup_{way}_{i}" for way in ("in", "out") for i in range(MOST_STREAMS - 1))
 _LAUREL = frozenset({"laurel_left", "laurel_right"})
 _BODY = _ATTENTION | _ALTUP | _LAUREL | _MIXERS | _RWKV | _LATENT | _GIVEN | set(PREDICTOR_PROJ)
 _BODY |= {*_MLP, *(f"{part}_shared" for part in _MLP)}
 _EXPERTS = frozenset(f"{part}_exps" for part in _MLP)
+_OF_HEADS = frozenset({"k_b", "v_b"})
 _SMALL = frozenset({"router", "shared_gate", "head_gate", "delta_a", "delta_b", "ssm_x", "ssm_dt"})
 _SMALL |= {"altup_router", "altup_predict", "altup_correct"}
 _SMALL |= {f"rwkv_{part}_{way}" for part in ("x", "w", "a", "v", "g") for way in ("down", "up")}
@@ -162,6 +171,8 @@ def _norm(config: DecoderConfig, name: str, there: bool = True) -> Shapes:
 
 
 def _attention(config: DecoderConfig, layer: LayerConfig) -> Shapes:
+    if config.latent:
+        return _latent(config, config.latent)
     hidden, head = config.hidden_size, config.head_dim_of(layer)
     heads, kv_heads = config.num_heads_of(layer), config.num_kv_heads_of(layer)
     q_size, kv_size = heads * head, kv_heads * head
@@ -209,6 +220,17 @@ def _laurel(config: DecoderConfig) -> Shapes:
     return {"laurel_left": (rank, hidden), "laurel_right": (hidden, rank), "laurel_norm": (hidden,)} if rank else {}
 
 
+def _latent(config: DecoderConfig, latent: LatentConfig) -> Shapes:
+    hidden, heads, read = config.hidden_size, config.num_heads, latent.query_rank or config.hidden_size
+    shapes: Shapes = {}
+    if latent.query_rank:
+        shapes |= {"q_a": (read, hidden), "q_a_norm": (read,)}
+    shapes |= {"q_nope": (heads * latent.nope_dim, read), "q_rope": (heads * latent.rope_dim, read)}
+    shapes |= {"kv_a": (latent.row, hidden), "kv_a_norm": (latent.rank,)}
+    shapes |= {"k_b": (heads, latent.rank, latent.nope_dim), "v_b": (heads, latent.value_dim, latent.rank)}
+    return shapes | {"o": (hidden, heads * latent.value_dim)}
+
+
 def _mlp(config: DecoderConfig, layer: LayerConfig) -> Shapes:
     hidden, inner = config.hidden_size, layer.intermediate_size or config.intermediate_size
     into = ("gate", "up") if config.mlp == "gated" else ("up",)
@@ -252,13 +274,9 @@ def active_parameters(config: DecoderConfig) -> int | None:
     """How many numbers a token meets where these are not all: of experts, those that are chosen for it; else None."""
     if config.experts is None:
         return None
-    shapes = parameter_shapes(config).values()
-    return sum(prod((config.experts.used, *shape[1:]) if is_stack(shape) else shape) for shape in shapes)
-
-
-def is_stack(shape: tuple[int, ...]) -> bool:
-    """Whether a parameter is a matrix for each expert."""
-    return len(shape) == 3
+    used, shapes = config.experts.used, parameter_shapes(config)
+    of_experts = {name for name in shapes if parameter_role(name) == "experts" and name.endswith("_exps")}
+    return sum(prod((used, *shape[1:]) if name in of_experts else shape) for name, shape in shapes.items())
 
 
 ALIBI = "alibi"
@@ -274,6 +292,6 @@ def parameter_role(name: str) -> Role:
     """What a parameter is to the choice of number formats."""
     last = name.rpartition(".")[2]
     names: tuple[tuple[frozenset[str], Role], ...] = (
-        (_HEAD, "head"), (_BODY, "body"), (_EXPERTS, "experts"), (_SMALL, "small"),
+        (_HEAD, "head"), (_BODY, "body"), (_EXPERTS | _OF_HEADS, "experts"), (_SMALL, "small"),
     )  # fmt: skip
     return next((role for known, role in names if last in known), "exact")

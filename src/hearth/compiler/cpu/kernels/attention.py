@@ -22,6 +22,7 @@ from hearth.compiler.cpu.kernels import vmath
 from hearth.compiler.cpu.kernels.attention_fold import (
     LANES,
     MINUS_INFINITY,
+    MOST_ROWS,
     UNSEEN,
     AttentionSpec,
     State,
@@ -30,10 +31,12 @@ from hearth.compiler.cpu.kernels.attention_fold import (
     partial,
     write,
 )
+from hearth.compiler.cpu.kernels.attention_latent import KeyPages, Places, latent_values
 from hearth.compiler.cpu.kernels.builder import Expr, Kernel, Memory, broadcast, cast, const, f32, fma, i64
 from hearth.compiler.cpu.kernels.halves import float_loader
 from hearth.compiler.cpu.targets import Isa
 from hearth.model.text.kv_cache import ITEM_BYTES, block_bytes, key_group
+from hearth.quant.formats import round_up
 
 ITEM_FIELDS = 8
 """first token, count, sequence, first split, end of splits, slot (-1: fold here), 0, 0"""
@@ -45,7 +48,8 @@ MOST_PAGES = 4
 
 
 def attention(isa: Isa, spec: AttentionSpec, page_tokens: int) -> Kernel:
-    """Buffers: Q f32 [kv][token][group][hp] (scaled); K, V pages; items i32 [.][8]; positions i32; with `ahead`
+    """Buffers: Q f32 [kv][token][group][hp] (scaled); K, V pages (with `latent` no V pages, and one head in those of K,
+    which all groups of queries share); items i32 [.][8]; positions i32; with `ahead`
     last_seen i32 (the last position that each token sees, which never falls within a sequence); block_table i32; with
     `sinks` sinks f32 [head], with `slopes` slopes f32 [head]; P f32 [slot][kv][group][partial_width]; O f32
     [token][ld]. Scalars: kv_heads, head_dim, tokens, stride, ld.
@@ -54,7 +58,8 @@ def attention(isa: Isa, spec: AttentionSpec, page_tokens: int) -> Kernel:
     assert spec.split_tokens % page_tokens == 0
     k = Kernel(spec.name)
     q = k.buffer("Q", "float32")
-    kpages, vpages = k.buffer("k_pages", spec.kv_dtype), k.buffer("v_pages", spec.kv_dtype)
+    kpages = k.buffer("k_pages", spec.kv_dtype)
+    vpages = kpages if spec.latent else k.buffer("v_pages", spec.kv_dtype)
     items, positions = k.buffer("items", "int32"), k.buffer("positions", "int32")
     last_seen = k.buffer("last_seen", "int32") if spec.ahead else positions
     block_table = k.buffer("block_table", "int32")
@@ -62,21 +67,23 @@ def attention(isa: Isa, spec: AttentionSpec, page_tokens: int) -> Kernel:
     slopes = k.buffer("slopes", "float32") if spec.slopes else None
     partials, out = k.buffer("P", "float32"), k.buffer("O", "float32")
     kv_heads, head_dim, tokens, stride, ld = (k.scalar(n) for n in ("kv_heads", "head_dim", "tokens", "stride", "ld"))
-    hp, group, width = spec.hp, spec.group, spec.split_tokens
+    hp, columns, group, width = spec.hp, spec.columns, spec.group, spec.split_tokens
     split_pages = width // page_tokens
     quantised = spec.kv_dtype == "int8"
     block = {kind: block_bytes(kind, spec.kv_dtype, hp) // ITEM_BYTES[spec.kv_dtype] for kind in "kv"}
     key_scales, value_scales = (
         (float_loader(isa, k, k.view(pages, "float16")) for pages in (kpages, vpages)) if quantised else (None, None)
     )
+    value_scales = None if spec.latent else value_scales
     load_keys, load_values = float_loader(isa, k, kpages), float_loader(isa, k, vpages)
     numbers = hp * page_tokens  # of a block, before its scales
     dims = key_group(hp) if quantised else hp  # that share a scale
     memory = k.scratch("float32")
     at = spec.rows * width
-    part = State(at, at + spec.rows * hp, at + spec.rows * (hp + 1))
-    at += spec.rows * (hp + 2)
-    state = State(at, at + spec.rows * hp, at + spec.rows * (hp + 1))
+    part = State(at, at + spec.rows * columns, at + spec.rows * (columns + 1))
+    at += spec.rows * (columns + 2)
+    state = State(at, at + spec.rows * columns, at + spec.rows * (columns + 1))
+    in_lanes = round_up(at + spec.rows * (columns + 2), LANES)
 
     def unseen(position: Expr) -> Expr:
         """The last position before the window of a position."""
@@ -105,7 +112,7 @@ def attention(isa: Isa, spec: AttentionSpec, page_tokens: int) -> Kernel:
 
         def page_address(kind: str, page: Expr, table: Expr = table, kv: Expr = kv) -> Expr:
             number = cast("int64", block_table.load(table + page))
-            return k.let((number * kv_heads + kv) * block[kind], "address")
+            return k.let((number if spec.latent else number * kv_heads + kv) * block[kind], "address")
 
         def scales(load: Callable[[Expr, int], Expr], address: Expr, group: Expr = 0) -> Expr:
             """Of the tokens of a page, f32."""
@@ -118,7 +125,7 @@ def attention(isa: Isa, spec: AttentionSpec, page_tokens: int) -> Kernel:
         if spec.window:  # what folds splits itself passes over those before the window: they would change nothing
             seen = tirx.Select(folds, tirx.floordiv(page_begin, i64(split_pages)), i64(0))
             begin = k.let(tirx.max(begin, seen), "begin")
-        clear(k, memory, state, rows, hp)
+        clear(k, memory, state, rows, columns)
         with k.loop(begin, end) as split:
             start = k.let(tirx.max(split * split_pages, page_begin), "start")
             stop = k.let(tirx.min((split + 1) * split_pages, page_end), "stop")
@@ -221,6 +228,31 @@ def attention(isa: Isa, spec: AttentionSpec, page_tokens: int) -> Kernel:
                 k.store(memory, part.peak + r, highest)
                 k.store(memory, part.total + r, vmath.reduce_sum(k, total.get(), LANES))
 
+            def full_pages(pages: Expr = pages, start: Expr = start, filled: Expr = filled) -> Expr:
+                """Slots after the last position may hold anything, NaN too: they are not read."""
+                full = tirx.min(pages, tirx.floordiv(filled, i64(page_tokens)) - start)
+                return k.let(tirx.max(full, i64(0)), "full")
+
+            def latents(r0: Expr, n: int, pages: Expr = pages, start: Expr = start, filled: Expr = filled) -> None:
+                full = full_pages()
+
+                def scales_of(address: Expr, group: Expr) -> Expr:
+                    assert key_scales is not None
+                    return scales(key_scales, address, group)
+
+                latent_values(
+                    k,
+                    memory,
+                    KeyPages(lambda p: page_address("k", start + p), load_keys, scales_of if quantised else None, dims),
+                    Places(lambda r, p: r * width + p * page_tokens, lambda r: part.out + r * columns, i64(in_lanes)),
+                    rows=(r0, n),
+                    columns=columns,
+                    wide=min(_power_of_two(isa.float_tile[1] // n), LANES),
+                    full=full,
+                    pages=pages,
+                    left=filled - (start + full) * page_tokens,
+                )
+
             def values(r0: Expr, n: int, pages: Expr = pages, start: Expr = start, filled: Expr = filled) -> None:
                 def add(sums: list[list[Any]], wide: range, p: Expr, address: Expr, t: Expr) -> None:
                     parts = [k.let(load_values(address + t * hp + c * LANES, LANES), "value") for c in wide]
@@ -234,9 +266,7 @@ def attention(isa: Isa, spec: AttentionSpec, page_tokens: int) -> Kernel:
                 for v in range(0, hp // LANES, several):
                     wide = range(v, min(v + several, hp // LANES))
                     sums = [[k.register("float32", LANES, f32(0.0, LANES)) for _ in wide] for _ in range(n)]
-                    # Slots after the last position may hold anything, NaN too: they are not read.
-                    full = tirx.min(pages, tirx.floordiv(filled, i64(page_tokens)) - start)
-                    full = k.let(tirx.max(full, i64(0)), "full")
+                    full = full_pages()
                     with k.loop(0, full) as p:
                         address = page_address("v", start + p)
                         ahead = page_ahead("v", p + PAGES_AHEAD) if v == 0 else None
@@ -251,10 +281,11 @@ def attention(isa: Isa, spec: AttentionSpec, page_tokens: int) -> Kernel:
                             add(sums, wide, p, address, t)
                     for i in range(n):
                         for c, total in zip(wide, sums[i], strict=True):
-                            k.store(memory, part.out + (r0 + i) * hp + c * LANES, total.get())
+                            k.store(memory, part.out + (r0 + i) * columns + c * LANES, total.get())
 
             _by_rows(k, rows, group, isa.float_tile[0], scores)
-            with k.loop(0, tirx.min(pages, i64(PAGES_AHEAD))) as p:
+            # Values that are a part of the keys have just been read.
+            with k.loop(0, i64(0) if spec.latent else tirx.min(pages, i64(PAGES_AHEAD))) as p:
                 address = page_address("v", start + p)
                 with k.loop(0, -(-block["v"] // line)) as at:
                     k.prefetch(vpages, address + at * line, level=2)
@@ -263,23 +294,23 @@ def attention(isa: Isa, spec: AttentionSpec, page_tokens: int) -> Kernel:
                 if slopes is not None:
                     slope(r, slopes)
                 weigh(r)
-            _by_rows(k, rows, group, isa.float_tile[0], values)
+            _by_rows(k, rows, group, min(isa.float_tile[0], MOST_ROWS), latents if spec.latent else values)
 
             with k.loop(0, rows) as r:
                 peak, total = memory.load(part.peak + r), memory.load(part.total + r)
 
                 def output(v: int, r: Expr = r) -> Expr:
-                    return memory.load(part.out + r * hp + v, LANES)
+                    return memory.load(part.out + r * columns + v, LANES)
 
                 with k.when(folds):
-                    fold(k, memory, state, r, hp, peak, total, output)
+                    fold(k, memory, state, r, columns, peak, total, output)
                 with k.when(slot >= 0):
                     token = slot + (split - begin) * count + tirx.floordiv(r, i64(group))
                     to = partial(k, token, kv_heads, kv, r, spec)
-                    for v in range(0, hp, LANES):
+                    for v in range(0, columns, LANES):
                         k.store(partials, to + v, output(v))
-                    k.store(partials, to + hp, peak)
-                    k.store(partials, to + hp + 1, total)
+                    k.store(partials, to + columns, peak)
+                    k.store(partials, to + columns + 1, total)
 
         with k.when(folds):
             write(k, memory, state, sinks, out, rows, first, kv, spec, head_dim, ld)

@@ -9,6 +9,7 @@ from tvm import tirx
 
 from hearth.compiler.cpu.kernels import vmath
 from hearth.compiler.cpu.kernels.builder import Expr, Kernel, Memory, broadcast, cast, f32, fma, i64, in_name
+from hearth.quant.formats import round_up
 
 LANES = 16
 MERGE_FIELDS = 4
@@ -16,6 +17,10 @@ MERGE_FIELDS = 4
 MINUS_INFINITY = -3.0e38
 UNSEEN = -1.0e38
 """Maxima below this belong to rows that saw nothing."""
+
+
+MOST_ROWS = 16
+"""Of rows that are taken at once."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,7 @@ class AttentionSpec:
     sinks: bool = False  # a logit for each head joins the softmax's denominator alone
     slopes: bool = False  # scores fall with the distance, by a slope of each head (ALiBi)
     chunked: bool = False  # windows do not slide: a row sees its own multiple of the window
+    latent: int = 0  # values are the first so many numbers of the keys, of which there is one head
 
     @property
     def name(self) -> str:
@@ -46,25 +52,34 @@ class AttentionSpec:
             parts.append("sinks")
         if self.slopes:
             parts.append("slopes")
+        if self.latent:
+            parts.append(f"latent{self.latent}")
         return "_".join(parts)
 
     @property
     def merge_name(self) -> str:
-        parts = ["attention_merge", f"g{self.group}", f"h{self.hp}", f"t{self.tile_tokens}"]
+        parts = ["attention_merge", f"g{self.group}", f"h{self.columns}", f"t{self.tile_tokens}"]
         return "_".join([*parts, *(["sinks"] if self.sinks else [])])
 
     @property
     def rows(self) -> int:
         return self.tile_tokens * self.group
 
+    @property
+    def columns(self) -> int:
+        """Of an output: a value, padded."""
+        return round_up(self.latent, LANES) if self.latent else self.hp
+
     def scratch_bytes(self) -> int:
-        """Weights of a split, and outputs, maxima and sums of the split and of all splits so far."""
-        return 4 * self.rows * (self.split_tokens + 2 * (self.hp + 2)) + 256
+        """Weights of a split, outputs, maxima and sums of the split and of all splits so far; of latent vectors what is
+        summed up in lanes."""
+        numbers = self.rows * (self.split_tokens + 2 * (self.columns + 2))
+        return 4 * (numbers + (MOST_ROWS * LANES * LANES + LANES if self.latent else 0)) + 256
 
 
-def partial_width(hp: int) -> int:
-    """Floats of one row's partial result: output [hp], maximum, sum, padding."""
-    return hp + LANES
+def partial_width(columns: int) -> int:
+    """Floats of one row's partial result: output [columns], maximum, sum, padding."""
+    return columns + LANES
 
 
 @dataclass(frozen=True)
@@ -86,7 +101,7 @@ def attention_merge(spec: AttentionSpec) -> Kernel:
     sinks = k.buffer("sinks", "float32") if spec.sinks else None
     out = k.buffer("O", "float32")
     kv_heads, head_dim, ld = (k.scalar(n) for n in ("kv_heads", "head_dim", "ld"))
-    hp, group = spec.hp, spec.group
+    hp, group = spec.columns, spec.group
     memory = k.scratch("float32")
     state = State(0, spec.rows * hp, spec.rows * (hp + 1))
     with k.loop(k.begin, k.end) as unit:
@@ -112,7 +127,7 @@ def attention_merge(spec: AttentionSpec) -> Kernel:
 def partial(k: Kernel, token: Expr, kv_heads: Expr, kv: Expr, r: Expr, spec: AttentionSpec) -> Expr:
     """Where the partial result of row r, in slot `token`, begins."""
     row = (token * kv_heads + kv) * spec.group + tirx.floormod(r, i64(spec.group))
-    return k.let(row * partial_width(spec.hp), "partial")
+    return k.let(row * partial_width(spec.columns), "partial")
 
 
 def clear(k: Kernel, memory: Memory, state: State, rows: Expr, hp: int) -> None:
@@ -145,7 +160,7 @@ def write(
     spec: AttentionSpec, head_dim: Expr, ld: Expr,
 ) -> None:  # fmt: skip
     """Outputs over sums, as the rows of O."""
-    group, hp = i64(spec.group), spec.hp
+    group, hp = i64(spec.group), spec.columns
     with k.loop(0, rows) as r:
         head = k.let(kv * group + tirx.floormod(r, group), "head")
         total = memory.load(state.total + r)

@@ -28,6 +28,7 @@ class RouteSpec:
     scale: float
     groups: int
     used_groups: int
+    best_of_group: int
     expert_scale: bool = False
 
     @property
@@ -35,6 +36,7 @@ class RouteSpec:
         parts = ["route", self.scores]
         parts += ["biased"] if self.choice_bias else []
         parts += [f"{self.used_groups}_of_{self.groups}"] if self.groups > 1 else []
+        parts += [f"best_{self.best_of_group}"] if self.groups > 1 and self.best_of_group != 2 else []
         parts += ["normalised"] if self.normalise else []
         parts += [in_name(self.scale)] if self.scale != 1.0 else []
         parts += ["each_scaled"] if self.expert_scale else []
@@ -136,7 +138,7 @@ def _drop_groups(k: Kernel, spec: RouteSpec, scratch: Memory, count: Expr) -> No
             value = k.opaque(scratch.load(count + group * size + i), "value")
             second.set(tirx.max(second.get(), tirx.min(first.get(), value)))
             first.set(tirx.max(first.get(), value))
-        k.store(scratch, sums + group, first.get() + second.get())
+        k.store(scratch, sums + group, first.get() + second.get() if spec.best_of_group == 2 else first.get())
     # The best are marked by being taken.
     with k.loop(0, spec.used_groups):
         _take_best(k, scratch, sums, sums + spec.groups)

@@ -6,7 +6,8 @@ Layouts (docs/architecture.md): `hp` is the head size rounded up to 16, padded w
     K page  f16 [page][kv_head][hp][page_tokens]                  tokens innermost: scores are vectors over tokens
     V page  f16 [page][kv_head][page_tokens][hp]
 
-or f32, or int8 with scales behind each block (`model/text/kv_cache.py`). Some dimensions of keys are far larger than
+or f32, or int8 with scales behind each block (`model/text/kv_cache.py`). Values that are a part of the keys, latent
+vectors, have no pages. Some dimensions of keys are far larger than
 others, which a shared scale would serve badly: with int8, queries and keys are turned by a Hadamard matrix over the
 dimensions of each scale, which spreads what is large over all of them and changes no product of the two (Ashkboos et
 al., QuaRot, 2024).
@@ -37,6 +38,7 @@ from hearth.compiler.cpu.kernels.norms import inverse_rms
 from hearth.compiler.paged_attention import Readying
 from hearth.compiler.rope_table import RopeTableSpec
 from hearth.model.text.kv_cache import SCALE_BYTES
+from hearth.quant.formats import round_up
 
 LANES = 16
 F16_MAX = 65504.0
@@ -90,19 +92,21 @@ def rope_append(spec: RopeSpec) -> Kernel:
     """Buffers: q, k, v f32 (each with its own row stride and first column; they may be one buffer); [cos, sin f32
     [t][half]]; [q_norm, k_norm f32, with `head_layer` [head][hp]]; positions i32 [t]; token_seq i32 [t];
     block_table i32 [seq][stride]; Q out f32; K pages, V pages of `kv_dtype`. Scratch: f32 [hp]. Where nothing is
-    appended only q, [cos, sin], [q_norm], positions, Q out.
+    appended only q, [cos, sin], [q_norm], positions, Q out. With latent vectors q is [head][latent, padded], t behind
+    it what of queries turns, k the latent vectors and behind each what turns; there are no v, q_norm and V pages.
     Scalars: ldq, ldk, ldv, off_q, off_k, off_v, heads_per_kv, kv_heads, head_dim, hp, half, tokens, stride,
-    page_tokens; where nothing is appended without ldk, ldv, off_k, off_v.
+    page_tokens; without those of what is not there, with latent vectors ldt and off_t behind those of q.
     Unit: one (token, KV head)."""
     k, how = Kernel(spec.name), spec.how
-    given = "qkv" if spec.appends else "q"
+    given = how.operands if spec.appends else "q"
     inputs = [k.buffer(x, "float32") for x in given]
     cos, sin = (k.buffer(x, "float32") for x in ("cos", "sin")) if how.rotate else (None, None)
-    norms = [k.buffer(f"{x}_norm", "float32") for x in given[:2]] if how.norm else [None, None]
+    turned = inputs[1] if how.latent else None
+    norms = {x: k.buffer(f"{x}_norm", "float32") for x in given if x in how.normed}
     positions = k.buffer("positions", "int32")
     tables = [k.buffer(x, "int32") for x in ("token_seq", "block_table")] if spec.appends else []
     qout = k.buffer("q_out", "float32")
-    pages = [k.buffer(x, spec.kv_dtype) for x in ("k_pages", "v_pages")] if spec.appends else []
+    pages = [k.buffer(f"{x}_pages", spec.kv_dtype) for x in given if x in "kv"]
     names = [f"{kind}{x}" for kind in ("ld", "off_") for x in given]
     names += ["group", "kv_heads", "head_dim", "hp", "half", "tokens", "stride", "page_tokens"]
     s = {name: k.scalar(name) for name in names}
@@ -115,14 +119,14 @@ def rope_append(spec: RopeSpec) -> Kernel:
         position = k.let(cast("int64", positions.load(token)), "position")
 
         # The product of two turned vectors is `key_group` times that of the vectors.
-        q_scale: Expr = f32(how.q_scale / max(1, spec.key_group))
+        q_scale: Expr = f32(how.q_scale / max(1, spec.key_group if how.turned else 1))
         if how.temperature:
             rate, length, offset = how.temperature
             far = cast("float32", tirx.floordiv(position + offset, i64(length)) + 1)
             q_scale = k.let(q_scale * (f32(1.0) + f32(rate) * vmath.log(k, k.let(far, "far"), 1)), "q_scale")
         with k.loop(0, s["group"]) as g:
             to = k.let(((kv * s["tokens"] + token) * s["group"] + g) * s["hp"], "to")
-            ready.head("q", inputs[0], token, kv * s["group"] + g, norms[0], q_scale, qout, to)
+            ready.head("q", inputs[0], token, kv * s["group"] + g, norms.get("q"), q_scale, qout, to, turned)
         if not spec.appends:
             return k
 
@@ -130,11 +134,16 @@ def rope_append(spec: RopeSpec) -> Kernel:
         line = cast("int64", token_seq.load(token)) * s["stride"] + tirx.floordiv(position, s["page_tokens"])
         page = k.let(cast("int64", block_table.load(line)), "page")
         slot = k.let(tirx.floormod(position, s["page_tokens"]), "slot")
+        if how.latent:  # of one head of keys, which all groups of queries share
+            with k.when(tirx.EQ(kv, i64(0))):
+                ready.head("k", inputs[2], token, kv, norms.get("k"), None, row, i64(0))
+                _append_key(k, spec, row, pages[0], page, slot, s)
+            return k
         block = k.let(page * s["kv_heads"] + kv, "block")
-        ready.head("k", inputs[1], token, kv, norms[1], None, row, i64(0))
+        ready.head("k", inputs[1], token, kv, norms.get("k"), None, row, i64(0))
         _append_key(k, spec, row, pages[0], block, slot, s)
-        _append_value(k, spec, inputs[2], k.let(token * s["ldv"] + s["off_v"] + kv * s["head_dim"], "v_from"), row,
-                      pages[1], block, slot, s)  # fmt: skip
+        v_from = k.let(token * s["ldv"] + s["off_v"] + kv * s["head_dim"], "v_from")
+        _append_value(k, spec, inputs[2], v_from, row, pages[1], block, slot, s)
     return k
 
 
@@ -148,13 +157,13 @@ class _Ready:
 
     def head(
         self, kind: str, x: Memory, token: Expr, index: Expr, norm: Memory | None, scale: Expr | None, out: Memory,
-        out_at: Expr,
+        out_at: Expr, turned: Memory | None = None,
     ) -> None:  # fmt: skip
-        """One head of x ("q", "k") into out[out_at + d] for d < hp."""
+        """One head of x ("q", "k") into out[out_at + d] for d < hp. `turned`: what turns is there, not in x."""
         k, s, spec, how = self.k, self.s, self.spec, self.spec.how
         head_dim, hp, half = s["head_dim"], s["hp"], s["half"]
         first = token * s[f"ld{kind}"] + s[f"off_{kind}"]
-        start = k.let(first + index * head_dim, "head")
+        start = k.let(first + index * (head_dim if turned is None else round_up(how.latent, LANES)), "head")
         mean: Expr | None = None
         factor: Expr | None = None
         weights: Expr = i64(0)  # where those of the head begin
@@ -167,9 +176,13 @@ class _Ready:
         elif how.norm == "head_layer":
             mean, factor = layer_statistics(k, x, start, head_dim, how.eps)
             weights = k.let(index * hp, "weights")
+        elif how.norm == "latent" and norm is not None:
+            factor = inverse_rms(k, x, start, i64(how.latent), how.eps)
+
+        source, begin = x, start
 
         def value(d: Expr, lanes: int) -> Expr:
-            v = x.load(start + d, lanes)
+            v = source.load(begin + d, lanes)
             if mean is not None:
                 v = v - broadcast(mean, lanes)
             if norm is not None and factor is not None:
@@ -181,19 +194,29 @@ class _Ready:
         def put(d: Expr, v: Expr, lanes: int) -> None:
             k.store(out, out_at + d, k.let(v if scale is None or later else v * broadcast(scale, lanes), "x"))
 
-        rest: Expr = i64(0)
+        def plain(begin: Expr, end: Expr) -> None:
+            _over(k, begin, end, lambda d, lanes: put(d, value(d, lanes), lanes))
+
+        first_turned, rest = i64(how.latent), i64(0)
+        if how.latent:
+            plain(i64(0), first_turned)
+            factor, rest = None, first_turned  # what turns has no norm
+        if turned is not None:
+            own = token * s["ldt"] + s["off_t"] + index * (head_dim - how.latent)
+            source, begin = turned, k.let(own - how.latent, "turned")
         if self.cos is not None and self.sin is not None:
             at, cos, sin = token * half, self.cos, self.sin
 
             def rotate(i: Expr, lanes: int) -> None:
                 c, n = k.let(cos.load(at + i, lanes), "c"), k.let(sin.load(at + i, lanes), "s")
+                i = first_turned + i
                 a, b = k.let(value(i, lanes), "a"), k.let(value(i + half, lanes), "b")
                 put(i, a * c - b * n, lanes)
                 put(i + half, b * c + a * n, lanes)
 
             _over(k, i64(0), half, rotate)
-            rest = half * 2
-        _over(k, rest, head_dim, lambda d, lanes: put(d, value(d, lanes), lanes))
+            rest = first_turned + half * 2
+        plain(rest, head_dim)
         if later and norm is not None:
             after = inverse_rms(k, out, out_at, head_dim, how.eps)
             after = after if scale is None else k.let(after * scale, "factor")
@@ -205,7 +228,7 @@ class _Ready:
             _over(k, i64(0), head_dim, normed)
         with k.loop(head_dim, hp) as d:
             k.store(out, out_at + d, f32(0.0))
-        if spec.key_group:
+        if spec.key_group and how.turned:
             with k.loop(0, tirx.floordiv(hp, i64(spec.key_group))) as g:
                 _hadamard(k, out, k.let(out_at + g * spec.key_group, "at"), spec.key_group)
 

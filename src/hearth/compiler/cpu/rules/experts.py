@@ -24,7 +24,7 @@ def _route(graph: Graph, value: Any, s: Selection) -> Any:
     scale = float(about["scale"])
     spec = RouteSpec(
         str(about["scores"]), bool(about["choice_bias"]), bool(about["normalise"]), scale, int(about["groups"]),
-        int(about["used_groups"]), bool(about["expert_scale"]),
+        int(about["used_groups"]), int(about["best_of_group"]), bool(about["expert_scale"]),
     )  # fmt: skip
     experts, used = width(args[0]), int(ids.shape[1])
     kernel = s.use(spec.name, lambda isa: route(spec), spec.scratch_bytes(experts))

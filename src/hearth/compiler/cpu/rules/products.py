@@ -9,6 +9,7 @@ from tvm import relax, tirx
 
 from hearth.compiler.cpu.kernels import rounded_weight
 from hearth.compiler.cpu.kernels.builder import Kernel
+from hearth.compiler.cpu.kernels.head_product import head_product, head_product_name
 from hearth.compiler.cpu.kernels.matmul import matmul
 from hearth.compiler.cpu.kernels.norms import argmax, prepare
 from hearth.compiler.cpu.kernels.pick_rows import pick_rows
@@ -116,6 +117,25 @@ def _product(graph: Graph, value: Any, s: Selection) -> Any:
     return relax.Tuple([logits, found])
 
 
+def _head_product(graph: Graph, value: Any, s: Selection) -> Any:
+    """A product of each head with a matrix of its own."""
+    *activations, w = arguments(value)
+    packed = s.parameters.packed[w.name]
+    int8 = len(activations) == 2
+    spec = MatmulSpec(packed.fmt, s.isas[0], activations="int8" if int8 else "float32")
+    kernel = s.use(head_product_name(spec), lambda isa: head_product(s.tuned(spec, isa)))
+    m, heads, _ = value.ty_args[0].shape
+    kp, units = int(activations[0].ty.shape[1]), round_up(packed.n, LANES) // LANES
+    ld = packed.stack * units * LANES
+    grain = s.tuned(spec, s.isas[0]).tuning.grain(packed.stack * units, packed.size_bytes // packed.stack // units)
+    work = Work.of(
+        role(w.name), m, 2 * packed.stack * packed.n * int(packed.k or 0), arithmetic="int8" if int8 else "float32"
+    )  # fmt: skip
+    scalars = [m, packed.blocks, kp, ld, units, packed.stack]
+    out = tensor(m, heads, units * LANES)
+    return call(kernel, [w, *activations], out, packed.stack * units, scalars, grain, work=work)
+
+
 def _row_product(value: Any, packed: Packed, buffers: list[Any], s: Selection) -> Any:
     """A product with a scale for each weight row and each row of activations."""
     epilogue, out = str(attribute(value, "epilogue", "store")), value.ty_args[0]
@@ -161,4 +181,9 @@ def _pick_rows(graph: Graph, value: Any, s: Selection) -> Any:
     return call(kernel, args, types, units, [*size, kp, *picked, *strides], work=Work.of("pick", pixels, 0))
 
 
-RULES: dict[str, Rule] = {"hearth.prepare": _prepare, "hearth.product": _product, "hearth.pick_rows": _pick_rows}
+RULES: dict[str, Rule] = {
+    "hearth.prepare": _prepare,
+    "hearth.product": _product,
+    "hearth.head_product": _head_product,
+    "hearth.pick_rows": _pick_rows,
+}

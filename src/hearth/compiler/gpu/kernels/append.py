@@ -37,6 +37,7 @@ from hearth.compiler.gpu.kernels.pages import F16_MAX, INT8_MAX, Pages
 from hearth.compiler.gpu.kernels.tokens import PLACE, PLACE_FIELDS, POSITION
 from hearth.compiler.paged_attention import Readying
 from hearth.model.text.kv_cache import PAGE_TOKENS, KvDtype
+from hearth.quant.formats import round_up
 
 LANES = 16
 HEADS = 4
@@ -87,7 +88,8 @@ def append(spec: AppendSpec) -> GpuKernel:
     """Buffers: X f32 [t][ldx] with all heads, or with the queries', or K and V f32, [t][ldx] and [t][ldv]; [table f32
     [t][ld_table]]; [norm weights f32 of the queries, of the keys]; [sinks f32 [heads]]; [slopes f32 [heads]];
     [places i32 [t][4]]; Q out f32; K and V pages. Without keys and values no pages, and no places but with a
-    temperature; without queries no sinks, slopes and Q out.
+    temperature; without queries no sinks, slopes and Q out. With latent vectors queries are X [t][head][latent, padded]
+    and V what of them turns, keys X the latent vectors and behind each what turns, and there are no V pages.
     Scalars: tokens; heads; kv_heads; head_dim; half (of rotated dimensions); ld_table; at_table: where cos, and
     behind it sin, begin in its rows; ldx, ldv; columns where the first query,
     key and value begin (those that are not there are 0). Unit: `HEADS` heads, all tokens' one after the other.
@@ -98,7 +100,7 @@ def append(spec: AppendSpec) -> GpuKernel:
 @dataclass(frozen=True)
 class _Kind:
     """Heads of a kind: whether an invocation's is one; where the product left them; whether they are normalised, and by
-    which weight."""
+    which weight; where what turns is (memory, stride of its rows, first column), if that is elsewhere."""
 
     here: Expr
     x: Memory
@@ -107,6 +109,7 @@ class _Kind:
     heads: Expr
     normed: bool
     norm: Memory | None
+    turned: tuple[Memory, Expr, Expr] | None = None
 
 
 class _Append:
@@ -114,17 +117,19 @@ class _Append:
         self.spec = spec
         k = self.k = GpuKernel(spec.name, threads=HEADS * LANES)
         x = k.buffer("X", "float32")
-        v_in = k.buffer("V", "float32") if spec.heads == "kv" else x
+        latent = spec.how.latent
+        v_in = k.buffer("V", "float32") if (spec.heads == "q" if latent else spec.heads == "kv") else x
         self.table = k.buffer("table", "float32") if spec.how.rotate else None
-        q_norm = k.buffer("q_norm", "float32") if spec.how.norm and spec.heads != "kv" else None
-        k_norm = k.buffer("k_norm", "float32") if spec.how.norm and spec.heads != "q" else None
+        q_norm = k.buffer("q_norm", "float32") if "q" in spec.how.normed and spec.heads != "kv" else None
+        k_norm = k.buffer("k_norm", "float32") if "k" in spec.how.normed and spec.heads != "q" else None
         self.sinks = k.buffer("sinks", "float32") if spec.sinks else None
         self.slopes = k.buffer("slopes", "float32") if spec.slopes else None
         self.places = k.buffer("places", "int32") if spec.heads != "q" or spec.temperature else None
         self.q_out = k.buffer("Q", "float32x4") if spec.heads != "kv" else None
         if spec.heads != "q":
             self.k_pages = k.buffer("k_pages", spec.keys.quad)
-            self.v_pages = k.buffer("v_pages", spec.values.quad)
+            if not latent:
+                self.v_pages = k.buffer("v_pages", spec.values.quad)
         names = ("tokens", "heads", "kv_heads", "head_dim", "half", "ld_table", "at_table", "ldx", "ldv")
         self.tokens, heads, kv_heads, self.head_dim, self.half, self.ld_table, self.at_table, ldx, ldv = (
             k.scalar(name) for name in names
@@ -141,7 +146,8 @@ class _Append:
         self.lane, self.lanes_at = k.let(mod(k.thread, LANES), "l"), k.let(h * LANES, "lanes_at")
         self.row, self.chunks_at = k.let(h * spec.hp, "row"), k.let(h * self.chunks, "chunks_at")
         queries = heads if spec.heads != "kv" else tirx.IntImm("int32", 0)
-        total = k.let(queries + kv_heads * 2 if spec.heads != "q" else queries, "total")
+        appended = kv_heads * (1 if latent else 2)
+        total = k.let(queries + appended if spec.heads != "q" else queries, "total")
         job = k.let(k.group * HEADS + h, "job")
         token, head = k.let(div(job, total), "token"), k.let(mod(job, total), "head")
         self.there = k.let(token < self.tokens, "there")
@@ -155,9 +161,12 @@ class _Append:
         self.index = k.let(index, "index")
         self.kinds = []
         if spec.heads != "kv":
-            self.kinds.append(_Kind(self.is_query, x, ldx, offsets[0], heads, bool(spec.how.norm), q_norm))
+            normed = "q" in spec.how.normed
+            turned = (v_in, ldv, offsets[2]) if latent else None
+            self.kinds.append(_Kind(self.is_query, x, ldx, offsets[0], heads, normed, q_norm, turned))
         if spec.heads != "q":
             self.kinds.append(_Kind(self.is_key, x, ldx, offsets[1], kv_heads, bool(spec.how.norm), k_norm))
+        if spec.heads != "q" and not latent:
             self.kinds.append(_Kind(self.is_value, v_in, ldv, offsets[2], kv_heads, spec.how.value_norm, None))
 
     def kernel(self) -> GpuKernel:
@@ -180,8 +189,7 @@ class _Append:
         k, spec = self.k, self.spec
         for kind in self.kinds:
             with k.when(kind.here), self.over(spec.hp) as d:
-                at = token * kind.ld + kind.offset + self.index * self.head_dim
-                value = k.let(kind.x.load(at + tirx.min(d, self.head_dim - 1)), "x")
+                value = k.let(self.number(kind, token, k.let(tirx.min(d, self.head_dim - 1), "d")), "x")
                 k.store(self.rows, self.row + d, tirx.Select(d < self.head_dim, value, f32(0.0)))
         normed, behind = any(kind.normed for kind in self.kinds), spec.how.norm == "rotated_head"
         if normed and not behind:
@@ -193,8 +201,19 @@ class _Append:
         if normed and behind:
             self.norm(token)
             k.barrier()
-        if spec.kv_dtype == "int8":
+        if spec.kv_dtype == "int8" and spec.how.turned:
             self.turn()
+
+    def number(self, kind: _Kind, token: Expr, d: Expr) -> Expr:
+        """Dimension d of the head, as the product left it."""
+        row = token * kind.ld + kind.offset
+        if kind.turned is None:
+            return kind.x.load(row + self.index * self.head_dim + d)
+        memory, ld, offset = kind.turned
+        latent = self.spec.how.latent
+        own = kind.x.load(row + self.index * round_up(latent, LANES) + tirx.min(d, latent - 1))
+        at = token * ld + offset + self.index * (self.head_dim - latent) + tirx.max(d - latent, 0)
+        return tirx.Select(d < latent, self.k.let(own, "own"), self.k.let(memory.load(at), "turned"))
 
     def norm(self, token: Expr) -> None:
         k, how = self.k, self.spec.how
@@ -203,7 +222,7 @@ class _Append:
             self.centre()
         for kind in normed:
             whole = how.norm == "full" and kind.norm is not None
-            size = kind.heads * self.head_dim if whole else self.head_dim
+            size = kind.heads * self.head_dim if whole else self.normed_dims
             memory, first = (kind.x, token * kind.ld + kind.offset) if whole else (self.rows, self.row)
             with k.when(kind.here):
                 self.share(memory, k.let(first, "first"), k.let(size, "size"), lambda x: x * x)
@@ -211,14 +230,19 @@ class _Append:
         total = self.shared()
         for kind in normed:
             whole = how.norm == "full" and kind.norm is not None
-            size = kind.heads * self.head_dim if whole else self.head_dim
+            size = kind.heads * self.head_dim if whole else self.normed_dims
             mean = total / cast("float32", size)
             factor = k.let(f32(1.0) / builtin("sqrt", "float32", mean + f32(how.eps)), "factor")
             columns = {"full": self.index * self.head_dim, "head_layer": self.index * self.spec.hp}
             column = k.let(columns.get(how.norm or "", i32(0)), "column")
-            with k.when(kind.here), self.over(self.head_dim) as d:
+            with k.when(kind.here), self.over(self.normed_dims) as d:
                 value = self.rows.load(self.row + d) * factor
                 k.store(self.rows, self.row + d, value if kind.norm is None else value * kind.norm.load(column + d))
+
+    @property
+    def normed_dims(self) -> Expr:
+        """Dimensions of a head that a norm is over."""
+        return i32(self.spec.how.latent) if self.spec.how.norm == "latent" else self.head_dim
 
     def centre(self) -> None:
         """Takes their mean off the head's numbers."""
@@ -249,9 +273,10 @@ class _Append:
         at = k.let(token * self.ld_table + self.at_table, "at")
         with k.when(tirx.Not(self.is_value)), self.over(self.half) as i:
             cos, sin = k.let(table.load(at + i), "cos"), k.let(table.load(at + self.half + i), "sin")
-            a, b = k.let(self.rows.load(self.row + i), "a"), k.let(self.rows.load(self.row + self.half + i), "b")
-            k.store(self.rows, self.row + i, a * cos - b * sin)
-            k.store(self.rows, self.row + self.half + i, b * cos + a * sin)
+            first = k.let(self.row + self.spec.how.latent + i, "first")
+            a, b = k.let(self.rows.load(first), "a"), k.let(self.rows.load(first + self.half), "b")
+            k.store(self.rows, first, a * cos - b * sin)
+            k.store(self.rows, first + self.half, b * cos + a * sin)
 
     def turn(self) -> None:
         """Queries and keys by the matrix of signs (-1)**popcount(i & j) within the dimensions of each scale, which
@@ -294,7 +319,8 @@ class _Append:
     def q_scale(self, token: Expr) -> Expr:
         """What a token's queries are multiplied by."""
         k, spec = self.k, self.spec
-        scale = f32(spec.how.q_scale / (spec.keys.group if spec.kv_dtype == "int8" else 1))
+        turned = spec.kv_dtype == "int8" and spec.how.turned
+        scale = f32(spec.how.q_scale / (spec.keys.group if turned else 1))
         if spec.temperature is None:
             return scale
         assert self.places is not None
@@ -303,7 +329,8 @@ class _Append:
         return scale * (f32(1.0) + f32(rate) * builtin("log", "float32", k.let(cast("float32", far), "far")))
 
     def appended(self) -> list[tuple[Pages, Memory, Expr]]:
-        return [(self.spec.keys, self.k_pages, self.is_key), (self.spec.values, self.v_pages, self.is_value)]
+        keys = (self.spec.keys, self.k_pages, self.is_key)
+        return [keys] if self.spec.how.latent else [keys, (self.spec.values, self.v_pages, self.is_value)]
 
     def quad(self, index: Expr) -> Expr:
         at = self.k.let(self.row + index * 4, "at")
@@ -340,17 +367,20 @@ class _Append:
         second = self.measure()
         self.write(following, k.let(tirx.And(paired, tirx.Not(self.is_query)), "active"))
         for pages, memory, here in self.appended():
-            with k.when(tirx.And(tirx.And(leads, here), self.lane < pages.quads * 4 // pages.group)):
-                block, slot = self.block_of(pages, token)
-                word = k.let(pages.scale_word(block, slot, self.lane), "word")
-                there = k.let(unpack_halves(memory.load(word)), "there")
-                low = tirx.Select(odd, lane(there, 0), first)
-                high = tirx.Select(odd, first, tirx.Select(paired, second, lane(there, 1)))
-                k.store(memory, word, pack_halves(vector(k.let(low, "low"), k.let(high, "high"))))
+            groups = pages.quads * 4 // pages.group
+            for turn in range(-(-groups // LANES)):
+                group = k.let(self.lane + turn * LANES, "group")
+                with k.when(tirx.And(tirx.And(leads, here), group < groups)):
+                    block, slot = self.block_of(pages, token)
+                    word = k.let(pages.scale_word(block, slot, group), "word")
+                    there = k.let(unpack_halves(memory.load(word)), "there")
+                    low = tirx.Select(odd, lane(there, 0), first[turn])
+                    high = tirx.Select(odd, first[turn], tirx.Select(paired, second[turn], lane(there, 1)))
+                    k.store(memory, word, pack_halves(vector(k.let(low, "low"), k.let(high, "high"))))
 
-    def measure(self) -> Expr:
-        """The largest magnitudes of a row's chunks of 16, for `inverse`; answers the scale of which the invocation is
-        in charge."""
+    def measure(self) -> list[Expr]:
+        """The largest magnitudes of a row's chunks of 16, for `inverse`; answers the scales of which the invocation is
+        in charge: of every so many groups one."""
         k = self.k
         with self.over(self.chunks) as chunk:
             most = k.register("float32", f32(0.0))
@@ -358,11 +388,9 @@ class _Append:
                 most.set(tirx.max(most.get(), builtin("abs", "float32", self.rows.load(self.row + chunk * LANES + i))))
             k.store(self.largest, self.chunks_at + chunk, most.get())
         k.barrier()
-        assert self.spec.hp // self.spec.keys.group <= LANES
-        group = k.let(
-            tirx.Select(self.is_key, tirx.min(self.lane, self.spec.hp // self.spec.keys.group - 1), 0), "group"
-        )
-        return self.scale(group)
+        groups = self.spec.hp // self.spec.keys.group
+        turns = (tirx.min(self.lane + turn * LANES, groups - 1) for turn in range(-(-groups // LANES)))
+        return [self.scale(k.let(tirx.Select(self.is_key, group, 0), "group")) for group in turns]
 
     def scale(self, group: Expr) -> Expr:
         """Of a group of dimensions of the row, as f16 has it."""

@@ -35,6 +35,7 @@ from hearth.compiler.gpu.kernels.pages import KINDS, Pages
 from hearth.compiler.gpu.kernels.tokens import LAST_SEEN, PLACE_FIELDS, POSITION
 from hearth.compiler.physical import in_name
 from hearth.model.text.kv_cache import PAGE_TOKENS, KvDtype
+from hearth.quant.formats import LANES, round_up
 
 ITEM_FIELDS = 8
 """first token, count, sequence, first split, end of splits, slot (-1: fold here), 0, 0"""
@@ -63,6 +64,7 @@ class AttentionSpec:
     sinks: a logit for each head joins the softmax's denominator alone.
     slopes: scores fall with the distance, by a slope of each head (ALiBi).
     chunked: windows do not slide: a row sees its own multiple of the window.
+    latent: values are the first so many numbers of the keys; 0: they are others.
     """
 
     group: int
@@ -73,17 +75,29 @@ class AttentionSpec:
     sinks: bool = False
     slopes: bool = False
     chunked: bool = False
+    latent: int = 0
 
     @property
     def name(self) -> str:
         parts = [f"g{self.group}", f"h{self.hp}", f"s{self.split_tokens}", f"kv_{self.kv_dtype}"]
         parts += [] if self.softcap is None else [f"cap{in_name(self.softcap)}"]
+        parts += [f"latent{self.latent}"] if self.latent else []
         return "_".join([*parts, *(name for name in ("sinks", "slopes", "chunked") if getattr(self, name))])
 
     @property
+    def columns(self) -> int:
+        """Of an output: a value, padded."""
+        return round_up(self.latent, LANES) if self.latent else self.hp
+
+    @property
     def quads(self) -> int:
-        """Of a head."""
+        """Of a query and a key."""
         return self.hp // 4
+
+    @property
+    def value_quads(self) -> int:
+        """Of a value and an output."""
+        return self.columns // 4
 
     @property
     def query_quads(self) -> int:
@@ -93,7 +107,7 @@ class AttentionSpec:
     @property
     def partial_quads(self) -> int:
         """Of a row's partial result."""
-        return self.quads + 1
+        return self.value_quads + 1
 
 
 def query_width(hp: int, *, more: bool) -> int:
@@ -101,17 +115,17 @@ def query_width(hp: int, *, more: bool) -> int:
     return hp + 4 * more
 
 
-def partial_width(hp: int) -> int:
+def partial_width(columns: int) -> int:
     """Floats of one row's partial result."""
-    return hp + 4
+    return columns + 4
 
 
 class Attention:
     """Arguments and the item of one workgroup.
 
-    Buffers: Q; K, V pages; items i32 [.][8]; places i32 [t][4] (`tokens.PLACE`); block_table i32 [seq][stride];
-    P; O f32 [token][ld]. Scalars: kv_heads, head_dim, tokens, stride, ld, window, parts. Unit: (item, KV head, part of
-    it).
+    Buffers: Q; K, V pages (of latent vectors K pages alone); items i32 [.][8]; places i32 [t][4] (`tokens.PLACE`);
+    block_table i32 [seq][stride]; P; O f32 [token][ld]. Scalars: kv_heads, head_dim (of values), tokens, stride, ld,
+    window, parts. Unit: (item, KV head, part of it).
 
     Attributes:
         part: which of the item's parts this workgroup computes.
@@ -122,8 +136,11 @@ class Attention:
         self.k, self.spec = k, spec
         f16 = k.features.f16
         self.keys, self.values = (Pages(kind, spec.kv_dtype, spec.hp, f16) for kind in KINDS)
+        if spec.latent:
+            self.values = self.keys
         self.q = k.buffer("Q", "float32x4")
-        self.k_pages, self.v_pages = k.buffer("k_pages", self.keys.quad), k.buffer("v_pages", self.values.quad)
+        self.k_pages = k.buffer("k_pages", self.keys.quad)
+        self.v_pages = self.k_pages if spec.latent else k.buffer("v_pages", self.values.quad)
         items, self.places = k.buffer("items", "int32"), k.buffer("places", "int32")
         self.block_table = k.buffer("block_table", "int32")
         self.partials, self.out = k.buffer("P", "float32x4"), k.buffer("O", "float32")
@@ -235,18 +252,18 @@ def stats(peak: Expr, total: Expr) -> Expr:
     return vector(peak, total, f32(0.0), f32(0.0))
 
 
-def merge_name(group: int, hp: int, *, sinks: bool = False) -> str:
-    return f"attention_merge_g{group}_h{hp}{'_sinks' if sinks else ''}"
+def merge_name(group: int, columns: int, *, sinks: bool = False) -> str:
+    return f"attention_merge_g{group}_h{columns}{'_sinks' if sinks else ''}"
 
 
-def attention_merge(group: int, hp: int, *, sinks: bool = False) -> GpuKernel:
-    """Folds the partial results of a tile, in the order of their splits.
+def attention_merge(group: int, columns: int, *, sinks: bool = False) -> GpuKernel:
+    """Folds the partial results of a tile, of so many columns, in the order of their splits.
 
     Buffers: P; merges i32 [.][4]; [sinks f32 [head]]; O f32 [token][ld]. Scalars: kv_heads, head_dim, ld. Unit: (merge,
     KV head).
     """
-    threads, quads = 128, hp // 4
-    k = GpuKernel(merge_name(group, hp, sinks=sinks), threads=threads)
+    threads, quads = 128, columns // 4
+    k = GpuKernel(merge_name(group, columns, sinks=sinks), threads=threads)
     partials, merges = k.buffer("P", "float32x4"), k.buffer("merges", "int32")
     logits = k.buffer("sinks", "float32") if sinks else None
     out = k.buffer("O", "float32")

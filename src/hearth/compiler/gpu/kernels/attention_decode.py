@@ -78,12 +78,12 @@ class _Shape:
     @property
     def runs(self) -> int:
         """Runs of tokens whose values are summed apart: an invocation for each quad of each."""
-        return THREADS // self.spec.quads
+        return max(1, THREADS // self.spec.value_quads)
 
     @property
     def sums(self) -> int:
         """Quads of all invocations' sums of one head."""
-        return self.runs * self.spec.quads
+        return self.runs * self.spec.value_quads
 
     @property
     def scores(self) -> int:
@@ -248,6 +248,11 @@ class _Decode:
                 with k.when(place < spec.split_tokens):
                     k.store(self.scores, h * spec.split_tokens + place, tirx.Select(seen, value, f32(HIDDEN)))
 
+    @property
+    def weights_scaled(self) -> bool:
+        """Whether weights are multiplied by the scales of the values, of which a token has one."""
+        return self.a.values.scaled and not self.spec.latent
+
     def weigh(self, count: Expr) -> None:
         """Scores become weights, relative to their maximum (times the scales of the values)."""
         k, a, shape, lanes = self.k, self.a, self.shape, self.shape.lanes
@@ -265,7 +270,7 @@ class _Decode:
         with k.when(mine), k.loop(first, count, lanes) as i:
             weight = k.let(builtin("exp", "float32", self.scores.load(row + i) - peak.get()), "weight")
             total.set(total.get() + weight)
-            if a.values.scaled:
+            if self.weights_scaled:
                 block, slot = self.place(a.values, i)
                 weight = weight * a.values.scale(k, a.v_pages, block, slot, i32(0))
             k.store(self.scores, row + i, weight)
@@ -289,7 +294,7 @@ class _Decode:
         totals = [k.register("float32", f32(0.0)) for _ in heads]
         with k.loop(k.thread, count, THREADS) as i:
             scale: Expr | None = None
-            if a.values.scaled:
+            if self.weights_scaled:
                 block, slot = self.place(a.values, i)
                 scale = k.let(a.values.scale(k, a.v_pages, block, slot, i32(0)), "scale")
             for h, (peak, total) in enumerate(zip(met, totals, strict=True)):
@@ -307,13 +312,19 @@ class _Decode:
         """Of each head the weighted values that this invocation has seen: a quad of every so many tokens."""
         k, a, spec, shape = self.k, self.a, self.spec, self.shape
         sums = [k.register("float32x4", f32(0.0, 4)) for _ in range(shape.heads)]
-        run, quad = k.let(div(k.thread, spec.quads), "run"), k.let(mod(k.thread, spec.quads), "quad")
+        quads = spec.value_quads
+        assert quads <= THREADS
+        run, quad = k.let(div(k.thread, quads), "run"), k.let(mod(k.thread, quads), "quad")
         with k.when(k.thread < shape.sums), k.loop(run, count, shape.runs * _VALUES) as first:
             tokens = [k.let(first + i * shape.runs, "token") for i in range(_VALUES)]
             values = []
             for token in tokens:
                 block, slot = self.place(a.values, tirx.min(token, count - 1))
-                values.append(k.let(a.values.load(k, a.v_pages, a.values.at(block, slot, quad)), "value"))
+                value = k.let(a.values.load(k, a.v_pages, a.values.at(block, slot, quad)), "value")
+                if spec.latent and a.values.scaled:  # by groups of dimensions, as keys are
+                    scale = a.values.scale(k, a.v_pages, block, slot, div(quad * 4, a.values.group))
+                    value = k.let(value * splat(scale), "value")
+                values.append(value)
             for token, value in zip(tokens, values, strict=True):
                 with k.when(token < count):
                     for h, total in enumerate(sums):
@@ -330,12 +341,12 @@ class _Decode:
 
     def results(self, first: int) -> int:
         """Quads of a round that an invocation computes."""
-        return -(-self.heads_of(first) * self.spec.quads // THREADS)
+        return -(-self.heads_of(first) * self.spec.value_quads // THREADS)
 
     @contextmanager
     def result(self, first: int, j: int) -> Iterator[tuple[Expr, Expr]]:
         """(head of the workgroup, quad) of an invocation's j-th result of a round."""
-        k, quads = self.k, self.spec.quads
+        k, quads = self.k, self.spec.value_quads
         at = k.let(k.thread + j * THREADS, "at")
         head = k.let(div(at, quads) + first, "head")
         there = tirx.And(at < self.heads_of(first) * quads, self.first_head + head < self.spec.group)
@@ -354,7 +365,7 @@ class _Decode:
         k, shape = self.k, self.shape
         total = k.register("float32x4", f32(0.0, 4))
         with k.loop(0, shape.runs) as run:
-            at = k.let(head * (4 * shape.sums) + run * self.spec.quads + quad, "at")
+            at = k.let(head * (4 * shape.sums) + run * self.spec.value_quads + quad, "at")
             total.set(total.get() + vector(*(self.scores.load(at + i * shape.sums) for i in range(4))))
         return k.let(total.get(), "output")
 
@@ -368,4 +379,4 @@ class _Decode:
             place = partial_place(a, split, self.token, self.first_head + head)
             k.store(a.partials, place + quad, output)
             with k.when(tirx.EQ(quad, 0)):
-                k.store(a.partials, place + spec.quads, stats(peak, total))
+                k.store(a.partials, place + spec.value_quads, stats(peak, total))

@@ -92,7 +92,7 @@ class _Shape:
 
     @property
     def quads_each(self) -> int:
-        return -(-self.spec.quads // self.across)
+        return -(-self.spec.value_quads // self.across)
 
     @property
     def right(self) -> int:
@@ -107,7 +107,7 @@ class _Shape:
     @property
     def staged_tokens(self) -> int:
         """Of values."""
-        return min(KEYS, 1 << (self.right // self.spec.quads).bit_length() - 1)
+        return min(KEYS, 1 << (self.right // self.spec.value_quads).bit_length() - 1)
 
 
 def _shape(spec: AttentionSpec, tile_tokens: int, features: Features = CORE) -> _Shape:
@@ -276,22 +276,21 @@ class _Tile:
         return k.let(result.get(), "agreed")
 
     def add_values(self, start: Expr) -> None:
-        k, a, shape, spec = self.k, self.a, self.shape, self.spec
+        k, a, shape, quads = self.k, self.a, self.shape, self.spec.value_quads
         with k.loop(0, KEYS, shape.staged_tokens) as first:
             k.barrier()
-            with k.loop(k.thread, shape.staged_tokens * spec.quads, shape.threads) as i:
-                position = k.let(start + first + div(i, spec.quads), "position")
+            with k.loop(k.thread, shape.staged_tokens * quads, shape.threads) as i:
+                position = k.let(start + first + div(i, quads), "position")
                 # Slots after the last position may hold anything, NaN too.
                 there = position < self.filled
-                number = self.number(
-                    a.values, k.let(tirx.min(position, self.filled - 1), "position"), mod(i, spec.quads)
-                )
+                seen = k.let(tirx.min(position, self.filled - 1), "seen")
+                number = self.number(a.values, seen, k.let(mod(i, quads), "quad"))
                 self.stage(self.right, i, tirx.Select(there, number, f32(0.0, 4)))
             k.barrier()
             with k.loop(0, shape.staged_tokens) as t:
                 weights = self.staged(self.left, (first + t) * shape.down + self.y)
                 for d, quad in enumerate(self.quad):
-                    value = self.staged(self.right, t * spec.quads + tirx.min(quad, spec.quads - 1))
+                    value = self.staged(self.right, t * quads + tirx.min(quad, quads - 1))
                     for i in range(ROWS):
                         output = self.outputs[i][d]
                         output.set(fma(splat(lane(weights, i)), value, output.get(), 4))
@@ -316,7 +315,7 @@ class _Tile:
         with k.when(tirx.And(tirx.Not(a.folds), self.row[i] < self.count)):
             place = partial_place(a, split, self.token[i], mod(self.row[i], spec.group))
             for quad, output in zip(self.quad, outputs, strict=True):
-                with k.when(quad < spec.quads):
+                with k.when(quad < spec.value_quads):
                     k.store(a.partials, place + quad, output)
             with k.when(tirx.EQ(self.x, 0)):
-                k.store(a.partials, place + spec.quads, stats(k.let(peak, "peak"), sums))
+                k.store(a.partials, place + spec.value_quads, stats(k.let(peak, "peak"), sums))

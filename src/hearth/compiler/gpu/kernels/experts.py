@@ -50,6 +50,7 @@ class RouteSpec:
     scale: float
     groups: int
     used_groups: int
+    best_of_group: int
     expert_scale: bool = False
 
     @property
@@ -57,6 +58,7 @@ class RouteSpec:
         parts = ["route", f"{self.used}_of_{self.count}", self.scores]
         parts += ["biased"] if self.choice_bias else []
         parts += [f"groups_{self.used_groups}_of_{self.groups}"] if self.groups > 1 else []
+        parts += [f"best_{self.best_of_group}"] if self.groups > 1 and self.best_of_group != 2 else []
         parts += ["normalised"] if self.normalise else []
         parts += [in_name(self.scale)] if self.scale != 1.0 else []
         parts += ["each_scaled"] if self.expert_scale else []
@@ -141,7 +143,7 @@ def _drop_groups(k: GpuKernel, spec: RouteSpec, choice: Memory) -> None:
             value = k.let(choice.load(group * size + i), "value")
             second.set(tirx.max(second.get(), tirx.min(first.get(), value)))
             first.set(tirx.max(first.get(), value))
-        k.store(sums, group, first.get() + second.get())
+        k.store(sums, group, first.get() + second.get() if spec.best_of_group == 2 else first.get())
     k.barrier()
     with k.loop(k.thread, spec.count, _THREADS) as e:
         place = _rank(k, sums, k.let(div(e, size), "group"), spec.groups)

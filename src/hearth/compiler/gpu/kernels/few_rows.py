@@ -50,6 +50,7 @@ class FewRowsSpec:
     formats: of several weights, where there are such, whose outputs follow each other; else none.
     experts: the weight is a stack of matrices, and rows are those of pairs (`experts.py`): of one pair, or of several
         of one expert.
+        heads: the weight is a stack of matrices, one for each head, and rows of activations are [token][head].
     """
 
     product: ProductSpec
@@ -57,13 +58,15 @@ class FewRowsSpec:
     threads: int = 64
     weights: int = 1
     experts: bool = False
+    heads: bool = False
     formats: tuple[Format, ...] = ()
 
     @property
     def name(self) -> str:
         name = f"rows{self.rows}x{self.threads}_{self.product.name}"
         others = [fmt.kernel_layout for fmt in self.formats[1:]]
-        return "_".join([name, *(["experts"] * self.experts), *([f"of{self.weights}"] * (self.weights > 1)), *others])
+        stacks = ["experts"] * self.experts + ["heads"] * self.heads
+        return "_".join([name, *stacks, *([f"of{self.weights}"] * (self.weights > 1)), *others])
 
 
 def threads_for(blocks: int) -> int:
@@ -78,7 +81,7 @@ def few_rows(spec: FewRowsSpec) -> GpuKernel:
     Buffers: W, packed, in parts of `height` blocks of 16 rows; those of `Activations`; [with experts `whose`: for one
     row the expert of each pair i32 [m], else i32 [m][TILE_FIELDS]]; those of `Output`. Scalars: those of `Activations`;
     blocks: column blocks in a row of W; height, or both of each of several weights; those of `Output`; [with experts
-    those of `_of_experts`].
+    those of `_of_experts`, with heads those of `_of_heads`].
     Units: blocks of 16 outputs times ceil(m / rows); with experts m is how many pairs or tiles there are: times m.
     """
     k = GpuKernel(spec.name, threads=spec.threads)
@@ -95,7 +98,10 @@ def few_rows(spec: FewRowsSpec) -> GpuKernel:
         heights = [Weight.scalars_of(weights)] * len(weights)
     output.scalars()
 
-    at = _of_rows(k, spec, x) if whose is None else _of_experts(k, spec, x, whose)
+    if spec.heads:
+        at = _of_heads(k, spec, x, output)
+    else:
+        at = _of_rows(k, spec, x) if whose is None else _of_experts(k, spec, x, whose)
     block, first_row, end, output.bias_first = at.block, at.first_row, at.end, at.matrix
     quarter, slot = k.let(mod(k.thread, QUARTERS), "quarter"), k.let(div(k.thread, QUARTERS), "slot")
     if product.carried is not None:
@@ -171,6 +177,17 @@ def _of_rows(k: GpuKernel, spec: FewRowsSpec, x: Activations) -> _Place:
     tiles = k.let(div(x.m + (spec.rows - 1), spec.rows), "tiles")
     block, first_row = k.let(div(k.group, tiles), "block"), k.let(mod(k.group, tiles) * spec.rows, "first")
     return _Place(block, first_row, x.m, [first_row + i for i in range(spec.rows)], i32(0), i32(0))
+
+
+def _of_heads(k: GpuKernel, spec: FewRowsSpec, x: Activations, output: Output) -> _Place:
+    """Rows are tokens, of which each head has a row of X. Scalars: units: blocks of 16 outputs of a head; heads."""
+    units, heads = k.scalar("units_of_head"), k.scalar("heads")
+    tokens = k.let(div(x.m, heads), "tokens")
+    tiles = k.let(div(tokens + (spec.rows - 1), spec.rows), "tiles")
+    block, first_row = k.let(div(k.group, tiles), "block"), k.let(mod(k.group, tiles) * spec.rows, "first")
+    head = k.let(div(output.first + block, units), "head")
+    rows = [k.let(tirx.min(first_row + i, tokens - 1) * heads + head, "source") for i in range(spec.rows)]
+    return _Place(block, first_row, tokens, rows, i32(0), i32(0))
 
 
 def _of_experts(k: GpuKernel, spec: FewRowsSpec, x: Activations, whose: Memory) -> _Place:

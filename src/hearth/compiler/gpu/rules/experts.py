@@ -47,7 +47,7 @@ def _route(graph: Graph, value: Any, s: GpuSelection) -> Any:
         raise Unsupported(f"{count} experts cannot be compiled for GPUs: {MOST_EXPERTS} at most.")
     spec = RouteSpec(
         count, used, str(about["scores"]), bool(about["choice_bias"]), bool(about["normalise"]), float(about["scale"]),
-        int(about["groups"]), int(about["used_groups"]), bool(about["expert_scale"]),
+        int(about["groups"]), int(about["used_groups"]), int(about["best_of_group"]), bool(about["expert_scale"]),
     )  # fmt: skip
     kernel, rows = s.use(spec.name, lambda: [route(spec)]), ids.shape[0]
     out = [ids, tensor(weights.shape[0], stride(used))]

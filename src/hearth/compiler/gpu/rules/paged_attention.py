@@ -112,7 +112,7 @@ def _rotation(graph: Graph, o: AttentionOperands, s: GpuSelection) -> _Rotation 
     return found
 
 
-def _append(graph: Graph, value: Any, o: AttentionOperands, s: GpuSelection) -> tuple[Any, Any, Any]:
+def _append(graph: Graph, value: Any, o: AttentionOperands, s: GpuSelection) -> tuple[Any, ...]:
     """The rotated queries, and the pages, to which keys and values are appended: by one step where one product has left
     all of them."""
     heads, kv_heads = int(attribute(value, "num_heads")), int(attribute(value, "num_kv_heads"))
@@ -134,21 +134,29 @@ def _append(graph: Graph, value: Any, o: AttentionOperands, s: GpuSelection) -> 
             sinks=bool(o.sinks) and which != "kv",
             slopes=bool(o.slopes) and which != "kv",
         )
-        count = (heads if which != "kv" else 0) + (2 * kv_heads if which != "q" else 0)
+        count = (heads if which != "kv" else 0) + (len(o.pages) * kv_heads if which != "q" else 0)
         scalars = [tokens, heads, kv_heads, head_dim, *turns, *columns]
         work = Work.of("rope", tokens, 3 * count * head_dim, appends=which != "q")
         kernel = s.use(spec.name, lambda: [append(spec)])
         return graph.emit(call(kernel, operands, out, ceil_div(tokens * count, HEADS), scalars, work=work, **also))
 
-    pages = [o.k_pages, o.v_pages]
+    pages = o.pages
 
     def queries() -> Any:
-        about = [*o.norms[:1], *o.sinks, *o.slopes, *([places] if how.temperature else [])]
-        return step("q", [q, *table, *about], rotated, [ldq, 0, off_q, 0, 0])
+        about = [*o.norms[: how.normed.count("q")], *o.sinks, *o.slopes, *([places] if how.temperature else [])]
+        if not how.latent:
+            return step("q", [q, *table, *about], rotated, [ldq, 0, off_q, 0, 0])
+        turned, off, ld = columns_of(graph, o.q_turned)
+        return step("q", [q, turned, *table, *about], rotated, [heads * stride(how.latent), ld, off_q, 0, off])
 
     if o.k is None:
         return queries(), *pages
-    (k, off_k, ldk), (v, off_v, ldv) = (columns_of(graph, x) for x in (o.k, o.v))
+    k, off_k, ldk = columns_of(graph, o.k)
+    if how.latent:
+        operands, columns = [k, *table, *o.norms, places, *pages], [ldk, 0, 0, off_k, 0]
+        appended = step("kv", operands, pages[0].ty, columns, in_place=True)
+        return queries(), appended
+    v, off_v, ldv = columns_of(graph, o.v)
     operands = [q, *table, *o.norms, *o.sinks, *o.slopes, places, *pages]
     if q.same_as(k) and k.same_as(v) and len(operands) < MAX_STORAGE_BUFFERS:
         made = step("qkv", operands, rotated, [ldq, ldq, off_q, off_k, off_v], written=2)
@@ -167,15 +175,17 @@ def _paged_attention(graph: Graph, value: Any, s: GpuSelection) -> Any:
     n, group, hp = o.q.ty.shape[0], heads // kv_heads, padded_head(head_dim)
     softcap = float(attribute(value, "softcap")) or None
     sinks, slopes, kv_dtype = bool(o.sinks), bool(o.slopes), dtype_of(o.k_pages.ty)
+    latent = Readying.of(value).latent
     spec = AttentionSpec(
-        group, hp, kv_dtype, SPLIT_TOKENS, softcap, sinks, slopes, bool(attribute(value, "chunked")),  # type: ignore[arg-type]
+        group, hp, kv_dtype, SPLIT_TOKENS, softcap, sinks, slopes, bool(attribute(value, "chunked")), latent  # type: ignore[arg-type]
     )  # fmt: skip
-    ld = stride(heads * head_dim)
+    value_dim = latent or head_dim
+    ld = stride(heads * value_dim)
     operands = [*_append(graph, value, o, s), o.items, s.kept["places", graph], o.block_table]
-    scalars = [kv_heads, head_dim, n, o.block_table.ty.shape[1], ld, window or NO_WINDOW]
-    results = [tensor(s.symbols["merges"][1], kv_heads, group, partial_width(hp)), tensor(n, ld)]
+    scalars = [kv_heads, value_dim, n, o.block_table.ty.shape[1], ld, window or NO_WINDOW]
+    results = [tensor(s.symbols["merges"][1], kv_heads, group, partial_width(spec.columns)), tensor(n, ld)]
     # A product with the key, a product with the value.
-    work = Work("attention", pair_operations=4 * heads * head_dim, window=window)
+    work = Work("attention", pair_operations=2 * heads * (head_dim + value_dim), window=window)
     items, longest = o.items.ty.shape[0] * kv_heads, tirx.Var(LONGEST_TILE, "int64")
     each = tirx.min(longest, tirx.IntImm("int64", FEW_TOKENS)) * decode_parts(spec)
     kernel = s.use(decode_name(spec), lambda: decode_variants(spec))
@@ -187,10 +197,11 @@ def _paged_attention(graph: Graph, value: Any, s: GpuSelection) -> Any:
     operands += [graph.emit(relax.TupleGetItem(parts, i)) for i in range(2)]
     parts = graph.emit(call(kernel, operands, results, units, scalars, in_place=True, work=Work("attention")))
     left, done = (graph.emit(relax.TupleGetItem(parts, i)) for i in range(2))
-    kernel = s.use(merge_name(group, hp, sinks=sinks), lambda: [attention_merge(group, hp, sinks=sinks)])
+    name = merge_name(group, spec.columns, sinks=sinks)
+    kernel = s.use(name, lambda: [attention_merge(group, spec.columns, sinks=sinks)])
     return call(
         kernel, [left, o.merges, *o.sinks, done], tensor(n, ld), o.merges.ty.shape[0] * kv_heads,
-        [kv_heads, head_dim, ld], in_place=True, work=Work("attention_merge"),
+        [kv_heads, value_dim, ld], in_place=True, work=Work("attention_merge"),
     )  # fmt: skip
 
 

@@ -201,4 +201,31 @@ def _kernels(how: _Product, num_results: int, s: GpuSelection) -> Iterator[_Chos
             yield _Chosen(made.product, [part], name, ceil_div(m, TILE_ROWS) * (blocks * more_than(m, MOST_FEW_ROWS)))
 
 
-RULES: dict[str, Rule] = {"hearth.product": _product}
+def _head_product(graph: Graph, value: Any, s: GpuSelection) -> Any:
+    """A product of each head with a matrix of its own: for one token, and for several."""
+    x, w = arguments(value)
+    packed, columns = s.parameters.packed[w.name], width(x)
+    tokens, heads, _ = x.ty.shape
+    units = round_up(packed.n, LANES) // LANES
+    spec, m = ProductSpec(packed.fmt, tail=ProductSpec.has_tail(columns)), rows(x)
+    ld, threads = packed.stack * units * LANES, threads_for(packed.stack * units)
+    work = Work.of(role(w.name), tokens, 2 * packed.stack * packed.n * int(packed.k or 0))
+    made: list[Any] = []
+    for parts in together(parts_of(packed), MAX_STORAGE_BUFFERS - 2):
+        blocks = sum(part.height for part in parts)
+        for at_once, tiles in (
+            (1, at_most(tokens, 1)),
+            (FEW_ROWS, ceil_div(tokens, FEW_ROWS) * more_than(tokens, 1)),
+        ):
+            how = FewRowsSpec(spec, at_once, threads, len(parts), heads=True)
+            kernel = s.use(how.name, lambda how=how: [few_rows(how)])  # type: ignore[misc]
+            scalars = [m, columns, stride(columns), packed.blocks, parts[0].height, ld, parts[0].first]
+            step = call(
+                kernel, [*[w] * len(parts), x, *made], tensor(tokens, heads, units * LANES), blocks * tiles,
+                [*scalars, units, packed.stack], work=work, in_place=bool(made), parts=operands_of(parts, 0),
+            )  # fmt: skip
+            made = [graph.emit(step)]
+    return made[0]
+
+
+RULES: dict[str, Rule] = {"hearth.product": _product, "hearth.head_product": _head_product}

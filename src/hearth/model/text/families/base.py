@@ -179,7 +179,7 @@ def llama_config(settings: Settings, family: str, **differences: Any) -> Decoder
         num_kv_heads = settings.optional_count("num_key_value_heads", most=MAX_HEADS) or num_heads
     if num_heads % num_kv_heads:
         raise settings.corrupt("num_key_value_heads", f"a divisor of the {num_heads} attention heads")
-    size = head_dim(settings)
+    size = differences.get("head_dim") or head_dim(settings)
     eps = "layer_norm_eps" if differences.get("norm") == "layer" else "rms_norm_eps"
     fields: dict[str, Any] = {"num_heads": num_heads, "head_dim": size, **differences, "num_kv_heads": num_kv_heads}
     readers: Mapping[str, Callable[[], Any]] = {
