@@ -55,7 +55,7 @@ def kept(place: Path) -> list[Path]:
 @pytest.mark.parametrize(
     "change",
     [
-        {"model_type": "deepseek_v3"},
+        {"model_type": "deepseek_v32"},
         {"model_type": "qwen2_vl"},
         {"quantization_config": {"quant_method": "exl3", "bits": 4}},
         {"num_local_experts": 8},
@@ -130,9 +130,9 @@ def test_a_quantised_model_is_sized_as_it_will_be_kept(
 def test_an_update_that_hearth_does_not_run_leaves_the_old_model(hub: FakeHub, place: Path) -> None:  # noqa: F811
     publish(hub, LLAMA)
     old = pull(REPO)
-    hub.publish(REPO, {"config.json": b'{"model_type": "deepseek_v3"}', "model.safetensors": noise(300_000, 1)})
+    hub.publish(REPO, {"config.json": b'{"model_type": "deepseek_v32"}', "model.safetensors": noise(300_000, 1)})
     inspect = inspector()
-    with pytest.raises(Unsupported, match="deepseek_v3"):
+    with pytest.raises(Unsupported, match="deepseek_v32"):
         pull(REPO, inspect=inspect)
     assert fetch(REPO, offline=True) == old
 

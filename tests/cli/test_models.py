@@ -74,10 +74,10 @@ def test_pull_of_ggufs_takes_the_best_and_says_so(online: Run, hub: FakeHub) -> 
 
 @pytest.mark.parametrize("verb", [("pull", "acme/moe"), ("ask", "acme/moe", "hi"), ("compile", "acme/moe")])
 def test_what_is_not_supported_is_said_before_the_download(online: Run, hub: FakeHub, verb: tuple[str, ...]) -> None:
-    hub.publish("acme/moe", {"config.json": b'{"model_type": "deepseek_v3"}', "model.safetensors": noise(100_000)})
+    hub.publish("acme/moe", {"config.json": b'{"model_type": "deepseek_v32"}', "model.safetensors": noise(100_000)})
     done = online(*verb)
     assert done.returncode == 5
-    assert "'deepseek_v3'" in done.stderr
+    assert "'deepseek_v32'" in done.stderr
     assert "Nothing of acme/moe was downloaded." in done.stderr
     assert not hub.gets("model.safetensors")
     assert "acme/moe" not in online("list").stdout

@@ -91,7 +91,7 @@ def write_twin(
         inner = 0 if arch in ALL_MAMBA else _named(config, _INNER, 4 * hidden)
         writer.add_feed_forward_length(inner if adjusted is None else len(adjusted))
     writer.add_head_count(heads)
-    kv_heads = _kv_heads(config) or heads
+    kv_heads = 1 if arch == "deepseek2" else _kv_heads(config) or heads
     recurrent = _recurrent(config)
     writer.add_head_count_kv([0 if other else kv_heads for other in recurrent] if any(recurrent) else kv_heads)
     if getattr(config, "rms_norm_eps", None) is not None or arch.startswith("lfm2") or arch in ALL_MAMBA:
@@ -101,7 +101,9 @@ def write_twin(
     if rope:
         stretched = rope.get("alpha", 1.0) ** (head_dim / (head_dim - 2))  # HunYuan
         writer.add_rope_freq_base(rope["rope_theta"] * stretched)
-    if (heads and head_dim * heads != hidden) or arch in OWN_HEAD_SIZE:
+    if hasattr(config, "kv_lora_rank"):
+        weights = _write_latent(writer, arch, config, rope, weights)
+    elif (heads and head_dim * heads != hidden) or arch in OWN_HEAD_SIZE:
         writer.add_key_length(head_dim)
         writer.add_value_length(head_dim)
     _write_differences(writer, arch, config, rope, head_dim)
@@ -314,6 +316,17 @@ def _write_experts(writer: gguf.GGUFWriter, arch: str, config: Any) -> None:
         writer.add_expert_weights_norm(True)
         writer.add_expert_weights_scale(config.route_scale)
         writer.add_leading_dense_block_count(config.num_dense_layers)
+    if arch == "deepseek2":
+        sigmoid = config.model_type in ("deepseek_v3", "glm4_moe_lite")
+        kinds = gguf.ExpertGatingFuncType
+        writer.add_expert_shared_count(shared)
+        writer.add_expert_gating_func(kinds.SIGMOID if sigmoid else kinds.SOFTMAX)
+        if config.norm_topk_prob:
+            writer.add_expert_weights_norm(True)
+        writer.add_expert_weights_scale(config.routed_scaling_factor)
+        if config.n_group:
+            writer.add_expert_group_count(config.n_group)
+            writer.add_expert_group_used_count(config.topk_group)
     if arch == "glm4moe":
         writer.add_expert_shared_count(shared)
         writer.add_expert_gating_func(gguf.ExpertGatingFuncType.SIGMOID)
@@ -367,6 +380,46 @@ def _norms_together(weights: dict[str, NDArray[np.float32]]) -> dict[str, NDArra
             heads.setdefault(part[1] + part[2], []).append(weight)
     others = {name: weight for name, weight in weights.items() if ".norms." not in name}
     return others | {name: np.stack(norms) for name, norms in heads.items()}
+
+
+def _write_latent(
+    writer: gguf.GGUFWriter, arch: str, config: Any, rope: dict[str, Any], weights: dict[str, NDArray[np.float32]]
+) -> dict[str, NDArray[np.float32]]:
+    """Sizes of latent vectors and heads; answers the weights in the shapes of the format."""
+    rank, turned, nope = config.kv_lora_rank, config.qk_rope_head_dim, config.qk_nope_head_dim
+    writer.add_vocab_size(config.vocab_size)
+    if config.q_lora_rank:
+        writer.add_q_lora_rank(config.q_lora_rank)
+    writer.add_kv_lora_rank(rank)
+    writer.add_rope_dimension_count(turned)
+    if arch == "minicpm3":
+        writer.add_key_length(nope + turned)
+        for kind in ("long", "short"):
+            writer.add_tensor(f"rope_factors_{kind}.weight", np.array(rope[f"{kind}_factor"], np.float32))
+        return weights
+    writer.add_key_length(rank + turned)
+    writer.add_value_length(rank)
+    writer.add_key_length_mla(nope + turned)
+    writer.add_value_length_mla(config.v_head_dim)
+    dense = getattr(config, "first_k_dense_replace", 1 if hasattr(config, "mlp_layer_types") else None)
+    writer.add_leading_dense_block_count(config.num_hidden_layers if dense is None else dense)
+    if not _named(config, _EXPERTS):
+        writer.add_expert_feed_forward_length(config.intermediate_size)
+        writer.add_expert_shared_count(0)
+    if rope.get("mscale_all_dim"):
+        writer.add_rope_scaling_yarn_log_mul(0.1 * rope["mscale_all_dim"])
+    if "llama_4_scaling_beta" in rope:
+        writer.add_attn_temperature_scale(rope["llama_4_scaling_beta"])
+        writer.add_attn_temperature_length(rope["original_max_position_embeddings"])
+    made = {}
+    for name, weight in weights.items():
+        if name.endswith("kv_b_proj.weight"):
+            heads = weight.reshape(config.num_attention_heads, nope + config.v_head_dim, rank)
+            made[name.replace("kv_b_proj", "k_b_proj")] = np.ascontiguousarray(heads[:, :nope].swapaxes(1, 2))
+            made[name.replace("kv_b_proj", "v_b_proj")] = np.ascontiguousarray(heads[:, nope:])
+        else:
+            made[name] = weight
+    return made
 
 
 def _write_gemma4(

@@ -103,9 +103,12 @@ def test_a_number_format_computes_on_a_gpu_what_it_computes_on_the_cpu(quant: st
             assert_same(cpu.run(pieces), gpu.run(pieces))
 
 
+@pytest.mark.parametrize("name", ["llama1", "glm4_moe_lite"])
 @pytest.mark.parametrize("kv", ["f16", "q8"])
-def test_keys_and_values_of_a_format_give_on_a_gpu_what_they_give_on_the_cpu(kv: str, tmp_path: Path) -> None:
-    case = next(case for case in CASES if case.name == "llama1")
+def test_keys_and_values_of_a_format_give_on_a_gpu_what_they_give_on_the_cpu(
+    kv: str, name: str, tmp_path: Path
+) -> None:
+    case = next(case for case in CASES if case.name == name)
     folder = compile_here(case.path, tmp_path / "bundle", quant="f32", head="f32", precision="high", kv=kv)
     with sessions(folder) as (cpu, gpu):
         for pieces in batches(cpu.session.info.vocab_size):

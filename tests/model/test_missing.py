@@ -27,8 +27,8 @@ def test_each_architecture_lacks_one_thing():
 
 def test_the_refusal_names_the_part_and_the_family():
     edited = Edited("qwen3")
-    edited.architecture = edited.config["model_type"] = "deepseek_v3"
+    edited.architecture = edited.config["model_type"] = "deepseek_v32"
     with pytest.raises(Unsupported) as refused:
         load_family(edited)
-    assert "It needs multi-head latent attention" in str(refused.value)
-    assert "nearest is glm4_moe" in str(refused.value)
+    assert "It needs attention to tokens that an indexer picks" in str(refused.value)
+    assert "nearest is deepseek_v3" in str(refused.value)

@@ -82,6 +82,14 @@ _SAME: Mapping[str, str] = {
     "rope.local.freq_base": "rope_local_base_freq",  # as Ollama's converter calls it
     "rope.global.freq_base": "rope_theta",
 }
+# Where one latent vector a token is kept, sizes of heads that otherwise are one.
+_LATENT: Mapping[str, str] = {
+    "attention.q_lora_rank": "q_lora_rank",
+    "attention.kv_lora_rank": "kv_lora_rank",
+    "attention.key_length_mla": "key_length_mla",
+    "attention.value_length_mla": "value_length_mla",
+    "attention.value_length": "value_length",
+}
 # What may differ from layer to layer: families that compute that say so (`Family.honours`).
 _DIFFER = {"feed_forward_length", "attention.head_count", "attention.head_count_kv"}
 # A zero in these is how the format says "none".
@@ -174,7 +182,7 @@ def gguf_settings(
     values: dict[str, Any] = {}
     scaling: dict[str, Any] = {}
     spelled: dict[str, str] = {}
-    translated = {**_SAME, **(same or {})}
+    translated = {**_SAME, **(_LATENT if given.get("attention.kv_lora_rank") else {}), **(same or {})}
     for key, value in given.items():
         rope_key = key.removeprefix("rope.")
         if key in translated:

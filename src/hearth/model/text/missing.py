@@ -25,22 +25,16 @@ class Block:
 
 
 BLOCKS: tuple[Block, ...] = (
+    Block("two blocks of attention to a layer, and experts that compute nothing", {"longcat_flash": "deepseek_v3"}),
     Block(
-        "multi-head latent attention, whose cache holds one latent vector a token",
-        {
-            "deepseek_v2": "glm4_moe", "deepseek_v3": "glm4_moe", "kimi_k2": "glm4_moe", "deepseek2": "glm4_moe",
-            "glm4_moe_lite": "glm4_moe", "minicpm3": "granite", "plm": "arcee", "mistral4": "mixtral",
-            "longcat_flash": "glm4_moe",
-        },
-    ),
-    Block(
-        "Kimi delta attention, which forgets by channel, and multi-head latent attention",
+        "Kimi delta attention, which forgets by channel",
         {"kimi_linear": "qwen3_next", "kimi-linear": "qwen3_next", "bailing_hybrid": "qwen3_next",
          "bailingmoe3": "qwen3_next"},
     ),
     Block(
         "attention to tokens that an indexer picks",
-        {"deepseek_v32": "glm4_moe", "glm_moe_dsa": "glm4_moe", "glm-dsa": "glm4_moe", "qwen4exp": "qwen3_5"},
+        {"deepseek_v32": "deepseek_v3", "glm_moe_dsa": "glm4_moe_lite", "glm-dsa": "glm4_moe_lite",
+         "qwen4exp": "qwen3_5"},
     ),
     Block("one block of attention that many layers share", {"zamba": "jamba", "zamba2": "bamba"}),
     Block("Mamba 2 whose heads have steps from a product of low rank", {"plamo2": "bamba"}),

@@ -12,6 +12,8 @@ from hearth.model.text.families import (
     cohere,
     cohere2,
     cohere2_moe,
+    deepseek_v2,
+    deepseek_v3,
     dots1,
     ernie4_5,
     ernie4_5_moe,
@@ -31,6 +33,7 @@ from hearth.model.text.families import (
     glm,
     glm4,
     glm4_moe,
+    glm4_moe_lite,
     gpt2,
     gpt_bigcode,
     gpt_neo,
@@ -57,9 +60,11 @@ from hearth.model.text.families import (
     mamba,
     mamba2,
     mellum,
+    minicpm3,
     minimax_m2,
     ministral3,
     mistral,
+    mistral4,
     mixtral,
     mpt,
     nemotron,
@@ -91,6 +96,7 @@ from hearth.model.text.families import (
     stablelm,
     starcoder2,
     vaultgemma,
+    youtu,
 )
 from hearth.model.text.families.base import Family
 
@@ -187,6 +193,12 @@ FAMILIES: tuple[Family, ...] = tuple(
         arwkv7,
         rwkv6qwen2,
         rwkv,
+        deepseek_v2,
+        deepseek_v3,
+        glm4_moe_lite,
+        minicpm3,
+        mistral4,
+        youtu,
     )
 )
 

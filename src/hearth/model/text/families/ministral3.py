@@ -1,5 +1,7 @@
 """Ministral 3, and the text half of it and of Mistral Small 3.1 and later ones, which also see."""
 
+from typing import Any
+
 from hearth.model.settings import MAX_POSITIONS, Settings
 from hearth.model.text.config import DecoderConfig
 from hearth.model.text.families.base import Family, head_dim, llama_config, window
@@ -29,6 +31,17 @@ def configure(settings: Settings) -> DecoderConfig:
     )
 
 
+MISTRAL_PLACES: dict[str, Any] = {
+    "hf_prefixes": (
+        ("language_model.model.", "model."),
+        ("language_model.lm_head.", "lm_head."),
+        ("model.language_model.", "model."),
+    ),
+    "ignored": ("*vision_tower.*", "*multi_modal_projector.*"),
+    "text_config": "text_config",
+}
+"""Where the text half is of a model that also sees."""
+
 FAMILY = Family(
     name="ministral3",
     model_types=("ministral3", "mistral3"),
@@ -41,12 +54,6 @@ FAMILY = Family(
         "max_position_embeddings": 262144,
     },
     honours=frozenset({"attention_temperature"}),
-    hf_prefixes=(
-        ("language_model.model.", "model."),
-        ("language_model.lm_head.", "lm_head."),
-        ("model.language_model.", "model."),
-    ),
-    ignored=("*vision_tower.*", "*multi_modal_projector.*"),
-    text_config="text_config",
+    **MISTRAL_PLACES,
     interleaved=frozenset({"gguf"}),
 )
