@@ -12,7 +12,9 @@ from golden import CASES, Case
 from hearth.bundle import open_bundle
 from hearth.runtime import Model
 
-FAMILIES = [case for case in CASES if case.name in ("llama1", "gemma2", "qwen3", "olmo2")]
+FAMILIES = [case for case in CASES if case.name in ("llama1", "gemma2", "qwen3", "olmo2", "youtu")]
+# So small a model has one scale for a latent vector and what turns beside it, which is larger.
+TOLERANCES = {"youtu": 0.06}
 IDS = np.random.default_rng(3).integers(3, 60, 64).astype(np.int32)
 
 
@@ -31,6 +33,6 @@ def test_eight_bits_are_near_and_the_same_in_any_pieces(case: Case, tmp_path: Pa
                 sequences = Sequences(session)
                 parts = [sequences.run([Piece(0, part)])[0] for part in np.split(IDS, cuts)]
                 read.append(np.concatenate(parts))
-    assert relative_error(read[0], wanted) < 0.03
+    assert relative_error(read[0], wanted) < TOLERANCES.get(case.name, 0.03)
     assert np.array_equal(read[0], read[1])
     assert np.array_equal(read[0], read[2])
