@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from hearth.checkpoint.mapped import MAX_TOKENIZER_BYTES, PULL_AGAIN, read_text
-from hearth.checkpoint.tokenizer.spec import added_token, document, to_json
-from hearth.checkpoint.tokenizer.vocab_files import Added, Converted
+from hearth.checkpoint.tokenizer.spec import Added, Converted, added_token, document, to_json
 from hearth.checkpoint.tokenizer.vocabulary import byte_level
 from hearth.errors import CorruptFile
 

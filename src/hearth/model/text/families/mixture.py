@@ -117,17 +117,6 @@ def sigmoid_experts(settings: Settings, layers: tuple[LayerConfig, ...] | None =
     return {"layers": with_experts(layers, first=dense_layers(settings)), "experts": experts}
 
 
-def said_one_by_one(settings: Settings, layers: tuple[LayerConfig, ...]) -> tuple[LayerConfig, ...]:
-    """`mlp_layer_types` goes before the number of dense layers."""
-    kinds = settings.sequence("mlp_layer_types", length=len(layers))
-    if kinds is None:
-        return layers
-    for kind in kinds:
-        if kind not in ("dense", "sparse"):
-            raise settings.unsupported("mlp_layer_types", f"Unknown kind of layer {shown(kind)}.")
-    return tuple(replace(layer, experts=kind == "sparse") for layer, kind in zip(layers, kinds, strict=True))
-
-
 def dense_layers(settings: Settings) -> int:
     """How many layers there are before the first that is a mixture."""
     dense = settings.get("first_k_dense_replace") or 0
