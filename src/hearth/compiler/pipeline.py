@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hearth.compiler.parameters import Parameters
+from hearth.compiler.passes.adapters import add_adapters
 from hearth.compiler.passes.constants import lift_constants
 from hearth.compiler.passes.convolutions import fuse_convolutions, multiply_pixels
 from hearth.compiler.passes.decompose import decompose
@@ -72,6 +73,7 @@ def logical(network: Network, formats: Mapping[str, Format], dump: Dump | None =
         ("fuse_embedding_scale", lambda m: fuse_embedding_scale(m, parameters)),
         ("fuse_qkv", lambda m: fuse_qkv(m, parameters)),
         ("fuse_mixer_inputs", lambda m: fuse_mixer_inputs(m, parameters)),
+        ("add_adapters", lambda m: add_adapters(m, parameters, network)),
         ("fuse_gated_mlp", lambda m: fuse_gated_mlp(m, parameters)),
         ("fuse_activation", fuse_activation),
         ("fuse_residual", fuse_residual),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
@@ -21,6 +22,7 @@ from hearth.compiler.vision import default_quant, vision_formats
 from hearth.image.sight import SightSpec, read_cutting, save_sight
 from hearth.model import LoadedModel, load_family
 from hearth.model.kinds import TEXT
+from hearth.model.text.adapters import AdapterRoom
 from hearth.model.text.batch import SLOTS
 from hearth.model.text.kv_cache import KV_DTYPES, PAGE_TOKENS, KvFormat, kv_format
 from hearth.model.text.parameters import parameter_role
@@ -44,6 +46,7 @@ def compile_model(
     kv: KvFormat | None = None,
     context: int | None = None,
     mmproj: str | None = None,
+    adapters: Sequence[str] = (),
     **options: Unpack[CompileOptions],
 ) -> Path:
     """Compiles a language model, or finds it compiled.
@@ -57,6 +60,7 @@ def compile_model(
         kv: number format of keys and values; None: f16, or f32 with high precision.
         context: tokens to prepare for, where that changes the model (LongRoPE).
         mmproj: the file that sees for a GGUF file; None: what lies beside it; "none": none.
+        adapters: last names of the parameters that adapters (LoRA) may change; none: it has no room for adapters.
         options: as `compile_job`.
 
     Returns:
@@ -74,7 +78,8 @@ def compile_model(
     formats = model_formats(checkpoint, model, quant, head)
     if model.sight is not None:
         formats |= sight_formats(model.sight, quant, precision)
-    job = text_job(checkpoint, model, formats, name, precision, kv_format(kv, precision))
+    room = adapter_room(adapters, precision)
+    job = text_job(checkpoint, model, formats, name, precision, kv_format(kv, precision), room)
     return compile_job(job, **options)
 
 
@@ -101,13 +106,27 @@ def sight_spec(checkpoint: Checkpoint, sight: LoadedSight) -> SightSpec:
     return SightSpec(read_cutting(checkpoint.path, made.tile, sight.processor), made.tile, made.text)
 
 
+def adapter_room(targets: Sequence[str], precision: Precision) -> AdapterRoom | None:
+    """Room for adapters that change such parameters, in numbers that the precision asks for."""
+    if not targets:
+        return None
+    return AdapterRoom(tuple(sorted(set(targets))), "float32" if precision == "high" else "float16")
+
+
 def text_job(
-    checkpoint: Checkpoint, model: LoadedModel, formats: dict[str, Format], name: str, precision: Precision, kv: str
+    checkpoint: Checkpoint,
+    model: LoadedModel,
+    formats: dict[str, Format],
+    name: str,
+    precision: Precision,
+    kv: str,
+    room: AdapterRoom | None = None,
 ) -> Job:
     """What there is to compile of a language model.
 
     Args:
         kv: number format of keys and values, a key of `KV_DTYPES`.
+        room: for adapters; None: it has none.
     """
     config = model.config
     body = [formats[p].name for p in model.sources if parameter_role(p) in ("body", "experts")]
@@ -147,12 +166,12 @@ def text_job(
         name=name,
         kind=TEXT,
         family=config.family,
-        network=language_network(model, KV_DTYPES[kv], coarse_prompts=precision == "fast"),
+        network=language_network(model, KV_DTYPES[kv], coarse_prompts=precision == "fast", adapters=room),
         checkpoint=checkpoint,
         formats=formats,
         quant=", ".join(fmt for fmt, _ in Counter(body).most_common()),
         precision=precision,
-        identity=(config, kv, spec),
+        identity=(config, kv, spec, *([room] if room else [])),
         write=write,
         text=facts,
     )

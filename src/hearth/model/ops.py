@@ -42,6 +42,38 @@ def head_linear(x: Any, w: Any) -> Any:
     return hearth_op("head_linear", [x, w], f32_tensor(x.ty.shape[0], heads, rows))
 
 
+def adapter_down(x: Any, items: Any, states: Sequence[Any], *, splits: int, columns: int) -> Any:
+    """A x of the adapters of some rows, beside several matrices that read x: x (n, K), items i32 (m, 4): which rows are
+    whose (`model/text/adapters.py`), states (units, numbers) of each matrix; (n, matrices * splits * columns), in which
+    a row has as many numbers as its adapter has ranks, and nothing where it has none.
+
+    Args:
+        splits: parts of K that are summed apart.
+        columns: room for the ranks of one adapter.
+    """
+    out = f32_tensor(x.ty.shape[0], len(states) * splits * columns)
+    return hearth_op("adapter_down", [x, items, *states], out, splits=splits, columns=columns)
+
+
+def adapter_up(
+    t: Any, items: Any, states: Sequence[Any], y: Any, *, parts: Sequence[int], starts: Sequence[int],
+    sizes: Sequence[int], inner: int, about: Any,
+) -> Any:  # fmt: skip
+    """y (n, N) with B t added to the rows that have an adapter, in the place of y, which nothing else reads.
+
+    Args:
+        t: what `about`, an `adapter_down`, gave.
+        states: of each matrix that y is columns of.
+        parts, starts, sizes: of each of these its number in t, its first column in y and how many it has.
+        inner: K of the matrices.
+    """
+    attrs = {name: about.attrs[name] for name in ("splits", "columns")}
+    return hearth_op(
+        "adapter_up", [t, items, *states, y], y.ty, parts=list(parts), starts=list(starts), sizes=list(sizes),
+        inner=inner, scale=1.0, **attrs,
+    )  # fmt: skip
+
+
 def layer_norm(x: Any, weight: Any | None, bias: Any | None, epsilon: float) -> Any:
     """Over the last axis: x (..., K), weight and bias (K,), of which either may be absent."""
     # Relax wants both; `scale` and `center` say that they count for nothing.

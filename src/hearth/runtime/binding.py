@@ -109,6 +109,7 @@ class Batch(_Sized):
         ("state_from", c_void_p),
         ("state_to", c_void_p),
         ("hidden", c_void_p),
+        ("adapters", c_void_p),
     ]
 
 
@@ -179,6 +180,7 @@ _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "hearth_close": (None, [c_void_p]),
     "hearth_session_create": (c_int32, [c_void_p, POINTER(SessionOptions), POINTER(c_void_p)]),
     "hearth_session_free": (None, [c_void_p]),
+    "hearth_session_write": (c_int32, [c_void_p, c_char_p, c_int64, c_int64, c_void_p]),
     "hearth_session_bytes": (c_uint64, [c_void_p]),
     "hearth_run": (c_int32, [c_void_p, c_char_p, POINTER(Tensor), c_uint32, POINTER(Tensor), c_uint32]),
     "hearth_forward": (c_int32, [c_void_p, POINTER(Batch), POINTER(Output)]),

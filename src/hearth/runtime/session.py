@@ -96,6 +96,7 @@ class Session:
         if self.threads < 1:
             raise UsageError(f"threads is {self.threads}, but must be at least 1.")
         self._sizes = dict(sizes or {})
+        self._written: dict[tuple[str, int], NDArray[Any]] = {}  # what a GPU may lose
         self._handle: SessionHandle | None = self._made()
         model.add_session(self)
 
@@ -154,6 +155,32 @@ class Session:
         never computed."""
         handle = self.open_handle()
         handle.library.hearth_session_clear_states(handle.pointer)
+
+    def write(self, state: str, first: int, units: NDArray[Any]) -> None:
+        """Writes units of a state, from number `first` on.
+
+        Args:
+            state: its name, one of `ModelInfo.states`.
+            units: (n, numbers of a unit), in one piece.
+
+        Raises:
+            UsageError: there is no such state, it has fewer units, or they are of another size.
+        """
+        handle = self.open_handle()
+        size = next((each.unit_bytes for each in self.model.info.states if each.name == state), None)
+        if size is None or units.ndim != 2 or not units.flags.c_contiguous or units[:1].nbytes not in (0, size):
+            raise UsageError(f"{units.dtype} {units.shape} is nothing that the state {state!r} has.")
+        status = handle.library.hearth_session_write(
+            handle.pointer, state.encode(), first, units.shape[0], address(units)
+        )
+        binding.check(handle.library, status, f"{state} cannot be written.")
+        if self.model.info.device.kind != "cpu":
+            self._written[state, first] = units
+
+    def write_again(self) -> None:
+        """What was written, into states that are new since a GPU was lost."""
+        for (state, first), units in list(self._written.items()):
+            self.write(state, first, units)
 
     def profile(self, enable: bool) -> None:
         """Switches the timing of steps on, from zero, or off."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
+from functools import partial
 from types import TracebackType
 from typing import Any, NoReturn, Self
 
@@ -94,7 +95,7 @@ class SplitTextSession:
 
     Args:
         model: the two.
-        num_pages, num_slots: as `TextSession`; each part has the states of its own layers.
+        num_pages, num_slots, num_adapters: as `TextSession`; each part has the states of its own layers.
         threads: of the processor that compute, where a part runs on it.
 
     Raises:
@@ -103,15 +104,20 @@ class SplitTextSession:
         DeviceError: a GPU has too little memory, was lost or refuses the plan.
     """
 
-    def __init__(self, model: SplitModel, *, num_pages: int, num_slots: int = 0, threads: int | None = None) -> None:
+    def __init__(
+        self, model: SplitModel, *, num_pages: int, num_slots: int = 0, num_adapters: int = 0, threads: int | None = None
+    ) -> None:
         self.model = model
-        self.first = TextSession(model.first, num_pages=num_pages, num_slots=num_slots, threads=threads)
+        made = partial(
+            TextSession, num_pages=num_pages, num_slots=num_slots, num_adapters=num_adapters, threads=threads
+        )
+        self.first = made(model.first)
         try:
-            self.second = TextSession(model.second, num_pages=num_pages, num_slots=num_slots, threads=threads)
+            self.second = made(model.second)
         except BaseException:
             self.first.close()
             raise
-        self.num_pages, self.num_slots = num_pages, num_slots
+        self.num_pages, self.num_slots, self.num_adapters = num_pages, num_slots, self.first.num_adapters
         # Functions are the first part's, but what a forward gives the second has.
         ends = self.second.info
         both = TextInfo.of(model.info)
@@ -148,6 +154,7 @@ class SplitTextSession:
         state_from: ArrayLike | None = None,
         state_to: ArrayLike | None = None,
         hidden: NDArray[np.float32] | None = None,
+        adapters: ArrayLike | None = None,
     ) -> ForwardResult:
         """As `TextSession.forward`: the second part goes on with what the first has computed.
 
@@ -168,6 +175,7 @@ class SplitTextSession:
             wanted=(),
             state_from=state_from,
             state_to=state_to,
+            adapters=adapters,
         )
         return self.second.forward(
             *batch,
@@ -179,6 +187,7 @@ class SplitTextSession:
             layer_input=begun.layer_output,
             state_from=state_from,
             state_to=state_to,
+            adapters=adapters,
         )
 
     def embed(self, inputs: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
@@ -188,6 +197,11 @@ class SplitTextSession:
     def apply_mask(self, logits: NDArray[np.float32], mask: NDArray[np.int32], out: NDArray[np.float32]) -> None:
         """As `TextSession.apply_mask`."""
         self.second.apply_mask(logits, mask, out)
+
+    def write(self, state: str, first: int, units: NDArray[Any]) -> None:
+        """As `Session.write`, in the part that has the state."""
+        has = any(each.name == state for each in self.first.model.info.states)
+        (self.first if has else self.second).write(state, first, units)
 
     def clear_states(self) -> None:
         """As `Session.clear_states`."""
@@ -224,9 +238,16 @@ class SplitTextSession:
 
 
 def text_session(
-    model: Model | SplitModel, *, num_pages: int, num_slots: int = 0, threads: int | None = None
+    model: Model | SplitModel,
+    *,
+    num_pages: int,
+    num_slots: int = 0,
+    num_adapters: int = 0,
+    threads: int | None = None,
 ) -> TextSession | SplitTextSession:
     """A session of a language model, be it whole or in two parts. Raises as these."""
     if isinstance(model, SplitModel):
-        return SplitTextSession(model, num_pages=num_pages, num_slots=num_slots, threads=threads)
-    return TextSession(model, num_pages=num_pages, num_slots=num_slots, threads=threads)
+        return SplitTextSession(
+            model, num_pages=num_pages, num_slots=num_slots, num_adapters=num_adapters, threads=threads
+        )
+    return TextSession(model, num_pages=num_pages, num_slots=num_slots, num_adapters=num_adapters, threads=threads)

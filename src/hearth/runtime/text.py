@@ -51,6 +51,8 @@ class TextInfo:
         kv_bytes_per_page: memory for one page, all layers together.
         has_state: some layers keep a recurrent state of each sequence, beside pages.
         state_bytes_per_slot: memory for that behind one token of one sequence, all layers together.
+        adapter_units: most units of one adapter; 0: the model has no room for adapters.
+        adapter_bytes_per_unit: memory for one, beside all matrices together.
         max_embeddings: most tokens in one forward whose embeddings the caller gives; 0: the model takes tokens only.
         looks_ahead: tokens may see later ones of the same forward.
         rope_streams: positions that a token turns by, where they need not be its own in the sequence; 0: it turns by
@@ -75,6 +77,8 @@ class TextInfo:
     kv_bytes_per_page: int
     has_state: bool
     state_bytes_per_slot: int
+    adapter_units: int
+    adapter_bytes_per_unit: int
     max_embeddings: int
     looks_ahead: bool
     rope_streams: int
@@ -113,6 +117,8 @@ class TextInfo:
             kv_bytes_per_page=info.unit_bytes("pages"),
             has_state="state_to" in function.inputs,
             state_bytes_per_slot=info.unit_bytes("slots"),
+            adapter_units=most["adapter_units"] if "adapter_items" in function.inputs else 0,
+            adapter_bytes_per_unit=info.unit_bytes("adapters"),
             max_embeddings=most["embeddings"] if "embeddings" in function.inputs else 0,
             looks_ahead="last_seen" in function.inputs,
             rope_streams=function.inputs["rope_positions"].most[1] if "rope_positions" in function.inputs else 0,
@@ -138,9 +144,9 @@ class TextInfo:
         """Slots that one sequence alone wants."""
         return int(self.has_state)
 
-    def session_bytes(self, num_pages: int, threads: int, num_slots: int = 0) -> int:
-        """Memory that a session needs beside the weights once all its pages and slots are in use; a few KiB too much at
-        most."""
+    def session_bytes(self, num_pages: int, threads: int, num_slots: int = 0, num_adapters: int = 0) -> int:
+        """Memory that a session needs beside the weights once all its pages, slots and units of adapters are in use; a
+        few KiB too much at most."""
         # A session never has longer rows than it has pages.
         columns = min(self.max_block_table_stride, num_pages)
         inputs = 0
@@ -153,6 +159,7 @@ class TextInfo:
         rows = round_up(self.max_seqs)
         fixed = self._model.fixed_bytes(threads)
         states = self.kv_bytes_per_page * num_pages + self.state_bytes_per_slot * num_slots
+        states += self.adapter_bytes_per_unit * (num_adapters or bool(self.adapter_units))
         return fixed + states + inputs + rows
 
 
@@ -209,6 +216,8 @@ class TextSession(Session):
     Args:
         num_pages: pages of the KV cache; `TextInfo.page_tokens` positions each. Memory is taken as pages are written.
         num_slots: slots of state, for a model that has such (`TextInfo.has_state`), and only for that.
+        num_adapters: units of adapters, for a model that has room for such (`TextInfo.adapter_units`); 0: the fewest
+            that there can be, 1.
         threads: threads that compute; the physical cores this process may use by default.
 
     Raises:
@@ -216,7 +225,9 @@ class TextSession(Session):
         UsageError: a number is out of range, or the model is no language model.
     """
 
-    def __init__(self, model: Model, *, num_pages: int, num_slots: int = 0, threads: int | None = None) -> None:
+    def __init__(
+        self, model: Model, *, num_pages: int, num_slots: int = 0, num_adapters: int = 0, threads: int | None = None
+    ) -> None:
         self.info = TextInfo.of(model.info)
         self.num_pages = num_pages
         self.num_slots = num_slots
@@ -227,7 +238,11 @@ class TextSession(Session):
                 f"num_slots is {num_slots}, but must be {'at least 1' if self.info.has_state else '0'}.",
                 why="A slot holds what recurrent layers know of a sequence.",
             )
-        super().__init__(model, {"pages": num_pages, **({"slots": num_slots} if num_slots else {})}, threads=threads)
+        if num_adapters and not self.info.adapter_units:
+            raise UsageError(f"num_adapters is {num_adapters}, but the model has no room for adapters.")
+        self.num_adapters = num_adapters or int(self.info.adapter_units > 0)
+        sizes = {"pages": num_pages, "slots": num_slots, "adapters": self.num_adapters}
+        super().__init__(model, {name: size for name, size in sizes.items() if size}, threads=threads)
         self._began_anew = False
         self._processor: Session | None = None  # of the same bundle, beside one on a GPU
 
@@ -248,6 +263,7 @@ class TextSession(Session):
         state_from: ArrayLike | None = None,
         state_to: ArrayLike | None = None,
         hidden: NDArray[np.float32] | None = None,
+        adapters: ArrayLike | None = None,
     ) -> ForwardResult:
         """Runs the model over a batch of tokens of any mixture of sequences.
 
@@ -277,6 +293,8 @@ class TextSession(Session):
             hidden: float32 (n, hidden_size). Given, the block runs that predicts further tokens
                 (`TextInfo.predicts`), over the same pages and without slots: each token stands at the position of the
                 one before it, whose hidden state this is, and what comes out is said of the token after it.
+            adapters: (sequences, 2), the first unit and the number of units of each one's adapter; of none 0 units. For
+                a model with room for adapters, and only for that. None: no sequence has one.
 
         Raises:
             UsageError: a number is out of range; nothing was computed.
@@ -329,6 +347,12 @@ class TextSession(Session):
                     raise UsageError(f"{name} must have {count} entries, not {slots.size}.")
                 setattr(batch, name, address(slots))
                 held.append(slots)
+        if adapters is not None:
+            units = _int32(adapters, "adapters", 2)
+            if units.shape != (table.shape[0], 2):
+                raise UsageError(f"adapters must be ({table.shape[0]}, 2), not {units.shape}.")
+            batch.adapters = address(units)
+            held.append(units)
         if layer_input is not None:
             shape = (ids.size, self.model.info.layers.columns)
             if layer_input.dtype != _F32 or layer_input.shape != shape or not layer_input.flags.c_contiguous:
@@ -360,6 +384,7 @@ class TextSession(Session):
         try:
             self.model.reopen()
             self._handle = self._made()
+            self.write_again()
         except HearthError:
             raise error from None
         raise StatesLost(

@@ -7,6 +7,7 @@ act(gate) * up               -> one product of interleaved rows with the activat
 act(product)                 -> the activation in the product's epilogue
 x + [s *] product            -> the product adds to the residual
 act(x + [s *] product)       -> and activates the sum (weights with a scale a row)
+x + [s *] (product + adapter's) -> the same, and the adapter's is added behind it
 x + [s *] norm(y)            -> one norm kernel that adds
 x + [s *] experts            -> added where what they computed is put together
 scale, soft cap, argmax      -> epilogue of the head's product
@@ -187,6 +188,14 @@ def fuse_residual(module: Any) -> Any:
             if is_op(source, "hearth.linear") and attribute(source, "epilogue", "store") == "store":
                 args, bias = [*arguments(source), residual], attribute(source, "bias")
                 return hearth_op("linear", args, value.ty, bias=bias, epilogue="add", scale=scale)
+            if is_op(source, "hearth.adapter_up"):
+                *before, product = arguments(source)
+                inner = graph.value(product)
+                if is_op(inner, "hearth.linear") and graph.only_use(product):
+                    args, bias = [*arguments(inner), residual], attribute(inner, "bias")
+                    both = hearth_op("linear", args, value.ty, bias=bias, epilogue="add", scale=scale)
+                    attrs = {**attributes(source), "scale": scale}
+                    return hearth_op("adapter_up", [*before, graph.emit(both)], value.ty, **attrs)
             if is_op(source, "hearth.combine_experts"):
                 args = [*arguments(source), residual]
                 return hearth_op("combine_experts", args, value.ty, add=True, scale=scale)

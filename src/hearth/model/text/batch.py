@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hearth.model.network import Input
+from hearth.model.text.adapters import ADAPTER_ITEMS, ADAPTER_UNITS, ADAPTERS, MOST_UNITS, AdapterRoom
 from hearth.model.text.kv_cache import PAGE_TOKENS
 
 TILE_TOKENS = 16
@@ -67,6 +68,7 @@ class Extras:
         ahead: some tokens see others that come after them: those of a picture see all of it.
         rope_streams: positions that a token turns by; with 1 it is the one in its sequence.
         state: it has recurrent state.
+        adapters: it has room for adapters; None: it has none.
         hidden: it is a block that takes hidden states beside tokens.
     """
 
@@ -74,6 +76,7 @@ class Extras:
     ahead: bool = False
     rope_streams: int = 1
     state: bool = False
+    adapters: AdapterRoom | None = None
     hidden: bool = False
 
 
@@ -90,6 +93,8 @@ def inputs(vocab_size: int, limits: Limits, extras: Extras = NO_EXTRAS) -> tuple
         made.append(Input(ROPE_POSITIONS, "int32"))
     if extras.state:
         made += [Input(RUNS, "int32"), Input(STATE_TO, "int32")]
+    if extras.adapters:
+        made.append(Input(ADAPTER_ITEMS, "int32"))
     if extras.embeddings:
         made += [Input(EMBEDDINGS, "float32"), Input(EMBEDDED_TOKENS, "int32")]
     if extras.hidden:
@@ -120,6 +125,7 @@ def symbols(limits: Limits, extras: Extras = NO_EXTRAS, *, prompts: bool = False
     return {
         **({EMBEDDINGS: (0, limits.max_tokens)} if extras.embeddings else {}),
         **({RUNS: (1, limits.max_seqs), SLOTS: (1, 2**31 - 1)} if extras.state else {}),
+        **(_adapter_symbols(limits) if extras.adapters else {}),
         "tokens": (1, limits.max_tokens),
         **({PROMPT_TOKENS: (0, limits.max_tokens)} if prompts else {}),
         "sequences": (1, limits.max_seqs),
@@ -133,4 +139,12 @@ def symbols(limits: Limits, extras: Extras = NO_EXTRAS, *, prompts: bool = False
         "page_tokens": (PAGE_TOKENS, PAGE_TOKENS),
         "tile_tokens": (TILE_TOKENS, TILE_TOKENS),
         "split_tokens": (SPLIT_TOKENS, SPLIT_TOKENS),
+    }
+
+
+def _adapter_symbols(limits: Limits) -> dict[str, tuple[int, int]]:
+    return {
+        ADAPTERS: (1, 2**31 - 1),
+        ADAPTER_ITEMS: (0, limits.max_tokens),  # each has at least one token
+        ADAPTER_UNITS: (MOST_UNITS, MOST_UNITS),
     }

@@ -24,6 +24,7 @@ from hearth.model.ops import (
     replace_rows,
     rope_table,
 )
+from hearth.model.text.adapters import ADAPTER_ITEMS, ADAPTERS, adapted, adapter_state, unit_numbers
 from hearth.model.text.batch import (
     EMBEDDED_TOKENS,
     EMBEDDINGS,
@@ -86,6 +87,9 @@ class Builder(Writer):
             runs = tirx.Var(RUNS, "int64")
             self.inputs[RUNS] = relax.Var(RUNS, relax.TensorType([runs, 4], "int32"))
             self.inputs[STATE_TO] = relax.Var(STATE_TO, relax.TensorType([self.n], "int32"))
+        if extras.adapters:
+            items = tirx.Var(ADAPTER_ITEMS, "int64")
+            self.inputs[ADAPTER_ITEMS] = relax.Var(ADAPTER_ITEMS, relax.TensorType([items, 4], "int32"))
         if self.embeddings:
             count = tirx.Var(EMBEDDINGS, "int64")
             self.inputs[EMBEDDINGS] = relax.Var(EMBEDDINGS, f32_tensor(count, config.hidden_size))
@@ -111,6 +115,13 @@ class Builder(Writer):
         for name, size in slot_bytes(config).items():
             if self.uses(name):
                 self.states[name] = relax.Var(name, f32_tensor(slots, size // 4))
+        # Nothing here reads them: a pass adds what adapters do behind products (compiler/passes/adapters.py).
+        units = tirx.Var(ADAPTERS, "int64")
+        for parameter, matrix in adapted(config, extras.adapters).items():
+            assert extras.adapters is not None
+            name = adapter_state(parameter)
+            numbers = relax.TensorType((units, sum(unit_numbers(matrix))), extras.adapters.dtype)
+            self.states[name] = relax.Var(name, numbers)
 
     def build(self) -> Any:
         """The IRModule with this function alone."""

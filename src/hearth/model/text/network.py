@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from hearth.model.network import TEXT_DOOR, Function, Network, Role, State
+from hearth.model.text.adapters import ADAPTERS, adapted, adapter_state, unit_bytes
 from hearth.model.text.batch import NO_EXTRAS, PROMPT_TOKENS, SLOTS, Extras, Limits, inputs, symbols
 from hearth.model.text.config import DecoderConfig
 from hearth.model.text.kv_cache import KvDtype, kv_page_bytes, slot_bytes
@@ -62,6 +63,11 @@ def text_network(
         states=(
             *(State(name, "pages", size) for name, size in kv_page_bytes(config, kv_dtype).items()),
             *(State(name, SLOTS, size) for name, size in slot_bytes(config).items()),
+            *(
+                State(adapter_state(name), ADAPTERS, unit_bytes(shape, extras.adapters.dtype))
+                for name, shape in adapted(config, extras.adapters).items()
+                if extras.adapters
+            ),
         ),
         build=partial(_build, config, kv_dtype, extras),
         coarse={"tokens": PROMPT_TOKENS} if coarse_prompts else {},
@@ -70,7 +76,7 @@ def text_network(
 
 def _predictors(extras: Extras) -> Extras:
     """What the block that predicts further tokens takes."""
-    return replace(extras, embeddings=False, state=False, hidden=True)
+    return replace(extras, embeddings=False, state=False, adapters=None, hidden=True)
 
 
 def _build(config: DecoderConfig, kv_dtype: KvDtype, extras: Extras) -> Any:

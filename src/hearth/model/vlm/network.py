@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hearth.model.network import Network
+from hearth.model.text.adapters import AdapterRoom
 from hearth.model.text.batch import Extras, Limits
 from hearth.model.text.kv_cache import KvDtype
 from hearth.model.text.load import LoadedModel
@@ -14,13 +15,20 @@ from hearth.model.vlm.model import LoadedSight
 
 
 def language_network(
-    model: LoadedModel, kv_dtype: KvDtype, limits: Limits | None = None, *, coarse_prompts: bool = False
+    model: LoadedModel,
+    kv_dtype: KvDtype,
+    limits: Limits | None = None,
+    *,
+    coarse_prompts: bool = False,
+    adapters: AdapterRoom | None = None,
 ) -> Network:
-    """The network of a language model. Args: as `text_network`."""
+    """The network of a language model, with room for `adapters`. Args: as `text_network`."""
     if model.sight is None:
-        return text_network(model, kv_dtype, limits, coarse_prompts=coarse_prompts)
+        extras = Extras(adapters=adapters)
+        return text_network(model, kv_dtype, limits, extras, coarse_prompts=coarse_prompts)
     sight = model.sight.sight
-    extras = Extras(embeddings=True, ahead=sight.ahead, rope_streams=model.config.rope_streams)
+    streams = model.config.rope_streams
+    extras = Extras(embeddings=True, ahead=sight.ahead, rope_streams=streams, adapters=adapters)
     language = text_network(model, kv_dtype, limits, extras, coarse_prompts=coarse_prompts)
     return _joined(language, sight_network(model.sight))
 

@@ -60,6 +60,9 @@ static hearth_status check_sizes(const hth_text *text, const hearth_batch *batch
         return text->num_slots > 0 ? INVALID("state_from or state_to is NULL, but the model has slots of state")
                                    : INVALID("state_from or state_to is given, but the model has no slots of state");
     }
+    if (batch->adapters != NULL && text->num_adapters == 0) {
+        return INVALID("adapters is given, but the model has no room for adapters");
+    }
     if (batch->num_embeddings > 0 && (batch->embeddings == NULL || batch->embedded_tokens == NULL)) {
         return INVALID("embeddings or embedded_tokens is NULL");
     }
@@ -133,6 +136,39 @@ static void take_runs(hearth_session *session, const hth_text *text, const heart
     set_symbol(session, text, HTH_NUM_RUNS, num_runs);
 }
 
+/* The units of the adapter that a sequence has; none where it has none. */
+static hearth_status check_adapter(const hth_text *text, const hearth_batch *batch, int32_t seq) {
+    if (batch->adapters == NULL) return HEARTH_OK;
+    const int32_t unit = batch->adapters[2 * seq], units = batch->adapters[2 * seq + 1];
+    if (units == 0) return HEARTH_OK;
+    if (units < 0 || (uint32_t)units > text->adapter_units) {
+        return INVALID("sequence %d: its adapter has %d units, must be 0 to %u", seq, units, text->adapter_units);
+    }
+    if (unit < 0 || (uint32_t)unit > text->num_adapters || (uint32_t)units > text->num_adapters - (uint32_t)unit) {
+        return INVALID("sequence %d: its adapter has units from %d on, there are %u", seq, unit, text->num_adapters);
+    }
+    return HEARTH_OK;
+}
+
+/* Tokens of one adapter together, which have been checked, whichever sequences they are of. */
+static void take_adapters(hearth_session *session, const hth_text *text, const hearth_batch *batch) {
+    hth_adapter_item *items = (hth_adapter_item *)(void *)input_of(session, text, HTH_ADAPTER_ITEMS);
+    uint32_t num_items = 0;
+    for (uint32_t i = 0; batch->adapters != NULL && i < batch->num_tokens; ++i) {
+        const int32_t *adapter = batch->adapters + 2 * (size_t)batch->token_seq[i];
+        if (adapter[1] == 0) continue;
+        hth_adapter_item *item = num_items > 0 ? &items[num_items - 1] : NULL;
+        if (item != NULL && item->first + item->count == (int32_t)i && item->unit == adapter[0] &&
+            item->units == adapter[1] && item->count < HTH_ADAPTER_ITEM_TOKENS) {
+            ++item->count;
+        } else {
+            items[num_items++] =
+                (hth_adapter_item){.first = (int32_t)i, .count = 1, .unit = adapter[0], .units = adapter[1]};
+        }
+    }
+    set_symbol(session, text, HTH_NUM_ADAPTER_ITEMS, num_items);
+}
+
 /* Walks one sequence's run of tokens from `first` on, checks it and cuts it into tiles: items over all their splits. */
 static hearth_status take_run(hearth_session *session, const hth_text *text, const hearth_batch *batch, uint32_t first,
                               uint32_t *end, uint32_t *num_tiles) {
@@ -166,6 +202,7 @@ static hearth_status take_run(hearth_session *session, const hth_text *text, con
     *end = i;
     hearth_status status = check_seen(batch, first, i);
     if (status == HEARTH_OK) status = check_slots(text, batch, seq, first, i);
+    if (status == HEARTH_OK) status = check_adapter(text, batch, seq);
     return status == HEARTH_OK ? check_pages(text, batch, seq, batch->positions[i - 1]) : status;
 }
 
@@ -265,6 +302,7 @@ hearth_status hth_batch_take(hearth_session *session, const hth_text *text, cons
     }
     take_rope_positions(session, text, batch);
     if (text->num_slots > 0) take_runs(session, text, batch);
+    if (text->num_adapters > 0) take_adapters(session, text, batch);
     if (batch->num_embeddings > 0) {
         const size_t rows = batch->num_embeddings;
         memcpy(session->inputs[text->inputs[HTH_EMBEDDINGS]], batch->embeddings, rows * text->hidden_size * sizeof(float));

@@ -56,6 +56,10 @@ typedef struct hth_device {
 
     hearth_status (*clear_states)(hearth_session *session);
 
+    /* Writes `bytes` bytes of a state that this part of the model has, from `offset` on; both lie in it, multiples of 4.
+     * NULL: it cannot. */
+    hearth_status (*write_state)(hearth_session *session, uint32_t state, uint64_t offset, uint64_t bytes, const void *data);
+
     /* Times of steps: all set to zero, one read. */
     void (*reset_profile)(hearth_session *session);
     void (*read_profile)(const hearth_session *session, uint32_t step, uint64_t *calls, uint64_t *time_ns);

@@ -298,6 +298,13 @@ static hearth_status cpu_clear_states(hearth_session *session) {
     return HEARTH_OK;
 }
 
+static hearth_status cpu_write_state(hearth_session *session, uint32_t state, uint64_t offset, uint64_t bytes,
+                                     const void *data) {
+    const cpu_session *cpu = session->on_device;
+    memcpy(cpu->state_regions[state] + offset, data, (size_t)bytes);
+    return HEARTH_OK;
+}
+
 static void cpu_reset_profile(hearth_session *session) {
     cpu_session *cpu = session->on_device;
     for (uint32_t i = 0; i < session->model->plan.header->num_steps; ++i) {
@@ -327,6 +334,7 @@ const hth_device hth_cpu_device = {
     .layer_output = cpu_layer_output,
     .lend = cpu_lend,
     .clear_states = cpu_clear_states,
+    .write_state = cpu_write_state,
     .reset_profile = cpu_reset_profile,
     .read_profile = cpu_read_profile,
 };

@@ -74,6 +74,24 @@ static hearth_status gpu_clear_states(hearth_session *session) {
     return hth_gpu_submit(&model->gpu, encoder, "clearing the states");
 }
 
+/* Bytes of one write, as blocks of weights have. */
+enum { MOST_WRITTEN = 4 << 20 };
+
+static hearth_status gpu_write_state(hearth_session *session, uint32_t state, uint64_t offset, uint64_t bytes,
+                                     const void *data) {
+    hth_gpu_model *model = session->model->on_device;
+    const hth_gpu_session *on_gpu = session->on_device;
+    const hearth_status status = hth_gpu_state(&model->gpu);
+    if (status != HEARTH_OK) return status;
+    for (uint64_t done = 0; done < bytes;) {
+        const uint64_t some = bytes - done < MOST_WRITTEN ? bytes - done : MOST_WRITTEN;
+        model->gpu.api.QueueWriteBuffer(model->gpu.queue, on_gpu->states[state], offset + done,
+                                        (const char *)data + done, (size_t)some);
+        done += some;
+    }
+    return hth_gpu_state(&model->gpu);
+}
+
 static void gpu_reset_profile(hearth_session *session) {
     const hth_gpu_session *on_gpu = session->on_device;
     for (uint32_t i = 0; i < session->model->plan.header->num_steps; ++i) {
@@ -110,6 +128,7 @@ const hth_device hth_gpu_device = {
     .layer_output = gpu_layer_output,
     .lend = NULL, /* plans for GPUs have no input that is lent (gpu_call.c) */
     .clear_states = gpu_clear_states,
+    .write_state = gpu_write_state,
     .reset_profile = gpu_reset_profile,
     .read_profile = gpu_read_profile,
     .list = hth_gpu_adapters_list,

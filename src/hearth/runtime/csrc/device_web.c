@@ -223,6 +223,7 @@ const hth_device hth_web_device = {
     .layer_output = NULL, /* it has all layers */
     .lend = NULL, /* plans for GPUs have no input that is lent (gpu_call.c) */
     .clear_states = web_clear_states,
+    .write_state = NULL,
     .reset_profile = web_reset_profile,
     .read_profile = web_read_profile,
 };

@@ -177,6 +177,13 @@ HEARTH_API void hearth_session_free(hearth_session *session);
 /* Bytes the session asked of the system; states take real memory only once they are written. */
 HEARTH_API uint64_t hearth_session_bytes(const hearth_session *session);
 
+/* Writes units [first, first + count) of the state `name`, each of unit_bytes as hearth_describe tells them: what the caller
+ * knows before anything was computed, such as adapters, of which a session has as many units ("adapters") as was said when it
+ * was made. A part of a model has no states of other layers: there nothing is written. Not while a function runs in this
+ * session. A state of a GPU in a page cannot be written. */
+HEARTH_API hearth_status hearth_session_write(hearth_session *session, const char *name, int64_t first, int64_t count,
+                                              const void *data);
+
 /* ---- running any function ---- */
 
 typedef enum hearth_dtype {
@@ -263,6 +270,9 @@ typedef struct hearth_batch {
     const float *hidden;           /* [num_tokens][columns of hidden_states], for a model with a block that predicts further
                                       tokens, which is what runs where this is given, over the same pages and without
                                       slots: the hidden state of the token before each, at whose position it stands */
+    const int32_t *adapters;       /* [num_seqs][2]: first unit and number of units of the adapter that the tokens of each
+                                      sequence have, from 0 units (none) to the value of the symbol adapter_units. NULL:
+                                      none has one. Only for a model whose states have "adapters" */
 } hearth_batch;
 
 /* A matrix in the session's memory: row r begins at element r * row_stride. It is overwritten by the next run of any

@@ -179,6 +179,43 @@ void hearth_session_clear_states(hearth_session *session) {
     if (session != NULL) (void)session->model->device->clear_states(session);
 }
 
+/* Where a write goes, checked. */
+static hearth_status find_units(const hearth_session *session, const char *name, int64_t first, int64_t count,
+                                uint32_t *state) {
+    const hth_plan *plan = &session->model->plan;
+    *state = 0;
+    while (*state < plan->header->num_states && strcmp(plan->strings + plan->states[*state].name, name) != 0) ++*state;
+    if (*state == plan->header->num_states) return hth_fail(HEARTH_INVALID, "there is no state %.200s", name);
+    const int64_t units = session->bounds[plan->states[*state].symbol].high;
+    if (first < 0 || count < 0 || first > units || count > units - first) {
+        return hth_fail(HEARTH_INVALID, "%.200s: %lld units from %lld on cannot be written, there are %lld", name,
+                        (long long)count, (long long)first, (long long)units);
+    }
+    if (plan->states[*state].unit_bytes % 4 != 0) return hth_fail(HEARTH_INVALID, "%.200s cannot be written", name);
+    return HEARTH_OK;
+}
+
+hearth_status hearth_session_write(hearth_session *session, const char *name, int64_t first, int64_t count,
+                                   const void *data) {
+    uint32_t state = 0;
+    if (session == NULL || name == NULL || (data == NULL && count > 0)) {
+        return hth_fail(HEARTH_INVALID, "hearth_session_write: an argument is NULL");
+    }
+    hearth_status status = hth_session_enter(session);
+    if (status != HEARTH_OK) return status;
+    status = find_units(session, name, first, count, &state);
+    if (status == HEARTH_OK && session->model->device->write_state == NULL) {
+        status = hth_fail(HEARTH_INVALID, "states of this device cannot be written");
+    }
+    if (status == HEARTH_OK && count > 0 && session->model->layers.states[state] != 0) {
+        /* Units and their bytes are below 2^32, so products are exact. */
+        const uint64_t unit = session->model->plan.states[state].unit_bytes;
+        status = session->model->device->write_state(session, state, unit * (uint64_t)first, unit * (uint64_t)count, data);
+    }
+    hth_session_leave(session);
+    return status;
+}
+
 hearth_status hth_session_enter(hearth_session *session) {
     uint32_t idle = 0;
     if (atomic_compare_exchange_strong(&session->busy, &idle, 1)) return HEARTH_OK;

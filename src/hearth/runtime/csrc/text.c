@@ -6,7 +6,9 @@
 #include "options.h"
 #include "session.h"
 
-_Static_assert(sizeof(hth_item) == 32 && sizeof(hth_merge) == 16 && sizeof(hth_run) == 16, "layout of inputs");
+_Static_assert(sizeof(hth_item) == 32 && sizeof(hth_merge) == 16 && sizeof(hth_run) == 16 &&
+                   sizeof(hth_adapter_item) == 16,
+               "layout of inputs");
 
 #define CORRUPT(...) hth_fail(HEARTH_CORRUPT, "plan.bin: text function: " __VA_ARGS__)
 
@@ -36,6 +38,9 @@ static const struct {
     [HTH_IN_PARTS] = {"in_parts", 0, true},
     [HTH_SLOTS] = {"slots", 1, true},
     [HTH_NUM_RUNS] = {"runs", 1, true},
+    [HTH_ADAPTERS] = {"adapters", 1, true},
+    [HTH_NUM_ADAPTER_ITEMS] = {"adapter_items", 0, true},
+    [HTH_ADAPTER_UNITS] = {"adapter_units", CONSTANT, true},
 };
 
 enum { ANY_COLUMNS = -1 };
@@ -63,6 +68,7 @@ static const struct {
     [HTH_RUNS] = {"runs", HEARTH_I32, 2, HTH_NUM_RUNS, 0, sizeof(hth_run) / 4, false},
     [HTH_STATE_TO] = {"state_to", HEARTH_I32, 1, HTH_TOKENS, 0, 0, true},
     [HTH_HIDDEN_STATES] = {"hidden_states", HEARTH_F32, 2, HTH_TOKENS, 0, ANY_COLUMNS, true},
+    [HTH_ADAPTER_ITEMS] = {"adapter_items", HEARTH_I32, 2, HTH_NUM_ADAPTER_ITEMS, 0, sizeof(hth_adapter_item) / 4, false},
 };
 
 static const struct {
@@ -92,6 +98,7 @@ static hearth_status check_states(const hth_plan *plan, const hth_text *text) {
     for (uint32_t i = 0; i < plan->header->num_states; ++i) {
         for (int s = 0; s < HTH_NUM_TEXT_SYMBOLS; ++s) {
             if (plan->states[i].symbol != text->symbols[s]) continue;
+            if (s == HTH_ADAPTERS) continue; /* known before any sequence */
             if (s != HTH_PAGES && s != HTH_SLOTS) return CORRUPT("state %u is counted by %s", i, symbols[s].name);
             kept = true;
         }
@@ -225,6 +232,14 @@ static hearth_status check_limits(const hth_plan *plan, const hth_text *text) {
     if (has_slots && high_of(plan, text, HTH_NUM_RUNS) != text->max_seqs) {
         return CORRUPT("runs may be %u, sequences %u", high_of(plan, text, HTH_NUM_RUNS), text->max_seqs);
     }
+    const bool has_adapters = text->symbols[HTH_ADAPTERS] != HTH_ABSENT;
+    if (has_adapters != (text->symbols[HTH_NUM_ADAPTER_ITEMS] != HTH_ABSENT) ||
+        has_adapters != (text->symbols[HTH_ADAPTER_UNITS] != HTH_ABSENT)) {
+        return CORRUPT("symbols adapters, adapter_items and adapter_units are not all there");
+    }
+    if (has_adapters && high_of(plan, text, HTH_NUM_ADAPTER_ITEMS) != text->max_tokens) {
+        return CORRUPT("adapter_items may be %u, tokens %u", high_of(plan, text, HTH_NUM_ADAPTER_ITEMS), text->max_tokens);
+    }
     if (text->symbols[HTH_LONGEST_TILE] != HTH_ABSENT && high_of(plan, text, HTH_LONGEST_TILE) != text->tile_tokens) {
         return CORRUPT("longest_tile may be %u, tile_tokens %u", high_of(plan, text, HTH_LONGEST_TILE),
                        text->tile_tokens);
@@ -254,8 +269,10 @@ static bool takes_hidden(const hth_plan *plan, const hth_function *f) {
 
 static hearth_status find(const hth_plan *plan, hth_text *text) {
     hearth_status status = find_symbols(plan, text);
-    if (takes_hidden(plan, text->function)) { /* it keeps no state, and is given no embeddings */
+    if (takes_hidden(plan, text->function)) { /* it keeps no state, is given no embeddings and has no adapters */
         text->symbols[HTH_NUM_EMBEDDINGS] = text->symbols[HTH_SLOTS] = text->symbols[HTH_NUM_RUNS] = HTH_ABSENT;
+        text->symbols[HTH_ADAPTERS] = text->symbols[HTH_NUM_ADAPTER_ITEMS] = HTH_ABSENT;
+        text->symbols[HTH_ADAPTER_UNITS] = HTH_ABSENT;
     }
     for (int i = 0; status == HEARTH_OK && i < HTH_NUM_TEXT_INPUTS; ++i) {
         status = find_input(plan, text, (hth_text_input)i);
@@ -278,6 +295,7 @@ static hearth_status find(const hth_plan *plan, hth_text *text) {
     text->page_tokens = high_of(plan, text, HTH_PAGE_TOKENS);
     text->tile_tokens = high_of(plan, text, HTH_TILE_TOKENS);
     text->split_tokens = high_of(plan, text, HTH_SPLIT_TOKENS);
+    if (text->symbols[HTH_ADAPTER_UNITS] != HTH_ABSENT) text->adapter_units = high_of(plan, text, HTH_ADAPTER_UNITS);
     if (text->inputs[HTH_EMBEDDINGS] != HTH_ABSENT) {
         status = find_columns(plan, text, HTH_EMBEDDINGS, &text->hidden_size);
         text->max_embeddings = high_of(plan, text, HTH_NUM_EMBEDDINGS);
@@ -311,6 +329,9 @@ static void begin(hearth_session *session, hth_text *text) {
     text->num_pages = (uint32_t)session->bounds[text->symbols[HTH_PAGES]].high;
     if (text->symbols[HTH_SLOTS] != HTH_ABSENT) {
         text->num_slots = (uint32_t)session->bounds[text->symbols[HTH_SLOTS]].high;
+    }
+    if (text->symbols[HTH_ADAPTERS] != HTH_ABSENT) {
+        text->num_adapters = (uint32_t)session->bounds[text->symbols[HTH_ADAPTERS]].high;
     }
     hth_interval *stride = &session->bounds[text->symbols[HTH_BLOCK_TABLE_STRIDE]];
     if (stride->high > text->num_pages) stride->high = text->num_pages;

@@ -18,6 +18,13 @@ typedef struct {
     int32_t first, count, from, zero;
 } hth_run;
 
+/* Tokens of one adapter that stand together, HTH_ADAPTER_ITEM_TOKENS at most, and its units. */
+typedef struct {
+    int32_t first, count, unit, units;
+} hth_adapter_item;
+
+enum { HTH_ADAPTER_ITEM_TOKENS = 16 };
+
 /* A tile whose partial results, `count` slots for each split, are to be folded. */
 typedef struct {
     int32_t first, count, slot, splits;
@@ -42,6 +49,9 @@ typedef enum hth_text_symbol {
     HTH_IN_PARTS,
     HTH_SLOTS,
     HTH_NUM_RUNS,
+    HTH_ADAPTERS,
+    HTH_NUM_ADAPTER_ITEMS,
+    HTH_ADAPTER_UNITS,
     HTH_NUM_TEXT_SYMBOLS
 } hth_text_symbol;
 
@@ -60,6 +70,7 @@ typedef enum hth_text_input {
     HTH_RUNS,
     HTH_STATE_TO,
     HTH_HIDDEN_STATES,
+    HTH_ADAPTER_ITEMS,
     HTH_NUM_TEXT_INPUTS
 } hth_text_input;
 
@@ -82,12 +93,14 @@ typedef struct {
     uint32_t max_tokens, max_seqs, max_logit_rows, max_partials, vocab_size, max_position;
     uint32_t page_tokens, tile_tokens, split_tokens;
     uint32_t max_embeddings, hidden_size; /* 0: it takes no embeddings in place of tokens' own */
+    uint32_t adapter_units;               /* most of one adapter; 0: the model has no room for adapters */
     uint32_t rope_streams;                /* positions that a token turns by, where they are an input; else 0 */
     uint32_t hidden_columns;              /* of the hidden states that it takes; 0: it takes none */
 
     /* Of a session; empty in a model. */
     uint32_t num_pages;
     uint32_t num_slots;    /* of state; 0: the model has none */
+    uint32_t num_adapters; /* units of all adapters together; 0: the model has no room for any */
     uint32_t table_stride; /* most pages of one sequence: of the longest context, and no more than there are */
     uint8_t *seq_seen;     /* [max_seqs], all zero between forwards */
 } hth_text;

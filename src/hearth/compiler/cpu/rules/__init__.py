@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from hearth.compiler.cpu.rules import (
+    adapters,
     contractions,
     convolution,
     dense_attention,
@@ -29,7 +30,7 @@ from hearth.compiler.cpu.rules import (
 from hearth.compiler.cpu.selection import Rule
 
 _KINDS = (
-    contractions, convolution, dense_attention, elementwise, embedding, experts, maps, mixers, moves, norms,
+    adapters, contractions, convolution, dense_attention, elementwise, embedding, experts, maps, mixers, moves, norms,
     paged_attention, picks, pictures, products, ragged_attention, ragged_pool, recurrent, reductions, rotary,
     suppression,
 )  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from hearth.compiler.gpu.rules import (
+    adapters,
     elementwise,
     embedding,
     experts,
@@ -21,7 +22,8 @@ from hearth.compiler.gpu.selection import GpuSelection, Rule
 from hearth.compiler.passes.rewrite import Graph
 
 _KINDS = (
-    elementwise, embedding, experts, joined, likeliest, mixers, moves, norms, paged_attention, products, reductions,
+    adapters, elementwise, embedding, experts, joined, likeliest, mixers, moves, norms, paged_attention, products,
+    reductions,
 )  # fmt: skip
 
 RULES: Mapping[str, Rule] = {name: rule for kind in _KINDS for name, rule in kind.RULES.items()}
