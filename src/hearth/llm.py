@@ -19,6 +19,7 @@ from typing import Any, Literal, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from hearth.adapters import AdaptersGiven
 from hearth.bundle import Manifest
 from hearth.chat.answer import Completion, Totals
 from hearth.chat.answer_stream import AnswerStream
@@ -110,6 +111,9 @@ class LLM(Asking):
             alone; "mtp": with the block alone; "off": never. The answers are the same.
         draft: a small model with the same tokenizer that guesses instead; named as `model` is.
         mmproj: the file that sees for a GGUF file. None: the one beside it, if there is one; "none": none.
+        adapters: LoRA adapters by the names that requests ask for them by (`chat(adapter=)`): each a folder that peft
+            wrote, a GGUF file or `owner/name`, or that and a scale. All lie in memory beside the model, and requests
+            with different ones are computed together.
         device: where it runs: "cpu", "gpu" (the best there is), "gpu:N" as `hearth doctor` lists them; "auto": a GPU
             where there is one that the model fits, at least a quarter of its layers, else the CPU. `LLM.info.device`
             says which it is and why.
@@ -150,6 +154,7 @@ class LLM(Asking):
         speculate: Speculate = "auto",
         draft: str | os.PathLike[str] | None = None,
         mmproj: str | os.PathLike[str] | None = None,
+        adapters: AdaptersGiven | None = None,
         device: str = "auto",
         gpu_layers: int | Literal["auto"] | None = None,
         mmap: bool = False,
@@ -173,6 +178,7 @@ class LLM(Asking):
             speculate=speculate,
             draft=None if draft is None else os.fspath(draft),
             mmproj=None if mmproj is None else os.fspath(mmproj),
+            adapters=adapters or {},
             device=device,
             gpu_layers=gpu_layers,
             mmap=mmap,
@@ -288,7 +294,9 @@ class LLM(Asking):
             max_position=described.max_position,
             threads=session.threads,
             weights_bytes=self._parts.model.info.weights_bytes,
-            session_bytes=described.session_bytes(session.num_pages, session.threads, session.num_slots),
+            session_bytes=described.session_bytes(
+                session.num_pages, session.threads, session.num_slots, session.num_adapters
+            ),
             template=template,
             sampling=self._requests.defaults(),
             device=self._parts.placement,
@@ -305,6 +313,22 @@ class LLM(Asking):
     def tokenizer(self) -> Tokenizer:
         """Raises TokenizerMissing where the model came without one."""
         return self._requests.tokenizer()
+
+    @property
+    def adapters(self) -> tuple[str, ...]:
+        """Names of the adapters that requests may ask for."""
+        return self._requests.adapters.names
+
+    def with_adapter(self, name: str) -> LLM:
+        """The same open model, whose answers have this adapter unless a request names another. It is closed with the
+        other.
+
+        Raises:
+            UsageError: there is none of this name.
+        """
+        same = object.__new__(type(self))
+        same.__dict__.update(self.__dict__, _requests=self._requests.with_adapter(name))
+        return same
 
     @property
     def sees(self) -> bool:

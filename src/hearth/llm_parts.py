@@ -4,9 +4,11 @@ while vocabulary and template are read, memory for keys and values taken, guesse
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from hearth.adapters import Adapters, AdapterSource, AdaptersGiven, find_adapters, units_of
 from hearth.chat.embedding import VectorMaker
 from hearth.chat.pictures import Eyes, with_marks
 from hearth.chat.request import ContextOverflow, Requests
@@ -26,6 +28,7 @@ from hearth.prepare import (
     check_gpu_layers,
     choose_context,
     choose_room,
+    hub_progress,
     open_model,
     place,
     prepare,
@@ -59,6 +62,7 @@ class Asked:
     speculate: Speculate
     draft: str | None
     mmproj: str | None
+    adapters: AdaptersGiven
     device: str
     gpu_layers: int | Literal["auto"] | None
     mmap: bool
@@ -120,6 +124,7 @@ class Parts:
 
 def open_parts(asked: Asked, progress: ProgressCallback | None) -> Parts:
     """Opens a language model. Raises as `LLM`; nothing stays open then."""
+    adapters = find_adapters(asked.adapters, offline=asked.offline, progress=hub_progress(progress))
     opened = prepare(
         asked.model,
         quant=asked.quant,
@@ -128,6 +133,7 @@ def open_parts(asked: Asked, progress: ProgressCallback | None) -> Parts:
         kv=asked.kv,
         context=asked.context,
         mmproj=asked.mmproj,
+        adapters=tuple(str(adapter.path) for adapter in adapters) or None,
         progress=progress,
         offline=asked.offline,
         mmap=asked.mmap,
@@ -144,7 +150,7 @@ def open_parts(asked: Asked, progress: ProgressCallback | None) -> Parts:
         loading.cancel()
         raise
     try:
-        return _with_engine(asked, opened, placement, texts, model, draft, progress)
+        return _with_engine(asked, opened, placement, texts, model, draft, adapters, progress)
     except BaseException:
         model.close()
         raise
@@ -187,12 +193,14 @@ def _with_engine(
     texts: Texts,
     model: Model | SplitModel,
     draft: Opened | None,
+    adapters: Sequence[AdapterSource],
     progress: ProgressCallback | None,
 ) -> Parts:
     info = TextInfo.of(model.info)
     threads = default_threads() if asked.threads is None else asked.threads
     least = asked.max_seqs or 1
     free = placement.free_bytes(model.placed_bytes)
+    units = units_of(adapters) if info.adapter_units else 0
     context = choose_context(
         info,
         asked.context,
@@ -201,9 +209,16 @@ def _with_engine(
         name=opened.name,
         kv_bytes=asked.kv_bytes,
         free_bytes=free,
+        adapters=units,
     )
-    room = choose_room(info, context, max_seqs=asked.max_seqs, kv_bytes=asked.kv_bytes, free_bytes=free)
-    session = text_session(model, num_pages=room.pages, num_slots=room.slots, threads=threads)
+    room = choose_room(info, context, max_seqs=asked.max_seqs, kv_bytes=asked.kv_bytes, free_bytes=free, adapters=units)
+    session = text_session(
+        model, num_pages=room.pages, num_slots=room.slots, num_adapters=room.adapters, threads=threads
+    )
+    loaded = Adapters(session, opened.bundle.path)
+    for adapter in adapters:
+        loaded.add(adapter)
+    texts.requests.adapters = loaded.table
     guesser = open_guesser(
         asked.speculate,
         draft,

@@ -29,6 +29,9 @@ class NoModels:
     def aliases(self) -> list[Any]:
         return []
 
+    def adapters(self) -> list[Any]:
+        return []
+
     def opened(self) -> list[Any]:
         return []
 

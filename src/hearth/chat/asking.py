@@ -193,7 +193,8 @@ class Asking:
                 what comes after its text.
             **sampling: `temperature`, `top_k`, `top_p`, `min_p`, `repetition_penalty`, `presence_penalty`,
                 `frequency_penalty`, `logit_bias`, `seed`, `max_tokens`, `stop` (strings), `stop_token_ids`, `logprobs`,
-                `ignore_eos`. None, or leaving one out, means the model's default (`info.sampling`).
+                `ignore_eos`; and `adapter`, the name of the adapter that answers. None, or leaving one out, means the
+                model's default (`info.sampling`).
 
         Raises:
             TokenizerMissing, TemplateError, ContextFull, UsageError.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -31,7 +32,7 @@ from hearth.chat.structured import Structure, checked_format
 from hearth.chat.telling import Told, rendered, tell
 from hearth.chat.thinking import Splitter
 from hearth.chat.tokenizer import Tokenizer
-from hearth.engine import Request, SamplingParams
+from hearth.engine import AdapterTable, LoadedAdapter, Request, SamplingParams
 from hearth.errors import ContextFull, TokenizerMissing, UsageError
 
 GENERATE_TOKENS = 256
@@ -103,8 +104,10 @@ class Requests:
         repetition_stop: end answers that repeat themselves for ever, unless a request says otherwise.
         overflow: "slide" lets the oldest tokens go where prompt and answer outgrow the context.
         eyes: how the model sees; None: it does not.
+        adapters: that requests may name.
 
     Attributes:
+        adapters: likewise.
         context: tokens of prompt and answer together, where that is known: what cannot fit is refused unread.
     """
 
@@ -119,7 +122,10 @@ class Requests:
         overflow: ContextOverflow = "error",
         repetition_stop: bool = True,
         eyes: Eyes | None = None,
+        adapters: AdapterTable | None = None,
     ) -> None:
+        self.adapters = adapters or AdapterTable()
+        self._adapter: str | None = None
         self._eyes = eyes
         self._name = name
         self._tokenizer = tokenizer
@@ -133,6 +139,16 @@ class Requests:
         self._grammars: Grammars | None = None
         self._trial: Trial | None = None
         self._lock = threading.Lock()
+
+    def with_adapter(self, name: str) -> Requests:
+        """The same, for requests that have this adapter unless they name another.
+
+        Raises:
+            UsageError: there is none of this name.
+        """
+        made = copy(self)
+        made._adapter = self.adapters.find(name).name
+        return made
 
     def try_grammars(self, trial: Trial) -> None:
         """Has each grammar tried before it is compiled: for requests of strangers."""
@@ -321,8 +337,15 @@ class Requests:
             keep_tokens=turn.keep_tokens if turn else 0,
             constraint=constraint,
             embedded=self._eyes.embedded(ids, seen) if self._eyes and seen.pictures else (),
+            adapter=self._adapter_of(settings),
         )
         return Prepared(request, answer, notices)
+
+    def _adapter_of(self, settings: Mapping[str, Any]) -> LoadedAdapter | None:
+        """That a request names, or else that of all. Raises UsageError where there is none of its name."""
+        name = settings.get("adapter")
+        name = self._adapter if name is None else name
+        return None if name is None else self.adapters.find(name)
 
     def _look(self, given: Sequence[Given]) -> Seen:
         """Reads the pictures of a request. Raises UsageError where the model sees nothing."""

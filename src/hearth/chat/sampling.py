@@ -16,8 +16,8 @@ from hearth.errors import UsageError, did_you_mean
 ASSUMED: Mapping[str, float] = {"temperature": 0.7, "top_p": 0.95}
 """Where the authors recommend nothing. Mild: little is lost on models of any size."""
 
-OF_TEXT = frozenset({"stop", "repetition_stop"})
-"""Settings that end an answer by what it says, of which the engine knows nothing."""
+OF_TEXT = frozenset({"stop", "repetition_stop", "adapter"})
+"""Settings that end an answer by what it says, and which adapter it is computed with: sampling knows nothing of them."""
 
 KEYS = frozenset(f.name for f in fields(SamplingParams)) | OF_TEXT
 

@@ -22,6 +22,7 @@ class SamplingSettings(TypedDict, total=False):
 
     See `SamplingParams` for each. `stop` are strings that end the answer and are cut; `repetition_stop` ends one that
     goes round in a circle (`repetition.py`), as it does by default, except under a grammar and with `ignore_eos`.
+    `adapter` is the name of one that the model was opened with; without it the model answers as it is.
     """
 
     temperature: float | None
@@ -39,6 +40,7 @@ class SamplingSettings(TypedDict, total=False):
     logprobs: int | None
     ignore_eos: bool | None
     repetition_stop: bool | None
+    adapter: str | None
 
 
 class TextSettings(SamplingSettings, total=False):

@@ -15,6 +15,7 @@ from hearth.cli.inputs import piped_text, read_file, read_pictures, readable
 from hearth.cli.options import (
     examples,
     image_options,
+    lora_options,
     open_llm,
     open_options,
     sampling,
@@ -57,6 +58,7 @@ MAX_FORMAT_CHARS = 1 << 20  # what is longer is refused anyway
 @sampling_options
 @thinking_options
 @image_options
+@lora_options
 @template_options
 @speculation_options
 @open_options

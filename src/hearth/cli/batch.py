@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hearth.cli.cluster import ray_options
-from hearth.cli.options import device_options, examples, format_options, source_options
+from hearth.cli.options import device_options, examples, format_options, lora_options, source_options
 from hearth.cli.serving import Size, check_installed
 from hearth.units import counted
 
@@ -46,6 +46,7 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @device_options
 @click.option("--memory", type=Size(), help="What the model may take [what is free].")
 @click.option("--restart", is_flag=True, help="Drop what OUT.jsonl holds, and begin anew.")
+@lora_options
 @format_options
 @source_options
 @ray_options
@@ -61,6 +62,7 @@ def command(source: Path, target: Path, model: str | None, restart: bool, **opti
     from hearth.batch import BatchOutput, RunRecord, read_batch
     from hearth.errors import UsageError
     from hearth.server.models import ModelSettings, model_id
+    from hearth.adapters import given_adapters
 
     if target.exists() and source.exists() and target.samefile(source):
         raise UsageError("IN.jsonl and OUT.jsonl are the same file.")
@@ -68,6 +70,7 @@ def command(source: Path, target: Path, model: str | None, restart: bool, **opti
     # A file's content never has anything downloaded: what the lines name must be here already.
     options["offline"] |= model is None
     name = model or _named(batch)
+    adapters = given_adapters(options["lora"])
     formats = {key: options[key] for key in ("context", "quant", "head", "precision", "kv")}
     settings = ModelSettings(
         memory_bytes=options["memory"],
@@ -77,16 +80,18 @@ def command(source: Path, target: Path, model: str | None, restart: bool, **opti
         gpu_layers=options["gpu_layers"],
         offline=options["offline"],
         trust_bundle=options["trust_bundle"],
+        adapters=tuple((adapter, place, scale) for adapter, (place, scale) in adapters.items()),
         **formats,
     )
-    record = RunRecord(batch.sha256, model_id(name), formats)
+    asked = ":".join([model_id(name), *list(adapters)[:1]])
+    record = RunRecord(batch.sha256, asked, formats)
     custom_ids = {entry.custom_id for entry in batch.entries}
     with BatchOutput(target, record, custom_ids, restart=restart) as output:
         before = len(output.finished)
         if before < len(batch.entries):
             if before:
                 click.echo(f"{before} of {counted(len(batch.entries), 'request')} answered already.", err=True)
-            stopped = asyncio.run(_run(batch, output, name, settings, options))
+            stopped = asyncio.run(_run(batch, output, (name, asked), settings, options))
             if stopped:
                 left = len(batch.entries) - len(output.finished)
                 click.echo(
@@ -112,18 +117,18 @@ def _named(batch: BatchInput) -> str:
 
 
 async def _run(
-    batch: BatchInput, output: BatchOutput, name: str, settings: ModelSettings, options: dict[str, Any]
+    batch: BatchInput, output: BatchOutput, names: tuple[str, str], settings: ModelSettings, options: dict[str, Any]
 ) -> bool:
-    """Answers what is left; whether it was stopped by a signal."""
+    """Answers what is left; whether it was stopped by a signal. `names`: of the model, and as requests name it."""
     from hearth.batch import run_batch
-    from hearth.server.models import model_id
 
+    name, asked = names
     with _stopping_signals() as stopped:
         try:
             async with _answerer(name, settings, options) as answerer:
                 output.set_fingerprint(answerer.fingerprint)
                 with _showing() as told:
-                    await run_batch(batch, output, answerer, model=model_id(name), told=told)
+                    await run_batch(batch, output, answerer, model=asked, told=told)
         except asyncio.CancelledError:
             if not stopped():
                 raise

@@ -12,6 +12,7 @@ from hearth.cli.inputs import read_pictures, readable
 from hearth.cli.options import (
     examples,
     image_options,
+    lora_options,
     open_llm,
     open_options,
     sampling,
@@ -38,6 +39,7 @@ from hearth.cli.terminal import tell
 @sampling_options
 @thinking_options
 @image_options
+@lora_options
 @template_options
 @speculation_options
 @open_options

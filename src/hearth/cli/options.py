@@ -104,6 +104,14 @@ _OPEN = (
     click.option("--mmap", is_flag=True, help="Map the weights instead of copying them: shared between processes."),
     *_SOURCE,
 )
+_LORA = (
+    click.option(
+        "--lora",
+        multiple=True,
+        metavar="[NAME=]PATH[:SCALE]",
+        help="An adapter (LoRA): a folder, a GGUF file or owner/name. May be repeated; the first one answers.",
+    ),
+)
 _SPECULATION = (
     click.option(
         "--speculate",
@@ -206,6 +214,7 @@ source_options = _adds(_SOURCE)
 device_options = _adds(DEVICE)
 open_options = _adds((_QUANT, *_OPEN))
 eval_options = _adds((_QUANTS, calibrate_option, *_OPEN))
+lora_options = _adds(_LORA)
 speculation_options = _adds(_SPECULATION)
 template_options = _adds(_TEMPLATE)
 sampling_options = _adds(_SAMPLING)
@@ -229,8 +238,14 @@ def open_llm(model: str, options: Mapping[str, Any], *, to_chat: bool = False, *
     from hearth.llm import LLM
 
     settings = {"max_seqs": 1} | {key: options[key] for key in _OPEN_KEYS if key in options} | overrides
+    if options.get("lora"):
+        from hearth.adapters import given_adapters
+
+        settings["adapters"] = given_adapters(options["lora"])
     with showing_progress() as progress:
         llm = LLM(model, progress=progress, **settings)
+    if llm.adapters:
+        llm = llm.with_adapter(llm.adapters[0])
     if to_chat:
         llm.check_chat()
     for notice in llm.notices:

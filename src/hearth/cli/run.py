@@ -11,6 +11,7 @@ from hearth.cli.inputs import has_piped_text
 from hearth.cli.options import (
     examples,
     image_options,
+    lora_options,
     open_options,
     sampling_options,
     speculation_options,
@@ -35,6 +36,7 @@ from hearth.cli.options import (
 @sampling_options
 @thinking_options
 @image_options
+@lora_options
 @template_options
 @speculation_options
 @open_options

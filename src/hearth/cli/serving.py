@@ -119,6 +119,13 @@ _MODELS = (
         metavar="NAME[=MODEL]",
         help="A further name of MODEL (of the first unless given) in requests; * and ? stand for any letters.",
     ),
+    click.option(
+        "--lora",
+        multiple=True,
+        metavar="[NAME=]PATH[:SCALE]",
+        help="An adapter (LoRA) of the first MODEL: a folder, a GGUF file or owner/name. Requests name it MODEL:NAME."
+        " May be repeated.",
+    ),
     REPETITION_STOP,
     click.option("--load-on-demand", is_flag=True, help="Open models when they are first asked for."),
 )
@@ -170,8 +177,10 @@ def server_settings(options: Mapping[str, Any]) -> ServerSettings:
 
 def model_settings(options: Mapping[str, Any]) -> ModelSettings:
     """How the server opens its models, among a verb's options."""
+    from hearth.adapters import given_adapters
     from hearth.server.models import ModelSettings
 
+    adapters = given_adapters(options.get("lora", ()))
     return ModelSettings(
         memory_bytes=options["memory"],
         max_seqs=options["max_seqs"],
@@ -180,6 +189,7 @@ def model_settings(options: Mapping[str, Any]) -> ModelSettings:
         **{name: options[name] for name in _PREPARING},
         **{name: options[name] for name in ("template", "context_overflow") if name in options},
         aliases=tuple(options.get("alias", ())),
+        adapters=tuple((name, place, scale) for name, (place, scale) in adapters.items()),
     )
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Unpack
 
 from hearth.bundle import TextFacts
 from hearth.checkpoint import open_checkpoint
+from hearth.checkpoint.adapter import open_adapter
 from hearth.checkpoint.embedding import EmbeddingSpec, save_embedding
 from hearth.checkpoint.generation import published_sampling, save_sampling
 from hearth.checkpoint.ranking import published_ranking
@@ -22,6 +23,7 @@ from hearth.compiler.vision import default_quant, vision_formats
 from hearth.image.sight import SightSpec, read_cutting, save_sight
 from hearth.model import LoadedModel, load_family
 from hearth.model.kinds import TEXT
+from hearth.model.text.adapter_places import adapter_places, targets_of
 from hearth.model.text.adapters import AdapterRoom
 from hearth.model.text.batch import SLOTS
 from hearth.model.text.kv_cache import KV_DTYPES, PAGE_TOKENS, KvFormat, kv_format
@@ -46,7 +48,7 @@ def compile_model(
     kv: KvFormat | None = None,
     context: int | None = None,
     mmproj: str | None = None,
-    adapters: Sequence[str] = (),
+    adapters: Sequence[Path] = (),
     **options: Unpack[CompileOptions],
 ) -> Path:
     """Compiles a language model, or finds it compiled.
@@ -60,7 +62,7 @@ def compile_model(
         kv: number format of keys and values; None: f16, or f32 with high precision.
         context: tokens to prepare for, where that changes the model (LongRoPE).
         mmproj: the file that sees for a GGUF file; None: what lies beside it; "none": none.
-        adapters: last names of the parameters that adapters (LoRA) may change; none: it has no room for adapters.
+        adapters: folders or files of adapters (LoRA) that it is to have room for; none: it has no room for any.
         options: as `compile_job`.
 
     Returns:
@@ -78,7 +80,7 @@ def compile_model(
     formats = model_formats(checkpoint, model, quant, head)
     if model.sight is not None:
         formats |= sight_formats(model.sight, quant, precision)
-    room = adapter_room(adapters, precision)
+    room = adapter_room(model, adapters, precision)
     job = text_job(checkpoint, model, formats, name, precision, kv_format(kv, precision), room)
     return compile_job(job, **options)
 
@@ -106,11 +108,16 @@ def sight_spec(checkpoint: Checkpoint, sight: LoadedSight) -> SightSpec:
     return SightSpec(read_cutting(checkpoint.path, made.tile, sight.processor), made.tile, made.text)
 
 
-def adapter_room(targets: Sequence[str], precision: Precision) -> AdapterRoom | None:
-    """Room for adapters that change such parameters, in numbers that the precision asks for."""
-    if not targets:
+def adapter_room(model: LoadedModel, adapters: Sequence[Path], precision: Precision) -> AdapterRoom | None:
+    """Room for some adapters, and for all that change the same parameters, in numbers that the precision asks for.
+
+    Raises: as `open_adapter` and `AdapterPlaces.find`.
+    """
+    if not adapters:
         return None
-    return AdapterRoom(tuple(sorted(set(targets))), "float32" if precision == "high" else "float16")
+    places = adapter_places(model)
+    targets = set[str]().union(*(targets_of(places.find(open_adapter(path))) for path in adapters))
+    return AdapterRoom(tuple(sorted(targets)), "float32" if precision == "high" else "float16")
 
 
 def text_job(
@@ -144,6 +151,8 @@ def text_job(
         save_embedding(embedding, folder)
         if spec is not None:
             save_sight(spec, folder)
+        if room is not None:
+            adapter_places(model, room).save(folder)
 
     # Layers that do not divide stay on one device, as if they were one.
     together = 1 if config.divides else config.num_layers

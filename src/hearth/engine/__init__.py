@@ -4,6 +4,7 @@ Knows nothing of text, tokenizers, files or the compiler; synchronous. An `Engin
 `SharedEngine` lets many take turns.
 """
 
+from hearth.engine.adapters import AdapterTable, LoadedAdapter
 from hearth.engine.constraint import Constraint, ConstraintFailed
 from hearth.engine.draft import Ask, Computed, Draft, Drafter
 from hearth.engine.draft_model import DraftModel
@@ -21,6 +22,7 @@ from hearth.engine.speculation import Speculation
 
 __all__ = [
     "MAX_LOGPROBS",
+    "AdapterTable",
     "Ask",
     "Computed",
     "Constraint",
@@ -34,6 +36,7 @@ __all__ = [
     "ForwardInfo",
     "ForwardResult",
     "Generation",
+    "LoadedAdapter",
     "Overflow",
     "Pace",
     "PredictingBlock",

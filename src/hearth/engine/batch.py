@@ -29,6 +29,8 @@ class Batch:
         self._has_state = num_slots > 0
         self._state_from: Int32s = np.full(info.max_seqs, NOWHERE, np.int32)
         self._state_to: Int32s = np.full(info.max_tokens, NOWHERE, np.int32)
+        self._adapters: Int32s = np.zeros((info.max_seqs, 2), np.int32)
+        self._has_adapters = False
         self._looks_ahead = info.looks_ahead
         self._last_seen: Int32s | None = None
         self._rope_positions: Int32s = np.zeros((info.max_tokens, info.rope_streams), np.int32)
@@ -52,27 +54,30 @@ class Batch:
         return self._firsts
 
     def fill(self, slices: Seq[Slice[S]], session: Forward) -> None:
-        """Lays out the slices one after the other, prompts first, with one row of logits for each that wants them and
+        """Lays out the slices one after the other, prompts first, those of one adapter together, with one row of logits for each that wants them and
         one more for each token of its draft; these rows are in the order of the slices. What tokens stand for is made
         into embeddings, as far as it has not been."""
         embedded: list[tuple[Int32s, Float32s]] = []
-        prompts = sum(part.count for part in slices if part.is_prompt)
-        ends = [0, prompts]  # where the next slice of a prompt begins, and the next one of other tokens
         num_rows = 0
         self._firsts = []
+        places, prompts, end = self._placed(slices)
         if self._has_state:
             self._state_to[:] = NOWHERE
+        self._has_adapters = False
         for row, part in enumerate(slices):
-            first = ends[not part.is_prompt]
+            first = places[row]
             last = first + part.count
             self._firsts.append(first)
             self._token_ids[first:last] = part.sequence.tokens[part.start : part.start + part.count]
             self._positions[first:last] = np.arange(part.start, part.start + part.count)
             self._token_seq[first:last] = row
             if self._rope_positions.size:
-                end = first + part.count + len(part.draft)
-                self._rope_positions[first:end] = self._turned_by(part, end - first)
+                behind = first + part.count + len(part.draft)
+                self._rope_positions[first:behind] = self._turned_by(part, behind - first)
             self._block_table[row] = part.sequence.block_table
+            adapter = part.sequence.adapter
+            self._adapters[row] = (adapter.first, adapter.count) if adapter else (0, 0)
+            self._has_adapters = self._has_adapters or adapter is not None
             if self._has_state:
                 self._state_from[row] = part.sequence.state.after(part.start)
                 for length, slot in part.sequence.state.written.items():
@@ -92,8 +97,7 @@ class Batch:
                 self._token_seq[first:last] = row
                 self._logit_rows[num_rows : num_rows + last - first] = np.arange(first, last)
                 num_rows += last - first
-            ends[not part.is_prompt] = last
-        self._num_tokens, self._num_prompt_tokens = max(ends), prompts
+        self._num_tokens, self._num_prompt_tokens = end, prompts
         self._num_seqs, self._num_rows = len(slices), num_rows
         self._embeddings = self._last_seen = None
         if embedded and self._looks_ahead:
@@ -102,6 +106,22 @@ class Batch:
                 self._last_seen[places] = self._positions[places[-1]]
         if embedded:
             self._embeddings = np.concatenate([r for _, r in embedded]), np.concatenate([p for p, _ in embedded])
+
+    @staticmethod
+    def _placed(slices: Seq[Slice[S]]) -> tuple[list[int], int, int]:
+        """Where the tokens of each slice begin, how many of the first ones are of prompts, and how many there are."""
+
+        def kind(row: int) -> tuple[bool, int]:
+            adapter = slices[row].sequence.adapter
+            return not slices[row].is_prompt, adapter.first if adapter else -1
+
+        places, end, prompts = [0] * len(slices), 0, 0
+        for row in sorted(range(len(slices)), key=kind):
+            part = slices[row]
+            places[row] = end
+            end += part.count + len(part.draft)
+            prompts += part.count if part.is_prompt else 0
+        return places, prompts, end
 
     def _turned_by(self, part: Slice[S], count: int) -> Int32s:
         return part.sequence.embedded.rope_positions(part.start, part.start + count, self._rope_positions.shape[1])
@@ -115,6 +135,7 @@ class Batch:
             slot: holds the state after the tokens before, and will hold that after these.
         """
         self._embeddings = self._last_seen = None
+        self._has_adapters = False
         count = token_ids.shape[0]
         self._token_ids[:count] = token_ids
         self._positions[:count] = np.arange(start, start + count)
@@ -144,6 +165,8 @@ class Batch:
         if self._has_state:
             more["state_from"] = self._state_from[: self._num_seqs]
             more["state_to"] = self._state_to[: self._num_tokens]
+        if self._has_adapters:
+            more["adapters"] = self._adapters[: self._num_seqs]
         if self._embeddings is not None:
             rows, places = self._embeddings
             more |= {"embeddings": rows, "embedded_tokens": places, "last_seen": self._last_seen}

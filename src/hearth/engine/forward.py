@@ -135,6 +135,7 @@ class Forward(Protocol):
         state_from: Int32s | None = None,
         state_to: Int32s | None = None,
         hidden: Float32s | None = None,
+        adapters: Int32s | None = None,
     ) -> ForwardResult:
         """Computes a ragged batch: writes the keys and values of every token into its page, then attends.
 
@@ -166,6 +167,8 @@ class Forward(Protocol):
                 (`ForwardInfo.predicts`), over the same pages and without slots: each token stands at the position of
                 the one before it, whose hidden state this is. Its results are said of the token after, and its
                 `hidden` is what it takes for that token's place.
+            adapters: int32 (num_seqs, 2), first unit and number of units of the adapter that the tokens of each
+                sequence have; 0 units: none. None: none has one. Only for a model with room for adapters.
         """
         ...
 

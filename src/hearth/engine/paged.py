@@ -10,13 +10,14 @@ from array import array
 
 import numpy as np
 
+from hearth.engine.adapters import LoadedAdapter
 from hearth.engine.checkpoints import Landmarks
 from hearth.engine.embedded import NONE, EmbeddedTokens
 from hearth.engine.forward import Int32s
 from hearth.engine.held_state import HeldState
 from hearth.engine.memory import DeviceMemory
 from hearth.engine.pages import Prefix
-from hearth.engine.prefix import HashChain
+from hearth.engine.prefix import ROOT_DIGEST, HashChain
 
 
 class PagedTokens:
@@ -27,6 +28,7 @@ class PagedTokens:
         table_stride: pages that it may hold at most.
         embedded: which of the tokens stand for something else.
         keep_tokens: leading tokens that other rows are likely to have too.
+        adapter: that they are computed with; None: with the model alone.
 
     Attributes:
         num_prompt_tokens: leading tokens that were given rather than drawn.
@@ -44,10 +46,12 @@ class PagedTokens:
         table_stride: int,
         embedded: EmbeddedTokens = NONE,
         keep_tokens: int = 0,
+        adapter: LoadedAdapter | None = None,
     ) -> None:
         self.tokens = tokens
         self.embedded = embedded
-        self.chain = HashChain(tokens, page_tokens, embedded)
+        self.adapter = adapter
+        self.chain = HashChain(tokens, page_tokens, embedded, adapter.key if adapter else ROOT_DIGEST)
         self.num_prompt_tokens = len(tokens)
         self.num_computed = 0
         self.pages: list[int] = []

@@ -3,7 +3,8 @@
 Owns the map from token prefixes to pages, nothing of who uses a page or when it is freed (`pages.py`). The keys and
 values of a page depend on all tokens before it, so a full page is found by a chain of hashes: the digest of block i is
 the hash of the digest of block i-1 and the tokens of block i. On a hit the tokens are compared as well. Tokens that
-stand for something else, a picture, are the same only where that is (`embedded.py`).
+stand for something else, a picture, are the same only where that is (`embedded.py`); and all of a sequence only where
+its adapter is, with whose key the chain begins (`adapters.py`).
 
 A page that a finished sequence left partly filled is a *tail*, found by the digest of the full blocks before it.
 """
@@ -26,13 +27,17 @@ class HashChain:
         tokens: int32 token ids; may grow at its end, but what is in it must not change.
         page_tokens: tokens in a block.
         embedded: which tokens stand for something else: they are equal only where that is.
+        root: what all of them are computed with, beside the model itself: tokens are equal only where that is.
     """
 
-    def __init__(self, tokens: array[int], page_tokens: int, embedded: EmbeddedTokens = NONE) -> None:
+    def __init__(
+        self, tokens: array[int], page_tokens: int, embedded: EmbeddedTokens = NONE, root: bytes = ROOT_DIGEST
+    ) -> None:
         self.tokens = tokens
         self.page_tokens = page_tokens
         self._embedded = embedded
-        self._digests = [ROOT_DIGEST]
+        self.root = root
+        self._digests = [root]
 
     def digest(self, num_blocks: int) -> bytes:
         """Digest of the first `num_blocks` full blocks."""
@@ -52,9 +57,9 @@ class HashChain:
         return self._embedded.marks(*self._range(index, num_tokens)) if self._embedded else b""
 
     def beginning(self, num_tokens: int) -> tuple[bytes, bytes]:
-        """The first tokens, and what they stand for, as bytes: equal only where both are."""
+        """The first tokens, and what they stand for and are computed with, as bytes: equal only where all are."""
         marks = self._embedded.marks(0, num_tokens) if self._embedded else b""
-        return self.tokens[:num_tokens].tobytes(), marks
+        return self.tokens[:num_tokens].tobytes(), self.root + marks
 
     def _range(self, index: int, num_tokens: int | None) -> tuple[int, int]:
         start = index * self.page_tokens

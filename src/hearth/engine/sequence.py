@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Literal
 
+from hearth.engine.adapters import LoadedAdapter
 from hearth.engine.constraint import Constraint
 from hearth.engine.embedded import NONE, Embedded, EmbeddedTokens, check_embedded
 from hearth.engine.memory import DeviceMemory
@@ -45,6 +46,7 @@ class Request:
         speculate: whether the engine, if it has the means, may guess tokens. The answer is the same either way.
         constraint: what the answer may be; None: anything. It has a state: one for each request, used once.
         embedded: runs of prompt tokens that stand for something else, in order.
+        adapter: that its tokens are computed with; None: with the model alone.
     """
 
     prompt_ids: tuple[int, ...]
@@ -54,6 +56,7 @@ class Request:
     speculate: bool = True
     constraint: Constraint | None = field(default=None, compare=False)
     embedded: tuple[Embedded, ...] = field(default=(), compare=False)
+    adapter: LoadedAdapter | None = None
 
     def __post_init__(self) -> None:
         ids: Iterable[int] = self.prompt_ids
@@ -142,6 +145,7 @@ class Sequence(PagedTokens):
             table_stride=table_stride,
             embedded=EmbeddedTokens(request.embedded) if request.embedded else NONE,
             keep_tokens=request.keep_tokens,
+            adapter=request.adapter,
         )
         self.id = sequence_id
         self.request = request
@@ -202,5 +206,5 @@ class Sequence(PagedTokens):
             self.embedded.cut(keep, end)
         self.tokens = self.tokens[:keep] + self.tokens[end:]
         self.num_prompt_tokens = max(keep, self.num_prompt_tokens - (end - keep))
-        self.chain = HashChain(self.tokens, self.chain.page_tokens, self.embedded)
+        self.chain = HashChain(self.tokens, self.chain.page_tokens, self.embedded, self.chain.root)
         return end - keep

@@ -4,6 +4,7 @@ The room knows the Hugging Face hub and its cache; it knows nothing of what stan
 It never prints: progress goes to a callback, trouble is a `HearthError`.
 """
 
+from hearth.hub.adapters import resolve_adapter
 from hearth.hub.download import complete
 from hearth.hub.installed import list_models, remove
 from hearth.hub.remote import Remote
@@ -26,4 +27,5 @@ __all__ = [
     "pull",
     "remove",
     "resolve",
+    "resolve_adapter",
 ]

@@ -18,9 +18,9 @@ from hearth.errors import CorruptFile, HearthError, NetworkError, StorageError
 from hearth.hub import transfer
 from hearth.hub.cache import DEFAULT_REVISION, Repo, find
 from hearth.hub.failures import translated
-from hearth.hub.files import TOKENIZER_FILES, RemoteFile
+from hearth.hub.files import TOKENIZER_FILES, RemoteFile, select
 from hearth.hub.names import HubName
-from hearth.hub.remote import Remote, look
+from hearth.hub.remote import Choose, Remote, look
 from hearth.hub.settings import cache_dir, endpoint, is_offline, prefers_xet
 from hearth.hub.types import Inspect, Progress, ProgressCallback, Source
 from hearth.units import format_bytes
@@ -47,17 +47,7 @@ def download(
 
     Raises: see `hearth.hub.resolve`. Whatever `inspect` raises.
     """
-    revision = name.revision or DEFAULT_REVISION
-    repo = Repo.of(name.repo_id)
-    with translated(name.repo_id, revision):
-        remote = look(name, memory_bytes)
-        commit, needed = remote.commit, remote.selection.files
-        missing = [f for f in needed if not _is_here(repo, commit, f)]
-        _check_space(name.repo_id, repo, missing)
-        if inspect is not None and any(f in missing for f in remote.selection.weights):
-            inspect(remote)
-        _fetch_all(repo, remote, missing, progress)
-        _write_ref(repo, revision, commit)
+    remote = bring(name, progress, inspect=inspect, memory_bytes=memory_bytes)
     gguf = remote.selection.gguf
     source = find(HubName(name.repo_id, name.revision, gguf.path if gguf else None))
     if source is None:
@@ -66,6 +56,34 @@ def download(
             hint="Its authors have to mend that; another revision (`owner/name@revision`) may be whole.",
         )
     return replace(source, notices=remote.notices)
+
+
+def bring(
+    name: HubName,
+    progress: ProgressCallback | None,
+    *,
+    inspect: Inspect | None = None,
+    memory_bytes: int | None = None,
+    choose: Choose = select,
+) -> Remote:
+    """Brings what is wanted of a repository into the cache.
+
+    Args: as `download`; choose: as `look`.
+
+    Raises: as `download`.
+    """
+    revision = name.revision or DEFAULT_REVISION
+    repo = Repo.of(name.repo_id)
+    with translated(name.repo_id, revision):
+        remote = look(name, memory_bytes, choose)
+        commit, needed = remote.commit, remote.selection.files
+        missing = [f for f in needed if not _is_here(repo, commit, f)]
+        _check_space(name.repo_id, repo, missing)
+        if inspect is not None and any(f in missing for f in remote.selection.weights):
+            inspect(remote)
+        _fetch_all(repo, remote, missing, progress)
+        _write_ref(repo, revision, commit)
+    return remote
 
 
 def complete(source: Source) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -24,6 +25,9 @@ _API_ATTEMPTS = 3
 _OID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _MAX_TEXT_BYTES = 16 << 20
+
+Choose = Callable[[str, Sequence[RemoteFile], str | None, int | None], Selection]
+"""(repository, its files, which of them was named, memory) -> what is wanted, as `files.select` says it of models."""
 
 
 @dataclass(frozen=True)
@@ -98,14 +102,15 @@ class Remote:
             return transfer.fetch_range(self.repo_id, self.commit, file, begin, min(end, file.size_bytes))
 
 
-def look(name: HubName, memory_bytes: int | None = None) -> Remote:
+def look(name: HubName, memory_bytes: int | None = None, choose: Choose = select) -> Remote:
     """What the hub has under a name.
 
     Args:
         memory_bytes: of several GGUF files, one that fits in these is taken where none is named.
+        choose: which of its files are wanted.
 
     Raises:
-        ModelNotFound, UsageError, Unsupported: as `files.select`. NetworkError: the hub cannot be reached, or refuses.
+        ModelNotFound, UsageError, Unsupported: as `choose`. NetworkError: the hub cannot be reached, or refuses.
     """
     revision = name.revision or DEFAULT_REVISION
     with translated(name.repo_id, revision):
@@ -135,7 +140,7 @@ def look(name: HubName, memory_bytes: int | None = None) -> Remote:
         raise NetworkError(
             f"{endpoint()} does not describe {name.repo_id!r} as the hub does.", hint="Check HF_ENDPOINT."
         )
-    selection = select(name.repo_id, files, name.file, memory_bytes)
+    selection = choose(name.repo_id, files, name.file, memory_bytes)
     plain = HubName(name.repo_id, name.revision)
     return Remote(
         name=full_name(plain, selection.gguf.path, [f.path for f in selection.choices])

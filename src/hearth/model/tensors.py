@@ -193,7 +193,7 @@ def map_tensors(
         if fused.beside:
             sources[parameter] = _beside(checkpoint, parameter, fused, shape, find)
             continue
-        rows, stored = _rows(parameter, fused, shapes, counts or {})
+        rows, stored = rows_of(parameter, fused, shapes, counts or {})
         tensor = find(fused.tensor, stored)
         if checkpoint.tensors[tensor].shape != stored:
             sources[parameter] = ComputedWeight((tensor,), lambda values: values[None])
@@ -208,7 +208,7 @@ def map_tensors(
 
 def names_of(checkpoint: Checkpoint, places: Places) -> dict[str, str]:
     """The names of a file's tensors by what rules call them."""
-    names = {_renamed(name, places.prefixes): name for name in checkpoint.tensors}
+    names = {renamed(name, places.prefixes): name for name in checkpoint.tensors}
     if places.base_prefix and not any(name.startswith(places.base_prefix) for name in names):
         # Saved from the base model, whose tensors lack the name that it has inside of the whole.
         names = {n if n.startswith(places.outside_base) else places.base_prefix + n: name for n, name in names.items()}
@@ -254,17 +254,21 @@ def found(parameter: str, rules: Rules, names: Mapping[str, str]) -> str | None:
 
 def _find(parameter: str, rules: Rules, names: Mapping[str, str]) -> One:
     """The rule for one parameter, with its layer filled in; the first alternative that exists, or else the first."""
+    alternatives = alternatives_of(parameter, rules)
+    found = (a for a in alternatives if _of_expert(a if isinstance(a, str) else a.tensor, 0) in names)
+    return next(found, alternatives[0])
+
+
+def alternatives_of(parameter: str, rules: Rules) -> tuple[One, ...]:
+    """The rules for one parameter, with its layer filled in."""
     scope, _, rest = parameter.partition(".")
     index, _, field = rest.partition(".")
     rule = rules[f"layers.N.{field}" if scope == "layers" else parameter]
     alternatives = rule if isinstance(rule, tuple) else (rule,)
     if scope == "layers":
         index = f".{index}."
-        alternatives = tuple(
-            a.replace(".N.", index) if isinstance(a, str) else _of_layer(a, index) for a in alternatives
-        )
-    found = (a for a in alternatives if _of_expert(a if isinstance(a, str) else a.tensor, 0) in names)
-    return next(found, alternatives[0])
+        return tuple(a.replace(".N.", index) if isinstance(a, str) else _of_layer(a, index) for a in alternatives)
+    return alternatives
 
 
 def _of_layer(rule: Fused | Made | OneOf | OfHeads, index: str) -> Fused | Made | OneOf | OfHeads:
@@ -274,7 +278,7 @@ def _of_layer(rule: Fused | Made | OneOf | OfHeads, index: str) -> Fused | Made 
     return replace(rule, tensor=tensor)
 
 
-def _rows(
+def rows_of(
     parameter: str, rule: Fused, shapes: Mapping[str, tuple[int, ...]], counts: Mapping[str, int]
 ) -> tuple[NDArray[np.int64] | slice, tuple[int, ...]]:
     """Which rows of its tensor a parameter is, and the shape that the whole tensor must have."""
@@ -314,7 +318,7 @@ def _stack(
     if ".E." in rule.tensor:
         tensors = (find(_of_expert(rule.tensor, expert), (own, columns)) for expert in range(count))
         return StackedWeight(tuple(WeightSource(tensor) for tensor in tensors))
-    rows, stored = _rows(parameter, rule, shapes, {})
+    rows, stored = rows_of(parameter, rule, shapes, {})
     tensor = find(rule.tensor, (count, *stored))
     if rule.transposed:
         chosen = np.arange(rows.start, rows.stop, dtype=np.int64) if isinstance(rows, slice) else rows
@@ -386,7 +390,8 @@ def _source(
     return WeightSource(tensor, None, chosen)
 
 
-def _renamed(name: str, prefixes: tuple[tuple[str, str], ...]) -> str:
+def renamed(name: str, prefixes: tuple[tuple[str, str], ...]) -> str:
+    """What rules call a tensor of this name (`Places.prefixes`)."""
     for prefix, meaning in prefixes:
         if name.startswith(prefix):
             return meaning + name.removeprefix(prefix)

@@ -17,25 +17,29 @@ _SPARE_SHARE = 8
 
 @dataclass(frozen=True)
 class Room:
-    """What a session keeps of its sequences: pages of keys and values, and slots of recurrent state."""
+    """What a session keeps of its sequences: pages of keys and values, and slots of recurrent state; and how many units
+    of adapters it has beside them."""
 
     pages: int
     slots: int
+    adapters: int = 0
 
     def session_bytes(self, info: TextInfo, threads: int) -> int:
         """Memory that a session needs beside the weights."""
-        return info.session_bytes(self.pages, threads, self.slots)
+        return info.session_bytes(self.pages, threads, self.slots, self.adapters)
 
 
 def choose_room(
-    info: TextInfo, context: int, *, max_seqs: int | None, kv_bytes: int | None, free_bytes: int | None
-) -> Room:
+    info: TextInfo, context: int, *, max_seqs: int | None, kv_bytes: int | None, free_bytes: int | None,
+    adapters: int = 0,
+) -> Room:  # fmt: skip
     """Room for `max_seqs` sequences of a full context; less, but enough for one of them, where `kv_bytes` do not hold
     so many.
 
     Args:
         max_seqs: None: as many as the model was compiled for, in `kv_bytes` or else a small part of the free memory.
         free_bytes: memory that is free where the model runs; None: nobody knows.
+        adapters: units of adapters.
     """
     if max_seqs is None and kv_bytes is None:
         kv_bytes = (free_bytes or 0) // _SPARE_SHARE
@@ -43,12 +47,12 @@ def choose_room(
     slots = _choose_slots(info, count, kv_bytes)
     full = pages_for(context, count, page_tokens=info.page_tokens)
     if kv_bytes is None:
-        return Room(full, slots)
+        return Room(full, slots, adapters)
     if not info.kv_bytes_per_page:  # no layer attends
-        return Room(full, slots)
+        return Room(full, slots, adapters)
     left_bytes = kv_bytes - slots * info.state_bytes_per_slot
     least = pages_for(context, page_tokens=info.page_tokens)
-    return Room(min(full, max(least, left_bytes // info.kv_bytes_per_page)), slots)
+    return Room(min(full, max(least, left_bytes // info.kv_bytes_per_page)), slots, adapters)
 
 
 def _choose_slots(info: TextInfo, max_seqs: int, kv_bytes: int | None) -> int:
@@ -63,14 +67,14 @@ def _choose_slots(info: TextInfo, max_seqs: int, kv_bytes: int | None) -> int:
 
 def choose_context(
     info: TextInfo, wanted: int | None, *, max_seqs: int, threads: int, name: str, kv_bytes: int | None = None,
-    free_bytes: int | None,
+    free_bytes: int | None, adapters: int = 0,
 ) -> int:  # fmt: skip
     """How many tokens of prompt and answer a sequence may have.
 
     Args:
         wanted: by the user; None: what the model has, up to `MAX_DEFAULT_CONTEXT` and what half of the free
             memory holds.
-        kv_bytes, free_bytes: as `choose_room`.
+        kv_bytes, free_bytes, adapters: as `choose_room`.
 
     Raises:
         UsageError: `wanted` or `max_seqs` is out of range.
@@ -85,7 +89,7 @@ def choose_context(
         )
 
     def needed(tokens: int) -> int:
-        room = choose_room(info, tokens, max_seqs=max_seqs, kv_bytes=kv_bytes, free_bytes=free_bytes)
+        room = choose_room(info, tokens, max_seqs=max_seqs, kv_bytes=kv_bytes, free_bytes=free_bytes, adapters=adapters)
         return room.session_bytes(info, threads)
 
     def halved(tokens: int, limit_bytes: int) -> int:

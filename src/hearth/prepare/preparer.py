@@ -32,6 +32,7 @@ class Wanted(TypedDict, total=False):
     kv: KvFormat | None
     context: int | None
     mmproj: str | None
+    adapters: tuple[str, ...] | None
     pooling: Pooling | None
     size: tuple[int, int] | None
     calibrate: str | None

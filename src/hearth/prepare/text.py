@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hearth.bundle import Bundle
+from hearth.checkpoint.adapter import open_adapter
 from hearth.checkpoint.generation import published_sampling
 from hearth.checkpoint.joined import eyes_beside
 from hearth.checkpoint.open import NO_EYES, open_checkpoint
@@ -16,6 +17,7 @@ from hearth.fit import Sizes, require_fit
 from hearth.hub import Remote, Source
 from hearth.model import load_family
 from hearth.model.kinds import TEXT
+from hearth.model.text.adapter_places import load_places, targets_of
 from hearth.model.text.kv_cache import kv_format
 from hearth.model.weights import tensor_type
 from hearth.prepare.preparer import Own, Preparer, asked_for
@@ -26,7 +28,7 @@ from hearth.sizes import ModelSize, size_of
 
 class TextPreparer(Preparer):
     kind = TEXT
-    options = ("quant", "head", "precision", "kv", "context", "mmproj")
+    options = ("quant", "head", "precision", "kv", "context", "mmproj", "adapters")
 
     def open(self, source: Source, wanted: Own | None = None) -> Checkpoint:
         return open_checkpoint(source.path, mmproj=wanted["mmproj"] if wanted else None)
@@ -36,7 +38,9 @@ class TextPreparer(Preparer):
         eyes = Path(given).expanduser() if given not in (None, NO_EYES) else None
         if given is None and source.kind == "gguf":
             eyes = eyes_beside(source.path)
-        return () if eyes is None else (eyes,)
+        adapters = (Path(adapter) for adapter in wanted["adapters"] or ())
+        files = (file for path in adapters for file in (sorted(path.iterdir()) if path.is_dir() else [path]))
+        return (*(() if eyes is None else (eyes,)), *files)
 
     def preview(self, remote: Remote, wanted: Own) -> Sizes | None:
         seen = look_into(remote, context=wanted["context"])
@@ -70,7 +74,8 @@ class TextPreparer(Preparer):
     def compile(self, source: Source, wanted: Own, **options: Any) -> Path:
         from hearth.compiler import compile_model
 
-        return compile_model(source.path, name=source.name, **wanted, **options)
+        adapters = [Path(adapter) for adapter in wanted["adapters"] or ()]
+        return compile_model(source.path, name=source.name, **{**wanted, "adapters": adapters}, **options)
 
     def will_do(self, bundle: Bundle, wanted: Own) -> bool:
         text = bundle.manifest.text
@@ -80,6 +85,7 @@ class TextPreparer(Preparer):
             and text.kv == _kv(wanted)
             and wanted["head"] in (None, text.head)
             and asked_for(wanted["quant"], bundle.manifest.quant)
+            and _has_room(bundle, wanted["adapters"] or ())
         )
 
     def differences(self, bundle: Bundle, wanted: Own) -> Iterator[tuple[str, object, object]]:
@@ -95,6 +101,14 @@ class TextPreparer(Preparer):
 
     def sampling(self, source: Source) -> dict[str, float]:
         return published_sampling(self.open(source))
+
+
+def _has_room(bundle: Bundle, adapters: Sequence[str]) -> bool:
+    """Whether a bundle was compiled with room for adapters; for none it is to have none."""
+    places = load_places(bundle.path)
+    if places is None or not adapters:
+        return places is None and not adapters
+    return all(targets_of(places.find(open_adapter(Path(path)))) <= set(places.targets) for path in adapters)
 
 
 def _kv(wanted: Own) -> str:

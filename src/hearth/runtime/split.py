@@ -105,7 +105,13 @@ class SplitTextSession:
     """
 
     def __init__(
-        self, model: SplitModel, *, num_pages: int, num_slots: int = 0, num_adapters: int = 0, threads: int | None = None
+        self,
+        model: SplitModel,
+        *,
+        num_pages: int,
+        num_slots: int = 0,
+        num_adapters: int = 0,
+        threads: int | None = None,
     ) -> None:
         self.model = model
         made = partial(

@@ -20,6 +20,8 @@ class ModelSettings:
         memory_bytes: for all open models together, weights and sessions; None: 70 % of what is free at the start.
         max_seqs: requests that one model computes at the same time.
         max_waiting: requests that may wait for one model.
+        adapters: (name, place, scale) each: of the first model, which answers with one where it is called
+            `MODEL:NAME`.
         aliases: (alias, model) each: further names in requests; see `ModelNames`.
         context, threads, device, gpu_layers, quant, head, kv, precision, template, context_overflow, offline,
             trust_bundle, repetition_stop: as `LLM`.
@@ -39,6 +41,7 @@ class ModelSettings:
     template: str | None = None
     context_overflow: ContextOverflow = "error"
     aliases: tuple[tuple[str, str], ...] = ()
+    adapters: tuple[tuple[str, str, float], ...] = ()
     offline: bool = False
     trust_bundle: bool = False
     repetition_stop: bool = True

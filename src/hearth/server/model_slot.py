@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, TypeVar
 
 from anyio.to_thread import run_sync
@@ -36,6 +36,10 @@ class OpenModel:
     llm: LLM
     worker: Worker
     created: int
+
+    def with_adapter(self, name: str) -> OpenModel:
+        """The same model, answering with an adapter. Raises UsageError where it has none of this name."""
+        return replace(self, name=f"{self.name}:{name}", llm=self.llm.with_adapter(name))
 
     @property
     def manifest(self) -> Manifest:

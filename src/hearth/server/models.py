@@ -19,12 +19,13 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TypeVar
 
+from hearth.adapters import find_adapters
 from hearth.embedder import Embedder
-from hearth.errors import HearthError, UsageError
+from hearth.errors import HearthError, ModelNotFound, UsageError
 from hearth.image.spec import load_spec
 from hearth.llm import LLM
 from hearth.model.kinds import ENCODER, TEXT, VISION
-from hearth.prepare import ANY_KIND, Progress, fetch, prepare
+from hearth.prepare import ANY_KIND, Progress, fetch, hub_progress, prepare
 from hearth.prepare import Opened as Prepared
 from hearth.server.budget import Budget
 from hearth.server.grammar_trial import GrammarTrial
@@ -67,6 +68,7 @@ class Models:
         self._one_load = asyncio.Lock()
         self._shutting_down = False
         self._trial = GrammarTrial()
+        self._adapters = {name: (place, scale) for name, place, scale in settings.adapters}
         self._openers: dict[str, Open] = {TEXT: self._open_text, ENCODER: self._open_encoder, VISION: self._open_vision}
         for name in names:
             if self.add(name).source != name:
@@ -95,12 +97,19 @@ class Models:
 
     def card(self, name: str) -> ModelCard:
         """That of the model that a name means. Raises ModelNotFound."""
-        return self._card(self._find(name))
+        model, adapter = self._parted(name)
+        card = self._card(self._find(model))
+        return card if adapter is None else replace(card, id=f"{card.id}:{adapter}")
 
     def aliases(self) -> list[ModelCard]:
         """The cards again of models that have further names, under these."""
         listed = self._names.listed(self._known())
         return [replace(self._card(self._slots[name]), id=alias) for alias, name in listed.items()]
+
+    def adapters(self) -> list[ModelCard]:
+        """The card of the first model again for each of its adapters, as `MODEL:NAME`."""
+        slot = self._slots.get(self.default or "")
+        return [replace(self._card(slot), id=f"{slot.card.id}:{name}") for name in self._adapters] if slot else []
 
     def opened(self) -> list[OpenModel]:
         """The language models in memory."""
@@ -108,13 +117,16 @@ class Models:
 
     @asynccontextmanager
     async def use(self, name: str | None) -> AsyncIterator[OpenModel]:
-        """The open language model, which stays open while it is used; opened first where it is not.
+        """The open language model, which stays open while it is used; opened first where it is not. `MODEL:ADAPTER` is
+        one that answers with an adapter.
 
         Raises:
             UsageError: the model writes no text. Otherwise as `use_any`.
         """
-        async with self.use_any(name) as opened:
-            yield _only(opened, OpenModel)
+        model, adapter = self._parted(name)
+        async with self.use_any(model) as opened:
+            language = _only(opened, OpenModel)
+            yield language if adapter is None else language.with_adapter(adapter)
 
     @asynccontextmanager
     async def use_for_texts(self, name: str | None) -> AsyncIterator[OpenModel | OpenEncoder]:
@@ -227,6 +239,35 @@ class Models:
     def _find(self, name: str | None) -> Slot:
         return self._slots[self._names.find(name, self._known())]
 
+    def _parted(self, name: str | None) -> tuple[str | None, str | None]:
+        """The model that a name means, and the adapter, where it has one.
+
+        Raises:
+            ModelNotFound: it has an adapter that the model does not have.
+        """
+        model, colon, adapter = (name or "").rpartition(":")
+        known = self._known()
+        if not colon or not self._adapters or self._found(model, known) != self.default:
+            return name, None
+        if adapter in self._adapters:
+            return model, adapter
+        if self._found(name, known) is not None:  # a model of the hub may be called so, too
+            return name, None
+        names = ", ".join(f"{self.default}:{each}" for each in self._adapters)
+        raise ModelNotFound(f"The model {self.default} has no adapter {adapter[:100]!r}.", hint=f"There are: {names}.")
+
+    def _found(self, name: str | None, known: dict[str, str]) -> str | None:
+        """`ModelNames.find`, or None."""
+        try:
+            return self._names.find(name, known)
+        except ModelNotFound:
+            return None
+
+    def _given_adapters(self, source: str) -> dict[str, tuple[str, float]]:
+        """The adapters of a model: those that were given are the first one's."""
+        first = self._slots.get(self.default or "")
+        return self._adapters if first is not None and first.source == source else {}
+
     def _known(self) -> dict[str, str]:
         return {name: slot.source for name, slot in self._slots.items()}
 
@@ -324,6 +365,7 @@ class Models:
             kv_bytes=kv_bytes,
             template=settings.template,
             context_overflow=settings.context_overflow,
+            adapters=dict(self._given_adapters(slot.source)),
             progress=self._watched(progress),
             **settings.preparing,
         )
@@ -331,12 +373,17 @@ class Models:
         return llm
 
     async def _prepare(self, name: str, progress: OnProgress | None) -> Prepared:
-        return await asyncio.to_thread(
-            prepare,
+        return await asyncio.to_thread(self._prepare_here, name, self._watched(progress))
+
+    def _prepare_here(self, name: str, progress: OnProgress) -> Prepared:
+        offline = self._settings.offline
+        found = find_adapters(self._given_adapters(name), offline=offline, progress=hub_progress(progress))
+        return prepare(
             name,
             kinds=ANY_KIND,
-            progress=self._watched(progress),
+            progress=progress,
             memory_bytes=self._budget.limit_bytes,
+            adapters=tuple(str(adapter.path) for adapter in found) or None,
             **self._settings.preparing,
         )
 

@@ -41,7 +41,9 @@ def add_adapters(module: Any, parameters: Parameters, network: Network) -> Any:
     if not known:
         return module
     together: dict[Any, list[str]] = {}  # by what is multiplied: the matrices, in the order of their products
-    made: dict[tuple[Any, int], tuple[Any, Any]] = {}  # (what is multiplied, first of a step's matrices) -> operation, result
+    made: dict[
+        tuple[Any, int], tuple[Any, Any]
+    ] = {}  # (what is multiplied, first of a step's matrices) -> operation, result
 
     def parts_of(value: Any) -> list[_Part]:
         if not is_op(value, "hearth.linear"):
@@ -80,9 +82,15 @@ def add_adapters(module: Any, parameters: Parameters, network: Network) -> Any:
             down, t = made[x, number]
             y = graph.emit(
                 adapter_up(
-                    t, items, [params[adapter_state(part.name)] for part in mine], y,
-                    parts=[names.index(part.name) for part in mine], starts=[part.start for part in mine],
-                    sizes=[part.size for part in mine], inner=inner, about=down,
+                    t,
+                    items,
+                    [params[adapter_state(part.name)] for part in mine],
+                    y,
+                    parts=[names.index(part.name) for part in mine],
+                    starts=[part.start for part in mine],
+                    sizes=[part.size for part in mine],
+                    inner=inner,
+                    about=down,
                 )  # fmt: skip
             )
         return y

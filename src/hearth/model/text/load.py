@@ -44,6 +44,7 @@ class LoadedModel:
         no_head: the file has no head and needs none: the model makes vectors, and what comes out as logits means
             nothing.
         sight: what sees, of a model that does.
+        family: that it was read by.
     """
 
     config: DecoderConfig
@@ -51,6 +52,7 @@ class LoadedModel:
     unused: tuple[str, ...]
     no_head: bool = False
     sight: LoadedSight | None = None
+    family: Family | None = None
 
 
 def load_decoder(checkpoint: Checkpoint, *, context: int | None = None) -> LoadedModel:
@@ -69,7 +71,7 @@ def load_decoder(checkpoint: Checkpoint, *, context: int | None = None) -> Loade
     if context is not None and context < 1:
         raise UsageError(f"A context of {context} tokens is not possible.")
     refuse_other_kinds(checkpoint.path.name, TEXT, checkpoint.architecture, checkpoint.kind, checkpoint.config)
-    family = _family_of(checkpoint.architecture, checkpoint.kind)
+    family = family_of(checkpoint.architecture, checkpoint.kind)
     ranking = published_ranking(checkpoint)
     ranks_by = frozenset({ranking.tensor} if ranking and ranking.tensor else ())
     refuse_other_heads(
@@ -92,10 +94,10 @@ def load_decoder(checkpoint: Checkpoint, *, context: int | None = None) -> Loade
         # Of the layers that are counted, those behind the model's own predict further tokens.
         beyond = (f"blk.{layer}.*" for layer in range(config.num_layers, num_layers(settings)))
         places = Places(ignored=(*ALWAYS_IGNORED, *family.ignored, *beyond), elsewhere=READ_WITH_CONFIG | ranks_by)
-        order = _stored_order(family, "gguf", config)
+        order = stored_order(family, "gguf", config)
         rules = family.gguf_tensors
-        sources, unused = map_tensors(checkpoint, config.family, shapes, rules, places, order, _counts(config))
-        return LoadedModel(config, {**sources, **said}, unused)
+        sources, unused = map_tensors(checkpoint, config.family, shapes, rules, places, order, counts_of(config))
+        return LoadedModel(config, {**sources, **said}, unused, family=family)
 
     refuse_unreadable(str(checkpoint.path), checkpoint.config, checkpoint.tensors)
     config = load_decoder_config(checkpoint.config, checkpoint.architecture, context=context)
@@ -120,15 +122,15 @@ def load_decoder(checkpoint: Checkpoint, *, context: int | None = None) -> Loade
         ignored=(*ALWAYS_IGNORED, *ignored, *_beyond(config, family, checkpoint.config)),
     )
     config = _with_predictor(config, family, checkpoint, names_of(checkpoint, places))
-    order = _stored_order(family, "safetensors", config)
+    order = stored_order(family, "safetensors", config)
     shapes = parameter_shapes(config)
-    sources, unused = map_tensors(checkpoint, config.family, shapes, rules, places, order, _counts(config))
+    sources, unused = map_tensors(checkpoint, config.family, shapes, rules, places, order, counts_of(config))
     if family.factors:
-        factors = family.factors(_json_settings(checkpoint.config, family, context))
+        factors = family.factors(json_settings(checkpoint.config, family, context))
         for name in sources:
             if (last := name.rpartition(".")[2]) in factors:
                 sources[name] = times(sources[name], factors[last])
-    return LoadedModel(config, sources, unused, no_head)
+    return LoadedModel(config, sources, unused, no_head, family=family)
 
 
 def load_decoder_config(config: Mapping[str, Any], model_type: str, *, context: int | None = None) -> DecoderConfig:
@@ -137,13 +139,15 @@ def load_decoder_config(config: Mapping[str, Any], model_type: str, *, context: 
     Raises: as `load_decoder`, as far as the configuration goes.
     """
     refuse_other_kinds("The model", TEXT, model_type, "safetensors", config)
-    family = _family_of(model_type, "safetensors")
+    family = family_of(model_type, "safetensors")
     refuse_other_heads("The model", config)
     refuse_unreadable("The model", config)
-    return family.read(_json_settings(config, family, context))
+    return family.read(json_settings(config, family, context))
 
 
-def _family_of(architecture: str, kind: str) -> Family:
+def family_of(architecture: str, kind: str) -> Family:
+    """The family that answers to an architecture in one kind of file. Raises Unsupported where none does."""
+
     def names(family: Family) -> tuple[str, ...]:
         return family.architectures if kind == "gguf" else family.model_types
 
@@ -207,7 +211,7 @@ def _beyond(config: DecoderConfig, family: Family, published: Mapping[str, Any])
     return tuple(f"{HF_MODEL}layers.{config.num_layers + index}.*" for index in range(count))
 
 
-def _json_settings(config: Mapping[str, Any], family: Family, context: int | None) -> Settings:
+def json_settings(config: Mapping[str, Any], family: Family, context: int | None) -> Settings:
     where, values = "config.json", dict(config)
     inner = Settings(config, where=where).table(family.text_config) if family.text_config else {}
     if inner:
@@ -221,7 +225,7 @@ def _json_settings(config: Mapping[str, Any], family: Family, context: int | Non
     return Settings(renamed, where=where, defaults=defaults, context=context, spelled=spelled)
 
 
-def _stored_order(family: Family, kind: str, config: DecoderConfig) -> Callable[[str], NDArray[np.int64] | None]:
+def stored_order(family: Family, kind: str, config: DecoderConfig) -> Callable[[str], NDArray[np.int64] | None]:
     """The order of a parameter's rows in a file that may have the q and k heads interleaved."""
     shapes = parameter_shapes(config)
     rotary_dims = {rope.rotary_dim for rope in config.ropes}
@@ -241,7 +245,7 @@ def _stored_order(family: Family, kind: str, config: DecoderConfig) -> Callable[
     return order
 
 
-def _counts(config: DecoderConfig) -> dict[str, int]:
+def counts_of(config: DecoderConfig) -> dict[str, int]:
     """Numbers by which rules divide the rows of tensors."""
     counts = {"heads": config.num_heads, "kv_heads": config.num_kv_heads}
     mixers = (layer.mixer for layer in config.layers if isinstance(layer.mixer, DeltaNet))

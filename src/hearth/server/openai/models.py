@@ -44,7 +44,8 @@ class ModelList(BaseModel):
 async def list_models(request: Request) -> Any:
     """All models that a request may name."""
     models = _models(request)
-    return {"object": "list", "data": [_model(card) for card in (*models.cards(), *models.aliases())]}
+    cards = (*models.cards(), *models.adapters(), *models.aliases())
+    return {"object": "list", "data": [_model(card) for card in cards]}
 
 
 @router.get("/v1/models/{model_id:path}", response_model=Model)

@@ -161,9 +161,7 @@ def adapter_up(spec: AdapterSpec) -> Kernel:
                             total = total + t.load(source + rank + split * spec.columns, RANKS)
                         k.store(shared, rank + r * spec.columns, k.let(total, "total"))
                 with k.loop(from_block, to_block) as block:
-                    totals = [
-                        [k.register("float32", LANES, f32(0.0, LANES)) for _ in range(2)] for _ in range(rows)
-                    ]
+                    totals = [[k.register("float32", LANES, f32(0.0, LANES)) for _ in range(2)] for _ in range(rows)]
                     with k.loop(0, units) as u:
                         base = k.let((unit + u) * numbers + inner + block * (RANKS * LANES), "base")
                         for rank in range(RANKS):
