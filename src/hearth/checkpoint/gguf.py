@@ -165,7 +165,7 @@ def _architecture(file: GgufFile) -> str:
 _OTHER_KINDS = {
     "adapter": (
         "a LoRA adapter, which changes another model and is none by itself",
-        "Look for the model with the adapter merged in (llama.cpp's `llama-export-lora` merges them).",
+        "It goes with its model: hearth chat MODEL --lora ADAPTER.gguf",
     ),
     "mmproj": (
         "the part of a model that sees or hears (mmproj), which goes with a language model",

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from hearth.errors import Unsupported
 
-_MERGED = "Look for the model with the adapter merged into it, or merge it yourself (peft: merge_and_unload)."
+_BESIDE = "It goes with its model: hearth chat MODEL --lora ADAPTER."
 _CONVERTED = "Look for the same model with *.safetensors weights and a config.json, or as a GGUF file."
 _MAX_CONFIG_BYTES = 1 << 20
 # What stands in a folder of a kind (as patterns), what it is, and what to do; the first that fits counts.
@@ -23,7 +23,7 @@ _KINDS: tuple[tuple[tuple[str, ...], str, str], ...] = (
         "a diffusion pipeline, which makes pictures, video or sound",
         "Hearth runs language models; not yet others.",
     ),
-    (("adapter_config.json", "adapter_model.*"), "an adapter (LoRA and the like): a change to another model", _MERGED),
+    (("adapter_config.json", "adapter_model.*"), "an adapter (LoRA and the like): a change to another model", _BESIDE),
     (
         ("*.onnx", "onnx/*.onnx"),
         "a model in ONNX form",
