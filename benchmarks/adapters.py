@@ -4,7 +4,7 @@
 
 Opens the model alone and with as many random adapters as rows, and times forwards of one token for each row by turns:
 the model alone; compiled with room for adapters, and no row has one; each row with an adapter of its own; all rows with
-the same one. Then the same of a prompt. Needs the file of a Hugging Face model (`benchmarks/shapes.py --format hf-f16`).
+the same one. Then the same of a prompt. Needs a Hugging Face folder (`benchmarks/shapes.py --format hf-f16`).
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def compare(what: str, runs: dict[str, Callable[[], None]], rounds: int) -> None
             runs[name]()
             if turn >= 2:
                 times[name].append((time.perf_counter() - begin[0], time.process_time() - begin[1]))
-    print(f"\n{what}: ms of each turn (median, lowest), speed as a share of {names[0]!r} (median of turns, of the lowest)")
+    print(f"\n{what}: ms of each turn (median, lowest), speed as a share of {names[0]!r}")
     for which, kind in enumerate(("time", "processor's time")):
         base = [each[which] for each in times[names[0]]]
         for name in names:
@@ -117,14 +117,20 @@ def main() -> None:
     parser.add_argument("--quant", default="q4")
     parser.add_argument("--device", default="cpu")
     args = parser.parse_args()
-    opening = {"quant": args.quant, "threads": args.threads, "device": args.device, "context": 1024, "max_seqs": args.rows}
+    opening = {
+        "quant": args.quant,
+        "threads": args.threads,
+        "device": args.device,
+        "context": 1024,
+        "max_seqs": args.rows,
+    }
     with tempfile.TemporaryDirectory() as folder:
         adapters = {
             f"a{i}": write_adapter(Path(folder) / str(i), args.model, TARGETS[args.targets], args.rank, i)
             for i in range(args.rows)
         }
         with LLM(args.model, **opening) as alone, LLM(args.model, adapters=adapters, **opening) as llm:
-            table = llm._requests.adapters  # noqa: SLF001 - where they lie, which no program needs to know
+            table = llm._requests.adapters
             loaded = [table.find(name) for name in adapters]
             info = llm.info
             print(f"{args.model.name}, {info.manifest.quant}, {info.threads} threads, {args.rows} rows, "

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from hearth.adapters import Adapters, AdapterSource, AdaptersGiven, find_adapters, units_of
+from hearth.adapters import Adapters, AdaptersGiven, AdapterSource, find_adapters, units_of
 from hearth.chat.embedding import VectorMaker
 from hearth.chat.pictures import Eyes, with_marks
 from hearth.chat.request import ContextOverflow, Requests

@@ -81,14 +81,18 @@ def test_an_adapter_gives_what_the_merged_model_gives(name: str, tmp_path: Path)
     adapter = write_peft(tmp_path / "adapter", shapes, rank=6, alpha=9)
     merged = write_merged(tmp_path / "merged", case.path, adapter_pairs(shapes, 6, 0), 1.5, transposed=transposed)
     folder = compile_exact(case.path, tmp_path / "base", adapters=[adapter])
-    with Model(folder) as model, Model(compile_exact(merged, tmp_path / "whole")) as whole:
-        with open_session(model) as session, open_session(whole) as expected:
-            assert isinstance(session, TextSession)
-            assert isinstance(expected, TextSession)
-            (units,) = load(session, folder, [adapter])
-            (own,) = logits(session, [case.token_ids], [units])
-            (wanted,) = logits(expected, [case.token_ids], [])
-            (base,) = logits(session, [case.token_ids], [(0, 0)])
+    with (
+        Model(folder) as model,
+        Model(compile_exact(merged, tmp_path / "whole")) as whole,
+        open_session(model) as session,
+        open_session(whole) as expected,
+    ):
+        assert isinstance(session, TextSession)
+        assert isinstance(expected, TextSession)
+        (units,) = load(session, folder, [adapter])
+        (own,) = logits(session, [case.token_ids], [units])
+        (wanted,) = logits(expected, [case.token_ids], [])
+        (base,) = logits(session, [case.token_ids], [(0, 0)])
     assert relative_error(own, wanted) < TOLERANCE
     assert relative_error(base, case.expected_logits()) < TOLERANCE
     assert relative_error(own, base) > 100 * TOLERANCE, "the adapter changes nothing"

@@ -15,13 +15,17 @@ from tests.gpu.software import software_gpu
 from hearth.runtime import Model, text_session
 
 
-@pytest.mark.parametrize(("name", "exact"), [("llama3", True), ("llama3", False), ("phi3-short", True), ("gemma2", True)])
+@pytest.mark.parametrize(
+    ("name", "exact"), [("llama3", True), ("llama3", False), ("phi3-short", True), ("gemma2", True)]
+)
 def test_adapters_on_a_gpu(name: str, exact: bool, tmp_path: Path) -> None:
     """f32 and f16 numbers, q, k and v in one product and apart, one unit and several, rows of several and of none."""
     case = case_named(name)
     shapes = linear_shapes(case.path, MODULES.get(name, LLAMA))
     paths = [write_peft(tmp_path / "a", shapes, rank=6, seed=1), write_peft(tmp_path / "b", shapes, rank=35, seed=2)]
-    compiled = compile_exact if exact else partial(compile_here, quant="f32", head="f32")  # with f16 for adapters and keys
+    compiled = (
+        compile_exact if exact else partial(compile_here, quant="f32", head="f32")
+    )  # with f16 for adapters and keys
     folder = compiled(case.path, tmp_path / "base", adapters=paths)
     rng = np.random.default_rng(0)
     ids = [rng.integers(0, 60, count).astype(np.int32) for count in (3, 25, 1, 18)]

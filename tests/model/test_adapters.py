@@ -76,6 +76,38 @@ def test_peft_computes_what_is_read(name: str, tmp_path: Path) -> None:
         assert np.abs(from_gguf - expected).max() < 2e-3 * np.abs(expected).max()
 
 
+@pytest.mark.llamacpp
+@pytest.mark.parametrize("name", ["llama3", "qwen2", "gemma2"])
+def test_llamacpp_computes_what_is_read(name: str, tmp_path: Path) -> None:
+    from test_gguf_in_llamacpp import runnable_twin
+
+    from golden.llamacpp import logits_of_llamacpp
+
+    gguf = pytest.importorskip("gguf")
+    case = case_named(name)
+    path = runnable_twin(case, tmp_path)
+    checkpoint = open_checkpoint(path)
+    writer = gguf.GGUFWriter(tmp_path / "adapter.gguf", checkpoint.architecture)
+    writer.add_type("adapter")
+    writer.add_string("adapter.type", "lora")
+    writer.add_float32("adapter.lora.alpha", 9.0)
+    rng = np.random.default_rng(0)
+    for tensor, info in checkpoint.tensors.items():
+        if tensor.startswith("blk.") and len(info.shape) == 2:
+            for kind, shape in (("a", (6, info.shape[1])), ("b", (info.shape[0], 6))):
+                writer.add_tensor(
+                    f"{tensor}.lora_{kind}", rng.standard_normal(shape).astype(np.float32) * np.float32(0.2)
+                )
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    ours = logits_with(path, tmp_path / "adapter.gguf", case.token_ids)
+    theirs = logits_of_llamacpp(path, case.token_ids, ours.shape[1], tmp_path / "adapter.gguf")
+    assert np.abs(ours - theirs).max() < 1e-2 * np.abs(ours).max()
+    assert np.abs(ours - case.expected_logits()).max() > 0.1 * np.abs(ours).max()
+
+
 def test_the_same_places_for_both_kinds_of_files(tmp_path: Path) -> None:
     """An adapter that peft wrote changes a GGUF file's model as it does the folder's."""
     case = case_named("llama3")

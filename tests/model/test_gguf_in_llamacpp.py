@@ -31,20 +31,26 @@ OTHERWISE = WITHOUT_WINDOW | LARGER_ALONE | PUBLISHED_ALONE
 RUNNABLE = [case for case in CASES if case.gguf_path and case.name not in OTHERWISE]
 
 
-@pytest.mark.parametrize("case", RUNNABLE, ids=lambda case: case.name)
-def test_llamacpp_computes_what_transformers_computes(case: Case, tmp_path: Path):
+def runnable_twin(case: Case, folder: Path) -> Path:
+    """A golden model as a GGUF file that llama.cpp runs."""
     pytest.importorskip("gguf")
-    pytest.importorskip("llama_cpp")
     from golden.gguf_twin import write_twin
-    from golden.llamacpp import logits_of_llamacpp
 
     checkpoint = open_checkpoint(case.path)
     weights = {name: reference.read_tensor(checkpoint, name).astype(np.float32) for name in checkpoint.tensors}
     config = json.loads((case.path / "config.json").read_text())
     arch = next(recipe.gguf for recipe in RECIPES if recipe.name == case.name)
-    write_twin(str(arch), SimpleNamespace(**config), weights, tmp_path / "model.gguf", runnable=True)
+    write_twin(str(arch), SimpleNamespace(**config), weights, folder / "model.gguf", runnable=True)
+    return folder / "model.gguf"
+
+
+@pytest.mark.parametrize("case", RUNNABLE, ids=lambda case: case.name)
+def test_llamacpp_computes_what_transformers_computes(case: Case, tmp_path: Path):
+    pytest.importorskip("llama_cpp")
+    from golden.llamacpp import logits_of_llamacpp
+
     expected = case.expected_logits()
-    actual = logits_of_llamacpp(tmp_path / "model.gguf", case.token_ids, expected.shape[1])
+    actual = logits_of_llamacpp(runnable_twin(case, tmp_path), case.token_ids, expected.shape[1])
     assert np.abs(actual - expected).max() < 1e-2 * np.abs(expected).max()
     assert (actual.argmax(-1) == expected.argmax(-1)).all()
 

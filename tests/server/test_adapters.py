@@ -56,7 +56,9 @@ def test_a_model_with_its_adapter_is_chosen_by_name(client: OpenAI, starter: LLM
     of_alias = client.chat.completions.create(model="sea:storm", messages=ASK, temperature=0, max_tokens=24)  # type: ignore[arg-type]
     assert of_alias.choices[0].message.content == answers[1]
     text = client.completions.create(model="starter:storm", prompt="Once", temperature=0, max_tokens=8).choices[0].text
-    assert text != client.completions.create(model="starter", prompt="Once", temperature=0, max_tokens=8).choices[0].text
+    assert (
+        text != client.completions.create(model="starter", prompt="Once", temperature=0, max_tokens=8).choices[0].text
+    )
 
 
 def test_anthropics_protocol_knows_them_too(served: Running, client: OpenAI) -> None:

@@ -17,7 +17,7 @@ ASSUMED: Mapping[str, float] = {"temperature": 0.7, "top_p": 0.95}
 """Where the authors recommend nothing. Mild: little is lost on models of any size."""
 
 OF_TEXT = frozenset({"stop", "repetition_stop", "adapter"})
-"""Settings that end an answer by what it says, and which adapter it is computed with: sampling knows nothing of them."""
+"""Settings that end an answer by what it says, and the adapter that it is computed with: none of sampling's."""
 
 KEYS = frozenset(f.name for f in fields(SamplingParams)) | OF_TEXT
 

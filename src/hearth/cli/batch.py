@@ -59,10 +59,10 @@ def command(source: Path, target: Path, model: str | None, restart: bool, **opti
     that fails has its error as its answer; the exit code is then 1.
     """
     check_installed()
+    from hearth.adapters import given_adapters
     from hearth.batch import BatchOutput, RunRecord, read_batch
     from hearth.errors import UsageError
     from hearth.server.models import ModelSettings, model_id
-    from hearth.adapters import given_adapters
 
     if target.exists() and source.exists() and target.samefile(source):
         raise UsageError("IN.jsonl and OUT.jsonl are the same file.")

@@ -54,18 +54,18 @@ class Batch:
         return self._firsts
 
     def fill(self, slices: Seq[Slice[S]], session: Forward) -> None:
-        """Lays out the slices one after the other, prompts first, those of one adapter together, with one row of logits for each that wants them and
-        one more for each token of its draft; these rows are in the order of the slices. What tokens stand for is made
-        into embeddings, as far as it has not been."""
+        """Lays out the slices one after the other, prompts first, those of one adapter together, with one row of logits
+        for each that wants them and one more for each token of its draft; these rows are in the order of the slices.
+        What tokens stand for is made into embeddings, as far as it has not been."""
         embedded: list[tuple[Int32s, Float32s]] = []
         num_rows = 0
         self._firsts = []
-        places, prompts, end = self._placed(slices)
+        starts, prompts, end = self._placed(slices)
         if self._has_state:
             self._state_to[:] = NOWHERE
         self._has_adapters = False
         for row, part in enumerate(slices):
-            first = places[row]
+            first = starts[row]
             last = first + part.count
             self._firsts.append(first)
             self._token_ids[first:last] = part.sequence.tokens[part.start : part.start + part.count]
@@ -115,13 +115,13 @@ class Batch:
             adapter = slices[row].sequence.adapter
             return not slices[row].is_prompt, adapter.first if adapter else -1
 
-        places, end, prompts = [0] * len(slices), 0, 0
+        starts, end, prompts = [0] * len(slices), 0, 0
         for row in sorted(range(len(slices)), key=kind):
             part = slices[row]
-            places[row] = end
+            starts[row] = end
             end += part.count + len(part.draft)
             prompts += part.count if part.is_prompt else 0
-        return places, prompts, end
+        return starts, prompts, end
 
     def _turned_by(self, part: Slice[S], count: int) -> Int32s:
         return part.sequence.embedded.rope_positions(part.start, part.start + count, self._rope_positions.shape[1])

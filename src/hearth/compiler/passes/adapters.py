@@ -91,7 +91,7 @@ def add_adapters(module: Any, parameters: Parameters, network: Network) -> Any:
                     sizes=[part.size for part in mine],
                     inner=inner,
                     about=down,
-                )  # fmt: skip
+                )
             )
         return y
 

@@ -18,6 +18,7 @@ from hearth.compiler.cpu.targets import Isa
 RANKS = LANES = 16
 ITEM = 4
 """Numbers of an item: first row, rows, first unit of its adapter, units."""
+_AHEAD, _CACHE_LINE = 2048, 64
 MOST_ROWS = CHAINS = 4
 """Rows that are computed together; sums of every fourth column, of which none need wait for the other."""
 
@@ -74,6 +75,14 @@ def _tiles(k: Kernel, count: Expr, most: int, body: Callable[[Expr, int], None])
             body(k.let(tirx.floordiv(count, i64(2 * size)) * (2 * size), "row"), size)
 
 
+def _prefetch(k: Kernel, memory: Memory, at: Expr, count: int) -> None:
+    """Asks for what is read `_AHEAD` bytes after these numbers: processors begin anew at each page, of which there are
+    few in an adapter's share of a matrix, and none of it is in a near cache."""
+    size = 2 if memory.dtype == "float16" else 4
+    for line in range(0, count * size, _CACHE_LINE):
+        k.prefetch(memory, at + (_AHEAD + line) // size)
+
+
 def adapter_down(spec: AdapterSpec) -> Kernel:
     """Buffers: X f32 [row][ldx]; items i32 [item][4]; units of each matrix (`model/text/adapters.py`); T f32
     [row][matrix][split][columns], 16 columns for each unit of the row's adapter.
@@ -113,6 +122,7 @@ def adapter_down(spec: AdapterSpec) -> Kernel:
 
                     whole = k.let(tirx.floordiv(end - begin, i64(CHAINS)) * CHAINS, "whole")
                     with k.loop(0, tirx.floordiv(whole, i64(CHAINS))) as some:
+                        _prefetch(k, memories[i], base + (begin + some * CHAINS) * RANKS, CHAINS * RANKS)
                         for chain in range(CHAINS):
                             add(k.let(begin + some * CHAINS + chain, "at"), chain)
                     with k.loop(begin + whole, end) as at:
@@ -127,8 +137,8 @@ def adapter_down(spec: AdapterSpec) -> Kernel:
 
 def adapter_up(spec: AdapterSpec) -> Kernel:
     """Buffers: T as `adapter_down` leaves it; items; units of each matrix; Y f32 [row][ld], to which is added.
-    Scalars: ldt, ld, inner (numbers of an A), items, then for each matrix: numbers of a unit, where its columns of T begin,
-    its first column in Y, how many it has. Unit: 16 columns of a matrix, one matrix after the other."""
+    Scalars: ldt, ld, inner (numbers of an A), items, then for each matrix: numbers of a unit, where its columns of T
+    begin, its first column in Y, how many it has. Unit: 16 columns of a matrix, one matrix after the other."""
     k = Kernel(spec.named("adapter_up"))
     t, items = k.buffer("T", "float32"), k.buffer("items", "int32")
     memories = [k.buffer(f"units{i}", spec.dtype) for i in range(spec.matrices)]
@@ -164,6 +174,7 @@ def adapter_up(spec: AdapterSpec) -> Kernel:
                     totals = [[k.register("float32", LANES, f32(0.0, LANES)) for _ in range(2)] for _ in range(rows)]
                     with k.loop(0, units) as u:
                         base = k.let((unit + u) * numbers + inner + block * (RANKS * LANES), "base")
+                        _prefetch(k, memories[i], base, RANKS * LANES)
                         for rank in range(RANKS):
                             b = k.let(loads[i](base + rank * LANES, LANES), "b")
                             for r, pair in enumerate(totals):

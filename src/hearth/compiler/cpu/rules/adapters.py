@@ -58,7 +58,7 @@ def _up(graph: Graph, value: Any, s: Selection) -> Any:
     # Nothing to do where no row has an adapter.
     units = tirx.min(count, tirx.IntImm("int64", 1)) * blocks
     out = tensor(rows, stride(columns))
-    return call(kernel, [t, items, *states, y], out, units, scalars, 16, work=work, in_place=True)
+    return call(kernel, [t, items, *states, y], out, units, scalars, 32, work=work, in_place=True)
 
 
 RULES: dict[str, Rule] = {"hearth.adapter_down": _down, "hearth.adapter_up": _up}
