@@ -18,7 +18,7 @@ from hearth.engine import AdapterTable
 from hearth.errors import Unsupported, UsageError
 from hearth.hub import ProgressCallback, resolve_adapter
 from hearth.model.text.adapter_places import AdapterPlaces, load_places
-from hearth.model.text.adapters import ITEM_BYTES, RANKS, AdapterDtype, adapter_state, pack_units, unit_numbers
+from hearth.model.text.adapters import RANKS, adapter_state, dtype_of_units, pack_units
 from hearth.runtime import SplitTextSession, TextSession
 
 AdaptersGiven = Mapping[str, str | os.PathLike[str] | tuple[str | os.PathLike[str], float]]
@@ -135,14 +135,8 @@ class Adapters:
         packed = {}
         for parameter, (a, b) in deltas.items():
             state, shape = adapter_state(parameter), self._places.shapes[parameter]
-            packed[state] = pack_units(a, b, shape, _dtype(sizes[state], shape))
+            packed[state] = pack_units(a, b, shape, dtype_of_units(sizes[state], shape))
         count = -(-adapter.rank // RANKS)
         place = self.table.add(source.name, count)
         for state, units in packed.items():
             self._session.write(state, place.first, units)
-
-
-def _dtype(unit_bytes: int, shape: tuple[int, int]) -> AdapterDtype:
-    """Of the numbers of a unit of so many bytes."""
-    each = unit_bytes // sum(unit_numbers(shape))
-    return next(dtype for dtype, size in ITEM_BYTES.items() if size == each)

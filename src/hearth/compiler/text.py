@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
@@ -24,7 +24,7 @@ from hearth.image.sight import SightSpec, read_cutting, save_sight
 from hearth.model import LoadedModel, load_family
 from hearth.model.kinds import TEXT
 from hearth.model.text.adapter_places import adapter_places, targets_of
-from hearth.model.text.adapters import AdapterRoom
+from hearth.model.text.adapters import AdapterDtype, AdapterRoom
 from hearth.model.text.batch import SLOTS
 from hearth.model.text.kv_cache import KV_DTYPES, PAGE_TOKENS, KvFormat, kv_format
 from hearth.model.text.parameters import parameter_role
@@ -80,7 +80,7 @@ def compile_model(
     formats = model_formats(checkpoint, model, quant, head)
     if model.sight is not None:
         formats |= sight_formats(model.sight, quant, precision)
-    room = adapter_room(model, adapters, precision)
+    room = adapter_room(model, adapters, precision, formats)
     job = text_job(checkpoint, model, formats, name, precision, kv_format(kv, precision), room)
     return compile_job(job, **options)
 
@@ -108,16 +108,19 @@ def sight_spec(checkpoint: Checkpoint, sight: LoadedSight) -> SightSpec:
     return SightSpec(read_cutting(checkpoint.path, made.tile, sight.processor), made.tile, made.text)
 
 
-def adapter_room(model: LoadedModel, adapters: Sequence[Path], precision: Precision) -> AdapterRoom | None:
-    """Room for some adapters, and for all that change the same parameters, in numbers that the precision asks for.
+def adapter_room(
+    model: LoadedModel, adapters: Sequence[Path], precision: Precision, formats: Mapping[str, Format]
+) -> AdapterRoom | None:
+    """Room for some adapters, and for all that change the same parameters, in numbers as exact as the weights.
 
     Raises: as `open_adapter` and `AdapterPlaces.find`.
     """
     if not adapters:
         return None
     places = adapter_places(model)
-    targets = set[str]().union(*(targets_of(places.find(open_adapter(path))) for path in adapters))
-    return AdapterRoom(tuple(sorted(targets)), "float32" if precision == "high" else "float16")
+    changed = set[str]().union(*(places.find(open_adapter(path)) for path in adapters))
+    dtype: AdapterDtype = "float16" if any(formats[name].is_float for name in changed) else "int8"
+    return AdapterRoom(tuple(sorted(targets_of(changed))), "float32" if precision == "high" else dtype)
 
 
 def text_job(

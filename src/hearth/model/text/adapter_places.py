@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -188,7 +188,7 @@ def load_places(folder: Path) -> AdapterPlaces | None:
         ) from error
 
 
-def targets_of(parameters: Mapping[str, Any]) -> set[str]:
+def targets_of(parameters: Collection[str]) -> set[str]:
     """The last names of parameters, beside which a model needs room."""
     return {name.rpartition(".")[2] for name in parameters}
 

@@ -120,7 +120,7 @@ class Builder(Writer):
         for parameter, matrix in adapted(config, extras.adapters).items():
             assert extras.adapters is not None
             name = adapter_state(parameter)
-            numbers = relax.TensorType((units, sum(unit_numbers(matrix))), extras.adapters.dtype)
+            numbers = relax.TensorType((units, unit_numbers(matrix, extras.adapters.dtype)), extras.adapters.dtype)
             self.states[name] = relax.Var(name, numbers)
 
     def build(self) -> Any:

@@ -29,7 +29,7 @@ class AdapterSpec:
 
     Attributes:
         matrices: how many.
-        dtype: of an adapter's numbers, `float16` or `float32`.
+        dtype: of an adapter's numbers, `int8` (with a scale for each rank), `float16` or `float32`.
         splits: parts of K that are summed apart, by the first step of both.
         columns: of t, for each matrix and split.
         scale: of what is added, as that of the product that it is added to.
@@ -78,7 +78,7 @@ def _tiles(k: Kernel, count: Expr, most: int, body: Callable[[Expr, int], None])
 def _prefetch(k: Kernel, memory: Memory, at: Expr, count: int) -> None:
     """Asks for what is read `_AHEAD` bytes after these numbers: processors begin anew at each page, of which there are
     few in an adapter's share of a matrix, and none of it is in a near cache."""
-    size = 2 if memory.dtype == "float16" else 4
+    size = {"int8": 1, "float16": 2, "float32": 4}[memory.dtype]
     for line in range(0, count * size, _CACHE_LINE):
         k.prefetch(memory, at + (_AHEAD + line) // size)
 
@@ -95,6 +95,7 @@ def adapter_down(spec: AdapterSpec) -> Kernel:
     ldx, offset, size, chunk = (k.scalar(name) for name in ("ldx", "offset", "k", "chunk"))
     numbers = [k.scalar(f"numbers{i}") for i in range(spec.matrices)]
     loads = [float_loader(spec.isa, k, memory) for memory in memories]
+    scales = [k.view(memory, "float32") if spec.dtype == "int8" else None for memory in memories]
     ldt = spec.matrices * spec.splits * spec.columns
     each = spec.matrices * spec.splits
     with k.loop(k.begin, k.end) as work:
@@ -129,6 +130,9 @@ def adapter_down(spec: AdapterSpec) -> Kernel:
                         add(at, 0)
                     for r, (a, b, c, d) in enumerate(chains):
                         total = (a.get() + b.get()) + (c.get() + d.get())
+                        if scales[i] is not None:
+                            behind = tirx.floordiv(base + numbers[i], i64(4)) - RANKS
+                            total = total * scales[i].load(behind, RANKS)
                         k.store(t, (first + row + r) * ldt + column, k.let(total, "t"))
 
                 _tiles(k, count, spec.rows, sums)

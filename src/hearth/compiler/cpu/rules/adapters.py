@@ -12,7 +12,7 @@ from hearth.compiler.cpu.selection import Rule, Selection
 from hearth.compiler.passes.rewrite import Graph, arguments, attribute, dtype_of
 from hearth.compiler.physical import call, columns_of, stride, tensor, width
 from hearth.compiler.work import Work
-from hearth.model.text.adapters import unit_numbers
+from hearth.model.text.adapters import numbers_of_a
 from hearth.quant.formats import LANES, round_up
 
 
@@ -46,7 +46,7 @@ def _up(graph: Graph, value: Any, s: Selection) -> Any:
     spec = replace(_spec(states, value, s), scale=float(attribute(value, "scale")))
     parts, starts, sizes = ([int(n) for n in attribute(value, name)] for name in ("parts", "starts", "sizes"))
     kernel = s.use(spec.named("adapter_up"), lambda isa: adapter_up(replace(spec, isa=isa)), spec.scratch_bytes)
-    columns, inner, count = width(y), unit_numbers((0, int(attribute(value, "inner"))))[0], items.ty.shape[0]
+    columns, inner, count = width(y), numbers_of_a(int(attribute(value, "inner"))), items.ty.shape[0]
     about = [
         [_numbers(state), part * spec.splits * spec.columns, start, size]
         for state, part, start, size in zip(states, parts, starts, sizes, strict=True)

@@ -6,12 +6,26 @@ among others. An adapter's numbers are read two at a time: of two ranks, or of t
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from tvm import tirx
 
-from hearth.compiler.gpu.kernels.builder import Expr, GpuKernel, Memory, div, f32, fma, lane, mod, splat, unpack_halves
+from hearth.compiler.gpu.kernels.builder import (
+    Expr,
+    GpuKernel,
+    Memory,
+    bitcast,
+    cast,
+    div,
+    f32,
+    fma,
+    i32,
+    lane,
+    mod,
+    splat,
+    unpack_halves,
+    vector,
+)
 from hearth.compiler.physical import in_name
 
 RANKS = BLOCK = 16
@@ -31,7 +45,7 @@ class AdapterSpec:
 
     Attributes:
         matrices: how many.
-        dtype: of an adapter's numbers, `float16` or `float32`.
+        dtype: of an adapter's numbers, `int8` (with a scale for each rank), `float16` or `float32`.
         columns: of t, for each matrix.
         scale: of what is added, as that of the product that it is added to.
     """
@@ -45,10 +59,38 @@ class AdapterSpec:
         scale = [in_name(self.scale)] if self.scale != 1.0 else []
         return "_".join([name, str(self.matrices), self.dtype, str(self.columns), *scale])
 
-    def units(self, k: GpuKernel, number: int) -> Callable[[Expr], Expr]:
-        """load(index): two numbers of the units of a matrix as `float32x2`, counted by twos."""
-        memory = k.buffer(f"units{number}", "uint32" if self.dtype == "float16" else "float32x2")
-        return lambda index: unpack_halves(memory.load(index)) if self.dtype == "float16" else memory.load(index)
+    def units(self, k: GpuKernel, number: int) -> Units:
+        """Those of a matrix, as the next buffer."""
+        memory = k.buffer(f"units{number}", "float32x2" if self.dtype == "float32" else "uint32")
+        return Units(k, memory, self.dtype)
+
+
+@dataclass(frozen=True)
+class Units:
+    """The units of a matrix."""
+
+    k: GpuKernel
+    memory: Memory
+    dtype: str
+
+    def load(self, index: Expr) -> Expr:
+        """Two numbers as `float32x2`, counted by twos."""
+        if self.dtype == "float32":
+            return self.memory.load(index)
+        if self.dtype == "float16":
+            return unpack_halves(self.memory.load(index))
+        index = self.k.let(index, "two")
+        word = bitcast("int32", self.memory.load(div(index, 2)))
+        half = self.k.let(tirx.shift_right(word, mod(index, 2) * 16), "half")
+        first, second = (tirx.shift_right(tirx.shift_left(half, i32(shift)), i32(24)) for shift in (24, 16))
+        return vector(cast("float32", first), cast("float32", second))
+
+    def scale(self, end: Expr, pair: Expr) -> Expr | None:
+        """Of two ranks of the unit that ends where element `end` would be; None: it has none."""
+        if self.dtype != "int8":
+            return None
+        at = self.k.let(div(end, 4) - RANKS + pair * 2, "scale")
+        return vector(*(bitcast("float32", self.memory.load(at + i)) for i in (0, 1)))
 
 
 def _item(k: GpuKernel, items: Memory, number: Expr) -> tuple[Expr, Expr, Expr, Expr]:
@@ -64,7 +106,7 @@ def adapter_down(spec: AdapterSpec) -> GpuKernel:
     Unit: item, matrix."""
     k = GpuKernel(spec.named("adapter_down"), threads=_DOWN_THREADS)
     x, items = k.buffer("X", "float32"), k.buffer("items", "int32")
-    loads = [spec.units(k, i) for i in range(spec.matrices)]
+    matrices = [spec.units(k, i) for i in range(spec.matrices)]
     t = k.buffer("T", "float32")
     ldx, offset, size, ldt = (k.scalar(name) for name in ("ldx", "offset", "k", "ldt"))
     numbers = [k.scalar(f"numbers{i}") for i in range(spec.matrices)]
@@ -73,13 +115,13 @@ def adapter_down(spec: AdapterSpec) -> GpuKernel:
     first, count, unit, units = _item(k, items, k.let(div(k.group, spec.matrices), "number"))
     matrix = k.let(mod(k.group, spec.matrices), "matrix")
     pair, own = k.let(mod(k.thread, _PAIRS), "pair"), k.let(div(k.thread, _PAIRS), "own")
-    for i, load in enumerate(loads):
+    for i, own_units in enumerate(matrices):
         with k.when(tirx.EQ(matrix, i)), k.loop(0, units) as u, k.loop(0, count, ROWS) as row:
             base = k.let(div((unit + u) * numbers[i], 2) + pair, "base")
             places = [k.let((first + tirx.min(row + r, count - 1)) * ldx + offset, "place") for r in range(ROWS)]
             totals = [k.register("float32x2", f32(0.0, 2)) for _ in range(ROWS)]
             with k.loop(own, size, lanes) as at:
-                a = k.let(load(base + at * _PAIRS), "a")
+                a = k.let(own_units.load(base + at * _PAIRS), "a")
                 for place, total in zip(places, totals, strict=True):
                     total.set(fma(a, splat(k.let(x.load(place + at), "x"), 2), total.get(), 2))
             for r, total in enumerate(totals):
@@ -91,7 +133,8 @@ def adapter_down(spec: AdapterSpec) -> GpuKernel:
                     whole.set(whole.get() + sums.load(some * (ROWS * _PAIRS) + k.thread))
                 with k.when(row + own < count):  # threads stand for (row, pair)
                     to = k.let((first + row + own) * ldt + i * spec.columns + u * RANKS + pair * 2, "to")
-                    both = k.let(whole.get(), "both")
+                    scale = own_units.scale((unit + u + 1) * numbers[i], pair)
+                    both = k.let(whole.get() if scale is None else whole.get() * scale, "both")
                     k.store(t, to, lane(both, 0))
                     k.store(t, to + 1, lane(both, 1))
             k.barrier()
@@ -105,7 +148,7 @@ def adapter_up(spec: AdapterSpec) -> GpuKernel:
     Unit: item, block."""
     k = GpuKernel(spec.named("adapter_up"), threads=_UP_THREADS)
     t, items = k.buffer("T", "float32"), k.buffer("items", "int32")
-    loads = [spec.units(k, i) for i in range(spec.matrices)]
+    matrices = [spec.units(k, i) for i in range(spec.matrices)]
     y = k.buffer("Y", "float32")
     ldt, ld, inner, blocks = (k.scalar(name) for name in ("ldt", "ld", "inner", "blocks"))
     about = [
@@ -114,7 +157,7 @@ def adapter_up(spec: AdapterSpec) -> GpuKernel:
     shared = k.workgroup(ROWS * spec.columns, "float32", "of_t")
     first, count, unit, units = _item(k, items, k.let(div(k.group, blocks), "number"))
     rest, ranks = k.let(mod(k.group, blocks), "rest"), k.let(units * RANKS, "ranks")
-    for load, (numbers, at, start, size, block) in zip(loads, about, strict=True):
+    for own_units, (numbers, at, start, size, block) in zip(matrices, about, strict=True):
         end = k.let(block + div(size + (UP_COLUMNS - 1), UP_COLUMNS), "end")
         mine = tirx.And(rest >= block, rest < end)
         column = k.let((rest - block) * UP_COLUMNS + k.thread * 2, "column")
@@ -130,7 +173,7 @@ def adapter_up(spec: AdapterSpec) -> GpuKernel:
                 with k.loop(0, units) as u:
                     base = k.let(div((unit + u) * numbers + inner, 2) + own, "base")
                     for rank in range(RANKS):
-                        b = k.let(load(base + rank * (BLOCK // 2)), "b")
+                        b = k.let(own_units.load(base + rank * (BLOCK // 2)), "b")
                         for r, total in enumerate(totals):
                             factor = k.let(shared.load(u * RANKS + (rank + r * spec.columns)), "t")
                             total.set(fma(b, splat(factor, 2), total.get(), 2))

@@ -11,7 +11,7 @@ from hearth.compiler.gpu.selection import GpuSelection, Rule
 from hearth.compiler.passes.rewrite import Graph, arguments, attribute, dtype_of
 from hearth.compiler.physical import call, columns_of, stride, tensor, width
 from hearth.compiler.work import Work
-from hearth.model.text.adapters import unit_numbers
+from hearth.model.text.adapters import numbers_of_a
 
 
 def _spec(states: list[Any], value: Any) -> AdapterSpec:
@@ -47,7 +47,7 @@ def _up(graph: Graph, value: Any, s: GpuSelection) -> Any:
         [_numbers(state), part * spec.columns, start, size, first]
         for state, part, start, size, first in zip(states, parts, starts, sizes, firsts, strict=True)
     ]
-    inner, ld = unit_numbers((0, int(attribute(value, "inner"))))[0], stride(width(y))
+    inner, ld = numbers_of_a(int(attribute(value, "inner"))), stride(width(y))
     scalars = [ldt, ld, inner, blocks, *(number for each in about for number in each)]
     rows, units = value.ty_args[0].shape[0], items.ty.shape[0] * blocks
     work = Work.of("adapter_up", rows)
