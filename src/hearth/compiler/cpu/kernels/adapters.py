@@ -130,9 +130,10 @@ def adapter_down(spec: AdapterSpec) -> Kernel:
                         add(at, 0)
                     for r, (a, b, c, d) in enumerate(chains):
                         total = (a.get() + b.get()) + (c.get() + d.get())
-                        if scales[i] is not None:
+                        own_scales = scales[i]
+                        if own_scales is not None:
                             behind = tirx.floordiv(base + numbers[i], i64(4)) - RANKS
-                            total = total * scales[i].load(behind, RANKS)
+                            total = total * own_scales.load(behind, RANKS)
                         k.store(t, (first + row + r) * ldt + column, k.let(total, "t"))
 
                 _tiles(k, count, spec.rows, sums)
