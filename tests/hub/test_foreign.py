@@ -41,7 +41,7 @@ def test_what_a_folder_holds_instead_of_a_model_is_named(tmp_path: Path, names: 
 def test_an_adapter_names_the_model_that_it_changes(tmp_path: Path) -> None:
     config = {"base_model_name_or_path": "example-org/base-1b", "peft_type": "LORA"}
     (tmp_path / "adapter_config.json").write_text(json.dumps(config))
-    with pytest.raises(Unsupported, match=r"adapter.*made for example-org/base-1b.*merge"):
+    with pytest.raises(Unsupported, match=r"adapter.*made for example-org/base-1b.*--lora"):
         hub.resolve(str(tmp_path), offline=True)
 
 

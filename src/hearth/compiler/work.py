@@ -20,6 +20,7 @@ from hearth.compiler.parameters import Parameters
 from hearth.compiler.passes.rewrite import dtype_of
 from hearth.compiler.plan import ITEM_BYTES
 from hearth.model.network import Function, State
+from hearth.model.text.adapters import ADAPTERS
 from hearth.model.text.batch import SLOTS
 from hearth.model.text.kv_cache import PAGE_TOKENS
 
@@ -96,7 +97,7 @@ def step_cost(
         if name in states:
             if states[name].symbol == SLOTS:  # read before a sequence's tokens, written behind them
                 rows["sequences"] += 2 * states[name].unit_bytes
-            else:
+            elif states[name].symbol != ADAPTERS:  # of which a batch without any reads nothing
                 kv += states[name].unit_bytes // PAGE_TOKENS
         elif name in parameters.packed:
             packed = parameters.packed[name]
