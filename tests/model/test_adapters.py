@@ -79,11 +79,12 @@ def test_peft_computes_what_is_read(name: str, tmp_path: Path) -> None:
 @pytest.mark.llamacpp
 @pytest.mark.parametrize("name", ["llama3", "qwen2", "gemma2"])
 def test_llamacpp_computes_what_is_read(name: str, tmp_path: Path) -> None:
+    gguf = pytest.importorskip("gguf")
+    pytest.importorskip("llama_cpp")
     from test_gguf_in_llamacpp import runnable_twin
 
     from golden.llamacpp import logits_of_llamacpp
 
-    gguf = pytest.importorskip("gguf")
     case = case_named(name)
     path = runnable_twin(case, tmp_path)
     checkpoint = open_checkpoint(path)

@@ -22,7 +22,7 @@ from hearth.checkpoint.adapter import Adapter, LowRank
 from hearth.checkpoint.mapped import read_json_object
 from hearth.errors import CorruptFile, Unsupported
 from hearth.model.settings import shown
-from hearth.model.tensors import Fused, Made, alternatives_of, renamed, rows_of
+from hearth.model.tensors import Fused, alternatives_of, renamed, rows_of
 from hearth.model.text.adapters import AdapterRoom, adaptable, adapted
 from hearth.model.text.load import LoadedModel, counts_of, stored_order
 from hearth.model.text.names import HF_MODEL
@@ -210,7 +210,11 @@ def adapter_places(model: LoadedModel, room: AdapterRoom | None = None) -> Adapt
             for rule in alternatives_of(parameter, rules):
                 fused = Fused(rule, (last,)) if isinstance(rule, str) else rule
                 order = order_in_file(parameter)
-                if isinstance(fused, Made) or ".E." in fused.tensor or (order is not None and len(order) != shape[0]):
+                if (
+                    not isinstance(fused, Fused)
+                    or ".E." in fused.tensor
+                    or (order is not None and len(order) != shape[0])
+                ):
                     continue
                 rows, stored = rows_of(parameter, fused, every, counts)
                 count = stored[1] if fused.transposed else stored[0]

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hearth.model.text.config import DecoderConfig
-from hearth.model.text.parameters import parameter_role, parameter_shapes
+from hearth.model.text.parameters import is_predictors, parameter_role, parameter_shapes
 
 RANKS = 16
 MOST_UNITS = 16
@@ -72,6 +72,7 @@ def adaptable(config: DecoderConfig) -> dict[str, tuple[int, int]]:
         name: (shape[0], shape[1])
         for name, shape in parameter_shapes(config).items()
         if name.startswith("layers.") and len(shape) == 2 and parameter_role(name) == "body"
+        if not is_predictors(name, config)
     }
 
 
