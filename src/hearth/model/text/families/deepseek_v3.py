@@ -40,10 +40,10 @@ def _gguf_layers(settings: Settings) -> dict[str, Any]:
     return {"layers": with_experts(layers, first=dense_layers(settings)), "experts": experts, **attends}
 
 
-def _gguf_temperature(settings: Settings) -> tuple[float, int] | None:
+def _gguf_temperature(settings: Settings) -> tuple[float, int, int] | None:
     """By which queries grow with their position in Mistral 4."""
     rate = settings.optional_number("attention_temperature", high=1e6)
-    return (rate, settings.count("attention_temperature_length", most=MAX_POSITIONS)) if rate else None
+    return (rate, settings.count("attention_temperature_length", most=MAX_POSITIONS), 0) if rate else None
 
 
 FAMILY = Family(

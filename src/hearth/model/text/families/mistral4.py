@@ -28,7 +28,7 @@ def configure(settings: Settings) -> DecoderConfig:
         "mistral4",
         layers=with_experts(full_layers(settings), first=dense_layers(settings)),
         experts=experts_config(settings, shared_size=shared_size(settings)),
-        attention_temperature=(rate, length) if rate else None,
+        attention_temperature=(rate, length, 0) if rate else None,
         mlp_bias=False,
         **latent_attention(settings),
     )
