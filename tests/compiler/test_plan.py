@@ -185,7 +185,7 @@ def test_a_plan_is_cut_at_every_layer_where_only_the_hidden_states_go_on(name: s
     case = BY_NAME[name]
     checkpoint = open_checkpoint(case.path)
     config = load_family(checkpoint, context=case.context).config
-    if any(layer.reads is not None for layer in config.layers):  # keys and values of another: such a plan is one piece
+    if not config.divides:  # what else goes on: such a plan is one piece
         assert lowered(name).plan.cuts == []
     else:
         assert_cut_at_layers(lowered(name).plan, config.num_layers, config.hidden_size)
