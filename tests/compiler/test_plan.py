@@ -152,8 +152,8 @@ def test_costs_add_up_to_the_model(name: str) -> None:
     config = load_family(open_checkpoint(BY_NAME[name].path)).config
     experts = config.experts
     multiplied = {n for n in used - embedded if packed[n].k and not packed[n].fmt.is_float}
-    # Of a stack, those experts that a token meets.
-    meets = {n: experts.used if experts and packed[n].stack > 1 else 1 for n in multiplied}
+    # Of a stack, those experts that a token meets, or all heads.
+    meets = {n: experts.used if experts and n.endswith("_exps") else packed[n].stack for n in multiplied}
     products = {n: 2 * packed[n].n * packed[n].k * meets[n] for n in multiplied}
     assert sum(sum(c.row_operations.values()) for c in costs if c.arithmetic == "int8") == sum(products.values())
     pages = {state: size for state, counted_by, size in plan.states if counted_by == "pages"}
