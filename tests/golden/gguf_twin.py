@@ -28,10 +28,31 @@ INTERLEAVED = {"llama", "granite", "granitemoe", "granitehybrid", "smollm3", "ar
 GATED_DELTA = {"qwen3next", "qwen35", "qwen35moe"}
 IN_TURNS = {"qwen35", "qwen35moe"}
 # Architectures that rotate a part of each head.
-PARTIAL = {"chatglm", "glm4", "glm4moe", "gptneox", "minimax-m2", "phi2", "stablelm", "nemotron"} | GATED_DELTA
+PARTIAL = {
+    "chatglm",
+    "glm4",
+    "glm4moe",
+    "gptneox",
+    "minimax-m2",
+    "phi2",
+    "stablelm",
+    "nemotron",
+    "bailingmoe2",
+} | GATED_DELTA
 # Architectures whose size of a head is always written.
 OWN_HEAD_SIZE = (
-    {"gemma", "gemma2", "gemma3", "gemma3n", "qwen3", "qwen3moe", "afmoe", "hunyuan-dense", "hunyuan-moe"}
+    {
+        "gemma",
+        "gemma2",
+        "gemma3",
+        "gemma3n",
+        "qwen3",
+        "qwen3moe",
+        "afmoe",
+        "hunyuan-dense",
+        "hunyuan-moe",
+        "bailingmoe2",
+    }
     | GATED_DELTA
     | NEMOTRON_H
 )
@@ -144,7 +165,7 @@ def write_twin(
             continue
         if arch == "gpt2" and any(f".{matrix}.weight" in name for matrix in ("c_attn", "c_proj", "c_fc")):
             weight = weight.T
-        if "query_key_value" in name:
+        if "query_key_value" in name and arch != "bailingmoe2":
             weight = _one_after_another(weight, heads // kv_heads, head_dim)
         if name.endswith("shared_expert_gate.weight"):
             weight = weight[0]
@@ -327,7 +348,9 @@ def _write_experts(writer: gguf.GGUFWriter, arch: str, config: Any) -> None:
         if config.n_group:
             writer.add_expert_group_count(config.n_group)
             writer.add_expert_group_used_count(config.topk_group)
-    if arch == "glm4moe":
+    if arch == "bailingmoe2":
+        writer.add_expert_shared_feed_forward_length(inner * shared)
+    if arch in ("glm4moe", "bailingmoe2"):
         writer.add_expert_shared_count(shared)
         writer.add_expert_gating_func(gguf.ExpertGatingFuncType.SIGMOID)
         writer.add_expert_weights_norm(config.norm_topk_prob)

@@ -348,7 +348,7 @@ def _activated(config: DecoderConfig, w: Mapping[str, Array], x: Array) -> Array
 
 def _norm(config: DecoderConfig, x: Array, p: Mapping[str, Array], name: str) -> Array:
     if config.norm == "rms":
-        return _rms_norm(config, x, p[name])
+        return _rms_norm(config, x, p[name] if config.norm_weight else np.ones(1))
     x = _layer_norm(config, x, p[name] + config.norm_offset if config.norm_weight else 1.0)
     return x + p.get(f"{name}_bias", 0.0)
 

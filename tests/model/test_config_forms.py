@@ -11,6 +11,7 @@ from edited import BY_NAME, Edited
 
 from golden import CASES, Case
 from hearth.checkpoint import open_checkpoint
+from hearth.errors import Unsupported
 from hearth.model import LayerConfig, load_family
 from hearth.model.text.mixers.delta_net import DeltaNet
 from hearth.model.text.mixers.mamba import Mamba
@@ -274,4 +275,27 @@ def test_minimax_says_how_much_of_a_head_rotates_in_dimensions():
     edited = Edited("minimax_m2")
     rope = edited.config.pop("rope_parameters")
     edited.config |= {"rope_theta": rope["rope_theta"], "rotary_dim": 6, "use_qk_norm": True}
+    assert load_family(edited).config == expected
+
+
+def test_ling_is_read_by_what_its_authors_call_its_settings():
+    edited = Edited("sarvam_moe")
+    expected = load_family(edited).config
+    config = edited.config
+    for name, own in (("n_routed_experts", "num_experts"), ("n_shared_experts", "num_shared_experts")):
+        config[own] = config.pop(name)
+    config |= {"model_type": "bailing_moe", "score_function": "sigmoid", **config.pop("rope_parameters")}
+    edited.architecture = "bailing_moe"
+    assert load_family(edited).config == replace(expected, family="bailing_moe")
+    del config["score_function"]  # Ling 1
+    with pytest.raises(Unsupported):
+        load_family(edited)
+
+
+def test_deepseek_yarn_is_another_name_of_yarn():
+    edited = Edited("sarvam_mla")
+    expected = load_family(edited).config
+    rope = edited.config.pop("rope_parameters")
+    rope["type"] = f"deepseek_{rope.pop('rope_type')}"
+    edited.config |= {"rope_theta": rope.pop("rope_theta"), "rope_scaling": rope, "head_dim": 26}
     assert load_family(edited).config == expected

@@ -226,7 +226,7 @@ class DecoderConfig:
         family: name of the family file.
         max_position: context length the authors trained for, in tokens.
         norm: root mean square, or LayerNorm with mean and variance.
-        norm_weight, norm_bias: whether norms have these (LayerNorm; an RMSNorm has a weight and no bias).
+        norm_weight, norm_bias: whether norms have these (an RMSNorm has no bias).
         norm_offset: added to every norm's weight when it is used (Gemma: 1.0 as published in safetensors; the GGUF
             files already hold weight + 1, so their family says 0.0).
         norm_placement: `pre`: x + f(norm(x)) (Llama); `post`: x + norm(f(x)) (OLMo 2);

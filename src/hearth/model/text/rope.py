@@ -71,6 +71,7 @@ def rope_of_kind(
 
 def rope_type(parameters: Settings) -> str:
     name = parameters.get("rope_type") or parameters.get("type") or "default"
+    name = "yarn" if name == "deepseek_yarn" else name  # as DeepSeek's kin call it
     if not isinstance(name, str) or name not in _SCALINGS or (parameters.kind == "gguf" and name == "dynamic"):
         raise Unsupported(
             f"{parameters.where}: rope_type {shown(name)} is not supported.",

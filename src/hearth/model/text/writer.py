@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from tvm import relax
 from tvm.relax import op
 
@@ -54,5 +55,6 @@ class Writer:
         # Gemma's weight + 1 is in the parameter (`network.py`, DecoderConfig.norm_offset).
         c, weight, bias = self.c, self.params.get(name), self.params.get(f"{name}_bias")
         if c.norm == "rms":
+            weight = relax.const(np.ones(c.hidden_size, np.float32)) if weight is None else weight
             return self.emit(op.nn.rms_norm(x, weight, axes=-1, epsilon=c.norm_eps))
         return self.emit(layer_norm(x, weight, bias, c.norm_eps))
