@@ -10,6 +10,7 @@ import math
 import re
 from pathlib import Path
 from statistics import NormalDist
+from types import SimpleNamespace
 from typing import Any
 
 import gguf
@@ -109,7 +110,7 @@ def write_twin(
         width = config.intermediate_size if arch == "nemotron_h" else config.moe_intermediate_size
         writer.add_feed_forward_length([width if kind in ("mlp", "moe") else 0 for kind in _named(config, _KINDS)])
     else:
-        inner = 0 if arch in ALL_MAMBA else _named(config, _INNER, 4 * hidden)
+        inner = 0 if arch in ALL_MAMBA else _named(_inner(config, "ffn_config"), _INNER, 4 * hidden)
         writer.add_feed_forward_length(inner if adjusted is None else len(adjusted))
     writer.add_head_count(heads)
     kv_heads = 1 if arch == "deepseek2" else _kv_heads(config) or heads
@@ -139,6 +140,8 @@ def write_twin(
         weights = _write_gemma4(writer, config, weights)
     if arch == "gemma3n":
         weights = _write_gemma3n(writer, config, weights)
+    if arch == "dbrx":
+        weights = _write_dbrx(writer, config, weights)
     if arch == "apertus":
         weights = _write_activation(writer, weights)
     if getattr(config, "qk_layernorm", False):
@@ -193,6 +196,12 @@ def _named(config: Any, names: tuple[str, ...], absent: Any = None) -> Any:
     return next((getattr(config, name) for name in names if hasattr(config, name)), absent)
 
 
+def _inner(config: Any, name: str) -> Any:
+    """The object of this name in a configuration, which may be a dictionary; the configuration, if it has none."""
+    inner = getattr(config, name, config)
+    return SimpleNamespace(**inner) if isinstance(inner, dict) else inner
+
+
 def _kv_heads(config: Any) -> int | None:
     if config.model_type == "falcon":
         return config.num_kv_heads if config.new_decoder_architecture else 1
@@ -230,9 +239,9 @@ def _write_differences(writer: gguf.GGUFWriter, arch: str, config: Any, rope: di
     if hasattr(config, "use_parallel_residual"):
         writer.add_parallel_residual(config.use_parallel_residual)
     if arch == "mpt":
-        attention = config.attn_config if isinstance(config.attn_config, dict) else config.attn_config.to_dict()
-        writer.add_max_alibi_bias(attention["alibi_bias_max"])
-        writer.add_clamp_kqv(attention["clip_qkv"])
+        attention = _inner(config, "attn_config")
+        writer.add_max_alibi_bias(attention.alibi_bias_max)
+        writer.add_clamp_kqv(attention.clip_qkv)
     if getattr(config, "clip_qkv", None) is not None:
         writer.add_clamp_kqv(config.clip_qkv)
     if arch in ("command-r", "cohere2", "cohere2moe"):
@@ -502,6 +511,23 @@ def _write_gemma3n(
             made[module] = np.concatenate([made[module], weight[None]]) if module in made else weight[None]
         else:
             made[name + (".weight" if name.endswith("_scale") else "")] = weight
+    return made
+
+
+def _write_dbrx(
+    writer: gguf.GGUFWriter, config: Any, weights: dict[str, NDArray[np.float32]]
+) -> dict[str, NDArray[np.float32]]:
+    """What inner objects say; answers the weights, experts as the format has them."""
+    mixture = _inner(config, "ffn_config")
+    writer.add_clamp_kqv(_inner(config, "attn_config").clip_qkv)
+    writer.add_expert_count(mixture.moe_num_experts)
+    writer.add_expert_used_count(mixture.moe_top_k)
+    made = {}
+    for name, weight in weights.items():
+        if ".experts." in name:
+            weight = weight.reshape(mixture.moe_num_experts, -1, weight.shape[1])
+            weight, name = weight.swapaxes(1, 2) if name.endswith("w2") else weight, name + ".weight"
+        made[name] = weight
     return made
 
 

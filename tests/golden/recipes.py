@@ -2072,4 +2072,31 @@ RECIPES = [
             ),
         ),
     ),
+    Recipe(
+        "dbrx",
+        "DbrxForCausalLM",
+        {
+            "vocab_size": 61,
+            "d_model": 36,
+            "n_heads": 3,
+            "n_layers": 2,
+            "max_seq_len": 128,
+            "attn_config": {"kv_n_heads": 1, "clip_qkv": 1.5, "rope_theta": 700.0},
+            "ffn_config": {"ffn_hidden_size": 20, "moe_num_experts": 5, "moe_top_k": 3},
+            "rope_parameters": _rope(700.0),
+        },
+        gguf="dbrx",
+    ),
+    Recipe(
+        "biogpt",
+        "BioGptForCausalLM",
+        {
+            "vocab_size": 61,
+            "hidden_size": 36,
+            "intermediate_size": 28,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 3,
+            "max_position_embeddings": 128,
+        },
+    ),
 ]

@@ -299,3 +299,10 @@ def test_deepseek_yarn_is_another_name_of_yarn():
     rope["type"] = f"deepseek_{rope.pop('rope_type')}"
     edited.config |= {"rope_theta": rope.pop("rope_theta"), "rope_scaling": rope, "head_dim": 26}
     assert load_family(edited).config == expected
+
+
+def test_the_rotation_of_dbrx_may_stand_beside_its_heads_of_keys():
+    edited = Edited("dbrx")
+    expected = load_family(edited).config
+    del edited.config["rope_parameters"]
+    assert load_family(edited).config == expected
