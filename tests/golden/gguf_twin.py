@@ -39,6 +39,7 @@ PARTIAL = {
     "stablelm",
     "nemotron",
     "bailingmoe2",
+    "laguna",
 } | GATED_DELTA
 # Architectures whose size of a head is always written.
 OWN_HEAD_SIZE = (
@@ -53,12 +54,13 @@ OWN_HEAD_SIZE = (
         "hunyuan-dense",
         "hunyuan-moe",
         "bailingmoe2",
+        "laguna",
     }
     | GATED_DELTA
     | NEMOTRON_H
 )
 # Architectures that the package does not know yet, and one whose tensors have the same names.
-RELATIVES = {"mellum": "dots1", "hy_v3": "dots1", "cohere2moe": "dots1"}
+RELATIVES = {"laguna": "step35", "mellum": "dots1", "hy_v3": "dots1", "cohere2moe": "dots1"}
 # Parts of the names of matrices that the converter keeps in F32.
 EXACT = ("ffn_gate_inp", "conv1d", "shortconv.conv", "_norm", *rwkv_twin.EXACT)
 # What configurations call these.
@@ -112,7 +114,7 @@ def write_twin(
     else:
         inner = 0 if arch in ALL_MAMBA else _named(_inner(config, "ffn_config"), _INNER, 4 * hidden)
         writer.add_feed_forward_length(inner if adjusted is None else len(adjusted))
-    writer.add_head_count(heads)
+    writer.add_head_count(getattr(config, "num_attention_heads_per_layer", heads))
     kv_heads = 1 if arch == "deepseek2" else _kv_heads(config) or heads
     recurrent = _recurrent(config)
     writer.add_head_count_kv([0 if other else kv_heads for other in recurrent] if any(recurrent) else kv_heads)
@@ -174,6 +176,8 @@ def write_twin(
             weight = weight[0]
         name += ".weight" if name.endswith(".sinks") else ""
         name = name.removeprefix("transformer.") if arch == "bloom" else name
+        if arch == "laguna":
+            name = name.replace("experts.e_score", "gate.e_score")
         if arch == "hy_v3":
             name = name.replace("expert_bias.bias", "expert_bias")
         if arch == "bitnet":  # the package knows the names of 2024
@@ -271,6 +275,10 @@ def _write_differences(writer: gguf.GGUFWriter, arch: str, config: Any, rope: di
         writer.add_rope_dimension_sections([*rope["mrope_section"], 0])
     if arch in PARTIAL:
         writer.add_rope_dimension_count(int(rope["partial_rotary_factor"] * head_dim))
+    if arch == "laguna":
+        sliding = config.rope_parameters["sliding_attention"]
+        writer.add_rope_dimension_count_swa(int(sliding["partial_rotary_factor"] * head_dim))
+        writer.add_rope_freq_base_swa(sliding["rope_theta"])
     if arch == "mellum":
         writer.add_rope_freq_base_swa(config.rope_parameters["sliding_attention"]["rope_theta"])
     if arch in ("exaone4", "exaone-moe", "mellum", "cohere2moe"):
@@ -357,6 +365,11 @@ def _write_experts(writer: gguf.GGUFWriter, arch: str, config: Any) -> None:
         if config.n_group:
             writer.add_expert_group_count(config.n_group)
             writer.add_expert_group_used_count(config.topk_group)
+    if arch == "laguna":
+        writer.add_expert_weights_norm(True)
+        writer.add_expert_weights_scale(config.moe_routed_scaling_factor)
+        writer.add_expert_gating_func(gguf.ExpertGatingFuncType.SIGMOID)
+        writer.add_leading_dense_block_count(config.mlp_layer_types.count("dense"))
     if arch == "bailingmoe2":
         writer.add_expert_shared_feed_forward_length(inner * shared)
     if arch in ("glm4moe", "bailingmoe2"):

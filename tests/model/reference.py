@@ -227,7 +227,8 @@ def _attention(
     mixed = np.einsum("hij,jhd->ihd", weights, v).reshape(tokens, -1)
     if config.attention_gate:
         gate = x @ w["attn_gate" if config.attention_gate == "full" else "head_gate"].T
-        mixed = mixed / (1 + np.exp(-np.repeat(gate, mixed.shape[1] // gate.shape[1], axis=1)))
+        gate = np.logaddexp(0, gate) if config.gate_activation == "softplus" else 1 / (1 + np.exp(-gate))
+        mixed = mixed * np.repeat(gate, mixed.shape[1] // gate.shape[1], axis=1)
     mixed = _rms_norm(config, mixed, w["attn_sub_norm"]) if config.sub_norms else mixed
     return mixed @ w["o"].T + w.get("o_bias", 0.0)
 

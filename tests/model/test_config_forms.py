@@ -60,6 +60,9 @@ SINCE_5 = (
     "mellum",
     "cohere2_moe",
     "cohere2_moe-softmax",
+    "laguna",
+    "laguna-element",
+    "flint",
 )
 
 

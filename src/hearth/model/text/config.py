@@ -252,8 +252,9 @@ class DecoderConfig:
             `full`: over the whole projection (OLMo 2), weights [heads * head_dim]; `head_layer`: LayerNorm over each
             head, weights [heads, head_dim] (StableLM 2 12B, Command R+); `rotated_head`: as `head`, after RoPE
             (HunYuan); `rotated_bare`: as that, without weights, in layers that rotate (Llama 4).
-        attention_gate: what attention gives is multiplied by sigmoids of the token: `full`: as many (Qwen 3.5); `head`:
-            one for each head (LFM3).
+        attention_gate: what attention gives is multiplied by numbers made of the token: `full`: as many (Qwen 3.5);
+            `head`: one for each head (LFM3).
+        gate_activation: what these go through (`softplus`: Laguna).
         attention_sinks: each head has a logit that joins the denominator of its softmax, and nothing else (gpt-oss).
         qkv_clip: q, k and v are cut to -c .. c (OLMo 1, MPT); None: off.
         value_norm: each head of v is normalised, without a weight (Gemma 4).
@@ -307,6 +308,7 @@ class DecoderConfig:
     output_bias: bool = False
     mlp_bias: bool = False
     attention_gate: Literal["full", "head"] | None = None
+    gate_activation: Literal["sigmoid", "softplus"] = "sigmoid"
     attention_sinks: bool = False
     qkv_clip: float | None = None
     value_norm: bool = False

@@ -236,10 +236,11 @@ class Builder(Writer):
             norms = [self.params[p + name] for name in ("q_norm", "k_norm") if p + name in self.params]
         h = self.attended(i, layer, args, norms, tables, qk_norm=norm, epsilon=c.norm_eps)
         head_dim, num_heads = c.head_dim_of(layer), c.num_heads_of(layer)
+        opened = op.sigmoid if c.gate_activation == "sigmoid" else op.nn.softplus
         if c.attention_gate == "full":
-            h = self.emit(op.multiply(h, self.emit(op.sigmoid(self.linear(x, p + "attn_gate", None)))))
+            h = self.emit(op.multiply(h, self.emit(opened(self.linear(x, p + "attn_gate", None)))))
         elif c.attention_gate == "head":
-            share = self.emit(op.sigmoid(self.linear(x, p + "head_gate", None)))
+            share = self.emit(opened(self.linear(x, p + "head_gate", None)))
             heads = self.emit(op.reshape(h, (self.n, num_heads, head_dim)))
             heads = self.emit(op.multiply(heads, self.emit(op.expand_dims(share, 2))))
             h = self.emit(op.reshape(heads, (self.n, num_heads * head_dim)))

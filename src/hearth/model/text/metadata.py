@@ -292,6 +292,7 @@ def _facts_of_tensors(checkpoint: Checkpoint) -> dict[str, Any]:
         "use_expert_bias": "exp_probs_b.bias" in layers,
         **_shape_of(checkpoint, "per_layer_token_embd.weight", "vocab_size_per_layer_input"),
         **_shape_of(checkpoint, "blk.0.laurel_l.weight", "laurel_rank"),
+        **_shape_of(checkpoint, "blk.0.attn_gate.weight", "gate_size"),
         "attention_k_eq_v": any(
             name.endswith(".attn_k.weight") and name.replace("attn_k", "attn_v") not in checkpoint.tensors
             for name in checkpoint.tensors

@@ -40,7 +40,7 @@ BLOCKS: tuple[Block, ...] = (
     Block("Mamba 2 whose heads have steps from a product of low rank", {"plamo2": "bamba"}),
     Block(
         "layers whose heads or widths differ",
-        {"deci": "openelm", "nemotron-nas": "openelm", "laguna": "qwen3_moe", "step3p5": "qwen3_moe",
+        {"deci": "openelm", "nemotron-nas": "openelm", "step3p5": "qwen3_moe",
          "step35": "qwen3_moe"},
     ),
     Block("text that is written all at once, step by step less noisy", {"llada": "llama", "dream": "qwen2"}),
