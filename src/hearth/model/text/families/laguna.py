@@ -77,8 +77,8 @@ def _kinds(settings: Settings) -> list[str]:
 def _rope_parameters(settings: Settings) -> tuple[Settings, Settings]:
     """Those of the layers that attend to everything, and of those that slide."""
     if settings.kind == "gguf":
-        sliding = {"rotary_dim": settings.get("rotary_dim_swa")}
-        return flat_rope_parameters(settings), complete(settings, sliding, theta_key="rope_local_base_freq")
+        turned = {"rotary_dim": settings.get("rotary_dim_swa")}
+        return flat_rope_parameters(settings), complete(settings, turned, theta_key="rope_local_base_freq")
     kinds = settings.table("rope_parameters")
     found: list[Any] = [kinds.get(kind) or {} for kind in ("full_attention", "sliding_attention")]
     if not all(isinstance(each, dict) for each in found):
