@@ -24,7 +24,17 @@ NEMOTRON_H = {"nemotron_h", "nemotron_h_moe"}
 # Architectures of which no layer attends.
 ALL_MAMBA = {"mamba", "mamba2"}
 # Architectures whose q and k heads llama.cpp wants with their two halves interleaved, and transformers does not.
-INTERLEAVED = {"llama", "granite", "granitemoe", "granitehybrid", "smollm3", "arcee", "olmo", "mistral3"} | NEMOTRON_H
+INTERLEAVED = {
+    "llama",
+    "internlm2",
+    "granite",
+    "granitemoe",
+    "granitehybrid",
+    "smollm3",
+    "arcee",
+    "olmo",
+    "mistral3",
+} | NEMOTRON_H
 # Architectures with layers of Gated DeltaNet, and those of them that have its value heads in turns.
 GATED_DELTA = {"qwen3next", "qwen35", "qwen35moe"}
 IN_TURNS = {"qwen35", "qwen35moe"}

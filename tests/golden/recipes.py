@@ -2178,4 +2178,10 @@ RECIPES = [
             rope_parameters=_rope(700.0),
         ),
     ),
+    Recipe(  # whose classes are its authors' alone; what they compute is Llama
+        "internlm2",
+        "LlamaForCausalLM",
+        _shape(61, 36, 28, 2, 6, 2, rms_norm_eps=1e-5, rope_parameters=_rope(700.0)),
+        gguf="internlm2",
+    ),
 ]

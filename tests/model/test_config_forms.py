@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import reference
 from edited import BY_NAME, Edited
 
 from golden import CASES, Case
@@ -309,3 +310,32 @@ def test_the_rotation_of_dbrx_may_stand_beside_its_heads_of_keys():
     expected = load_family(edited).config
     del edited.config["rope_parameters"]
     assert load_family(edited).config == expected
+
+
+def test_internlm2_keeps_the_queries_keys_and_values_of_a_group_together():
+    edited = Edited("internlm2")
+    edited.architecture = edited.config["model_type"] = "internlm2"
+    edited.config["bias"] = edited.config.pop("attention_bias")
+    names = {
+        "self_attn.o_proj": "attention.wo",
+        "input_layernorm": "attention_norm",
+        "post_attention_layernorm": "ffn_norm",
+        "mlp.gate_proj": "feed_forward.w1",
+        "mlp.up_proj": "feed_forward.w3",
+        "mlp.down_proj": "feed_forward.w2",
+        "model.embed_tokens": "model.tok_embeddings",
+        "lm_head": "output",
+    }
+    for name in list(edited.tensors):
+        own = next((theirs for theirs in names if theirs in name), None)
+        if own:
+            edited.rename(name, name.replace(own, names[own]))
+    for layer in range(2):
+        stem = f"model.layers.{layer}."
+        parts = [
+            edited.raw(f"{stem}self_attn.{part}_proj.weight").view(np.float16).reshape(2, -1, 6, 36) for part in "qkv"
+        ]
+        edited.add(f"{stem}attention.wqkv.weight", np.concatenate(parts, axis=1).reshape(-1, 36))
+        for part in "qkv":
+            edited.remove(f"{stem}self_attn.{part}_proj.weight")
+    assert reference.error_of(edited, edited.case) < 1e-4
