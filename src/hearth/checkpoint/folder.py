@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from hearth.checkpoint.folder_weights import file_of_each, open_weights
 from hearth.checkpoint.mapped import PULL_AGAIN, fingerprint_files, map_file, read_json_object
 from hearth.checkpoint.sentence_modules import identity_files
-from hearth.checkpoint.tokenizer.hf import hf_tokenizer, rank_files, template_files
+from hearth.checkpoint.tokenizer.hf import SENTENCEPIECE_FILES, hf_tokenizer, rank_files, template_files
 from hearth.checkpoint.types import SourceKind, TensorInfo, TokenizerSpec
 from hearth.errors import ModelNotFound, Unsupported
 from hearth.hub.foreign import names_in, refuse_foreign
@@ -29,7 +29,7 @@ _IDENTITY_FILES = (
     "tokenizer_config.json",
     "special_tokens_map.json",
     "added_tokens.json",
-    "tokenizer.model",
+    *SENTENCEPIECE_FILES,
     "tekken.json",
     "vocab.json",
     "merges.txt",

@@ -22,6 +22,8 @@ _CONFIG_FILES = frozenset(
         "generation_config.json",
         "tokenizer.json",
         "tokenizer.model",
+        "spiece.model",
+        "sentencepiece.bpe.model",
         "tokenizer_config.json",
         "special_tokens_map.json",
         "added_tokens.json",
@@ -46,8 +48,8 @@ _CONFIG_FILES = frozenset(
 _MODULE = re.compile(r"\d+_[A-Za-z]+/(?:config\.json|model\.safetensors|pytorch_model\.bin)")
 # One of these, as patterns, a folder must have to turn text into tokens.
 TOKENIZER_FILES = (
-    "tokenizer.json", "tokenizer.model", "tekken.json", "tiktoken.model", "*.tiktoken", "vocab.json",
-    "rwkv_vocab_v20230424.txt",
+    "tokenizer.json", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "tekken.json", "tiktoken.model",
+    "*.tiktoken", "vocab.json", "rwkv_vocab_v20230424.txt",
 )  # fmt: skip
 # The same weights again in the authors' own layout, adapters, or another precision than the config says.
 _OTHER_WEIGHTS = ("consolidated*.safetensors", "adapter*.safetensors", "*.fp16.safetensors", "*.fp32.safetensors")

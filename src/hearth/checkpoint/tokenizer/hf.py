@@ -27,6 +27,7 @@ from hearth.checkpoint.types import TokenizerSpec
 
 DEFAULT_TEMPLATE = "default"
 TEMPLATES_FOLDER = "additional_chat_templates"
+SENTENCEPIECE_FILES = ("tokenizer.model", "spiece.model", "sentencepiece.bpe.model")
 RANKS_FILE, RANKS_SUFFIX = "tiktoken.model", ".tiktoken"
 _MAX_TEMPLATE_BYTES = 1 << 20
 _MAX_TEMPLATES = 32
@@ -36,8 +37,8 @@ def hf_tokenizer(folder: Path, config: Mapping[str, Any], rows: int | None = Non
     """The tokenizer of a model folder; None where it has none.
 
     Args:
-        folder: holds tokenizer.json, or tokenizer.model, tekken.json, tiktoken.model (or `*.tiktoken`), vocab.json and
-            merges.txt, RWKV's vocabulary, and beside them what says how it is used.
+        folder: holds tokenizer.json, or a SentencePiece model, tekken.json, tiktoken.model (or `*.tiktoken`),
+            vocab.json and merges.txt, RWKV's vocabulary, and beside them what says how it is used.
         config: content of config.json.
         rows: of the model's embedding, where that is known.
 
@@ -86,11 +87,12 @@ def hf_tokenizer(folder: Path, config: Mapping[str, Any], rows: int | None = Non
 def _read(folder: Path, config: Mapping[str, Any], settings: Mapping[str, Any]) -> Converted | None:
     if (folder / "tokenizer.json").is_file():
         return Converted(read_text(folder / "tokenizer.json", MAX_TOKENIZER_BYTES))
-    if (folder / "tokenizer.model").is_file():
-        return convert_tokenizer_model(folder / "tokenizer.model", settings, _added_tokens(folder, settings))
+    model_type = str(config.get("model_type", ""))
+    for path in (folder / name for name in SENTENCEPIECE_FILES):
+        if path.is_file():
+            return convert_tokenizer_model(path, model_type, settings, _added_tokens(folder, settings))
     if (folder / "tekken.json").is_file():
         return convert_tekken(folder / "tekken.json")
-    model_type = str(config.get("model_type", ""))
     if ranks := rank_files(folder):
         return convert_rank_file(ranks[0], model_type, settings, _added_tokens(folder, settings))
     vocab, merges = folder / "vocab.json", folder / "merges.txt"

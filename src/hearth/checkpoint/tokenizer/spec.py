@@ -48,13 +48,15 @@ def document(
     }
 
 
-def added_token(token_id: int, content: str, *, special: bool, rstrip: bool = False) -> dict[str, Any]:
+def added_token(
+    token_id: int, content: str, *, special: bool, lstrip: bool = False, rstrip: bool = False
+) -> dict[str, Any]:
     """One entry of `added_tokens`: matched in the text as it came, before any normalisation."""
     return {
         "id": token_id,
         "content": content,
         "single_word": False,
-        "lstrip": False,
+        "lstrip": lstrip,
         "rstrip": rstrip,
         "normalized": False,
         "special": special,

@@ -27,7 +27,7 @@ class SpmModel:
         remove_extra_whitespaces: spaces at both ends go, runs of spaces become one.
         charsmap: SentencePiece's precompiled normalisation table; empty for none.
         escape_whitespaces: the vocabulary writes spaces as U+2581.
-        strip_right: ids of added tokens that swallow the white space after them.
+        strip_left, strip_right: ids of added tokens that swallow the white space before, after them.
         unknown: id of the unknown piece where its kind does not tell.
         extra: tokens beyond the vocabulary: id, text, special.
     """
@@ -39,6 +39,7 @@ class SpmModel:
     remove_extra_whitespaces: bool = False
     charsmap: bytes = b""
     escape_whitespaces: bool = True
+    strip_left: frozenset[int] = frozenset()
     strip_right: frozenset[int] = frozenset()
     unknown: int | None = None
     extra: list[tuple[int, str, bool]] = field(default_factory=list)
@@ -114,11 +115,20 @@ def _unigram(model: SpmModel, pieces: list[Piece]) -> dict[str, Any]:
 
 def _added_tokens(model: SpmModel, pieces: list[Piece]) -> list[dict[str, Any]]:
     named = [
-        added_token(number, piece.text, special=piece.kind != Kind.USER_DEFINED, rstrip=number in model.strip_right)
+        added_token(
+            number,
+            piece.text,
+            special=piece.kind != Kind.USER_DEFINED,
+            lstrip=number in model.strip_left,
+            rstrip=number in model.strip_right,
+        )
         for number, piece in enumerate(pieces)
         if piece.kind in (Kind.CONTROL, Kind.USER_DEFINED, Kind.UNKNOWN)
     ]
-    return named + [added_token(number, text, special=special) for number, text, special in model.extra]
+    return named + [
+        added_token(number, text, special=special, lstrip=number in model.strip_left)
+        for number, text, special in model.extra
+    ]
 
 
 def _normalizer(model: SpmModel) -> dict[str, Any] | None:

@@ -1,4 +1,4 @@
-"""The files of tokenizers from before tokenizer.json: `vocab.json` with `merges.txt`, `tokenizer.model`, and ranks."""
+"""The files of tokenizers from before tokenizer.json: `vocab.json` with `merges.txt`, SentencePiece, and ranks."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from hearth.checkpoint.tokenizer.ranks import convert_ranks, llama3_or_named, lo
 from hearth.checkpoint.tokenizer.sentencepiece_model import read_sentencepiece
 from hearth.checkpoint.tokenizer.spec import Added, Converted, added_token, to_json
 from hearth.checkpoint.tokenizer.spm import spm_document
+from hearth.checkpoint.tokenizer.spm_classes import arranged, post_processor, spm_class
 from hearth.errors import CorruptFile, Unsupported
 
 
@@ -128,23 +129,36 @@ def convert_rank_file(path: Path, model_type: str, settings: Mapping[str, Any], 
     return convert_ranks(_content(path), rank_kind(settings, model_type, path.name), added, path.name)
 
 
-def convert_tokenizer_model(path: Path, settings: Mapping[str, Any], added: Sequence[Added]) -> Converted:
-    """`tokenizer.model`: a SentencePiece model, or a list of ranks: Llama 3's where the settings name no other class.
+def convert_tokenizer_model(
+    path: Path, model_type: str, settings: Mapping[str, Any], added: Sequence[Added]
+) -> Converted:
+    """`tokenizer.model`, `spiece.model`, `sentencepiece.bpe.model`: a SentencePiece model, with the ids of its class;
+    or a list of ranks: Llama 3's where the settings name no other class.
+
+    Args:
+        model_type: of config.json, for folders whose settings do not name a tokenizer class.
+        settings: content of tokenizer_config.json.
+        added: tokens that the authors added.
 
     Raises:
-        CorruptFile: damaged, or it contradicts the added tokens.
-        Unsupported: a SentencePiece model of a kind that Hearth does not run.
+        CorruptFile: damaged, or it contradicts the added tokens or the class.
+        Unsupported: a SentencePiece model of a kind that Hearth does not run, or a class whose ids it does not know.
         StorageError: the file cannot be opened.
     """
     data = _content(path)
     if looks_like_ranks(data):
         return convert_ranks(data, llama3_or_named(settings, named=bool(added)), added, path.name)
     model, bos_id, eos_id = read_sentencepiece(data, path.name)
-    known = len(model.pieces)
-    model.extra.extend(entry for entry in added if entry[0] >= known)
+    kind, notices = spm_class(settings, model_type, path.name)
     named_ids = (("bos_token", bos_id), ("eos_token", eos_id))
     special = {name: model.pieces[number].text for name, number in named_ids if number is not None}
-    return Converted(to_json(spm_document(model, path.name)), special, add_bos=bos_id is not None)
+    model = arranged(kind, model, settings, added, path.name)
+    document = spm_document(model, path.name)
+    ids = {piece.text: number for number, piece in enumerate(model.pieces)}
+    ids |= {text: number for number, text, _ in model.extra}
+    names = {name: text for name, text in (kind.names or special).items() if text in ids}
+    document["post_processor"] = post_processor(kind, ids, path.name)
+    return Converted(to_json(document), names, add_bos=bos_id is not None, notices=notices)
 
 
 def _content(path: Path) -> bytes:
