@@ -19,6 +19,7 @@ from tests.webllm.template import with_template
 
 from hearth import LLM
 from hearth.bundle import open_bundle
+from hearth.chat.call_formats import call_formats
 from hearth.package import write_site
 
 PEERS = Path(__file__).resolve().parents[2] / "web" / "peers"
@@ -28,9 +29,13 @@ UNREACHABLE = ("ENOTFOUND", "EAI_AGAIN", "ECONNREFUSED", "ECONNRESET", "ETIMEDOU
 
 # A chat is its messages one after the other. What a request says of thinking and tools can be seen in the answer.
 TEMPLATE = """
-{%- for message in messages %}{{ message.content }}{% endfor %}
-{%- if tools %} They called <tool_call>.{% endif %}
+{%- for message in messages %}{{ message.content }}
+{%- for call in message.tool_calls or [] %}<tool_call>
+{"name": {{ call.function.name | tojson }}, "arguments": {{ call.function.arguments | tojson }}}
+</tool_call>{% endfor %}{% endfor %}
+{%- if tools %} They called {{ tools[0].function.name }} by <tool_call>.{% endif %}
 {%- if enable_thinking is defined and not enable_thinking %} dog{% endif %}"""
+FOR_PAGES: Any = {"target": "wasm32", "call_formats": call_formats}
 TEMPLATES = {"stories": TEMPLATE, "tales": TEMPLATE + " boy"}
 
 # Of web/peers/vite.config.ts, and into which folder of the site each is built.
@@ -73,7 +78,7 @@ def bundles(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict
     for name, template in TEMPLATES.items():
         model = with_template(source, folder / f"{name}.gguf", template)
         native = compile_here(model, folder / f"{name}-native", precision="high")
-        made[name] = (native, compile_here(model, folder / f"{name}-web", precision="high", target="wasm32"))
+        made[name] = (native, compile_here(model, folder / f"{name}-web", precision="high", **FOR_PAGES))
     return made
 
 

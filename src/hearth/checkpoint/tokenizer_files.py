@@ -7,6 +7,7 @@ and end a text, and the chat template. The compiler writes them, the chat room r
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,14 @@ MAX_TOKENIZER_BYTES = 256 << 20  # the largest published (Gemma 3) is 33 MB
 MAX_META_BYTES = 8 << 20
 
 
-def save_tokenizer(spec: TokenizerSpec, folder: Path) -> list[Path]:
-    """Writes both files into `folder` (which exists) and returns their paths."""
+def save_tokenizer(
+    spec: TokenizerSpec, folder: Path, call_formats: Mapping[str, str | None] | None = None
+) -> list[Path]:
+    """Writes both files into `folder` (which exists) and returns their paths.
+
+    Args:
+        call_formats: the format in which each chat template has tools called, for pages, which cannot find it out.
+    """
     meta = {
         "version": META_VERSION,
         "bos_id": spec.bos_id,
@@ -34,6 +41,7 @@ def save_tokenizer(spec: TokenizerSpec, folder: Path) -> list[Path]:
         "named_templates": dict(spec.named_templates),
         "additional_special": list(spec.additional_special),
         "notices": list(spec.notices),
+        **({} if call_formats is None else {"call_formats": dict(call_formats)}),
     }
     tokenizer_path, meta_path = folder / TOKENIZER_FILE, folder / META_FILE
     tokenizer_path.write_text(spec.json, encoding="utf-8")

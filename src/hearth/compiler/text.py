@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
@@ -16,7 +16,7 @@ from hearth.checkpoint.generation import published_sampling, save_sampling
 from hearth.checkpoint.ranking import published_ranking
 from hearth.checkpoint.sentence_modules import published_embedding
 from hearth.checkpoint.tokenizer_files import save_tokenizer
-from hearth.checkpoint.types import Checkpoint
+from hearth.checkpoint.types import Checkpoint, TokenizerSpec
 from hearth.compiler.compile import CompileOptions, Job, compile_job
 from hearth.compiler.ranking import ranking_spec
 from hearth.compiler.vision import default_quant, vision_formats
@@ -37,6 +37,9 @@ from hearth.quant.policy import Precision, choose_format
 if TYPE_CHECKING:
     from hearth.compiler.plan import Plan
 
+CallFormats = Mapping[str, str | None]
+"""By the name of a chat template that of the format in which it has tools called; None: in none that has a name."""
+
 
 def compile_model(
     source: Path,
@@ -49,6 +52,7 @@ def compile_model(
     context: int | None = None,
     mmproj: str | None = None,
     adapters: Sequence[Path] = (),
+    call_formats: Callable[[TokenizerSpec], CallFormats] | None = None,
     **options: Unpack[CompileOptions],
 ) -> Path:
     """Compiles a language model, or finds it compiled.
@@ -63,6 +67,8 @@ def compile_model(
         context: tokens to prepare for, where that changes the model (LongRoPE).
         mmproj: the file that sees for a GGUF file; None: what lies beside it; "none": none.
         adapters: folders or files of adapters (LoRA) that it is to have room for; none: it has no room for any.
+        call_formats: for a page, which cannot tell it by itself: the formats in which the chat templates of a tokenizer
+            have tools called, by their names.
         options: as `compile_job`.
 
     Returns:
@@ -81,7 +87,9 @@ def compile_model(
     if model.sight is not None:
         formats |= sight_formats(model.sight, quant, precision)
     room = adapter_room(model, adapters, precision, formats)
-    job = text_job(checkpoint, model, formats, name, precision, kv_format(kv, precision), room)
+    tokenizer = checkpoint.tokenizer() if call_formats else None
+    calls = call_formats(tokenizer) if call_formats and tokenizer else None
+    job = text_job(checkpoint, model, formats, name, precision, kv_format(kv, precision), room, calls)
     return compile_job(job, **options)
 
 
@@ -131,12 +139,14 @@ def text_job(
     precision: Precision,
     kv: str,
     room: AdapterRoom | None = None,
+    calls: CallFormats | None = None,
 ) -> Job:
     """What there is to compile of a language model.
 
     Args:
         kv: number format of keys and values, a key of `KV_DTYPES`.
         room: for adapters; None: it has none.
+        calls: in which formats its chat templates have tools called; None: the bundle does not say.
     """
     config = model.config
     body = [formats[p].name for p in model.sources if parameter_role(p) in ("body", "experts")]
@@ -145,7 +155,7 @@ def text_job(
     def write(folder: Path) -> None:
         tokenizer = checkpoint.tokenizer()
         if tokenizer is not None:
-            save_tokenizer(tokenizer, folder)
+            save_tokenizer(tokenizer, folder, calls)
         save_sampling(published_sampling(checkpoint), folder)
         ranking = published_ranking(checkpoint)
         embedding = ranking_spec(checkpoint, model, ranking) if ranking else published_embedding(checkpoint)
@@ -183,7 +193,7 @@ def text_job(
         formats=formats,
         quant=", ".join(fmt for fmt, _ in Counter(body).most_common()),
         precision=precision,
-        identity=(config, kv, spec, *([room] if room else [])),
+        identity=(config, kv, spec, *([room] if room else []), *([calls] if calls else [])),
         write=write,
         text=facts,
     )

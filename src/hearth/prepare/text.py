@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hearth.bundle import Bundle
+from hearth.chat.call_formats import call_formats
 from hearth.checkpoint.adapter import open_adapter
 from hearth.checkpoint.generation import published_sampling
 from hearth.checkpoint.joined import eyes_beside
@@ -75,7 +76,10 @@ class TextPreparer(Preparer):
         from hearth.compiler import compile_model
 
         adapters = [Path(adapter) for adapter in wanted["adapters"] or ()]
-        return compile_model(source.path, name=source.name, **{**wanted, "adapters": adapters}, **options)
+        own = {**wanted, "adapters": adapters}
+        if str(options.get("target")).startswith("wasm32"):
+            own["call_formats"] = call_formats
+        return compile_model(source.path, name=source.name, **own, **options)
 
     def will_do(self, bundle: Bundle, wanted: Own) -> bool:
         text = bundle.manifest.text

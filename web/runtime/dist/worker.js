@@ -7355,139 +7355,45 @@ var Nu = class {
 	close() {
 		this.#e.dispose(), this.#t.dispose();
 	}
-}, Pu = "tool_use", Fu = class t {
-	name;
-	engine;
-	tokenizer;
-	logitProcessor;
-	#e;
-	#t;
-	#n;
-	#r;
-	#i = /* @__PURE__ */ new Map();
-	constructor({ name: e, engine: t, tokenizer: n, endIds: r, device: i, constraints: a, logitProcessor: o, close: s }) {
-		this.name = e, this.engine = t, this.tokenizer = n, this.logitProcessor = o, this.#e = r, this.#t = a, this.#n = s, this.#r = i;
-	}
-	static async open(e, n = {}) {
-		let r = await Zr(e, n), [i, a] = await Promise.all([Iu(r, Ss), Iu(r, Cs)]), o = new vu(Ts(i, a)), s = await $r(r, n), { endIds: c } = s, { vocabSize: l, maxPosition: u } = Qn(s.info), d = n.contextAtMost === void 0 ? n.context : Math.min(n.contextAtMost, u);
-		return new t({
-			name: s.manifest.source_name,
-			engine: await ya.create(s, {
-				...n,
-				context: d
-			}),
-			tokenizer: o,
-			endIds: c,
-			device: () => s.device,
-			logitProcessor: n.logitProcessor,
-			constraints: n.grammars && Au(n.grammars, o, l, c),
-			close: () => s.close()
-		});
-	}
-	get device() {
-		return this.#r();
-	}
-	get chats() {
-		return this.#a(!1) !== void 0;
-	}
-	#a(e) {
-		let { chat_template: t, named_templates: n } = this.tokenizer.spec.meta;
-		return (e ? n[Pu] : void 0) ?? t ?? n.default;
-	}
-	template(t) {
-		let n = this.#a(t);
-		if (n === void 0) throw new e("template", `The model ${this.name} has no chat template.`, {
-			why: "Its publisher gave none with it.",
-			hint: "Ask for a text completion with a prompt of your own."
-		});
-		let r = this.#i.get(n);
-		return r === void 0 && this.#i.set(n, r = new gs(n, this.tokenizer)), r;
-	}
-	endIds(e) {
-		return /* @__PURE__ */ new Set([...this.#e, ...e?.endIds ?? []]);
-	}
-	get constraints() {
-		if (this.#t !== void 0) return this.#t;
-		throw new e("usage", "An answer of a given structure needs a grammar engine.", { hint: "Install @mlc-ai/web-xgrammar and open the model with { grammars: () => import(\"@mlc-ai/web-xgrammar\") }." });
-	}
-	async close() {
-		await this.engine.close(), this.#n?.();
-	}
-};
-async function Iu(e, t) {
-	let n = new TextDecoder(), r = "";
-	for await (let i of await e.open(t)) r += n.decode(i, { stream: !0 });
-	return r + n.decode();
-}
-// src/api/answer.ts
-async function* Lu(e, t, n) {
-	let r = new AbortController(), i = () => r.abort();
-	n.signal?.addEventListener("abort", i, { once: !0 }), n.signal?.aborted === !0 && r.abort();
-	let a = t.stream(n), o = new As(n.stops), s = [], c = [];
-	try {
-		for await (let i of e(r.signal)) {
-			let { token: e, finish: l, usage: u } = i, d = l === "stop" && n.endIds.has(e), f = "";
-			if (e !== void 0 && o.found === void 0 && c.push(e), e !== void 0 && !d && o.found === void 0 && (f = o.push(a.push(e)), i.logprob !== void 0 && s.push(Ru(i, t))), l !== void 0) {
-				f += o.push(a.finish()) + o.finish();
-				let e = o.found === void 0 ? l === "cancelled" ? "abort" : l : "stop";
-				yield {
-					text: f,
-					logprobs: s,
-					tokens: c,
-					finish: e,
-					...u && { usage: u }
-				};
-			} else f !== "" && (yield {
-				text: f,
-				logprobs: s,
-				tokens: c
-			}, [s, c] = [[], []]);
-			o.found !== void 0 && r.abort();
-		}
-	} finally {
-		n.signal?.removeEventListener("abort", i);
-	}
-}
-function Ru(e, t) {
-	let n = (e, n) => ({
-		token: t.tokenText(e),
-		bytes: [...t.tokenBytes(e)],
-		logprob: n
-	});
-	return {
-		...n(e.token, e.logprob),
-		top_logprobs: (e.topLogprobs ?? []).map(([e, t]) => n(e, t))
-	};
-}
-// src/api/calls.ts
-var zu = [
-	{
-		begin: "<tool_call>",
-		end: "</tool_call>",
-		argumentsField: "arguments"
-	},
-	{
-		begin: "[TOOL_CALLS]",
-		end: "",
-		argumentsField: "arguments"
-	},
-	{
-		begin: "<|tool_call|>",
-		end: "<|/tool_call|>",
-		argumentsField: "arguments"
-	}
-], Bu = {
+}, Pu = {
 	begin: "{",
 	end: "",
 	argumentsField: "parameters"
-}, Vu = (e) => zu.find(({ begin: t }) => e.includes(t)) ?? Bu;
-function Hu(e, t) {
-	let n = t.begin === Bu.begin, r = e.indexOf(t.begin);
+}, Fu = /* @__PURE__ */ new Map([
+	["hermes", {
+		begin: "<tool_call>",
+		end: "</tool_call>",
+		argumentsField: "arguments"
+	}],
+	["mistral", {
+		begin: "[TOOL_CALLS]",
+		end: "",
+		argumentsField: "arguments"
+	}],
+	["llama3", Pu]
+]);
+function Iu(t, n, r) {
+	let i = `The model ${t} cannot be given tools in a page.`;
+	if (n === void 0) throw new e("usage", i, {
+		why: "Its bundle does not say how it calls them.",
+		hint: "Compile it again for pages: hearth compile MODEL --target wasm32 --force."
+	});
+	let a = n[r] ?? null;
+	if (a === null) throw new e("usage", i, { why: "Its chat template knows no tools, or calls in no known form." });
+	let o = Fu.get(a);
+	if (o !== void 0) return o;
+	throw new e("usage", i, {
+		why: `It calls them in the format ${a}; pages read ${[...Fu.keys()].join(", ")}.`,
+		hint: "hearth serve reads it."
+	});
+}
+function Lu(e, t) {
+	let n = t.begin === Pu.begin, r = e.indexOf(t.begin);
 	if (r < 0 || n && e.slice(0, r).trim() !== "") return {
 		content: e,
 		calls: []
 	};
-	let i = (n ? [e.slice(r)] : e.slice(r).split(t.begin).slice(1)).map((e) => Uu(t.end === "" ? e : e.split(t.end)[0]));
+	let i = (n ? [e.slice(r)] : e.slice(r).split(t.begin).slice(1)).map((e) => Ru(t.end === "" ? e : e.split(t.end)[0]));
 	return i.some((e) => e === void 0) ? {
 		content: e,
 		calls: []
@@ -7496,7 +7402,7 @@ function Hu(e, t) {
 		calls: i.flatMap((e) => e)
 	};
 }
-function Uu(e) {
+function Ru(e) {
 	let t;
 	try {
 		t = JSON.parse(e);
@@ -7519,7 +7425,7 @@ function Uu(e) {
 	});
 	return n.includes(void 0) ? void 0 : n;
 }
-var Wu = class {
+var zu = class {
 	#e;
 	#t = "";
 	#n = "";
@@ -7531,7 +7437,7 @@ var Wu = class {
 		this.#t += e;
 		let { begin: t } = this.#e;
 		if (this.#r) return "";
-		let n = this.#t.indexOf(t), r = t === Bu.begin;
+		let n = this.#t.indexOf(t), r = t === Pu.begin;
 		if (r && (this.#n + this.#t).trim() !== "" && !(this.#n + this.#t).trimStart().startsWith(t)) return this.#i(this.#t.length);
 		if (n >= 0) return this.#r = !0, r ? "" : this.#i(n);
 		if (r) return "";
@@ -7540,7 +7446,7 @@ var Wu = class {
 		return this.#i(this.#t.length - i);
 	}
 	finish() {
-		let e = Hu(this.#t, this.#e);
+		let e = Lu(this.#t, this.#e);
 		return e.calls.length > 0 ? e : {
 			content: this.#t,
 			calls: []
@@ -7550,7 +7456,114 @@ var Wu = class {
 		let t = this.#t.slice(0, e);
 		return this.#t = this.#t.slice(e), this.#n += t, t;
 	}
+}, Bu = "tool_use", Vu = class t {
+	name;
+	engine;
+	tokenizer;
+	logitProcessor;
+	#e;
+	#t;
+	#n;
+	#r;
+	#i = /* @__PURE__ */ new Map();
+	constructor({ name: e, engine: t, tokenizer: n, endIds: r, device: i, constraints: a, logitProcessor: o, close: s }) {
+		this.name = e, this.engine = t, this.tokenizer = n, this.logitProcessor = o, this.#e = r, this.#t = a, this.#n = s, this.#r = i;
+	}
+	static async open(e, n = {}) {
+		let r = await Zr(e, n), [i, a] = await Promise.all([Hu(r, Ss), Hu(r, Cs)]), o = new vu(Ts(i, a)), s = await $r(r, n), { endIds: c } = s, { vocabSize: l, maxPosition: u } = Qn(s.info), d = n.contextAtMost === void 0 ? n.context : Math.min(n.contextAtMost, u);
+		return new t({
+			name: s.manifest.source_name,
+			engine: await ya.create(s, {
+				...n,
+				context: d
+			}),
+			tokenizer: o,
+			endIds: c,
+			device: () => s.device,
+			logitProcessor: n.logitProcessor,
+			constraints: n.grammars && Au(n.grammars, o, l, c),
+			close: () => s.close()
+		});
+	}
+	get device() {
+		return this.#r();
+	}
+	get chats() {
+		return this.#a(!1) !== void 0;
+	}
+	#a(e) {
+		let { chat_template: t, named_templates: n } = this.tokenizer.spec.meta;
+		return (e ? n[Bu] : void 0) ?? t ?? n.default;
+	}
+	template(t) {
+		let n = this.#a(t);
+		if (n === void 0) throw new e("template", `The model ${this.name} has no chat template.`, {
+			why: "Its publisher gave none with it.",
+			hint: "Ask for a text completion with a prompt of your own."
+		});
+		let r = this.#i.get(n);
+		return r === void 0 && this.#i.set(n, r = new gs(n, this.tokenizer)), r;
+	}
+	callFormat() {
+		let { named_templates: e, call_formats: t } = this.tokenizer.spec.meta;
+		return Iu(this.name, t, Bu in e ? Bu : "default");
+	}
+	endIds(e) {
+		return /* @__PURE__ */ new Set([...this.#e, ...e?.endIds ?? []]);
+	}
+	get constraints() {
+		if (this.#t !== void 0) return this.#t;
+		throw new e("usage", "An answer of a given structure needs a grammar engine.", { hint: "Install @mlc-ai/web-xgrammar and open the model with { grammars: () => import(\"@mlc-ai/web-xgrammar\") }." });
+	}
+	async close() {
+		await this.engine.close(), this.#n?.();
+	}
 };
+async function Hu(e, t) {
+	let n = new TextDecoder(), r = "";
+	for await (let i of await e.open(t)) r += n.decode(i, { stream: !0 });
+	return r + n.decode();
+}
+// src/api/answer.ts
+async function* Uu(e, t, n) {
+	let r = new AbortController(), i = () => r.abort();
+	n.signal?.addEventListener("abort", i, { once: !0 }), n.signal?.aborted === !0 && r.abort();
+	let a = t.stream(n), o = new As(n.stops), s = [], c = [];
+	try {
+		for await (let i of e(r.signal)) {
+			let { token: e, finish: l, usage: u } = i, d = l === "stop" && n.endIds.has(e), f = "";
+			if (e !== void 0 && o.found === void 0 && c.push(e), e !== void 0 && !d && o.found === void 0 && (f = o.push(a.push(e)), i.logprob !== void 0 && s.push(Wu(i, t))), l !== void 0) {
+				f += o.push(a.finish()) + o.finish();
+				let e = o.found === void 0 ? l === "cancelled" ? "abort" : l : "stop";
+				yield {
+					text: f,
+					logprobs: s,
+					tokens: c,
+					finish: e,
+					...u && { usage: u }
+				};
+			} else f !== "" && (yield {
+				text: f,
+				logprobs: s,
+				tokens: c
+			}, [s, c] = [[], []]);
+			o.found !== void 0 && r.abort();
+		}
+	} finally {
+		n.signal?.removeEventListener("abort", i);
+	}
+}
+function Wu(e, t) {
+	let n = (e, n) => ({
+		token: t.tokenText(e),
+		bytes: [...t.tokenBytes(e)],
+		logprob: n
+	});
+	return {
+		...n(e.token, e.logprob),
+		top_logprobs: (e.topLogprobs ?? []).map(([e, t]) => n(e, t))
+	};
+}
 // src/api/merged.ts
 async function* Gu(e) {
 	let t = (e, t) => e.next().then((e) => ({
@@ -7625,7 +7638,7 @@ function $u(t, n) {
 	let { tool_choice: r } = t;
 	if (r == null || r === "none" || r === "auto") return;
 	let i = r === "required" ? void 0 : r.function.name, a = Qu(t).filter((e) => i === void 0 || e.function.name === i);
-	if (a.length === 0) throw new e("usage", i === void 0 ? "tool_choice wants a call, but there are no tools." : `There is no tool ${i}.`);
+	if (n === void 0 || a.length === 0) throw new e("usage", i === void 0 ? "tool_choice wants a call, but there are no tools." : `There is no tool ${i}.`);
 	let o = a.map(({ function: e }) => ({
 		type: "object",
 		properties: {
@@ -7685,7 +7698,7 @@ async function* rd(e, t, n) {
 		...t.chat_template_kwargs,
 		...a != null && { enable_thinking: a },
 		...r.length > 0 && { tools: r }
-	}, s = t.messages.map(cd), c = e.tokenizer.encode(i.render(s, o), !1), l = e.engine.hasState ? sd(e.tokenizer, i, s, o, c) : 0, u = Vu(i.source), d = Zu(t) ?? $u(t, u), f = e.endIds(i), p = t.logprobs === !0 ? t.top_logprobs ?? 0 : void 0, m = r.length > 0 ? [u.begin, u.end].flatMap((t) => e.tokenizer.idOf(t) ?? []) : [], h = await Promise.all(Array.from({ length: Xu(t) }, async (r, i) => {
+	}, s = t.messages.map(cd), c = e.tokenizer.encode(i.render(s, o), !1), l = e.engine.hasState ? sd(e.tokenizer, i, s, o, c) : 0, u = r.length > 0 ? e.callFormat() : void 0, d = Zu(t) ?? $u(t, u), f = e.endIds(i), p = t.logprobs === !0 ? t.top_logprobs ?? 0 : void 0, m = u ? [u.begin, u.end].flatMap((t) => e.tokenizer.idOf(t) ?? []) : [], h = await Promise.all(Array.from({ length: Xu(t) }, async (r, i) => {
 		let a = {
 			...Ju(t, p, i),
 			stopTokenIds: [...f]
@@ -7694,7 +7707,7 @@ async function* rd(e, t, n) {
 			processor: e.logitProcessor,
 			keepTokens: l
 		};
-		return Lu((t) => e.engine.generate(c, a, {
+		return Uu((t) => e.engine.generate(c, a, {
 			...o,
 			signal: t
 		}), e.tokenizer, {
@@ -7711,7 +7724,7 @@ async function* rd(e, t, n) {
 		...ee,
 		object: "chat.completion.chunk",
 		choices: e
-	}), te = h.map(() => r.length > 0 ? new Wu(u) : void 0), ne = /* @__PURE__ */ new Set(), _ = [];
+	}), te = h.map(() => u && new zu(u)), ne = /* @__PURE__ */ new Set(), _ = [];
 	for await (let [e, t] of Gu(h)) {
 		let n = ne.has(e) ? {} : { role: "assistant" };
 		ne.add(e);
@@ -7820,7 +7833,7 @@ async function* dd(t, n, r) {
 	if (!a && !(Array.isArray(i) && i.every((e) => typeof e == "number"))) throw new e("usage", "prompt must be a text, or a list of tokens.");
 	let o = a ? t.tokenizer.encode(i) : i, s = Zu(n), c = t.endIds(), l = n.logprobs, u = l === !0 ? n.top_logprobs ?? 0 : typeof l == "number" ? l : void 0, d = n.goes_on === !0 ? pd(t.logitProcessor) : t.logitProcessor, f = await Promise.all(Array.from({ length: Xu(n) }, async (e, i) => {
 		let a = s && await t.constraints(s), l = Ju(n, u, i);
-		return Lu((e) => t.engine.generate(o, l, {
+		return Uu((e) => t.engine.generate(o, l, {
 			constraint: a,
 			processor: d,
 			signal: e
@@ -8022,7 +8035,7 @@ function wd(t, n, r, i) {
 	};
 }
 // src/api/worker.ts
-function Td(t, n = {}, r = Fu.open) {
+function Td(t, n = {}, r = Vu.open) {
 	let i = /* @__PURE__ */ new Map(), a = (e) => JSON.stringify(e), o = async (t) => {
 		let n = i.get(a(t));
 		if (n === void 0) throw new e("unloaded", "The worker has this model not open.", { hint: "Open it with openInWorker." });
@@ -8119,4 +8132,4 @@ async function Dd(e, t, n = {}) {
 		close: async () => void await wd(e, "close", { model: c }).value
 	};
 }
-export { ur as A, Hr as C, Nr as D, Or as E, gt as M, m as N, Mr as O, Gr as S, Ir as T, ha as _, Fu as a, Kr as b, ou as c, js as d, As as f, gs as g, Ts as h, vd as i, rr as j, kr as k, su as l, Ss as m, Td as n, Au as o, Cs as p, _d as r, vu as s, Dd as t, Kl as u, ya as v, Wr as w, Jr as x, $r as y };
+export { ur as A, Hr as C, Nr as D, Or as E, gt as M, m as N, Mr as O, Gr as S, Ir as T, ha as _, Vu as a, Kr as b, ou as c, js as d, As as f, gs as g, Ts as h, vd as i, rr as j, kr as k, su as l, Ss as m, Td as n, Au as o, Cs as p, _d as r, vu as s, Dd as t, Kl as u, ya as v, Wr as w, Jr as x, $r as y };

@@ -41,7 +41,7 @@ export function toyTokenizer(meta: Partial<TokenizerMeta> = {}): Tokenizer {
     model: { type: "BPE", vocab: Object.fromEntries(CHARACTERS.map((text, byte) => [text, byte])), merges: [] },
   };
   const facts = { version: 2, bos_id: null, eos_ids: [IM_END], add_bos: false, add_eos: false, added_by_json: false };
-  const rest = { special: { eos_token: "<|im_end|>" }, chat_template: TEMPLATE, named_templates: {}, additional_special: [] };
+  const rest = { special: { eos_token: "<|im_end|>" }, chat_template: TEMPLATE, named_templates: {}, additional_special: [], call_formats: { default: "hermes" } };
   return new Tokenizer(tokenizerSpec(JSON.stringify(json), JSON.stringify({ ...facts, ...rest, ...meta })));
 }
 

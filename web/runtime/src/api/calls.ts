@@ -1,5 +1,6 @@
 // Calls of tools in an answer's text, as the families write them.
 
+import { HearthError } from "../errors.ts";
 import { uniqueText } from "../unique.ts";
 import type { ToolCall } from "./types.ts";
 
@@ -11,17 +12,39 @@ export interface CallFormat {
   readonly argumentsField: "arguments" | "parameters";
 }
 
-// The first whose beginning a template writes is the model's.
-const FORMATS: readonly CallFormat[] = [
-  { begin: "<tool_call>", end: "</tool_call>", argumentsField: "arguments" }, // Hermes, Qwen
-  { begin: "[TOOL_CALLS]", end: "", argumentsField: "arguments" }, // Mistral
-  { begin: "<|tool_call|>", end: "<|/tool_call|>", argumentsField: "arguments" }, // Phi-4
-];
-
-/** Llama 3 and what was never told of a format: an answer that is nothing but the call. */
+/** An answer that is nothing but the call. */
 const BARE: CallFormat = { begin: "{", end: "", argumentsField: "parameters" };
 
-export const callFormat = (template: string): CallFormat => FORMATS.find(({ begin }) => template.includes(begin)) ?? BARE;
+// By the names that the compiler has for them.
+const FORMATS: ReadonlyMap<string, CallFormat> = new Map([
+  ["hermes", { begin: "<tool_call>", end: "</tool_call>", argumentsField: "arguments" }], // Qwen's, too
+  ["mistral", { begin: "[TOOL_CALLS]", end: "", argumentsField: "arguments" }],
+  ["llama3", BARE],
+]);
+
+/**
+ * The format in which a chat template has tools called.
+ *
+ * @param formats of the bundle; undefined: it does not say.
+ * @param template its name.
+ */
+export function callFormat(model: string, formats: Readonly<Record<string, string | null>> | undefined, template: string): CallFormat {
+  const what = `The model ${model} cannot be given tools in a page.`;
+  if (formats === undefined) {
+    throw new HearthError("usage", what, {
+      why: "Its bundle does not say how it calls them.",
+      hint: "Compile it again for pages: hearth compile MODEL --target wasm32 --force.",
+    });
+  }
+  const name = formats[template] ?? null;
+  if (name === null) throw new HearthError("usage", what, { why: "Its chat template knows no tools, or calls in no known form." });
+  const format = FORMATS.get(name);
+  if (format !== undefined) return format;
+  throw new HearthError("usage", what, {
+    why: `It calls them in the format ${name}; pages read ${[...FORMATS.keys()].join(", ")}.`,
+    hint: "hearth serve reads it.",
+  });
+}
 
 export interface ParsedAnswer {
   readonly content: string;

@@ -6,7 +6,7 @@ import type { ChatTemplate, TemplateMessage } from "../text/template.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import { uniqueText } from "../unique.ts";
 import { answerOf, type Piece } from "./answer.ts";
-import { callFormat, CallWatch } from "./calls.ts";
+import { CallWatch } from "./calls.ts";
 import type { LanguageModel } from "./language_model.ts";
 import { merged } from "./merged.ts";
 import { choicesOf, settingsOf, stopsOf } from "./settings.ts";
@@ -29,12 +29,12 @@ export async function* chatChunks(model: LanguageModel, request: ChatRequest, si
   const messages = request.messages.map(templateMessage);
   const promptIds = model.tokenizer.encode(template.render(messages, variables), false);
   const keepTokens = model.engine.hasState ? sharedTokens(model.tokenizer, template, messages, variables, promptIds) : 0;
-  const format = callFormat(template.source);
+  const format = tools.length > 0 ? model.callFormat() : undefined;
   const structure = structureOf(request) ?? callStructure(request, format);
   const endIds = model.endIds(template);
   const logprobs = request.logprobs === true ? (request.top_logprobs ?? 0) : undefined;
   // A call's beginning may be a control token, which is no text elsewhere.
-  const callIds = tools.length > 0 ? [format.begin, format.end].flatMap((text) => model.tokenizer.idOf(text) ?? []) : [];
+  const callIds = format ? [format.begin, format.end].flatMap((text) => model.tokenizer.idOf(text) ?? []) : [];
   const answers = await Promise.all(
     Array.from({ length: choicesOf(request) }, async (_, choice) => {
       const settings = { ...settingsOf(request, logprobs, choice), stopTokenIds: [...endIds] };
@@ -46,7 +46,7 @@ export async function* chatChunks(model: LanguageModel, request: ChatRequest, si
   );
   const head = { id: `chatcmpl-${uniqueText()}`, created: Math.floor(Date.now() / 1000), model: model.name };
   const chunk = (choices: ChatCompletionChunk["choices"]): ChatCompletionChunk => ({ ...head, object: "chat.completion.chunk", choices });
-  const watches = answers.map(() => (tools.length > 0 ? new CallWatch(format) : undefined));
+  const watches = answers.map(() => (format && new CallWatch(format)));
   const begun = new Set<number>();
   const usages: EngineUsage[] = [];
   for await (const [index, piece] of merged(answers)) {

@@ -11,6 +11,7 @@ import { filesAt, type Source } from "../sources.ts";
 import { META_FILE, TOKENIZER_FILE, tokenizerSpec } from "../text/spec.ts";
 import { ChatTemplate } from "../text/template.ts";
 import { Tokenizer } from "../text/tokenizer.ts";
+import { callFormat, type CallFormat } from "./calls.ts";
 import { type ConstraintMaker, grammarConstraints } from "./grammar.ts";
 
 export interface LanguageModelOptions extends LoadOptions, EngineOptions {
@@ -108,6 +109,12 @@ export class LanguageModel {
     let template = this.#templates.get(source);
     if (template === undefined) this.#templates.set(source, (template = new ChatTemplate(source, this.tokenizer)));
     return template;
+  }
+
+  /** How it calls tools. A model of which that is not known, or not read here, is refused. */
+  callFormat(): CallFormat {
+    const { named_templates: named, call_formats: formats } = this.tokenizer.spec.meta;
+    return callFormat(this.name, formats, TOOL_TEMPLATE in named ? TOOL_TEMPLATE : "default");
   }
 
   /** Tokens that end an answer, those of a template's turns included. */

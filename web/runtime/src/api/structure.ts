@@ -38,12 +38,12 @@ export function toolsOf({ tools, tool_choice: choice }: ChatRequest): readonly T
 }
 
 /** That the answer is a call of one of the tools, where the request wants one. */
-export function callStructure(request: ChatRequest, format: CallFormat): Structure | undefined {
+export function callStructure(request: ChatRequest, format: CallFormat | undefined): Structure | undefined {
   const { tool_choice: choice } = request;
   if (choice == null || choice === "none" || choice === "auto") return undefined;
   const name = choice === "required" ? undefined : choice.function.name;
   const wanted = toolsOf(request).filter((tool) => name === undefined || tool.function.name === name);
-  if (wanted.length === 0) {
+  if (format === undefined || wanted.length === 0) {
     throw new HearthError("usage", name === undefined ? "tool_choice wants a call, but there are no tools." : `There is no tool ${name}.`);
   }
   const schemas = wanted.map(({ function: tool }) => ({

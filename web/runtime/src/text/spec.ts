@@ -50,6 +50,8 @@ export interface TokenizerMeta {
   readonly chat_template: string | null;
   readonly named_templates: Readonly<Record<string, string>>;
   readonly additional_special: readonly string[];
+  /** In which format each template has tools called, as the compiler found by rendering it; null: in none that it knows. */
+  readonly call_formats?: Readonly<Record<string, string | null>> | undefined;
 }
 
 export interface TokenizerSpec {

@@ -95,6 +95,32 @@ test("a call that is none is text, and thinking can be switched off", async () =
   expect(brief.choices[0]!.message.content).toBe("ok");
 });
 
+test.each([
+  ["glm4", { default: "glm4" }, "in the format glm4; pages read hermes, mistral, llama3"],
+  ["no known form", { default: null }, "knows no tools, or calls in no known form"],
+  ["of a template of its own", { default: "hermes", tool_use: "granite" }, "in the format granite"],
+  ["a bundle that does not say", undefined, "does not say how it calls them"],
+])("a model whose calls cannot be read is given no tools, but chats: %s", async (_, formats, why) => {
+  const named = formats !== undefined && "tool_use" in formats ? { tool_use: "{% if tools %}<tool_call>{% endif %}" } : {};
+  const { model } = toyModel({}, { call_formats: formats, named_templates: named });
+  const completions = openAi(localBackend(model)).chat.completions;
+  const refused = await completions.create({ messages: say("ok"), tools: [WEATHER] }).catch(openAiError);
+  expect(refused).toMatchObject({ status: 400, error: { message: expect.stringContaining("cannot be given tools") as string } });
+  await expect(completions.create({ messages: say("ok"), tools: [WEATHER] })).rejects.toMatchObject({ why: expect.stringContaining(why) as string });
+  for (const request of [{}, { tools: [WEATHER], tool_choice: "none" as const }, { tools: [] }]) {
+    const answer = await completions.create({ messages: say("ok"), temperature: 0, ...request });
+    expect(answer.choices[0]!.message.content).toBe("ok");
+  }
+});
+
+test("a model is read in the format that its bundle names, whatever words its template holds", async () => {
+  const said = '{"name": "weather", "parameters": {"city": "Oslo"}}';
+  const chat_template = `{%- if tools %}{# <tool_call> #}{% endif %}Say: ${said}<|im_end|>\n<|im_start|>assistant\n{{ '' }}`;
+  const { model } = toyModel({}, { chat_template, call_formats: { default: "llama3" } });
+  const answer = await openAi(localBackend(model)).chat.completions.create({ messages: say(""), tools: [WEATHER], temperature: 0 });
+  expect(answer.choices[0]).toMatchObject({ finish_reason: "tool_calls", message: { tool_calls: [{ function: { name: "weather", arguments: '{"city":"Oslo"}' } }] } });
+});
+
 test("a prompt goes on, with its echo where asked for", async () => {
   const answer = await api().completions.create({ prompt: "Say: ab<|im_end|>\n<|im_start|>assistant\n", echo: true, temperature: 0, max_tokens: 2 });
   expect(answer).toMatchObject({ object: "text_completion" });
