@@ -38,6 +38,7 @@ def tensor(edited: Edited, name: str) -> np.ndarray:
             "expand = 5",
         ),
         ("granitemoehybrid", {"time_step_limit": [0.5, 0.1]}, CorruptFile, "time_step_limit.*smaller one first"),
+        ("granitemoehybrid", {"time_step_limit": [0.0, {"__float__": "x"}]}, CorruptFile, "two numbers from"),
         ("granitemoehybrid", {"position_embedding_type": "alibi"}, Unsupported, "position_embedding_type = 'alibi'"),
         ("nemotron_h", {"layers_block_type": None}, CorruptFile, "layers_block_type.*kind of each layer"),
         ("nemotron_h", {"layers_block_type": ["mamba", "attention", "conv"]}, Unsupported, "kind of layer 'conv'"),

@@ -76,7 +76,7 @@ def _step_limits(settings: Settings) -> tuple[float, float | None]:
     if limits is None:
         return 0.0, None
     # transformers 5 writes what JSON has no number for as an object.
-    least, most = (float(v["__float__"]) if isinstance(v, dict) and v.keys() == {"__float__"} else v for v in limits)
+    least, most = (np.inf if v == {"__float__": "Infinity"} else v for v in limits)
     if any(isinstance(v, bool) or not isinstance(v, int | float) for v in (least, most)) or not 0 <= least < most:
         raise settings.corrupt("time_step_limit", "two numbers from 0, the smaller one first")
     return float(least), None if most == np.inf else float(most)
