@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
@@ -32,7 +32,7 @@ from hearth.chat.ranking import Ranker
 from hearth.chat.request import ContextOverflow, Prepared
 from hearth.chat.template import ChatTemplate
 from hearth.chat.tokenizer import Tokenizer
-from hearth.engine import Engine, SamplingParams, SharedEngine
+from hearth.engine import Engine, LoadedAdapter, SamplingParams, SharedEngine
 from hearth.errors import UsageError
 from hearth.llm_parts import Asked, open_parts
 from hearth.model.text.kv_cache import KvFormat
@@ -208,7 +208,7 @@ class LLM(Asking):
             ContextFull, UsageError, Unsupported: a model that makes only vectors.
         """
         self._texts.vectors.check_text()
-        return self._shared.run(lambda engine: engine.logits(ids))
+        return self._shared.run(lambda engine: engine.logits(ids, adapter=self.adapter))
 
     def score(self, text_or_ids: str | Sequence[int], *, top: int = 0) -> list[TokenLogprob | None]:
         """How likely each token of a text is after those before it.
@@ -225,7 +225,7 @@ class LLM(Asking):
         """
         self._texts.vectors.check_text()
         ids = self.tokenize(text_or_ids) if isinstance(text_or_ids, str) else list(text_or_ids)
-        scores = self._shared.run(lambda engine: engine.score(ids, top=top))
+        scores = self._shared.run(lambda engine: engine.score(ids, top=top, adapter=self.adapter))
         return [None, *token_logprobs(self._texts.tokenizer, ids, scores)]
 
     def embed(self, text_or_ids: str | Sequence[int], *, prompt: str | None = None) -> NDArray[np.float32]:
@@ -249,10 +249,11 @@ class LLM(Asking):
         """What `embed` would give to the engine. May be called from any thread. Raises as `embed`."""
         self._texts.vectors.check()
         if isinstance(text_or_ids, str):
-            return self._texts.vectors.prepare(text_or_ids, self._requests.tokenizer(), prompt)
+            prepared = self._texts.vectors.prepare(text_or_ids, self._requests.tokenizer(), prompt)
+            return replace(prepared, adapter=self.adapter)
         if prompt is not None:
             raise UsageError("A prompt is put before a text, but token ids were given.", hint="Leave one of them out.")
-        return EmbeddingInput(list(text_or_ids))
+        return EmbeddingInput(list(text_or_ids), adapter=self.adapter)
 
     def embed_prepared(self, prepared: EmbeddingInput, maker: VectorMaker | None = None) -> NDArray[np.float32]:
         """The vector of a text that `prepare_embedding`, or another maker, has seen."""
@@ -319,9 +320,14 @@ class LLM(Asking):
         """Names of the adapters that requests may ask for."""
         return self._requests.adapters.names
 
+    @property
+    def adapter(self) -> LoadedAdapter | None:
+        """What `with_adapter` chose; None: the model answers as it is."""
+        return self._requests.adapter
+
     def with_adapter(self, name: str) -> LLM:
-        """The same open model, whose answers have this adapter unless a request names another. It is closed with the
-        other.
+        """The same open model, whose answers, likelihoods and vectors have this adapter unless a request names another.
+        It is closed with the other.
 
         Raises:
             UsageError: there is none of this name.

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from tests.adapters import adapter_pairs, linear_shapes, write_merged, write_peft
 from tests.compiler.compiled import shared_cache
@@ -90,6 +91,19 @@ def test_requests_with_different_adapters_are_computed_together(
             settings = {**GREEDY, "adapter": name}
             alone[name] = list(llm.generate(prompt_ids=[IDS[0], *IDS], **settings).token_ids)
         assert drawn[number] == alone[name], name
+
+
+def test_likelihoods_and_vectors_have_the_adapter_that_was_chosen(llm: LLM, made: dict[str, tuple[Path, Path]]) -> None:
+    chosen = llm.with_adapter("one")
+    assert chosen.adapter is not None
+    with shared_cache(), LLM(made["one"][1], **EXACT) as merged:
+        for ask in (LLM.logits, LLM.embed):
+            ours, theirs = ask(chosen, IDS), ask(merged, IDS)
+            assert np.abs(ours - theirs).max() < 2e-5 * np.abs(theirs).max()
+            assert np.abs(ask(llm, IDS) - theirs).max() > 1e-2 * np.abs(theirs).max()
+        scores = [[each.logprob for each in one.score(IDS, top=2)[1:]] for one in (chosen, merged, llm)]  # type: ignore[union-attr]
+    assert scores[0] == pytest.approx(scores[1], abs=1e-4)
+    assert scores[2] != pytest.approx(scores[1], abs=1e-2)
 
 
 def test_what_cannot_be_is_refused_by_name(llm: LLM, made: dict[str, tuple[Path, Path]], folder: Path) -> None:

@@ -61,6 +61,17 @@ def test_a_model_with_its_adapter_is_chosen_by_name(client: OpenAI, starter: LLM
     )
 
 
+def test_vectors_of_texts_have_the_adapter_too(client: OpenAI) -> None:
+    def vector(model: str) -> list[float]:
+        made = client.embeddings.create(model=model, input="The sea", encoding_format="float")
+        assert made.model == model
+        return made.data[0].embedding
+
+    plain, storm = vector("starter"), vector("starter:storm")
+    assert plain != storm
+    assert vector("starter:storm") == storm
+
+
 def test_anthropics_protocol_knows_them_too(served: Running, client: OpenAI) -> None:
     with Anthropic(base_url=served.url, api_key="any", max_retries=0) as anthropic:
         done = anthropic.messages.create(model="starter:calm", messages=ASK, temperature=0, max_tokens=24)  # type: ignore[arg-type]

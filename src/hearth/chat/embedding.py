@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from hearth.chat.prompt import Prompt
 from hearth.chat.tokenizer import Tokenizer
 from hearth.checkpoint.embedding import Activation, Dense, EmbeddingSpec
-from hearth.engine import Engine
+from hearth.engine import Engine, LoadedAdapter
 from hearth.errors import Unsupported, UsageError
 
 Float32s = NDArray[np.float32]
@@ -34,10 +34,12 @@ class EmbeddingInput:
     Attributes:
         ids: its tokens, with all that stands around it.
         skip: tokens at the beginning that do not count for pooling.
+        adapter: that it is read with; None: by the model alone.
     """
 
     ids: list[int]
     skip: int = 0
+    adapter: LoadedAdapter | None = None
 
 
 class VectorMaker:
@@ -101,7 +103,7 @@ class VectorMaker:
     def vector(self, engine: Engine, given: EmbeddingInput) -> Float32s:
         """float32 (size,). Raises ContextFull, UsageError, Unsupported."""
         self.check()
-        vector = engine.embed(given.ids, pooling=self.spec.pooling, skip=given.skip)
+        vector = engine.embed(given.ids, pooling=self.spec.pooling, skip=given.skip, adapter=given.adapter)
         for step in self.spec.steps:
             vector = self._dense(step, vector) if isinstance(step, Dense) else normalized(vector)
         return vector

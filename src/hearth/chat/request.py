@@ -150,6 +150,11 @@ class Requests:
         made._adapter = self.adapters.find(name).name
         return made
 
+    @property
+    def adapter(self) -> LoadedAdapter | None:
+        """That of requests which name none; None: these are computed with the model alone."""
+        return None if self._adapter is None else self.adapters.find(self._adapter)
+
     def try_grammars(self, trial: Trial) -> None:
         """Has each grammar tried before it is compiled: for requests of strangers."""
         self._trial = trial
@@ -344,8 +349,7 @@ class Requests:
     def _adapter_of(self, settings: Mapping[str, Any]) -> LoadedAdapter | None:
         """That a request names, or else that of all. Raises UsageError where there is none of its name."""
         name = settings.get("adapter")
-        name = self._adapter if name is None else name
-        return None if name is None else self.adapters.find(name)
+        return self.adapter if name is None else self.adapters.find(name)
 
     def _look(self, given: Sequence[Given]) -> Seen:
         """Reads the pictures of a request. Raises UsageError where the model sees nothing."""

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from hearth.engine.adapters import LoadedAdapter
 from hearth.engine.forward import Float32s, Forward, ForwardInfo, ForwardResult, Int32s
 from hearth.engine.scheduler import S, Slice
 from hearth.engine.states import NOWHERE
@@ -126,16 +127,27 @@ class Batch:
     def _turned_by(self, part: Slice[S], count: int) -> Int32s:
         return part.sequence.embedded.rope_positions(part.start, part.start + count, self._rope_positions.shape[1])
 
-    def fill_one(self, token_ids: Int32s, start: int, block_table: Int32s, slot: int, *, logits: bool) -> None:
+    def fill_one(
+        self,
+        token_ids: Int32s,
+        start: int,
+        block_table: Int32s,
+        slot: int,
+        adapter: LoadedAdapter | None = None,
+        *,
+        logits: bool,
+    ) -> None:
         """Lays out tokens [start, start + n) of one sequence, all of a prompt, with logits for all of them or none.
 
         Args:
             token_ids: int32 (n,).
             block_table: int32 (table_stride,).
             slot: holds the state after the tokens before, and will hold that after these.
+            adapter: that they are computed with.
         """
         self._embeddings = self._last_seen = None
-        self._has_adapters = False
+        self._has_adapters = adapter is not None
+        self._adapters[0] = (adapter.first, adapter.count) if adapter else (0, 0)
         count = token_ids.shape[0]
         self._token_ids[:count] = token_ids
         self._positions[:count] = np.arange(start, start + count)

@@ -19,6 +19,7 @@ from collections.abc import Sequence as Seq
 from numpy.typing import ArrayLike
 
 from hearth.checkpoint.embedding import Pooling
+from hearth.engine.adapters import LoadedAdapter
 from hearth.engine.batch import Batch
 from hearth.engine.draft import MAX_DRAFT
 from hearth.engine.drawing import Drawing
@@ -296,11 +297,12 @@ class Engine:
 
     # -- without drawing -----------------------------------------------------------------------------------------
 
-    def logits(self, ids: ArrayLike) -> Float32s:
+    def logits(self, ids: ArrayLike, *, adapter: LoadedAdapter | None = None) -> Float32s:
         """Logits after every token.
 
         Args:
             ids: n token ids.
+            adapter: that they are computed with; None: with the model alone.
 
         Returns:
             float32 (n, vocab_size), a copy.
@@ -310,29 +312,38 @@ class Engine:
         """
         tokens = self._evaluator.checked(ids)
         with self._recovery.mending():
-            return self._evaluator.logits(tokens)
+            return self._evaluator.logits(tokens, adapter)
 
-    def score(self, ids: ArrayLike, *, top: int = 0) -> Scores:
+    def score(self, ids: ArrayLike, *, top: int = 0, adapter: LoadedAdapter | None = None) -> Scores:
         """How likely each token is after those before it.
 
         Args:
             ids: n token ids.
             top: how many of the likeliest to tell in each place.
+            adapter: as of `logits`.
 
         Raises:
             As `logits`.
         """
         tokens = self._evaluator.checked(ids)
         with self._recovery.mending():
-            return self._evaluator.score(tokens, top)
+            return self._evaluator.score(tokens, top, adapter)
 
-    def embed(self, ids: ArrayLike, *, pooling: Seq[Pooling] = ("mean",), skip: int = 0) -> Float32s:
+    def embed(
+        self,
+        ids: ArrayLike,
+        *,
+        pooling: Seq[Pooling] = ("mean",),
+        skip: int = 0,
+        adapter: LoadedAdapter | None = None,
+    ) -> Float32s:
         """The hidden states after the final norm, pooled over the tokens.
 
         Args:
             ids: n token ids.
             pooling: how; the vectors of several ways are joined.
             skip: tokens at the beginning that do not count for pooling.
+            adapter: as of `logits`.
 
         Returns:
             float32 (len(pooling) * hidden_size,).
@@ -342,4 +353,4 @@ class Engine:
         """
         tokens = self._evaluator.checked(ids)
         with self._recovery.mending():
-            return self._evaluator.embed(tokens, pooling, skip)
+            return self._evaluator.embed(tokens, pooling, skip, adapter)

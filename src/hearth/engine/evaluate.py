@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from hearth.checkpoint.embedding import Pooling
+from hearth.engine.adapters import LoadedAdapter
 from hearth.engine.batch import Batch
 from hearth.engine.forward import Float32s, Forward, Int32s
 from hearth.engine.pages import pages_for_tokens
@@ -72,7 +73,7 @@ class Evaluator:
         check_ids("ids", (int(array.min()), int(array.max())), self._session.info.vocab_size)
         return array.astype(np.int32)
 
-    def logits(self, tokens: Int32s) -> Float32s:
+    def logits(self, tokens: Int32s, adapter: LoadedAdapter | None = None) -> Float32s:
         """float32 (n, vocab_size), a copy."""
         info = self._session.info
         result = np.empty((tokens.shape[0], info.vocab_size), np.float32)
@@ -80,11 +81,11 @@ class Evaluator:
         with self._borrowed(tokens.shape[0]) as room:
             for start in range(0, tokens.shape[0], chunk):
                 part = tokens[start : start + chunk]
-                self._batch.fill_one(part, start, *room, logits=True)
+                self._batch.fill_one(part, start, *room, adapter, logits=True)
                 result[start : start + chunk] = self._batch.run(self._session, ("logits",)).logits[: part.shape[0]]
         return result
 
-    def score(self, tokens: Int32s, top: int) -> Scores:
+    def score(self, tokens: Int32s, top: int, adapter: LoadedAdapter | None = None) -> Scores:
         """See `Engine.score`. Rows of logits are let go chunk by chunk: all of a long text would fill the memory."""
         info = self._session.info
         count = tokens.shape[0]
@@ -94,7 +95,7 @@ class Evaluator:
         with self._borrowed(count) as room:
             for start in range(0, count - 1, chunk):
                 part = tokens[start : start + chunk]
-                self._batch.fill_one(part, start, *room, logits=True)
+                self._batch.fill_one(part, start, *room, adapter, logits=True)
                 targets = tokens[start + 1 : start + 1 + part.shape[0]]
                 rows = self._batch.run(self._session, ("logits",)).logits[: targets.shape[0]].astype(np.float64)
                 highest = rows.max(axis=1, keepdims=True)
@@ -108,14 +109,16 @@ class Evaluator:
                     logprobs[here] = np.take_along_axis(rows, best, axis=1)
         return Scores(own, ids, logprobs)
 
-    def embed(self, tokens: Int32s, pooling: Sequence[Pooling], skip: int) -> Float32s:
+    def embed(
+        self, tokens: Int32s, pooling: Sequence[Pooling], skip: int, adapter: LoadedAdapter | None = None
+    ) -> Float32s:
         """float32 (len(pooling) * hidden_size,), pooled over the tokens but the first `skip`."""
         pool = Pool(self._session.info.hidden_size, skip)
         chunk = self._scheduler.chunk_tokens
         with self._borrowed(tokens.shape[0]) as room:
             for start in range(0, tokens.shape[0], chunk):
                 part = tokens[start : start + chunk]
-                self._batch.fill_one(part, start, *room, logits=False)
+                self._batch.fill_one(part, start, *room, adapter, logits=False)
                 hidden = self._batch.run(self._session, ("hidden",)).hidden[: part.shape[0]]
                 if hidden.shape[0] != part.shape[0]:
                     raise Unsupported("This bundle gives no hidden states.", hint="Compile the model anew.")

@@ -131,8 +131,13 @@ class Models:
     @asynccontextmanager
     async def use_for_texts(self, name: str | None) -> AsyncIterator[OpenModel | OpenEncoder]:
         """An open model that texts can be given to, as `use`."""
-        async with self.use_any(name) as opened:
-            yield opened if isinstance(opened, OpenEncoder) else _only(opened, OpenModel)
+        model, adapter = self._parted(name)
+        async with self.use_any(model) as opened:
+            if isinstance(opened, OpenEncoder):
+                yield opened
+            else:
+                language = _only(opened, OpenModel)
+                yield language if adapter is None else language.with_adapter(adapter)
 
     @asynccontextmanager
     async def use_for_pictures(self, name: str | None) -> AsyncIterator[OpenVision]:

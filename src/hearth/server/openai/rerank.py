@@ -3,6 +3,7 @@ Request, answer and route."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -96,7 +97,8 @@ async def rerank(body: RerankRequest, request: Request) -> Any:
             ranker = opened.llm.ranker
             if ranker is None:
                 raise ApiError(400, f"{opened.name} ranks no documents: it is a language model.", param="model")
-            given = await run_sync(lambda: [ranker.pair(body.query, text) for text in texts])
+            adapter = opened.llm.adapter
+            given = await run_sync(lambda: [replace(ranker.pair(body.query, text), adapter=adapter) for text in texts])
             counts = [len(pair.ids) for pair in given]
             check_prompt_tokens(max(counts), settings)
             found = await until_gone(request, _ranked(opened, ranker, given))
