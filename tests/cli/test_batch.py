@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.adapters import linear_shapes, write_peft
 
 from hearth import LLM
+from hearth.hub import resolve
 
 from .conftest import Run
 
@@ -120,6 +122,26 @@ def test_another_input_is_noticed_and_lines_that_are_not_in_order_are_named(hear
     assert ended.returncode == 2
     assert "line 1: has no url." in ended.stderr
     assert not (tmp_path / "new.jsonl").exists()
+
+
+def test_an_adapter_answers_all_and_another_one_of_its_name_is_noticed(
+    hearth: Run, starter: LLM, tmp_path: Path
+) -> None:
+    shapes = linear_shapes(resolve("starter").path, ("q_proj", "v_proj", "down_proj"))
+    for name, seed in (("a", 1), ("b", 2)):
+        write_peft(tmp_path / name, shapes, rank=4, alpha=6, seed=seed)
+        (tmp_path / name / "checkpoint-1").mkdir()  # as trainers leave them
+    vectors = {"custom_id": "v", "method": "POST", "url": "/v1/embeddings", "body": {"input": "x"}}
+    source, out = batch(tmp_path, 2, vectors), tmp_path / "out.jsonl"
+    ended = hearth("batch", str(source), str(out), "--lora", f"x={tmp_path / 'a'}")
+    assert ended.returncode == 0, ended.stderr
+    found = answers(out)
+    assert {each["body"]["model"] for each in found.values()} == {"starter:x"}
+    plain = starter.chat([{"role": "user", "content": "Tell me about 0."}], temperature=0, max_tokens=12).text
+    assert found["r0"]["body"]["choices"][0]["message"]["content"] != plain
+    other = hearth("batch", str(source), str(out), "--lora", f"x={tmp_path / 'b'}")
+    assert other.returncode == 2
+    assert "Its lora was" in other.stderr
 
 
 def test_a_model_that_only_the_file_names_is_never_downloaded(hearth: Run, tmp_path: Path) -> None:

@@ -84,7 +84,9 @@ def command(source: Path, target: Path, model: str | None, restart: bool, **opti
         **formats,
     )
     asked = ":".join([model_id(name), *list(adapters)[:1]])
-    record = RunRecord(batch.sha256, asked, formats)
+    answering = next(iter(adapters.values()), None)
+    lora = {"lora": f"{answering[0]}:{answering[1]:g}"} if answering else {}
+    record = RunRecord(batch.sha256, asked, formats | lora)
     custom_ids = {entry.custom_id for entry in batch.entries}
     with BatchOutput(target, record, custom_ids, restart=restart) as output:
         before = len(output.finished)
