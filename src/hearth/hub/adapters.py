@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from hearth.errors import ModelNotFound, Unsupported
+from hearth.errors import ModelNotFound, Unsupported, UsageError
 from hearth.hub.cache import DEFAULT_REVISION, Repo
 from hearth.hub.download import bring
-from hearth.hub.failures import not_installed
 from hearth.hub.files import RemoteFile, Selection
 from hearth.hub.ggufs import is_gguf
 from hearth.hub.names import HubName, LocalPath, parse
 from hearth.hub.settings import is_offline
 from hearth.hub.types import ProgressCallback
 
+_FORMS = "An adapter is a folder that peft wrote, a .gguf file, `owner/name` or `owner/name:file.gguf`."
 _PEFT_FILES = ("adapter_config.json", "adapter_model.safetensors")
 
 
@@ -30,18 +30,25 @@ def resolve_adapter(name: str, *, offline: bool = False, progress: ProgressCallb
         Unsupported: the repository holds no adapter.
         NetworkError, CorruptFile, StorageError: as `resolve`.
     """
-    parsed = parse(name)
+    try:
+        parsed = parse(name)
+    except (ModelNotFound, UsageError) as error:
+        raise ModelNotFound(f"There is no adapter {name[:200]!r}.", hint=_FORMS) from error
     if isinstance(parsed, LocalPath):
         if not parsed.path.exists():
-            raise ModelNotFound(f"There is no adapter {name!r}.", why=f"{parsed.path} does not exist.")
+            raise ModelNotFound(f"There is no adapter {name!r}.", why=f"{parsed.path} does not exist.", hint=_FORMS)
         return parsed.path
     if not isinstance(parsed, HubName):
-        raise ModelNotFound(f"{name!r} is a model, and no adapter.")
+        raise ModelNotFound(f"{name!r} is a model, and no adapter.", hint=_FORMS)
     found = _here(parsed)
     if found is not None:
         return found
     if offline or is_offline():
-        raise not_installed(str(parsed), offline="option" if offline else "environment")
+        forbids = "--offline" if offline else "HF_HUB_OFFLINE"
+        raise ModelNotFound(
+            f"The adapter {str(parsed)!r} is not installed, and {forbids} forbids to download it.",
+            hint=f"{'Leave out' if offline else 'Unset'} {forbids} once; it is kept then.",
+        )
     bring(parsed, progress, choose=_choose)
     found = _here(parsed)
     assert found is not None  # all files of the selection came
