@@ -123,6 +123,10 @@ def test_what_does_not_belong_together(tmp_path: Path) -> None:
         folder = write_peft(tmp_path / "alpha", {"m": (2, 2)}, alpha=alpha)  # type: ignore[arg-type]
         with pytest.raises(CorruptFile, match="lora_alpha"):
             open_adapter(folder)
+    for file in ("adapter_model.safetensors", "adapter_config.json"):
+        with pytest.raises(Unsupported, match="a file of an adapter") as one_file:
+            open_adapter(folder / file)
+        assert str(folder) in one_file.value.hint
     (folder / "adapter_model.safetensors").rename(folder / "adapter_model.bin")
     with pytest.raises(Unsupported, match="safetensors") as pickled:
         open_adapter(folder)

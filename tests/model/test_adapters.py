@@ -16,7 +16,7 @@ from hearth.checkpoint.adapter import open_adapter
 from hearth.errors import CorruptFile, Unsupported
 from hearth.model import load_family
 from hearth.model.text.adapter_places import AdapterPlaces, adapter_places, load_places, targets_of
-from hearth.model.text.adapters import AdapterRoom
+from hearth.model.text.adapters import AdapterRoom, pack_units
 
 EVERY = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 PEFT = {
@@ -142,11 +142,29 @@ def test_places_are_kept_in_a_bundle(tmp_path: Path) -> None:
     assert load_places(tmp_path / "nowhere") is None
 
 
+@pytest.mark.parametrize("scale", [1e12, -1e39, 1e300])
+def test_numbers_that_no_unit_could_hold_are_refused(scale: float, tmp_path: Path) -> None:
+    """Else the model's own numbers were lost in infinities: f16 ends at 65504."""
+    shapes = linear_shapes(case_named("llama3").path, ("q_proj",))
+    adapter = open_adapter(write_peft(tmp_path / "a", shapes, rank=2))
+    places = places_of("llama3", "q")
+    with pytest.raises(Unsupported, match="too large"):
+        places.read(adapter, scale)
+    for dtype in ("float16", "float32", "int8"):
+        for name, (a, b) in places.read(adapter, 1e7).items():
+            units = pack_units(a, b, places.shapes[name], dtype)  # type: ignore[arg-type]
+            if dtype == "int8":
+                units = units[:, -64:].copy().view(np.float32)
+            assert np.isfinite(units).all(), dtype
+
+
 def test_what_has_no_place_is_named(tmp_path: Path) -> None:
     layer = "model.layers.0"
     for name, shapes, error, text in (
         ("llama3", {"lm_head": (99, 36)}, Unsupported, "It is the head"),
         ("llama3", {"model.embed_tokens": (99, 36)}, Unsupported, "embedding"),
+        ("deepseek_v2", {f"{layer}.self_attn.kv_b_proj": (4, 4)}, Unsupported, "of latent vectors"),
+        ("falcon_h1", {f"{layer}.feed_forward.gate_proj": (4, 4)}, Unsupported, "not read for this family"),
         ("mixtral", {f"{layer}.block_sparse_moe.experts.0.w1": (4, 4)}, Unsupported, "experts"),
         ("llama3", {f"{layer}.self_attn.q_proj": (7, 5)}, CorruptFile, "That of the model is"),
         ("llama3", {"model.layers.99.self_attn.q_proj": (7, 5)}, Unsupported, "no such matrix"),
@@ -155,6 +173,7 @@ def test_what_has_no_place_is_named(tmp_path: Path) -> None:
         with pytest.raises(error) as raised:
             places_of(name).find(adapter)
         assert text in raised.value.why
+        assert "The adapter a changes" in raised.value.what
         assert error is Unsupported or "owner/other" in raised.value.hint
     shapes = linear_shapes(case_named("llama3").path, ("q_proj", "up_proj"))
     adapter = open_adapter(write_peft(tmp_path / "b", shapes, rank=2))

@@ -23,8 +23,9 @@ def open_gguf(path: Path) -> Adapter:
     file = GgufFile(path)
     kind, tuner = file.metadata.get("general.type"), file.metadata.get("adapter.type")
     if kind != "adapter":
+        said = "a model" if kind in (None, "model") else f"of the type {str(kind)[:40]!r}"
         raise Unsupported(
-            f"{path.name} is no adapter: it says that it is {str(kind or 'a model')[:40]!r}.",
+            f"{path.name} is no adapter: it is {said}.",
             hint="A model is named where the model is: hearth chat MODEL --lora ADAPTER.",
         )
     if tuner != "lora":

@@ -7,7 +7,7 @@ from pathlib import Path
 from hearth.checkpoint.adapter.gguf import open_gguf
 from hearth.checkpoint.adapter.peft import CONFIG_FILE, open_peft
 from hearth.checkpoint.adapter.types import Adapter
-from hearth.errors import ModelNotFound
+from hearth.errors import ModelNotFound, Unsupported
 
 
 def open_adapter(path: Path) -> Adapter:
@@ -26,6 +26,10 @@ def open_adapter(path: Path) -> Adapter:
         if not (path / CONFIG_FILE).is_file() and len(files) == 1:
             return open_gguf(files[0])
         return open_peft(path)
+    if path.suffix in (".safetensors", ".json", ".bin") and path.is_file():
+        raise Unsupported(
+            f"{path.name} is a file of an adapter, and all of them are needed.", hint=f"Name its folder: {path.parent}"
+        )
     if path.is_file():
         return open_gguf(path)
     raise ModelNotFound(

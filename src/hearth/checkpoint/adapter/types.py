@@ -59,6 +59,11 @@ class Adapter:
     matrices: Mapping[str, LowRank]
 
     @property
+    def name(self) -> str:
+        """What messages call it: all that peft wrote has a file of one name, in a folder of its own."""
+        return self.path.parent.name if self.kind == "safetensors" else self.path.name
+
+    @property
     def rank(self) -> int:
         """The largest of all."""
         return max(each.rank for each in self.matrices.values())

@@ -31,6 +31,9 @@ from hearth.model.text.parameters import parameter_shapes
 PLACES_FILE = "adapters.json"
 _MAX_BYTES = 256 << 20
 
+_LARGEST = float(2**30)
+"""Of a number of A times one of B: their root is a number in f16, with a bit to spare (`adapters._balanced`)."""
+
 Delta = tuple[NDArray[np.float32], NDArray[np.float32]]
 """A (rank, K) and B (N, rank), times the scale, of one matrix [N, K]."""
 
@@ -76,19 +79,19 @@ class AdapterPlaces:
         """
         if adapter.architecture and adapter.architecture not in self.architectures:
             raise Unsupported(
-                f"The adapter {adapter.path.name} is for models of the architecture {shown(adapter.architecture)}.",
+                f"The adapter {adapter.name} is for models of the architecture {shown(adapter.architecture)}.",
                 why=f"This one is {' or '.join(self.architectures)}.",
             )
         known, found = self.tensors.get(adapter.kind, {}), {}
         for tensor, low_rank in adapter.matrices.items():
             places = known.get(self._in_rules(adapter, tensor))
             if places is None:
-                raise _no_place(adapter, tensor)
+                raise _no_place(adapter, tensor, "" if known else "Adapters in this form are not read for this family.")
             for place in places:
                 n, k = place.stored, self.shapes[place.parameter][1]
                 if (low_rank.rows, low_rank.columns) != (n, k):
                     raise CorruptFile(
-                        f"The adapter {adapter.path.name} changes {shown(tensor)}, a matrix of "
+                        f"The adapter {adapter.name} changes {shown(tensor)}, a matrix of "
                         f"{low_rank.rows} x {low_rank.columns}.",
                         why=f"That of the model is {n} x {k}.",
                         hint="It was made for another model." + (f" It says: {adapter.base}." if adapter.base else ""),
@@ -105,7 +108,7 @@ class AdapterPlaces:
         found = self.find(adapter)
         if lacking := sorted(targets_of(found) - set(self.targets)):
             raise Unsupported(
-                f"The adapter {adapter.path.name} changes {', '.join(lacking)}, beside which the model as compiled has "
+                f"The adapter {adapter.name} changes {', '.join(lacking)}, beside which the model as compiled has "
                 "no room.",
                 why=f"It has room beside {', '.join(self.targets)}." if self.targets else "It has none.",
                 hint="Open the model with all adapters from the beginning; it is then compiled for them.",
@@ -115,7 +118,7 @@ class AdapterPlaces:
         for parameter, (low_rank, place) in found.items():
             if id(low_rank) not in loaded:
                 a, b = low_rank.load()
-                loaded[id(low_rank)] = a, b * np.float32(low_rank.scale * scale)
+                loaded[id(low_rank)] = a, _scaled(adapter, a, b, low_rank.scale * scale)
             a, b = loaded[id(low_rank)]
             deltas[parameter] = a, b if place.order is None else b[place.order]
         return deltas
@@ -233,12 +236,27 @@ def adapter_places(model: LoadedModel, room: AdapterRoom | None = None) -> Adapt
     return AdapterPlaces(shapes, found, family.architectures, family.hf_prefixes, targets)
 
 
+def _scaled(adapter: Adapter, a: NDArray[np.float32], b: NDArray[np.float32], scale: float) -> NDArray[np.float32]:
+    """B times the scale. Raises Unsupported where not all types that units have could hold A and B then."""
+    largest = float(np.abs(a).max(initial=0.0)) * float(np.abs(b).max(initial=0.0)) * abs(scale)
+    with np.errstate(over="ignore", invalid="ignore"):
+        scaled: NDArray[np.float32] = b * np.float32(scale)
+    if not largest < _LARGEST or not np.isfinite(scaled).all():
+        raise Unsupported(
+            f"The adapter {adapter.name} has numbers that are too large, {scale:g} times.",
+            why="Nothing would be left of what the model computes.",
+            hint="Give a smaller scale (--lora NAME=PATH:SCALE); if that is 1, the file is damaged.",
+        )
+    return scaled
+
+
 def _covers(places: list[Place], shapes: Mapping[str, tuple[int, int]]) -> bool:
     """Whether parameters are all rows of their tensor."""
     return sum(shapes[place.parameter][0] for place in places) == places[0].stored
 
 
 _NO_PLACES = (
+    ("kv_b", "It makes keys and values of latent vectors, head by head, which adapters cannot change here."),
     ("embed", "It is an embedding, which adapters cannot change here."),
     ("token_embd", "It is an embedding, which adapters cannot change here."),
     ("lm_head", "It is the head, which adapters cannot change here."),
@@ -250,9 +268,9 @@ _NO_PLACES = (
 )
 
 
-def _no_place(adapter: Adapter, tensor: str) -> Unsupported:
-    why = next(
+def _no_place(adapter: Adapter, tensor: str, why: str) -> Unsupported:
+    why = why or next(
         (why for part, why in _NO_PLACES if part in tensor), "The model has no such matrix, or it is no product."
     )
     hint = "Merge the adapter into its model (peft: merge_and_unload) and open that."
-    return Unsupported(f"The adapter {adapter.path.name} changes {shown(tensor)}.", why=why, hint=hint)
+    return Unsupported(f"The adapter {adapter.name} changes {shown(tensor)}.", why=why, hint=hint)
