@@ -27,6 +27,7 @@ from hearth.engine import (
     TokenEvent,
     slots_for,
 )
+from hearth.errors import UsageError
 from hearth.runtime import Model, TextSession
 
 CONTEXT = 128
@@ -140,3 +141,19 @@ def logits(session: TextSession, ids: np.ndarray, adapter: LoadedAdapter | None)
         **more,
     )
     return np.array(result.logits)
+
+
+@pytest.mark.parametrize("table", [[0, 17], [0, -1], [-1, 1], [2, 2], [3, 1], [2**31 - 1, 1], [1, 2**31 - 1]])
+def test_units_that_are_not_there_are_refused(opened: Opened, table: list[int]) -> None:
+    session, _ = opened.session()
+    with session:
+        bad = LoadedAdapter("bad", *table)
+        with pytest.raises(UsageError, match="its adapter has"):
+            logits(session, np.array(prompt(5), np.int32), bad)
+        if session.info.predicts:
+            with pytest.raises(UsageError, match="no room for adapters"):
+                session.forward(
+                    np.ones(1, np.int32), np.zeros(1, np.int32), np.zeros(1, np.int32), np.zeros((1, 1), np.int32),
+                    np.zeros(1, np.int32), hidden=np.zeros((1, session.info.hidden_size), np.float32),
+                    adapters=np.array([[0, 1]], np.int32),
+                )  # fmt: skip
