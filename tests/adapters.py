@@ -9,11 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 from tests.checkpoint.builders import entry, safetensors_bytes
 
+from hearth.checkpoint.adapter import Adapter, LowRank
 from hearth.checkpoint.floats import STORED_TYPES, to_f32
 from hearth.checkpoint.safetensors import SafetensorsFile
+from hearth.errors import HearthError
+from hearth.model.text.adapter_places import AdapterPlaces
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -76,6 +80,24 @@ def write_merged(folder: Path, base: Path, pairs: Mapping[str, Any], scale: floa
         weights[f"{module}.weight"] = weights[f"{module}.weight"] + (added.T if transposed else added)
     write_safetensors(folder / "model.safetensors", weights)
     return folder
+
+
+def changeable_shapes(base: Path, places: AdapterPlaces, *, transposed: bool = False) -> dict[str, tuple[int, int]]:
+    """[out, in] of all modules of a model that an adapter may change."""
+
+    def can_be(module: str, rows: int, columns: int) -> bool:
+        lone = {f"{module}.weight": LowRank(1, rows, columns, 1.0, lambda: pytest.fail("numbers are read"))}
+        try:
+            return bool(places.find(Adapter(base, "safetensors", "", "", lone)))
+        except HearthError:
+            return False
+
+    every = {
+        name.removesuffix(".weight"): array.shape[::-1] if transposed else array.shape
+        for name, array in weights_of(base).items()
+        if name.endswith(".weight") and array.ndim == 2
+    }
+    return {module: (shape[0], shape[1]) for module, shape in every.items() if can_be(module, *shape)}
 
 
 def linear_shapes(base: Path, names: Sequence[str], *, transposed: bool = False) -> dict[str, tuple[int, int]]:

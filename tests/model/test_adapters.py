@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import reference
-from tests.adapters import linear_shapes, write_peft
+from tests.adapters import adapter_pairs, changeable_shapes, linear_shapes, write_merged, write_peft
 
 from golden import CASES, Case
 from hearth.checkpoint import open_checkpoint
@@ -185,3 +185,26 @@ def test_what_has_no_place_is_named(tmp_path: Path) -> None:
         own = {prefix + module.removeprefix("model."): shape for module, shape in shapes.items()}
         found = places_of("llama3").find(open_adapter(write_peft(tmp_path / "c", own, rank=2)))
         assert len(found) == len(shapes)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_what_is_read_is_what_the_merged_file_has(case: Case, tmp_path: Path) -> None:
+    """Of every family, each matrix of a layer that an adapter may change: also those whose rows several parameters
+    share, or have in another order than the file."""
+    checkpoint = open_checkpoint(case.path)
+    model = load_family(checkpoint)
+    transposed = case.name.startswith("gpt2")
+    shapes = changeable_shapes(case.path, adapter_places(model), transposed=transposed)
+    if not shapes:
+        assert case.name.startswith("falcon_h1")
+        return
+    adapter = open_adapter(write_peft(tmp_path / "a", shapes, rank=2, alpha=2))
+    room = AdapterRoom(tuple(sorted(targets_of(adapter_places(model).find(adapter)))), "float32")
+    deltas = adapter_places(model, room).read(adapter)
+    merged = write_merged(tmp_path / "m", case.path, adapter_pairs(shapes, 2, 0), 1.0, transposed=transposed)
+    expected = reference.read_parameters(open_checkpoint(merged), model)
+    for name, parameter in reference.read_parameters(checkpoint, model).items():
+        if name in deltas:
+            a, b = deltas[name]
+            parameter = parameter + b.astype(np.float64) @ a
+        assert np.abs(parameter - expected[name]).max(initial=0) < 1e-5, name
