@@ -72,6 +72,17 @@ def test_vectors_of_texts_have_the_adapter_too(client: OpenAI) -> None:
     assert vector("starter:storm") == storm
 
 
+def test_what_is_said_of_a_prompt_has_the_adapter_too(client: OpenAI) -> None:
+    def likelihoods(model: str, max_tokens: int) -> list[float]:
+        made = client.completions.create(model=model, prompt="The sea is", max_tokens=max_tokens, logprobs=1, echo=True)
+        assert made.choices[0].logprobs is not None
+        return (made.choices[0].logprobs.token_logprobs or [])[1:3]
+
+    for max_tokens in (0, 2):
+        plain, storm = likelihoods("starter", max_tokens), likelihoods("starter:storm", max_tokens)
+        assert plain != pytest.approx(storm, abs=1e-2)
+
+
 def test_anthropics_protocol_knows_them_too(served: Running, client: OpenAI) -> None:
     with Anthropic(base_url=served.url, api_key="any", max_retries=0) as anthropic:
         done = anthropic.messages.create(model="starter:calm", messages=ASK, temperature=0, max_tokens=24)  # type: ignore[arg-type]

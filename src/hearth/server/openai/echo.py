@@ -13,7 +13,6 @@ from typing import Any
 from anyio.to_thread import run_sync
 
 from hearth.chat.completion import TokenLogprob
-from hearth.llm import LLM
 from hearth.server.models import OpenModel
 from hearth.server.openai.parts import finite
 
@@ -78,7 +77,8 @@ async def echo_of(opened: OpenModel, prompt: str | Sequence[int], ids: Sequence[
     text = prompt if isinstance(prompt, str) else await run_sync(partial(llm.detokenize, prompt, skip_special=False))
     if top is None or not ids:
         return Echo(text)
-    found = await opened.worker.call(partial(LLM.score, text_or_ids=list(ids), top=top))
+    # By the model as it was asked for, which may have an adapter: the worker has it without.
+    found = await opened.worker.call(lambda _: llm.score(list(ids), top=top))
     texts = await run_sync(lambda: [llm.tokenizer.token_text(token) for token in ids])
     tokens = [Scored(name, known) for name, known in zip(texts, found, strict=True)]
     has_own_beginning = isinstance(prompt, str) and ids[0] == llm.tokenizer.bos_id and not prompt.startswith(texts[0])
