@@ -82,9 +82,16 @@ def find_adapters(
         UsageError: a name or a scale is none.
         ModelNotFound, NetworkError, ...: as `hub.resolve_adapter`.
     """
+    if not isinstance(given, Mapping):
+        raise UsageError(f"adapters is {str(given)[:100]!r}, but must say by names where adapters are.")
     found = []
     for name, what in given.items():
-        place, scale = what if isinstance(what, tuple) else (what, 1.0)
+        both = what if isinstance(what, tuple) else (what, 1.0)
+        if len(both) != 2 or not isinstance(both[0], str | os.PathLike):
+            raise UsageError(
+                f"The adapter {str(name)[:100]!r} is {str(what)[:100]!r}, but must be a place, or a place and a scale."
+            )
+        place, scale = both
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             raise UsageError(
                 f"{str(name)[:100]!r} is no name for an adapter.", why="It has letters, digits, '-', '_' and '.' alone."

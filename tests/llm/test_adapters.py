@@ -116,6 +116,12 @@ def test_what_cannot_be_is_refused_by_name(llm: LLM, made: dict[str, tuple[Path,
         LLM(BASE.path, adapters={"a:b": made["one"][0]}, **EXACT)
     with pytest.raises(UsageError, match="scale"):
         LLM(BASE.path, adapters={"a": (made["one"][0], float("nan"))}, **EXACT)
+    for bad in ([made["one"][0]], {"a": 5}, {"a": (made["one"][0],)}, {"a": (None, 1.0)}):
+        with pytest.raises(UsageError, match="but must"):
+            LLM(BASE.path, adapters=bad, **EXACT)
+    for name in (["one"], 5, ""):
+        with pytest.raises(UsageError, match="no adapter"):
+            llm.generate(prompt_ids=IDS, adapter=name)  # type: ignore[arg-type]
     head = write_peft(folder / "head", {"lm_head": (90, 36)}, rank=2)
     with shared_cache(), pytest.raises(Unsupported, match="lm_head") as refused:
         LLM(BASE.path, adapters={"head": head}, **EXACT)

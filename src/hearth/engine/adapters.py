@@ -75,7 +75,7 @@ class AdapterTable:
 
     def find(self, name: str) -> LoadedAdapter:
         """Raises UsageError where there is none of this name."""
-        found = self._adapters.get(name)
+        found = self._adapters.get(name) if isinstance(name, str) else None
         if found is None:
             known = ", ".join(self._adapters)
             hint = f"There are: {known}." if known else "Open the model with adapters: --lora NAME=PATH."
