@@ -78,11 +78,9 @@ def _square(value: Any, x: Term) -> Term:
 
 
 def _softplus(value: Any, x: Term) -> Term:
-    """log(1 + e**z) / beta with z = beta x, which is z itself beyond the threshold: max(z, 0) + log(1 + e**-|z|)."""
+    """log(1 + e**z) / beta with z = beta x, which beyond the threshold is z itself, as it is in f32 anyway."""
     beta = float(value.attrs.beta)
-    z = ["multiply", x, beta]
-    rest = ["log", ["add", 1.0, ["exp", ["negative", ["abs", z]]]]]
-    return ["multiply", ["add", ["maximum", z, 0.0], rest], 1 / beta]
+    return ["softplus", x] if beta == 1.0 else ["multiply", ["softplus", ["multiply", x, beta]], 1 / beta]
 
 
 _SPECIAL: Mapping[str, Callable[[Any, Term], Term]] = {

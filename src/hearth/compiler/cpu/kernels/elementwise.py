@@ -82,7 +82,13 @@ FUNCTIONS: Mapping[str, Callable[..., Expr]] = {
     "exp": lambda k, lanes, x: vmath.exp(k, x, lanes),
     **{
         name: _activation(function)
-        for name, function in (("log", vmath.log), ("sin", vmath.sin), ("cos", vmath.cos), ("erf", vmath.erf))
+        for name, function in (
+            ("log", vmath.log),
+            ("sin", vmath.sin),
+            ("cos", vmath.cos),
+            ("erf", vmath.erf),
+            ("softplus", vmath.softplus),
+        )
     },
     **{name: _activation(function) for name, function in (vmath.ACTIVATIONS | curves.UNARY).items()},
     **{name: _of_two(function) for name, function in curves.BINARY.items()},

@@ -174,7 +174,8 @@ def softplus(k: Kernel, x: Expr, lanes: int) -> Expr:
     total = k.let(one + power, "total")
     rounded = k.let(total - one, "rounded")
     part = log(k, total, lanes) * (power / tirx.max(rounded, f32(2.0**-24, lanes)))
-    return tirx.max(x, f32(0.0, lanes)) + tirx.Select(rounded > f32(0.0, lanes), part, power)
+    value = tirx.max(x, f32(0.0, lanes)) + tirx.Select(rounded > f32(0.0, lanes), part, power)
+    return k.let(k.register("float32", lanes, value).get(), "softplus")  # as `opaque`: what bounds it is slow to find
 
 
 def softcap(k: Kernel, x: Expr, cap: float, lanes: int) -> Expr:

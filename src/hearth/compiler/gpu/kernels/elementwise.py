@@ -61,6 +61,7 @@ FUNCTIONS: Mapping[str, Callable[..., Expr]] = {
     "rsqrt": _wgsl("inverseSqrt"),
     "exp": lambda k, lanes, x: vmath.exp(x, lanes),
     "sigmoid": lambda k, lanes, x: vmath.sigmoid(x, lanes),
+    "softplus": lambda k, lanes, x: vmath.softplus(k, x, lanes),
     "tanh": lambda k, lanes, x: vmath.softcap(k, x, 1.0, lanes),
     **{name: lambda k, lanes, x, f=f: f(k, x, lanes) for name, f in vmath.ACTIVATIONS.items()},
     "less": _flag(lambda a, b: a < b),
