@@ -1,6 +1,7 @@
 """Fusions on the logical graph: fewer, larger products, and what follows a product done in its epilogue.
 
 q, k, v                      -> one product, split by columns
+products beside each other   -> one product
 what recurrent mixers read   -> one product for each number format, split by columns
 act(gate) * up               -> one product of interleaved rows with the activation in its epilogue
                                 (where the formats of gate and up differ: a map after two products)
@@ -66,6 +67,28 @@ def fuse_qkv(module: Any, parameters: Parameters) -> Any:
         parts = graph.emit(op.split(together, [widths[0], widths[0] + widths[1]], axis=len(places)))
         qkv = [graph.emit(relax.TupleGetItem(parts, i)) for i in range(3)]
         return with_arguments(value, [*qkv, *args[3:]])
+
+    return rewrite(module, rule)
+
+
+def fuse_joined(module: Any, parameters: Parameters) -> Any:
+    """The products of one input that stand beside each other in one result become one, where they share a format."""
+
+    def rule(graph: Graph, value: Any) -> Any:
+        if not is_op(value, "concat") or int(value.attrs.axis) % len(value.ty.shape) != len(value.ty.shape) - 1:
+            return None
+        variables = list(value.args[0].fields) if isinstance(value.args[0], relax.Tuple) else []
+        products = [graph.value(var) for var in variables]
+        if not products or not all(
+            is_op(product, "hearth.linear") and not attribute(product, "bias") and graph.only_use(var)
+            for product, var in zip(products, variables, strict=True)
+        ):
+            return None
+        inputs, weights = zip(*(arguments(product) for product in products), strict=True)
+        if not all(x.same_as(inputs[0]) for x in inputs) or not parameters.same_format(list(weights)):
+            return None
+        merged = graph.add_param(parameters.merge(list(weights), "joined", "dense"))
+        return hearth_op("linear", [inputs[0], merged], value.ty, bias=False)
 
     return rewrite(module, rule)
 

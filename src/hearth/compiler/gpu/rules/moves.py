@@ -12,7 +12,17 @@ from hearth.compiler.gpu.selection import GpuSelection, Rule
 from hearth.compiler.passes.rewrite import Graph, arguments, dtype_of, is_op, operands
 from hearth.compiler.physical import call, is_padded, last_size, like, product, rows, sizes, stride, strides, width
 from hearth.compiler.symbolic import equal_sizes
-from hearth.compiler.views import Size, View, element_type, is_dense, result_of, split, steps_of, whole_of
+from hearth.compiler.views import (
+    Size,
+    View,
+    broadcast_view,
+    element_type,
+    is_dense,
+    result_of,
+    split,
+    steps_of,
+    whole_of,
+)
 from hearth.compiler.work import Work
 from hearth.errors import Unsupported
 
@@ -88,7 +98,24 @@ def _split(graph: Graph, value: Any, s: GpuSelection) -> Any:
     return split(graph, value, partial(copied, s=s))
 
 
+def _concat(graph: Graph, value: Any, s: GpuSelection) -> Any:
+    """Columns beside columns: each part is copied to its place; the first makes the memory that others write into."""
+    axis, there = int(value.attrs.axis) % len(value.ty.shape), whole_of(value)
+    if axis != len(value.ty.shape) - 1:
+        raise Unsupported("Only columns can be put beside each other on GPUs yet.")
+    begin: Size = 0
+    joined: Any = None
+    for part in value.args[0].fields:
+        shape = list(part.ty.shape)
+        to = View(joined, begin, there.along, there.dtype, False)
+        work = Work.of("move", product(shape[:-1]))
+        joined = graph.emit(map_call(COPY, [broadcast_view(part, shape)], shape, result_of(value), to, s, work))
+        begin = begin + sizes(shape)[axis]
+    return joined
+
+
 RULES: dict[str, Rule] = {
+    "concat": _concat,
     "take": _take,
     "hearth.replace_rows": _replace_rows,
     "split": _split,
