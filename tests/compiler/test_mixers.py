@@ -27,6 +27,7 @@ RULES = (
     GatedDeltaSpec(2, 6, 37, 48),  # a block of two vectors, and one of a single
     GatedDeltaSpec(2, 6, 16, 32, tiled=True),
     GatedDeltaSpec(1, 3, 32, 16, strength=2.0),
+    GatedDeltaSpec(2, 2, 37, 48, by_key=True),
 )
 SCANS = (
     SelectiveScanSpec(4, 2, 48, 7),  # a block of two vectors, and one of a single
@@ -138,19 +139,21 @@ class Rule:
         self.state = guarded((SLOTS, spec.state_size), np.float32)
 
     def draw(self, tokens: int) -> tuple[F32, ...]:
-        """Queries, keys and values; a; b."""
+        """Queries, keys and values; a, or the decays of keys; b."""
         rng = np.random.default_rng(tokens)
         a, b = (rng.standard_normal((tokens, self.spec.value_heads)).astype(np.float32) for _ in range(2))
+        if self.spec.by_key:
+            a = rng.uniform(0.05, 1.0, (tokens, self.spec.value_heads * self.spec.key_size)).astype(np.float32)
         return rng.standard_normal((tokens, self.columns)).astype(np.float32), a, b
 
     def run(self, drawn: tuple[F32, ...], about: Batch) -> F32:
         qkv, a, b = drawn
         tokens, spec = len(qkv), self.spec
         y = guarded((tokens, spec.value_heads * spec.value_size), np.float32)
-        buffers = [
-            *(copied(array) for array in (qkv, a, b, self.decay, self.bias, about.runs, about.state_to)), y, self.state
-        ]  # fmt: skip
-        scalars = [self.columns, spec.value_heads, 0, spec.value_heads, 0, spec.value_heads * spec.value_size]
+        of_heads = () if spec.by_key else (self.decay, self.bias)
+        given = (qkv, a, b, *of_heads, about.runs, about.state_to)
+        buffers = [*(copied(array) for array in given), y, self.state]
+        scalars = [self.columns, a.shape[1], 0, spec.value_heads, 0, spec.value_heads * spec.value_size]
         units, scratch = len(about.runs) * spec.value_heads, spec.scratch_bytes(tokens)
         self.library.run(spec.name, buffers, scalars, units, chunk=1, scratch_bytes=scratch)
         return np.array(y)
@@ -164,11 +167,14 @@ class Rule:
         q, k = (part / np.sqrt((part**2).sum(2, keepdims=True) + 1e-6) for part in (q, k))
         heads = np.arange(spec.value_heads)
         own = heads % spec.key_heads if spec.tiled else heads // (spec.value_heads // spec.key_heads)
-        decay = np.exp(self.decay * np.log1p(np.exp(a + self.bias)))
+        if spec.by_key:
+            decay = a.reshape(-1, spec.value_heads, spec.key_size, 1)
+        else:
+            decay = np.exp(self.decay * np.log1p(np.exp(a + self.bias)))[:, :, None, None]
         strength = spec.strength / (1 + np.exp(-b))
         state, rows = np.zeros((spec.value_heads, spec.key_size, spec.value_size)), []
         for t in range(len(qkv)):
-            state = state * decay[t][:, None, None]
+            state = state * decay[t]
             change = strength[t][:, None] * (v[t] - np.einsum("hkv,hk->hv", state, k[t, own]))
             state = state + k[t, own][:, :, None] * change[:, None, :]
             rows.append(np.einsum("hkv,hk->hv", state, q[t, own]) * spec.key_size**-0.5)

@@ -111,7 +111,7 @@ def test_a_convolved_token_has_the_same_bits_however_its_sequence_is_cut(pieces:
 
 @dataclass
 class Delta:
-    """The numbers of a layer. a and b are columns 3 on of one matrix."""
+    """The numbers of a layer. a and b are columns 3 on of one matrix; decays of keys are in one of their own."""
 
     spec: GatedDeltaSpec
     tokens: int = 80
@@ -124,6 +124,7 @@ class Delta:
         # From heads that forget all but at once to heads that keep nearly everything.
         decay, bias = -np.geomspace(0.01, 8, s.value_heads), np.linspace(-6, 3, s.value_heads)
         self.gates = np.concatenate([decay, bias]).astype(np.float32)
+        self.by_key = rng.uniform(0.05, 1.0, (self.tokens, s.value_heads * s.key_size)).astype(np.float32)
 
     def run(self, batch: list[Run], state: F32, first: int = 0) -> tuple[F32, F32]:
         """Rows, and the states afterwards, of the tokens from `first` on."""
@@ -131,9 +132,10 @@ class Delta:
         there = slice(first, first + len(state_to))
         qkv, ab, heads = padded(self.qkv[there]), padded(self.ab[there]), s.value_heads
         y = np.full((len(qkv), heads * s.value_size), np.nan, np.float32)
-        scalars = [qkv.shape[1], ab.shape[1], 3, ab.shape[1], 3 + heads, y.shape[1]]
+        a, at_a = (padded(self.by_key[there]), 0) if s.by_key else (ab, 3)
+        scalars = [qkv.shape[1], a.shape[1], at_a, ab.shape[1], 3 + heads, y.shape[1]]
         units = len(runs) * heads * s.blocks
-        operands = [qkv, ab, ab, self.gates, runs, state_to, y, state]
+        operands = [qkv, a, ab, *([] if s.by_key else [self.gates]), runs, state_to, y, state]
         *_, y, state = run_kernel(gated_delta(s), operands, scalars, units)
         return y, state
 
@@ -151,11 +153,12 @@ class Delta:
         share = heads // s.key_heads
         q, k = ((np.tile(x, (1, share, 1)) if s.tiled else x.repeat(share, axis=1)) for x in (q, k))
         a, b = self.ab[:, 3 : 3 + heads].astype(np.float64), self.ab[:, 3 + heads :].astype(np.float64)
-        decay = np.exp(self.gates[:heads] * np.log1p(np.exp(a + self.gates[heads:])))
+        decay = np.exp(self.gates[:heads] * np.log1p(np.exp(a + self.gates[heads:])))[:, :, None, None]
+        decay = self.by_key.reshape(-1, heads, s.key_size, 1).astype(np.float64) if s.by_key else decay
         strength = s.strength * sigmoid(b)
         rows = []
         for t, own in walked(batch, state):
-            own *= decay[t, :, None, None]
+            own *= decay[t]
             change = strength[t, :, None] * (v[t] - np.einsum("hkv,hk->hv", own, k[t]))
             own += k[t][:, :, None] * change[:, None, :]
             rows.append(np.einsum("hkv,hk->hv", own, q[t]).reshape(-1) * s.key_size**-0.5)
@@ -174,6 +177,8 @@ DELTAS = [
     Delta(GatedDeltaSpec(3, 3, 100, 32, strength=2.0)),
     Delta(GatedDeltaSpec(1, 2, 128, 128)),
     Delta(GatedDeltaSpec(1, 1, 521, 16)),
+    Delta(GatedDeltaSpec(2, 2, 37, 48, by_key=True)),
+    Delta(GatedDeltaSpec(1, 1, 128, 128, by_key=True)),
 ]
 
 
@@ -190,7 +195,7 @@ def test_the_gated_delta_rule(delta: Delta) -> None:
 
 
 @pytest.mark.parametrize("pieces", [*cuts(300), [256, 44], [255, 45]], ids=str)
-@pytest.mark.parametrize("delta", DELTAS[1:3], ids=lambda delta: delta.spec.name)
+@pytest.mark.parametrize("delta", [*DELTAS[1:3], DELTAS[5]], ids=lambda delta: delta.spec.name)
 def test_a_token_has_the_same_bits_however_its_sequence_is_cut(delta: Delta, pieces: list[int]) -> None:
     """Also where more tokens follow each other than a workgroup prepares at once."""
     delta = replace(delta, tokens=300)

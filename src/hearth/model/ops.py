@@ -230,7 +230,27 @@ def gated_delta(
     return hearth_op(
         "gated_delta", [qkv, a, b, decay, bias, runs, state_to, state],
         f32_tensor(qkv.ty.shape[0], value_heads * value_size), key_heads=key_heads, value_heads=value_heads,
-        key_size=key_size, value_size=value_size, tiled=tiled, strength=strength,
+        key_size=key_size, value_size=value_size, tiled=tiled, strength=strength, by_key=False,
+    )  # fmt: skip
+
+
+def gated_delta_by_key(
+    qkv: Any, decay: Any, b: Any, runs: Any, state_to: Any, state: Any, *, heads: int, key_size: int, value_size: int
+) -> Any:
+    """The gated delta rule where each key's row of S has a decay of its own (Kimi delta attention): as `gated_delta`,
+    with g one number for each key in place of one for all of them.
+
+    qkv (n, heads * (2 * key_size + value_size)): queries, keys and values of all heads; decay (g, not its logarithm)
+    (n, heads * key_size); b (n, heads); (n, heads * value_size).
+
+    Args:
+        runs, state_to: as `causal_conv`.
+        state: (slots, heads * key_size * value_size).
+    """
+    return hearth_op(
+        "gated_delta", [qkv, decay, b, runs, state_to, state], f32_tensor(qkv.ty.shape[0], heads * value_size),
+        key_heads=heads, value_heads=heads, key_size=key_size, value_size=value_size, tiled=False, strength=1.0,
+        by_key=True,
     )  # fmt: skip
 
 

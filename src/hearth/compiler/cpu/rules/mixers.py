@@ -34,16 +34,17 @@ def _causal_conv(graph: Graph, value: Any, s: Selection) -> Any:
 
 
 def _gated_delta(graph: Graph, value: Any, s: Selection) -> Any:
-    qkv, a, b, decay, bias, runs, state_to, state = arguments(value)
-    about = attributes(value)
+    qkv, a, b, *rest = arguments(value)
+    about, runs = attributes(value), rest[-3]
     sizes = {name: int(about[name]) for name in ("key_heads", "value_heads", "key_size", "value_size")}
-    spec = GatedDeltaSpec(**sizes, tiled=bool(about["tiled"]), strength=float(about["strength"]))
+    tiled, by_key = bool(about["tiled"]), bool(about["by_key"])
+    spec = GatedDeltaSpec(**sizes, tiled=tiled, strength=float(about["strength"]), by_key=by_key)
     whole(spec.value_size, "values of a head of the gated delta rule")
     rows, columns = value.ty_args[0].shape[0], spec.value_heads * spec.value_size
     kernel = s.use(spec.name, lambda isa: gated_delta(spec), spec.scratch_bytes(s.most(rows)))
     (a, at_a, lda), (b, at_b, ldb) = columns_of(graph, a), columns_of(graph, b)
     scalars = [stride(width(qkv)), lda, at_a, ldb, at_b, stride(columns)]
-    operands = [qkv, a, b, decay, bias, runs, state_to, state]
+    operands = [qkv, a, b, *rest]
     # Of each number of the state: forgotten, asked by a key and by a query, and added to.
     work = Work.of("gated_delta", rows, 7 * spec.state_size)
     units = runs.ty.shape[0] * spec.value_heads

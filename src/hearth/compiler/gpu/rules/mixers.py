@@ -52,6 +52,7 @@ def _delta_spec(value: Any, norm: GatedNormSpec | None = None) -> GatedDeltaSpec
     return GatedDeltaSpec(
         int(about["key_heads"]), int(about["value_heads"]), int(about["key_size"]), int(about["value_size"]),
         tiled=bool(about["tiled"]), strength=float(about["strength"]), norm=norm,
+        by_key=bool(about["by_key"]),
     )  # fmt: skip
 
 
@@ -70,6 +71,7 @@ def _norm_within(graph: Graph, delta: Any) -> Any:
         rule = _delta_spec(delta, spec)
         a, b = (columns_of(graph, x)[0] for x in arguments(delta)[1:3])
         fits = spec.shared and not spec.before and int(attribute(value, "size")) == rule.value_size
+        fits = fits and not rule.by_key  # whose a is no part of what b is
         if fits and a.same_as(b) and graph.only_use(arguments(value)[0]) and rule.holds <= _MOST_HELD:
             return value
     return None
@@ -83,18 +85,20 @@ def _delta_step(graph: Graph, delta: Any, norm: Any, units: Any, s: GpuSelection
         units: of each head.
         within: the norm is a part of this step.
     """
-    qkv, a, b, decay, bias, runs, state_to, state = arguments(delta)
+    qkv, a, b, *gates, runs, state_to, state = arguments(delta)
     spec = _delta_spec(delta, _norm_spec(norm) if within else None)
     whole(spec.value_size, "values of a head of the gated delta rule")
     kernel = s.use(spec.name, lambda: [gated_delta(spec)])
     rows, columns = delta.ty_args[0].shape[0], spec.value_heads * spec.value_size
     (a, at_a, lda), (b, at_b, ldb) = columns_of(graph, a), columns_of(graph, b)
-    # As one, they leave a buffer to others.
-    key = ("delta_gates", graph, decay)
-    if key not in s.kept:
-        gates = [decay, bias, *([] if norm is None else [arguments(norm)[2]])]
-        s.kept[key] = graph.add_param(s.parameters.merge(gates, "delta_gates", "dense"))
-    operands, scalars = [s.kept[key], runs, state_to], [stride(width(qkv)), lda, at_a, ldb, at_b, columns]
+    operands, scalars = [runs, state_to], [stride(width(qkv)), lda, at_a, ldb, at_b, columns]
+    if gates:
+        # As one, they leave a buffer to others.
+        key = ("delta_gates", graph, gates[0])
+        if key not in s.kept:
+            gates += [] if norm is None else [arguments(norm)[2]]
+            s.kept[key] = graph.add_param(s.parameters.merge(gates, "delta_gates", "dense"))
+        operands = [s.kept[key], *operands]
     if within:
         z, at_z, ldz = columns_of(graph, arguments(norm)[1])
         whole(at_z, "columns before those of a gate")
