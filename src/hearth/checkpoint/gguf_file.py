@@ -138,6 +138,8 @@ def _describe(cursor: Cursor, alignment: int) -> _Described:
     if num_dims > 4:
         cursor.fail(f"tensor {shown} has {num_dims:,} dimensions.", "GGUF tensors have at most 4.")
     dims = [cursor.u64() for _ in range(num_dims)]  # innermost first
+    if num_dims == 4 and dims[-1] == 1:  # which says nothing, and which some files have and others have not
+        dims.pop()
     type_number, offset = cursor.u32(), cursor.u64()
     kind = GGML_TYPES.get(type_number)
     if kind is None:
