@@ -79,13 +79,13 @@ _HIDDEN, _HEADS, _LAYERS = (
     ("num_attention_heads", "n_head", "n_heads"),
     ("num_hidden_layers", "n_layer", "n_layers"),
 )
-_POSITIONS = ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length")
+_POSITIONS = ("max_position_embeddings", "model_max_length", "n_positions", "max_seq_len", "seq_length")
 _INNER = ("intermediate_size_mlp", "prefix_dense_intermediate_size", "intermediate_size", "n_inner", "ffn_hidden_size")
 _KINDS = ("layers_block_type", "layer_types")
 _MAMBA_HEADS, _MAMBA_GROUPS = ("mamba_n_heads", "mamba_num_heads"), ("mamba_n_groups", "n_groups")
 _EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts")
 _USED, _BESIDE = (
-    ("num_experts_per_tok", "moe_k", "top_k_experts", "moe_topk"),
+    ("num_experts_per_tok", "num_experts_per_token", "moe_k", "top_k_experts", "moe_topk"),
     ("n_shared_experts", "num_shared_experts", "moe_num_shared_experts"),
 )
 _SHARED = ("shared_expert_intermediate_size", "shared_intermediate_size", "moe_shared_expert_intermediate_size")
@@ -125,7 +125,7 @@ def write_twin(
         inner = 0 if arch in ALL_MAMBA else _named(_inner(config, "ffn_config"), _INNER, 4 * hidden)
         writer.add_feed_forward_length(inner if adjusted is None else len(adjusted))
     writer.add_head_count(getattr(config, "num_attention_heads_per_layer", heads))
-    kv_heads = 1 if arch == "deepseek2" else _kv_heads(config) or heads
+    kv_heads = 1 if arch in ("deepseek2", "kimi-linear") else _kv_heads(config) or heads
     recurrent = _recurrent(config)
     writer.add_head_count_kv([0 if other else kv_heads for other in recurrent] if any(recurrent) else kv_heads)
     if getattr(config, "rms_norm_eps", None) is not None or arch.startswith("lfm2") or arch in ALL_MAMBA:
@@ -162,6 +162,8 @@ def write_twin(
         _write_delta_net(writer, config)
         weights = _in_turns(weights, config) if arch in IN_TURNS else _apart(weights, config)
         weights = _delta_net_tensors(weights)
+    if arch == "kimi-linear":
+        weights = _write_kimi_linear(writer, config, weights)
     if arch in rwkv_twin.WRITERS:
         weights = rwkv_twin.WRITERS[arch](writer, config, weights)
     if arch in ("jamba", "mamba"):
@@ -227,7 +229,8 @@ def _recurrent(config: Any) -> list[bool]:
     if config.model_type == "jamba":
         layers = range(config.num_hidden_layers)
         return [layer % config.attn_layer_period != config.attn_layer_offset for layer in layers]
-    others = ("conv", "linear_attention", "mlp", "moe") if _named(config, _MAMBA_HEADS) else ("conv",)
+    kimi = config.model_type == "kimi_linear"
+    others = ("conv", "linear_attention", "mlp", "moe") if kimi or _named(config, _MAMBA_HEADS) else ("conv",)
     return [kind in others for kind in _named(config, _KINDS) or ()]
 
 
@@ -375,6 +378,10 @@ def _write_experts(writer: gguf.GGUFWriter, arch: str, config: Any) -> None:
         if config.n_group:
             writer.add_expert_group_count(config.n_group)
             writer.add_expert_group_used_count(config.topk_group)
+    if arch == "kimi-linear":
+        writer.add_expert_shared_count(shared)
+        writer.add_expert_gating_func(gguf.ExpertGatingFuncType.SIGMOID)
+        writer.add_expert_weights_scale(config.routed_scaling_factor)
     if arch == "laguna":
         writer.add_expert_weights_norm(True)
         writer.add_expert_weights_scale(config.moe_routed_scaling_factor)
@@ -580,6 +587,24 @@ def _write_delta_net(writer: gguf.GGUFWriter, config: Any) -> None:
     writer.add_ssm_time_step_rank(config.linear_num_value_heads)
     writer.add_ssm_inner_size(config.linear_num_value_heads * config.linear_value_head_dim)
     writer.add_full_attention_interval(config.layer_types.index("full_attention") + 1)
+
+
+def _write_kimi_linear(
+    writer: gguf.GGUFWriter, config: Any, weights: dict[str, NDArray[np.float32]]
+) -> dict[str, NDArray[np.float32]]:
+    """Sizes of Kimi delta attention; answers the weights in the shapes of the format."""
+    writer.add_ssm_conv_kernel(config.linear_conv_kernel_dim)
+    writer.add_kda_head_dim(config.linear_head_dim)
+    made = {}
+    for name, weight in weights.items():
+        if "_conv1d" in name:
+            weight = weight[None]  # [1, channels, 1, taps]
+        elif name.endswith("A_log"):
+            weight = -np.exp(weight)
+        # Of the dense layer, which transformers saves under the module of experts.
+        name = re.sub(r"block_sparse_moe\.(gate|up|down)_proj", r"mlp.\1_proj", name)
+        made[name.replace(".dt_bias", ".dt_proj.bias")] = weight
+    return made
 
 
 def _write_mamba(writer: gguf.GGUFWriter, config: Any) -> None:

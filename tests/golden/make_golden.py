@@ -55,7 +55,7 @@ def _draw(rng: np.random.Generator, name: str, shape: tuple[int, ...], config: A
         values = 0.3 * noise + (0.0 if offset else 1.0)
         if config.model_type.startswith(("gemma4", "gemma3n")) and "q_norm" in name:
             values *= 0.3  # its scores are scaled by nothing else
-    elif len(shape) == 1:
+    elif len(shape) == 1 or (name.endswith("A_log") and len(shape) == 4):
         values = 0.3 * noise
     elif shape[:2] == (1, 1):  # shares of the token before
         values = 0.3 * noise + 0.5

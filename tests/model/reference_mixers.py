@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hearth.model.text.mixers.delta_net import DeltaNet
+from hearth.model.text.mixers.kimi_delta import KimiDelta
 from hearth.model.text.mixers.mamba import Mamba
 from hearth.model.text.mixers.mamba2 import Mamba2
 from hearth.model.text.mixers.rwkv4 import Rwkv4
@@ -58,6 +59,25 @@ def _delta_net(m: DeltaNet, w: Mapping[str, Array], x: Array, epsilon: float) ->
     epsilon = epsilon if m.epsilon is None else m.epsilon
     y = y / np.sqrt((y * y).mean(-1, keepdims=True) + epsilon) * w["delta_scale"]
     return (y.reshape(len(x), -1) * silu(x @ w["delta_z"].T)) @ w["delta_out"].T
+
+
+def _kimi_delta(m: KimiDelta, w: Mapping[str, Array], x: Array, epsilon: float) -> Array:
+    qkv = np.concatenate([x @ w[f"delta_{part}"].T for part in "qkv"], axis=1)
+    qkv = silu(_causal_conv(qkv, w["delta_conv"])).reshape(len(x), 3, m.heads, m.size)
+    q, k, v = qkv[:, 0], qkv[:, 1], qkv[:, 2]
+    q, k = (a / np.sqrt((a * a).sum(-1, keepdims=True) + 1e-6) for a in (q, k))
+    low, gate = (x @ w[f"delta_{part}_down"].T @ w[f"delta_{part}_up"].T for part in "fg")
+    steps = np.log1p(np.exp(low + w["delta_step"])).reshape(len(x), m.heads, m.size)
+    decay, strength = np.exp(w["delta_decay"] * steps), _sigmoid(x @ w["delta_b"].T)
+    state, out = np.zeros((m.heads, m.size, m.size)), []  # [key][value]
+    for t in range(len(x)):
+        state = state * decay[t][:, :, None]
+        change = strength[t][:, None] * (v[t] - np.einsum("hkv,hk->hv", state, k[t]))
+        state = state + k[t][:, :, None] * change[:, None, :]
+        out.append(np.einsum("hkv,hk->hv", state, q[t]) * m.size**-0.5)
+    y = np.stack(out)
+    y = y / np.sqrt((y * y).mean(-1, keepdims=True) + epsilon) * w["delta_scale"]
+    return (y.reshape(len(x), -1) * _sigmoid(gate)) @ w["delta_out"].T
 
 
 def _mamba2(m: Mamba2, w: Mapping[str, Array], x: Array, epsilon: float) -> Array:
@@ -187,6 +207,7 @@ def _rwkv_channels(m: RwkvChannels, w: Mapping[str, Array], x: Array, epsilon: f
 
 
 _MIXERS: dict[type, Callable[..., Array]] = {
-    DeltaNet: _delta_net, Mamba: _mamba, Mamba2: _mamba2, ShortConv: _short_conv, Rwkv6: _rwkv6,
+    DeltaNet: _delta_net, KimiDelta: _kimi_delta, Mamba: _mamba, Mamba2: _mamba2, ShortConv: _short_conv,
+    Rwkv6: _rwkv6,
     Rwkv4: _rwkv4, RwkvChannels: _rwkv_channels,
 }  # fmt: skip

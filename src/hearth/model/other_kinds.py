@@ -18,7 +18,7 @@ _KINDS: tuple[tuple[str, str], ...] = (
     ),
     ("*moe* *mixtral* gpt-oss gpt_oss dbrx grok* arctic deepseek* dots1 minimax* glm-dsa "
      "bailing* cohere2moe llama4*", "a mixture of experts"),
-    ("mamba* falcon_mamba *rwkv* *hybrid* plamo2 recurrent_gemma kimi-linear zamba*",
+    ("mamba* falcon_mamba *rwkv* *hybrid* plamo2 recurrent_gemma zamba*",
      "made of layers with a recurrent state, all or some"),
     ("t5* mt5 umt5 bart mbart pegasus marian m2m_100 nllb* whisper* *speech* parakeet* encodec musicgen* bark",
      "an encoder with a decoder (translation, speech)"),

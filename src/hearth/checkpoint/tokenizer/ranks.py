@@ -100,7 +100,7 @@ _KINDS: Mapping[str, RankKind] = {
     ),
 }
 # Where no class is named: `model_type` of config.json.
-_BY_MODEL_TYPE: Mapping[str, RankKind] = {"kimi_k2": _KIMI, "qwen": _QWEN}
+_BY_MODEL_TYPE: Mapping[str, RankKind] = {"kimi_k2": _KIMI, "kimi_linear": _KIMI, "qwen": _QWEN}
 
 
 def rank_kind(settings: Mapping[str, Any], model_type: str, source: str) -> RankKind:

@@ -51,6 +51,7 @@ _SAME: Mapping[str, str] = {
     "ssm.state_size": "ssm_state_size",
     "ssm.time_step_rank": "ssm_time_step_rank",
     "ssm.group_count": "ssm_group_count",
+    "kda.head_dim": "linear_head_dim",
     "ssm.dt_b_c_rms": "ssm_dt_b_c_rms",
     "shortconv.l_cache": "conv_L_cache",
     "wkv.head_size": "wkv_head_size",

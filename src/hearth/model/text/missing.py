@@ -28,8 +28,7 @@ BLOCKS: tuple[Block, ...] = (
     Block("two blocks of attention to a layer, and experts that compute nothing", {"longcat_flash": "deepseek_v3"}),
     Block(
         "Kimi delta attention, which forgets by channel",
-        {"kimi_linear": "qwen3_next", "kimi-linear": "qwen3_next", "bailing_hybrid": "qwen3_next",
-         "bailingmoe3": "qwen3_next"},
+        {"bailing_hybrid": "kimi_linear", "bailingmoe3": "kimi_linear"},
     ),
     Block(
         "attention to tokens that an indexer picks",
