@@ -42,6 +42,19 @@ def tensor(edited: Edited, name: str) -> np.ndarray:
         ("granitemoehybrid", {"position_embedding_type": "alibi"}, Unsupported, "position_embedding_type = 'alibi'"),
         ("nemotron_h", {"layers_block_type": None}, CorruptFile, "layers_block_type.*kind of each layer"),
         ("nemotron_h", {"layers_block_type": ["mamba", "attention", "conv"]}, Unsupported, "kind of layer 'conv'"),
+        ("kimi_linear", {"mla_use_nope": False}, Unsupported, "mla_use_nope = False.*computes True"),
+        (
+            "kimi_linear",
+            {"linear_attn_config": {"full_attn_layers": [2], "kda_layers": [1, 4]}},
+            CorruptFile,
+            "linear_attn_config.*from 1 to 3",
+        ),
+        (
+            "kimi_linear",
+            {"linear_attn_config": {"full_attn_layers": [2], "kda_layers": [1]}},
+            CorruptFile,
+            "linear_attn_config.*all 3 layers",
+        ),
         ("qwen3_next", {"linear_num_value_heads": 5}, CorruptFile, "value_heads = 5.*multiple of the 2 key heads"),
     ],
 )
@@ -60,6 +73,35 @@ def test_kinds_of_layers_may_be_letters() -> None:
     del edited.config["layers_block_type"]
     edited.config["hybrid_override_pattern"] = "M-*M"
     assert load_family(edited).config == load_family(Edited("nemotron_h")).config
+
+
+def test_kimi_linear_as_it_is_published() -> None:
+    """Layers and sizes in a table, layers by their numbers from 1; the dense layer's tensors under another name."""
+    edited, expected = Edited("kimi_linear"), load_family(Edited("kimi_linear"))
+    for key in ("layer_types", "mlp_layer_types", "linear_conv_kernel_dim", "linear_head_dim", "linear_num_heads"):
+        del edited.config[key]
+    edited.config |= {
+        "first_k_dense_replace": 1,
+        "head_dim": 12,
+        "linear_attn_config": {
+            "full_attn_layers": [2],
+            "head_dim": 16,
+            "kda_layers": [1, 3],
+            "num_heads": 2,
+            "short_conv_kernel_size": 4,
+        },
+        "mla_use_nope": True,
+        "moe_layer_freq": 1,
+        "moe_router_activation_func": "sigmoid",
+        "num_nextn_predict_layers": 0,
+        "rope_scaling": None,
+        "rope_theta": 10000.0,
+    }
+    for part in ("gate", "up", "down"):
+        name = f"model.layers.0.block_sparse_moe.{part}_proj.weight"
+        edited.rename(name, name.replace("block_sparse_moe", "mlp"))
+    assert load_family(edited).config == expected.config
+    assert reference.error_of(edited, edited.case) < 1e-4
 
 
 def test_olmo_hybrid_rotates_unless_it_says_null() -> None:
