@@ -53,6 +53,7 @@ def as_transformers_4(config: dict[str, Any]) -> dict[str, Any]:
 
 # Of families that came with transformers 5 there is no other form.
 SINCE_5 = (
+    "kimi_linear",
     "lfm3",
     "gemma4",
     "gemma4-keys",
