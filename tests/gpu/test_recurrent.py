@@ -25,6 +25,7 @@ from tests.gpu.test_models import TOLERANCE, assert_same, sessions
 
 from golden import CASES
 from hearth.bundle import GPU_COSTS, read_costs
+from hearth.compiler import pipeline
 from hearth.errors import DeviceError
 from hearth.runtime import Model, TextSession
 
@@ -127,6 +128,18 @@ def test_weights_of_several_formats_are_several_products(tmp_path: Path) -> None
     with sessions(folder) as (here, there):
         assert_same([fed(here, 0, [12, 13])], [fed(there, 0, [12, 13])])
         assert there.session.read_counters().dispatches == 2 * 6 + AROUND
+
+
+def test_products_of_several_formats_are_put_beside_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As queries, keys and values of Kimi delta attention where a GGUF file has them in blocks of several types: then
+    nothing makes one product of the three."""
+    monkeypatch.setattr(pipeline, "fuse_joined", lambda module, parameters: module)
+    (case,) = (case for case in CASES if case.name == "kimi_linear")
+    folder = compile_exact(case.path, tmp_path / "bundle")
+    with sessions(folder) as both:
+        for sequences in both:
+            (logits,) = sequences.run([Piece(0, case.token_ids)])
+            assert relative_error(logits, case.expected_logits()) < TOLERANCE
 
 
 def test_a_state_is_read_and_written_once_a_sequence(session: TextSession) -> None:
