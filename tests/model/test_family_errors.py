@@ -40,7 +40,7 @@ def test_unknown_gguf_architecture_is_named_with_the_known_ones():
         ("deberta-v2", "an encoder"),
         ("grok-1", "a mixture of experts"),
         ("gpt-oss", "a mixture of experts"),
-        ("recurrent_gemma", "recurrent state"),
+        ("gated_hybrid", "recurrent state"),
         ("llava_next", "sees"),
         ("whisper", "an encoder with a decoder"),
         ("flux", "diffusion"),
