@@ -1,4 +1,4 @@
-"""The operations of `model/ops.py`."""
+"""The operations of `model/ops.py`, and those of text models."""
 
 from __future__ import annotations
 

@@ -17,13 +17,7 @@ import numpy as np
 from tvm import relax, tirx
 from tvm.relax import op
 
-from hearth.model.ops import (
-    f32_tensor,
-    head_linear,
-    hearth_op,
-    replace_rows,
-    rope_table,
-)
+from hearth.model.ops import f32_tensor, head_linear, hearth_op, replace_rows, rope_table
 from hearth.model.text.adapters import ADAPTER_ITEMS, ADAPTERS, adapted, adapter_state, unit_numbers
 from hearth.model.text.batch import (
     EMBEDDED_TOKENS,

@@ -8,8 +8,9 @@ from typing import Any
 from tvm import relax
 from tvm.relax import op
 
-from hearth.model.ops import ACTIVATIONS, combine_experts, expert_linear, order_experts, route
+from hearth.model.ops import ACTIVATIONS
 from hearth.model.text.config import ExpertsConfig
+from hearth.model.text.expert_ops import combine_experts, expert_linear, order_experts, route
 from hearth.model.text.parameters import XIELU
 from hearth.model.text.writer import Writer
 

@@ -69,7 +69,7 @@ class DeltaNet:
         }
 
     def build(self, parts: Parts, x: Any) -> Any:
-        from hearth.model.ops import causal_conv, gated_delta, gated_norm  # needs TVM
+        from hearth.model.text.mixers.ops import causal_conv, gated_delta, gated_norm  # needs TVM
 
         batch = (parts.runs, parts.state_to)
         qkv, a, b, z = (parts.linear(x, f"delta_{name}") for name in ("qkv", "a", "b", "z"))

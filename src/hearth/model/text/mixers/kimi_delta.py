@@ -58,7 +58,7 @@ class KimiDelta:
     def build(self, parts: Parts, x: Any) -> Any:
         from tvm.relax import op  # needs TVM
 
-        from hearth.model.ops import causal_conv, gated_delta_by_key, gated_norm
+        from hearth.model.text.mixers.ops import causal_conv, gated_delta_by_key, gated_norm
 
         emit, batch, n = parts.emit, (parts.runs, parts.state_to), x.ty.shape[0]
         qkv = emit(op.concat([parts.linear(x, f"delta_{part}") for part in "qkv"], axis=1))

@@ -71,7 +71,7 @@ class Mamba:
         from tvm import relax  # needs TVM
         from tvm.relax import op
 
-        from hearth.model.ops import causal_conv, channel_scan
+        from hearth.model.text.mixers.ops import causal_conv, channel_scan
 
         def several(value: Any, *ends: int) -> list[Any]:
             split = parts.emit(op.split(value, list(ends), axis=1))

@@ -72,7 +72,7 @@ class Mamba2:
         from tvm import relax  # needs TVM
         from tvm.relax import op
 
-        from hearth.model.ops import causal_conv, gated_norm, selective_scan
+        from hearth.model.text.mixers.ops import causal_conv, gated_norm, selective_scan
 
         batch = (parts.runs, parts.state_to)
         made = parts.linear(x, "ssm_in", "ssm_in_bias" if self.bias else None)

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from tvm import relax
 
-from hearth.model.ops import causal_conv, hearth_op
+from hearth.model.ops import hearth_op
+from hearth.model.text.mixers.ops import causal_conv
 
 
 def token_shift(x: Any, runs: Any, state_to: Any, state: Any) -> Any:

@@ -45,7 +45,7 @@ class ShortConv:
         from tvm import relax  # needs TVM
         from tvm.relax import op
 
-        from hearth.model.ops import causal_conv
+        from hearth.model.text.mixers.ops import causal_conv
 
         made = parts.linear(x, "conv_in", "conv_in_bias" if self.bias else None)
         three = parts.emit(op.split(made, [self.channels, 2 * self.channels], axis=1))
