@@ -35,7 +35,7 @@ SETTINGS = (
     SamplingParams(temperature=0.8, seed=6, top_p=0.9, repetition_penalty=1.2, max_tokens=20, logprobs=0),
     SamplingParams(temperature=0.0, max_tokens=40),
 )
-NAMES = ("qwen3_5", "glm4_moe")  # with a state, and without
+NAMES = ("qwen3_5", "glm4_moe", "deepseek_v3")  # with a state; without; with latent vectors
 
 
 @pytest.fixture(scope="module", params=NAMES)

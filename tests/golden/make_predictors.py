@@ -30,11 +30,11 @@ _QWEN = {
     "model.norm.": "mtp.norm.",
 }
 _GLM = {
-    "model.layers.0.": "model.layers.2.",
-    "eh_proj.": "model.layers.2.eh_proj.",
-    "enorm.": "model.layers.2.enorm.",
-    "hnorm.": "model.layers.2.hnorm.",
-    "model.norm.": "model.layers.2.shared_head.norm.",
+    "model.layers.0.": "model.layers.N.",
+    "eh_proj.": "model.layers.N.eh_proj.",
+    "enorm.": "model.layers.N.enorm.",
+    "hnorm.": "model.layers.N.hnorm.",
+    "model.norm.": "model.layers.N.shared_head.norm.",
 }
 _ATTENDS: dict[str, Any] = {"num_hidden_layers": 1, "layer_types": ["full_attention"]}
 
@@ -43,8 +43,11 @@ BLOCKS: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
     "qwen3_5_moe": (_ATTENDS, _QWEN),
     "qwen3_next": (_ATTENDS, _QWEN),
     "glm4_moe": ({"num_hidden_layers": 1, "first_k_dense_replace": 0}, _GLM),
+    "glm4_moe_lite": ({"num_hidden_layers": 1, "mlp_layer_types": ["sparse"]}, _GLM),
+    "deepseek_v3": ({"num_hidden_layers": 1, "first_k_dense_replace": 0}, _GLM),
 }
-"""What of a golden model's configuration is otherwise in its block, and what files call the tensors."""
+"""What of a golden model's configuration is otherwise in its block, and what files call the tensors, N being the number
+of layers."""
 
 
 def make(recipe: Recipe) -> None:
@@ -78,6 +81,7 @@ def make(recipe: Recipe) -> None:
         if "embed_tokens" in name or "lm_head" in name:
             continue
         usual, own = next((usual, own) for usual, own in names.items() if name.startswith(usual))
+        own = own.replace(".N.", f".{base.config.num_hidden_layers}.")
         stored[own + name.removeprefix(usual)] = values.astype(np.float16)
     np.savez_compressed(folder / f"{recipe.name}-weights.npz", **stored)
     np.savez_compressed(

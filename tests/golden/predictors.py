@@ -13,7 +13,7 @@ from hearth.checkpoint import open_checkpoint
 from . import _HERE, CASES, Case
 from .vision import write_safetensors
 
-NAMES = ("qwen3_5", "qwen3_5_moe", "qwen3_next", "glm4_moe")
+NAMES = ("qwen3_5", "qwen3_5_moe", "qwen3_next", "glm4_moe", "glm4_moe_lite", "deepseek_v3")
 
 
 def tensors(name: str) -> dict[str, NDArray[np.float16]]:

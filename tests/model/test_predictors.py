@@ -61,7 +61,7 @@ def test_a_block_is_found_and_nothing_is_left_of_it(name: str) -> None:
     assert model.config.predictor is not None
     assert model.unused == load_family(Edited(name)).unused
     own = [parameter for parameter in model.sources if parameter.startswith(f"layers.{model.config.num_layers}.")]
-    assert {"enorm", "hnorm", "head_norm", "embed_proj", "hidden_proj", "q"} <= {each.split(".")[2] for each in own}
+    assert {"enorm", "hnorm", "head_norm", "embed_proj", "hidden_proj", "o"} <= {each.split(".")[2] for each in own}
 
 
 @pytest.mark.parametrize("name", predictors.NAMES)

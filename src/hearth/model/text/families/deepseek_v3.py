@@ -4,7 +4,7 @@ from typing import Any
 
 from hearth.model.settings import MAX_POSITIONS, Settings
 from hearth.model.text.config import DecoderConfig
-from hearth.model.text.families.base import Family, full_layers, llama_config, own_layers
+from hearth.model.text.families.base import Family, Predictor, full_layers, llama_config, own_layers
 from hearth.model.text.families.latent import LATENT_GGUF, LATENT_HF, latent_attention
 from hearth.model.text.families.mixture import (
     EXPERT_KEYS,
@@ -73,7 +73,6 @@ FAMILY = Family(
     gguf_honours=frozenset({"attention_temperature", "attention_temperature_length"}),
     hf_tensors={**SIGMOID_HF, **LATENT_HF},
     gguf_tensors={**EXPERTS_GGUF, **LATENT_GGUF},
-    # The layer behind the last one predicts a further token.
-    ignored=("model.layers.61.*",),
     interleaved=frozenset({"safetensors", "gguf"}),
+    predictor=Predictor(chains="residual"),
 )

@@ -2,7 +2,7 @@
 
 from hearth.model.settings import Settings
 from hearth.model.text.config import DecoderConfig
-from hearth.model.text.families.base import Family, llama_config
+from hearth.model.text.families.base import Family, Predictor, llama_config
 from hearth.model.text.families.latent import LATENT_HF, latent_attention
 from hearth.model.text.families.mixture import EXPERT_KEYS, EXPERTS, SIGMOID_HF, said_one_by_one, sigmoid_experts
 
@@ -38,7 +38,6 @@ FAMILY = Family(
     keys=EXPERT_KEYS,
     honours=EXPERTS,
     hf_tensors={**SIGMOID_HF, **LATENT_HF},
-    # The layer behind the last one predicts a further token.
-    ignored=("model.layers.47.*",),
     interleaved=frozenset({"safetensors"}),
+    predictor=Predictor(chains="residual"),
 )
