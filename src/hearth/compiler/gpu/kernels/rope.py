@@ -30,7 +30,7 @@ def rotation(
 
     Args:
         positions: i32 [t][columns], none below 0.
-        inv_freq: f32 [half]; its product with a position, in f32, must be below 2**24.
+        inv_freq: f32 [half]; its product with a position, in f32, must be nearer to 0 than 2**24.
     """
     position = positions.load(token * spec.columns + _stream(k, spec, i))
     turned = _turns(k, cast("float32", position) * inv_freq.load(i))
@@ -50,8 +50,10 @@ def _stream(k: GpuKernel, spec: RopeTableSpec, i: Expr) -> Expr:
 
 
 def _turns(k: GpuKernel, angle: Expr) -> Expr:
-    """The angle, at least 0 and below 2**24, in 2**-32 of a turn, without whole turns."""
-    bits = k.let(bitcast("uint32", angle), "bits")
+    """The angle, nearer to 0 than 2**24, in 2**-32 of a turn, without whole turns."""
+    given = k.let(bitcast("uint32", angle), "given")
+    below = k.let(given >> u32(31), "below")  # 1: the other way round
+    bits = k.let(given & u32((1 << 31) - 1), "bits")
     exponent = k.let(cast("int32", bits >> u32(_FRACTION_BITS)) - (127 + _FRACTION_BITS), "exponent")
     digits = k.let((bits & u32((1 << _FRACTION_BITS) - 1)) | u32(1 << _FRACTION_BITS), "digits")
     # The angle is digits * 2**exponent. Its whole radians, and the digits behind them as a number.
@@ -65,7 +67,7 @@ def _turns(k: GpuKernel, angle: Expr) -> Expr:
         cast("uint32", cast("float32", whole) * f32(_TURN_REST)),
         cast("uint32", rest * f32(_TURN * 2**32)),
     ]
-    return k.let(turns[0] + turns[1] + turns[2], "turns")
+    return k.let(((turns[0] + turns[1] + turns[2]) ^ (u32(0) - below)) + below, "turns")
 
 
 def _sine(k: GpuKernel, turns: Expr) -> Expr:
