@@ -111,10 +111,8 @@ def load_decoder(checkpoint: Checkpoint, *, context: int | None = None) -> Loade
         # A file may keep the one matrix under the one name, the other, or both.
         rules = {**rules, "embed": (_only(rules["embed"]), _only(rules["head"]))}
         ignored = (*ignored, "lm_head.weight", "*.lm_head.weight")
-    block, names_of_block = (
-        f"{HF_MODEL}layers.{config.num_layers}.",
-        family.predictor.hf_names if family.predictor else (),
-    )
+    block = f"{HF_MODEL}layers.{config.num_layers}."
+    names_of_block = family.predictor.hf_names if family.predictor else ()
     places = Places(
         prefixes=(*family.hf_prefixes, *((own, block + usual) for own, usual in names_of_block)),
         base_prefix=HF_MODEL,

@@ -18,9 +18,10 @@ from dataclasses import dataclass
 from tvm import tirx
 
 from hearth.compiler.cpu.kernels import vmath
-from hearth.compiler.cpu.kernels.builder import Expr, Kernel, Memory, Register, broadcast, cast, f32, fma, i64, in_name
+from hearth.compiler.cpu.kernels.builder import Expr, Kernel, Memory, Register, broadcast, cast, f32, fma, i64
 from hearth.compiler.cpu.kernels.causal_conv import RUN, read_run
 from hearth.compiler.cpu.kernels.layer_norm import layer_statistics
+from hearth.compiler.rwkv import RwkvSizes
 
 LANES = 16
 VECTORS = 2
@@ -32,35 +33,8 @@ LEAST_LENGTH = 1e-12
 
 
 @dataclass(frozen=True)
-class RwkvSpec:
-    """Sizes of one layer.
-
-    Attributes:
-        kind: `adds`, `replaces` or `gated`.
-        heads, kv_heads: several heads may share a key and a value.
-        size: of a head, in whole vectors.
-        epsilon: of the LayerNorm of each head's output; None: there is none.
-    """
-
-    kind: str
-    heads: int
-    kv_heads: int
-    size: int
-    epsilon: float | None
-
-    @property
-    def name(self) -> str:
-        norm = "" if self.epsilon is None else f"_{in_name(self.epsilon)}"
-        return f"rwkv_{self.kind}_{self.heads}x{self.kv_heads}x{self.size}{norm}"
-
-    @property
-    def columns(self) -> int:
-        return self.heads * self.size
-
-    @property
-    def state_size(self) -> int:
-        """Numbers of the state of all heads."""
-        return self.heads * self.size * self.size
+class RwkvSpec(RwkvSizes):
+    """Sizes of one layer, and what it takes here."""
 
     def scratch_bytes(self, tokens: int) -> int:
         """Memory for the scalars of so many tokens and a block of the state."""

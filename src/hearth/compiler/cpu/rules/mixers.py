@@ -99,17 +99,14 @@ def _gated_norm(graph: Graph, value: Any, s: Selection) -> Any:
 
 def _rwkv(graph: Graph, value: Any, s: Selection) -> Any:
     *tensors, runs, state_to, state = arguments(value)
-    about = attributes(value)
-    heads, kv_heads, size = (int(about[name]) for name in ("heads", "kv_heads", "size"))
-    epsilon = float(about["epsilon"]) if about["norm"] else None
-    spec = RwkvSpec(str(about["kind"]), heads, kv_heads, size, epsilon)
-    whole(size, "columns of a head of RWKV")
+    spec = RwkvSpec.of(value)
+    whole(spec.size, "columns of a head of RWKV")
     rows = value.ty_args[0].shape[0]
     kernel = s.use(spec.name, lambda isa: rwkv(spec), spec.scratch_bytes(s.most(rows)))
-    # Of each number of the state: forgotten, added to and asked; or asked and changed once more.
-    work = Work.of("rwkv", rows, (9 if spec.kind == "replaces" else 5) * spec.state_size)
     operands = [*tensors, runs, state_to, state]
-    return call(kernel, operands, tensor(rows, spec.columns), runs.ty.shape[0] * heads, [], work=work, written=1)
+    return call(
+        kernel, operands, tensor(rows, spec.columns), runs.ty.shape[0] * spec.heads, [], work=spec.work(rows), written=1
+    )
 
 
 def _rwkv_mean(graph: Graph, value: Any, s: Selection) -> Any:

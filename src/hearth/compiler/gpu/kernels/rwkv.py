@@ -37,7 +37,7 @@ from hearth.compiler.gpu.kernels.builder import (
     vector,
 )
 from hearth.compiler.gpu.kernels.runs import Run
-from hearth.compiler.physical import in_name
+from hearth.compiler.rwkv import RwkvSizes
 
 COPIED = 64
 """Vectors of a workgroup of `rwkv_inputs`."""
@@ -48,41 +48,14 @@ _LEAST_LENGTH = 1e-12
 
 
 @dataclass(frozen=True)
-class RwkvSpec:
-    """Sizes of one layer.
-
-    Attributes:
-        kind: `adds`, `replaces` or `gated`.
-        heads, kv_heads: several heads may share a key and a value.
-        size: of a head, a multiple of 16.
-        epsilon: of the LayerNorm of each head's output; None: there is none.
-    """
-
-    kind: str
-    heads: int
-    kv_heads: int
-    size: int
-    epsilon: float | None
-
-    @property
-    def name(self) -> str:
-        norm = "" if self.epsilon is None else f"_{in_name(self.epsilon)}"
-        return f"rwkv_{self.kind}_{self.heads}x{self.kv_heads}x{self.size}{norm}"
-
-    @property
-    def columns(self) -> int:
-        return self.heads * self.size
+class RwkvSpec(RwkvSizes):
+    """Sizes of one layer, and how invocations share it."""
 
     @property
     def widths(self) -> tuple[int, ...]:
         """Columns of what a token brings: r, w, k, v, and e and a, where it replaces."""
         keys = self.kv_heads * self.size
         return (self.columns, self.columns, keys, keys, *([self.columns] * 2 if self.kind == "replaces" else ()))
-
-    @property
-    def state_size(self) -> int:
-        """Numbers of the state of all heads."""
-        return self.heads * self.size * self.size
 
     @property
     def quads(self) -> int:

@@ -180,12 +180,10 @@ def _channel_scan(graph: Graph, value: Any, s: GpuSelection) -> Any:
 def _rwkv(graph: Graph, value: Any, s: GpuSelection) -> Any:
     """All that a token brings is put in one row first, since there are not as many buffers."""
     *tensors, runs, state_to, state = arguments(value)
-    about = attributes(value)
-    heads, kv_heads, size = (int(about[name]) for name in ("heads", "kv_heads", "size"))
-    spec = RwkvSpec(str(about["kind"]), heads, kv_heads, size, float(about["epsilon"]) if about["norm"] else None)
-    whole(size, "columns of a head of RWKV")
+    spec = RwkvSpec.of(value)
+    whole(spec.size, "columns of a head of RWKV")
     if spec.rows > _MOST_HELD:
-        raise Unsupported(f"Heads of {size} numbers are too large for RWKV on GPUs.")
+        raise Unsupported(f"Heads of {spec.size} numbers are too large for RWKV on GPUs.")
     brought, gates = tensors[: len(spec.widths)], tensors[len(spec.widths) :]
     rows, columns = value.ty_args[0].shape[0], sum(spec.widths)
     join = rwkv_inputs(spec.widths).name
@@ -194,10 +192,10 @@ def _rwkv(graph: Graph, value: Any, s: GpuSelection) -> Any:
     together = graph.emit(call(join, brought, tensor(rows, columns), units, [rows], work=Work.of("move", rows)))
     kernel = s.use(spec.name, lambda: [rwkv(spec)])
     known = [graph.add_param(s.parameters.merge(gates, "rwkv_gates", "dense"))] if gates else []
-    # Of each number of the state: forgotten, added to and asked; or asked and changed once more.
-    work = Work.of("rwkv", rows, (9 if spec.kind == "replaces" else 5) * spec.state_size)
     operands = [together, *known, runs, state_to, state]
-    return call(kernel, operands, tensor(rows, spec.columns), runs.ty.shape[0] * heads, [], work=work, written=1)
+    return call(
+        kernel, operands, tensor(rows, spec.columns), runs.ty.shape[0] * spec.heads, [], work=spec.work(rows), written=1
+    )
 
 
 def _rwkv_mean(graph: Graph, value: Any, s: GpuSelection) -> Any:

@@ -9,9 +9,10 @@ import numpy as np
 from hearth.model.settings import Settings
 from hearth.model.tensors import Made
 from hearth.model.text.config import DecoderConfig
-from hearth.model.text.families.base import Family, inner_size, llama_config, num_layers, recurrent
+from hearth.model.text.families.base import Family, inner_size, num_layers, recurrent
 from hearth.model.text.families.mamba2 import NO_ATTENTION
 from hearth.model.text.families.rwkv6 import FAMILY as RWKV6
+from hearth.model.text.families.rwkv7 import rwkv_config
 from hearth.model.text.mixers.rwkv4 import Rwkv4
 from hearth.model.text.mixers.rwkv_channels import RwkvChannels
 from hearth.model.text.names import HF_MODEL
@@ -22,19 +23,7 @@ def configure(settings: Settings) -> DecoderConfig:
     channels = settings.optional_count("attention_hidden_size") or hidden
     mixer = Rwkv4(hidden, channels)
     layer = replace(recurrent(mixer), channel_mixer=RwkvChannels(hidden, inner, gated=True))
-    return llama_config(
-        settings,
-        "rwkv",
-        layers=(layer,) * num_layers(settings),
-        ropes=(),
-        norm="layer",
-        norm_bias=True,
-        embedding_norm=True,
-        intermediate_size=inner,
-        mlp="plain",
-        activation="relu2",
-        max_position=1 << 20,
-    )
+    return rwkv_config(settings, "rwkv", (layer,) * num_layers(settings), intermediate_size=inner)
 
 
 def _share(tensor: str) -> Made:

@@ -8,9 +8,17 @@ from dataclasses import replace
 from hearth.model.settings import Settings
 from hearth.model.tensors import Made, Rules, either
 from hearth.model.text.config import DecoderConfig
-from hearth.model.text.families.base import MAX_HEAD_DIM, Family, llama_config, num_layers, recurrent
+from hearth.model.text.families.base import MAX_HEAD_DIM, Family, num_layers, recurrent
 from hearth.model.text.families.mamba2 import NO_ATTENTION
-from hearth.model.text.families.rwkv7 import CHANNELS_GGUF, HEAD_EPSILON, NORMS_GGUF, RWKV7_GGUF, flat, lerps
+from hearth.model.text.families.rwkv7 import (
+    CHANNELS_GGUF,
+    HEAD_EPSILON,
+    NORMS_GGUF,
+    RWKV7_GGUF,
+    flat,
+    lerps,
+    rwkv_config,
+)
 from hearth.model.text.mixers.rwkv6 import Rwkv6
 from hearth.model.text.mixers.rwkv_channels import RwkvChannels
 from hearth.model.text.names import LLAMA_GGUF, LLAMA_HF
@@ -25,20 +33,8 @@ def configure(settings: Settings) -> DecoderConfig:
     hidden = settings.count("hidden_size")
     inner = settings.optional_count("intermediate_size") or int(hidden * 3.5) // 32 * 32
     layer = replace(recurrent(rwkv6(settings)), channel_mixer=RwkvChannels(hidden, inner, gated=True))
-    return llama_config(
-        settings,
-        "rwkv6",
-        layers=(layer,) * num_layers(settings),
-        ropes=(),
-        norm="layer",
-        norm_bias=True,
-        embedding_norm=True,
-        intermediate_size=inner,
-        mlp="plain",
-        activation="relu2",
-        max_position=1 << 20,
-        layer_scale=bool(_rescaled(settings)),
-    )
+    layers, scaled = (layer,) * num_layers(settings), bool(_rescaled(settings))
+    return rwkv_config(settings, "rwkv6", layers, intermediate_size=inner, layer_scale=scaled)
 
 
 def rwkv6(settings: Settings) -> Rwkv6:

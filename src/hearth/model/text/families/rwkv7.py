@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from hearth.model.settings import Settings
 from hearth.model.tensors import Made, Rules, either
-from hearth.model.text.config import DecoderConfig
+from hearth.model.text.config import DecoderConfig, LayerConfig
 from hearth.model.text.families.base import MAX_HEAD_DIM, Family, inner_size, llama_config, num_layers, recurrent
 from hearth.model.text.families.mamba2 import NO_ATTENTION
 from hearth.model.text.mixers.rwkv7 import Rwkv7
@@ -27,18 +28,26 @@ def configure(settings: Settings) -> DecoderConfig:
     layers = [
         replace(recurrent(replace(mixer, first=i == 0)), channel_mixer=channels) for i in range(num_layers(settings))
     ]
+    return rwkv_config(settings, "rwkv7", tuple(layers), norm_bias=settings.flag("norm_bias"))
+
+
+def rwkv_config(
+    settings: Settings, family: str, layers: tuple[LayerConfig, ...], *, norm_bias: bool = True, **differences: Any
+) -> DecoderConfig:
+    """A decoder of such layers alone."""
     return llama_config(
         settings,
-        "rwkv7",
-        layers=tuple(layers),
+        family,
+        layers=layers,
         ropes=(),
         norm="layer",
-        norm_bias=settings.flag("norm_bias"),
+        norm_bias=norm_bias,
         embedding_norm=True,
         mlp="plain",
         activation="relu2",
         # What a configuration says is what it was trained with; a state has no end.
         max_position=1 << 20,
+        **differences,
     )
 
 
